@@ -1,0 +1,405 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"dist.example/oci"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// DefaultJobs is how many blobs Copy moves at once when nothing else is said.
+const DefaultJobs = 4
+
+// CopyOptions direct a Copy. The zero value copies everything.
+type CopyOptions struct {
+	// Jobs bounds the blobs in flight; 0 means DefaultJobs.
+	Jobs int
+	// Children picks which of a manifest's successors go along, nil means all. The
+	// subject is never among edges: a referrer does not bring what it is about.
+	// An error ends the copy.
+	Children func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error)
+	// MountFrom names repositories on the target's registry that may hold a blob.
+	MountFrom func(oci.Descriptor) []oci.Reference
+	// Origin is the locator recorded as the source of what is written.
+	Origin string
+	// Observe is told of progress, nil is fine.
+	Observe Observer
+}
+
+// Stats is the account of a Copy.
+type Stats struct {
+	MovedBytes  int64 // read from the source and written
+	ReusedBytes int64 // held by the target before, or mounted there
+	MovedBlobs  int
+	ReusedBlobs int
+}
+
+// Add returns the sum of two accounts.
+func (s Stats) Add(t Stats) Stats {
+	return Stats{
+		s.MovedBytes + t.MovedBytes, s.ReusedBytes + t.ReusedBytes,
+		s.MovedBlobs + t.MovedBlobs, s.ReusedBlobs + t.ReusedBlobs,
+	}
+}
+
+// EventKind says what happened to a blob.
+type EventKind int
+
+// The life of a blob in a Copy: started (perhaps in the middle), advanced any
+// number of times, then finished, or failed; or reused and nothing else.
+const (
+	EventStarted EventKind = iota
+	EventAdvanced
+	EventFinished
+	EventReused
+	EventFailed
+)
+
+// Event is one step of one blob. Offset counts the bytes that are at the target,
+// Total the blob's size, -1 when it is not known. Content whose digest is not
+// known yet has a Name in place of a Descriptor.
+type Event struct {
+	Kind       EventKind
+	Descriptor oci.Descriptor
+	Name       string
+	Offset     int64
+	Total      int64
+}
+
+// Observer is told what happens. It is called from several goroutines at once
+// and must return quickly.
+type Observer func(Event)
+
+// Copy moves root and what it reaches from src to dst: leaves first, each
+// manifest after its children, root last, so that a target never holds a
+// manifest whose content it lacks. Blobs go in parallel, each digest once. What
+// dst holds is not moved. Copy gives no names.
+//
+// A target that is an Ingester gets every blob as a resumable ingest keyed by
+// its digest: an interrupted Copy goes on where it stopped, and two at once
+// share the work. The account is valid also when an error is returned.
+func Copy(ctx context.Context, dst Target, src Source, root oci.Descriptor, opts CopyOptions) (Stats, error) {
+	if opts.Jobs <= 0 {
+		opts.Jobs = DefaultJobs
+	}
+	if opts.Observe == nil {
+		opts.Observe = func(Event) {}
+	}
+	c := &copier{
+		dst: dst, src: src, opts: opts,
+		slots: semaphore.NewWeighted(int64(opts.Jobs)),
+		nodes: map[oci.Digest]*node{},
+	}
+	if cl, ok := dst.(Closed); ok {
+		c.closed = cl.Closed()
+	}
+	err := c.visit(ctx, root)
+	return Stats{
+		MovedBytes: c.movedBytes.Load(), ReusedBytes: c.reusedBytes.Load(),
+		MovedBlobs: int(c.movedBlobs.Load()), ReusedBlobs: int(c.reusedBlobs.Load()),
+	}, err
+}
+
+type copier struct {
+	dst    Target
+	src    Source
+	opts   CopyOptions
+	closed bool
+	slots  *semaphore.Weighted
+
+	mu    sync.Mutex
+	nodes map[oci.Digest]*node
+
+	movedBytes, reusedBytes, movedBlobs, reusedBlobs atomic.Int64
+}
+
+// node is one digest's turn: the first visitor does the work, others wait.
+type node struct {
+	done chan struct{}
+	err  error
+}
+
+func (c *copier) visit(ctx context.Context, desc oci.Descriptor) error {
+	c.mu.Lock()
+	n, seen := c.nodes[desc.Digest]
+	if !seen {
+		n = &node{done: make(chan struct{})}
+		c.nodes[desc.Digest] = n
+	}
+	c.mu.Unlock()
+	if seen {
+		select {
+		case <-n.done:
+			return n.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer close(n.done)
+	if oci.HasSuccessors(desc.MediaType) {
+		n.err = c.manifest(ctx, desc)
+	} else {
+		n.err = c.blob(ctx, desc)
+	}
+	return n.err
+}
+
+// manifest copies what desc reaches, then desc itself.
+func (c *copier) manifest(ctx context.Context, desc oci.Descriptor) error {
+	if c.closed {
+		here, err := c.dst.Exists(ctx, desc)
+		if err != nil {
+			return err
+		}
+		if here {
+			c.reused(desc)
+			return nil
+		}
+	}
+	data, held, err := c.read(ctx, desc)
+	if err != nil {
+		return err
+	}
+	edges, err := c.children(desc, data)
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, e := range edges {
+		g.Go(func() error { return c.visit(gctx, e.Descriptor) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if held {
+		c.reused(desc)
+		return nil
+	}
+	return c.push(ctx, desc, data)
+}
+
+// read gets a manifest's bytes: from the target if it can give them back, so
+// that a second copy asks the source for nothing.
+func (c *copier) read(ctx context.Context, desc oci.Descriptor) (data []byte, held bool, err error) {
+	if f, ok := c.dst.(Fetcher); ok && !c.closed {
+		here, err := c.dst.Exists(ctx, desc)
+		if err != nil {
+			return nil, false, err
+		}
+		if here {
+			if data, err = ReadAll(ctx, f, desc, oci.MaxManifestSize); err == nil {
+				return data, true, nil
+			}
+		}
+	}
+	if err := c.slots.Acquire(ctx, 1); err != nil {
+		return nil, false, err
+	}
+	defer c.slots.Release(1)
+	data, err = ReadAll(ctx, c.src, desc, oci.MaxManifestSize)
+	return data, false, err
+}
+
+func (c *copier) children(desc oci.Descriptor, data []byte) ([]oci.Edge, error) {
+	all, err := oci.Successors(desc.MediaType, data)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w: %v", desc.Digest, ErrCorrupt, err)
+	}
+	edges := all[:0]
+	for _, e := range all {
+		if e.Role != oci.RoleSubject {
+			edges = append(edges, e)
+		}
+	}
+	if c.opts.Children == nil {
+		return edges, nil
+	}
+	return c.opts.Children(desc, edges)
+}
+
+// push writes a manifest whose bytes are in memory.
+func (c *copier) push(ctx context.Context, desc oci.Descriptor, data []byte) error {
+	c.event(EventStarted, desc, 0)
+	if err := c.dst.Push(ctx, desc, newBytesReader(data)); err != nil {
+		c.event(EventFailed, desc, 0)
+		return err
+	}
+	c.moved(desc, desc.Size)
+	return nil
+}
+
+func (c *copier) blob(ctx context.Context, desc oci.Descriptor) error {
+	if err := c.slots.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer c.slots.Release(1)
+	if in, ok := c.dst.(Ingester); ok {
+		return c.ingest(ctx, in, desc)
+	}
+	here, err := c.dst.Exists(ctx, desc)
+	if err != nil {
+		return err
+	}
+	if !here {
+		here, err = c.mount(ctx, desc)
+	}
+	if err != nil {
+		return err
+	}
+	if here {
+		c.reused(desc)
+		return nil
+	}
+	c.event(EventStarted, desc, 0)
+	if err := c.send(ctx, desc); err != nil {
+		c.event(EventFailed, desc, 0)
+		return err
+	}
+	c.moved(desc, desc.Size)
+	return nil
+}
+
+// mount tries the repositories that may hold desc. A mount is an optimisation:
+// when it fails the blob is pushed, and what is really wrong shows there.
+func (c *copier) mount(ctx context.Context, desc oci.Descriptor) (bool, error) {
+	m, ok := c.dst.(Mounter)
+	if !ok || c.opts.MountFrom == nil {
+		return false, nil
+	}
+	for _, from := range c.opts.MountFrom(desc) {
+		if done, err := m.Mount(ctx, desc, from); err == nil && done {
+			return true, nil
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+	}
+	return false, nil
+}
+
+// ingest writes desc through a resumable ingest. A resumed one that turns out
+// wrong at its end is tried once more from nothing: its first part may have been
+// another run's trouble.
+func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) error {
+	w, err := in.Writer(ctx, IngestOptions{
+		Key: desc.Digest.String(), Expected: desc.Digest, Total: desc.Size,
+		MediaType: desc.MediaType, Source: c.opts.Origin,
+	})
+	if errors.Is(err, ErrExists) {
+		c.reused(desc)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	resumed := w.Status().Offset > 0
+	n, err := c.fill(ctx, w, desc)
+	if err == nil {
+		_, err = w.Commit(ctx)
+	}
+	if resumed && errors.Is(err, ErrCorrupt) {
+		var m int64
+		if err = w.Reset(); err == nil {
+			m, err = c.fill(ctx, w, desc)
+		}
+		if n += m; err == nil {
+			_, err = w.Commit(ctx)
+		}
+	}
+	if err != nil {
+		c.movedBytes.Add(n)
+		c.event(EventFailed, desc, w.Status().Offset)
+		return err
+	}
+	c.moved(desc, n)
+	return nil
+}
+
+// fill brings w from its offset to the end and returns the bytes that came from
+// the source.
+func (c *copier) fill(ctx context.Context, w Writer, desc oci.Descriptor) (int64, error) {
+	offset := w.Status().Offset
+	if offset > 0 && offset >= desc.Size {
+		return 0, nil
+	}
+	r, err := c.from(ctx, desc, offset)
+	if offset > 0 && errors.Is(err, ErrUnsupported) {
+		if err = w.Reset(); err != nil {
+			return 0, err
+		}
+		offset = 0
+		r, err = c.from(ctx, desc, 0)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	c.event(EventStarted, desc, offset)
+	return c.stream(ctx, w, r, desc, offset)
+}
+
+// from opens the source at offset. The Writer verifies the whole, so that a source
+// that can spares itself the hashing.
+func (c *copier) from(ctx context.Context, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	if rf, ok := c.src.(RangeFetcher); ok {
+		return rf.FetchFrom(ctx, desc, offset)
+	}
+	if offset > 0 {
+		return nil, fmt.Errorf("fetch %s from %d: %w", desc.Digest, offset, ErrUnsupported)
+	}
+	return c.src.Fetch(ctx, desc)
+}
+
+// stream copies r to w and tells of it about every mebibyte.
+func (c *copier) stream(ctx context.Context, w io.Writer, r io.Reader, desc oci.Descriptor, offset int64) (int64, error) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	var n int64
+	for told := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		k, err := r.Read(*buf)
+		if k > 0 {
+			n += int64(k)
+			if _, werr := w.Write((*buf)[:k]); werr != nil {
+				return n, werr
+			}
+			if n-told >= 256<<10 {
+				told = n
+				c.event(EventAdvanced, desc, offset+n)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+func (c *copier) event(k EventKind, desc oci.Descriptor, offset int64) {
+	c.opts.Observe(Event{Kind: k, Descriptor: desc, Offset: offset, Total: desc.Size})
+}
+
+func (c *copier) reused(desc oci.Descriptor) {
+	c.reusedBytes.Add(desc.Size)
+	c.reusedBlobs.Add(1)
+	c.event(EventReused, desc, desc.Size)
+}
+
+func (c *copier) moved(desc oci.Descriptor, n int64) {
+	c.movedBytes.Add(n)
+	c.movedBlobs.Add(1)
+	c.event(EventFinished, desc, desc.Size)
+}
