@@ -1,0 +1,98 @@
+package fsys
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+func dataSync(fd uintptr) error {
+	return again(func() error { return unix.Fdatasync(int(fd)) })
+}
+
+func writeBack(fd uintptr, off, n int64) error {
+	err := again(func() error { return unix.SyncFileRange(int(fd), off, n, unix.SYNC_FILE_RANGE_WRITE) })
+	if isAny(err, []error{unix.ENOSYS, unix.EINVAL, unix.ESPIPE, unix.EPERM}) {
+		return nil // a hint that this file system, or a sandbox, does not take
+	}
+	return err
+}
+
+func syncFS(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = again(func() error { return unix.Syncfs(int(d.Fd())) })
+	if errors.Is(err, unix.ENOSYS) {
+		return errors.ErrUnsupported
+	}
+	if err != nil {
+		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return nil
+}
+
+func reflink(dst, src *os.File) error {
+	return onBoth(dst, src, func(d, s int) error {
+		return again(func() error { return unix.IoctlFileClone(d, s) })
+	})
+}
+
+// copyRange copies as much of src as the system does by itself. It reports
+// errors of the disk; that the system cannot do it is none.
+func copyRange(dst, src *os.File, size int64) (done int64, err error) {
+	err = onBoth(dst, src, func(d, s int) error {
+		for done < size {
+			from, to := done, done
+			n, err := unix.CopyFileRange(s, &from, d, &to, int(min(size-done, 1<<30)), 0)
+			switch {
+			case errors.Is(err, unix.EINTR):
+				continue
+			case isAny(err, noSpace), errors.Is(err, unix.EIO):
+				return err
+			case err != nil || n == 0:
+				return nil
+			}
+			done += int64(n)
+		}
+		return nil
+	})
+	return done, err
+}
+
+// onBoth runs op on both descriptors and keeps them open meanwhile.
+func onBoth(dst, src *os.File, op func(d, s int) error) error {
+	dstConn, err := dst.SyscallConn()
+	if err != nil {
+		return err
+	}
+	srcConn, err := src.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var opErr, srcErr error
+	err = dstConn.Control(func(d uintptr) {
+		srcErr = srcConn.Control(func(s uintptr) { opErr = op(int(d), int(s)) })
+	})
+	return errors.Join(err, srcErr, opErr)
+}
+
+func freeBytes(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Statfs(dir, &st) }); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return st.Bavail * uint64(st.Bsize), nil
+}
+
+func bootID() string {
+	p, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(p))
+}

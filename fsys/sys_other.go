@@ -1,0 +1,25 @@
+//go:build unix && !linux && !darwin
+
+package fsys
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func dataSync(fd uintptr) error {
+	return again(func() error { return unix.Fsync(int(fd)) })
+}
+
+func writeBack(uintptr, int64, int64) error           { return nil }
+func syncFS(string) error                             { return errors.ErrUnsupported }
+func reflink(_, _ *os.File) error                     { return errors.ErrUnsupported }
+func copyRange(_, _ *os.File, _ int64) (int64, error) { return 0, nil }
+func networkKind(dir string) (string, error)          { return "", nil }
+func bootID() string                                  { return "" }
+
+func freeBytes(dir string) (uint64, error) {
+	return 0, &os.PathError{Op: "statfs", Path: dir, Err: errors.ErrUnsupported}
+}

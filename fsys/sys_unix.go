@@ -1,0 +1,61 @@
+//go:build unix
+
+package fsys
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	noSpace = []error{unix.ENOSPC, unix.EDQUOT, unix.EFBIG}
+	denied  = []error{unix.EACCES, unix.EPERM, unix.EROFS}
+	inUse   []error
+)
+
+// again repeats a system call that a signal broke off.
+func again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+func flock(fd uintptr, how int) error {
+	return again(func() error { return unix.Flock(int(fd), how) })
+}
+
+func lockMode(exclusive bool) int {
+	if exclusive {
+		return unix.LOCK_EX
+	}
+	return unix.LOCK_SH
+}
+
+func tryLock(fd uintptr, exclusive bool) (bool, error) {
+	err := flock(fd, lockMode(exclusive)|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func lock(fd uintptr, exclusive bool) error { return flock(fd, lockMode(exclusive)) }
+func unlock(fd uintptr) error               { return flock(fd, unix.LOCK_UN) }
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func processAlive(pid int) bool {
+	err := unix.Kill(pid, 0)
+	return err == nil || errors.Is(err, unix.EPERM)
+}
