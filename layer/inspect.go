@@ -1,0 +1,139 @@
+package layer
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// DiffID reads a layer to its end and returns the digest and size of its tar.
+// Whether it is one is not looked at: an object that was put as a layer is
+// opaque. mediaType, where it promises a compression, must tell the truth.
+//
+// Errors: ErrInvalid for a media type that contradicts the bytes, ErrUnsupported
+// for an encrypted layer and for xz and bzip2, those of Decompress, and those of r unchanged.
+func DiffID(ctx context.Context, r io.Reader, mediaType string) (oci.Digest, int64, error) {
+	res, err := read(ctx, r, mediaType, drain)
+	return res.DiffID, res.PlainSize, err
+}
+
+// Inspect reads a tar, plain or compressed with gzip or zstd, to its end and
+// tells of it as a layer: a file as it is becomes one. That it is a tar whose
+// members are whole is checked; their names and types are not, nor that the tar
+// has its closing blocks, which not all writers give it.
+//
+// The bytes are read once, in order, so that r may tee them into a store.
+// Errors: ErrInvalid for what is no tar, those of Decompress, and those of r
+// unchanged.
+func Inspect(ctx context.Context, r io.Reader) (Result, error) {
+	return read(ctx, r, "", members)
+}
+
+// read hashes r and its plain bytes, which visit consumes.
+func read(ctx context.Context, r io.Reader, mediaType string, visit func(io.Reader) (int, error)) (Result, error) {
+	in := newSink(io.Discard)
+	packed := newStage(in)
+	head := bufio.NewReaderSize(io.TeeReader(ctxReader{ctx, r}, packed), 64<<10)
+	// What is shorter than the longest magic number is judged by what there is.
+	start, err := head.Peek(8)
+	if err != nil && !errors.Is(err, io.EOF) {
+		_ = packed.Close()
+		return Result{}, err
+	}
+	c := Detect(start)
+	plain := newSink(io.Discard)
+	res := Result{MediaType: c.MediaType()}
+	if err = promise(mediaType, c, start); err == nil {
+		res.Members, err = unwrap(ctx, head, c, plain, visit)
+	}
+	// A discarding writer does not fail.
+	_ = packed.Close()
+	if err != nil {
+		return Result{}, err
+	}
+	res.Digest, res.Size = in.digest(), in.n
+	res.DiffID, res.PlainSize = plain.digest(), plain.n
+	return res, nil
+}
+
+// unwrap lets visit read the plain bytes of r to their end, which to hashes.
+func unwrap(ctx context.Context, r io.Reader, c Compression, to io.Writer, visit func(io.Reader) (int, error)) (int, error) {
+	d, err := Decompress(r, c)
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	hashing := newStage(to)
+	// The context counts here too: a little input can keep a decoder busy for long.
+	n, err := visit(io.TeeReader(ctxReader{ctx, d}, hashing))
+	// A hash does not fail.
+	_ = hashing.Close()
+	return n, err
+}
+
+// promise compares a media type with what the bytes are.
+func promise(mediaType string, is Compression, head []byte) error {
+	said, ok := claimed(mediaType)
+	if ok && said != is {
+		return content.WithHint(
+			fmt.Errorf("layer: %w: its type %s says compression %s, its bytes are %s", content.ErrInvalid, mediaType, said, is),
+			"put it as what it is: -t %s", is.MediaType())
+	}
+	if strings.HasSuffix(mediaType, "+encrypted") {
+		return fmt.Errorf("layer: %w: type %s: its tar cannot be known without the key", content.ErrUnsupported, mediaType)
+	}
+	if f := foreign(head); f != "" {
+		return content.WithHint(fmt.Errorf("layer: %w: compression %s", content.ErrUnsupported, f),
+			"decompress it first: layers are plain, gzip or zstd")
+	}
+	return nil
+}
+
+func drain(r io.Reader) (int, error) {
+	_, err := io.Copy(io.Discard, r)
+	return 0, err
+}
+
+// members walks a tar to its end and counts what it holds.
+func members(r io.Reader) (int, error) {
+	src := &source{r: r}
+	tr := tar.NewReader(src)
+	var n int
+	for ; ; n++ {
+		_, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return 0, notTar(src, n, err)
+		}
+	}
+	if n == 0 && src.n.Load() == 0 {
+		return 0, fmt.Errorf("layer: %w: not a tar: it is empty", content.ErrInvalid)
+	}
+	// Padding after the end belongs to the bytes that are hashed.
+	_, err := io.Copy(io.Discard, src)
+	return n, err
+}
+
+// notTar words what package tar says, unless the bytes could not be read at all.
+func notTar(src *source, member int, err error) error {
+	early := errors.Is(err, io.ErrUnexpectedEOF)
+	switch {
+	case src.failure() != nil:
+		return src.failure()
+	case member == 0 && (early || errors.Is(err, tar.ErrHeader)):
+		return content.WithHint(fmt.Errorf("layer: %w: not a tar", content.ErrInvalid),
+			"a layer is a folder, or a tar that is plain or compressed with gzip or zstd")
+	case early:
+		return fmt.Errorf("layer: %w: the tar ends in the middle of member %d", content.ErrInvalid, member)
+	}
+	return fmt.Errorf("layer: %w: member %d of the tar: %v", content.ErrInvalid, member+1, err)
+}
