@@ -3,7 +3,6 @@ package oci
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -50,10 +49,28 @@ var shortNames = map[string]string{
 	"docker-layer":    MediaTypeDockerLayer,
 }
 
-// restrictedName is RFC 6838 section 4.2's grammar of a type or subtype.
-const restrictedName = `[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}`
+// isMediaType says whether s is type/subtype without parameters (RFC 6838,
+// section 4.2).
+func isMediaType(s string) bool {
+	t, sub, ok := strings.Cut(s, "/")
+	return ok && isRestrictedName(t) && isRestrictedName(sub)
+}
 
-var mediaTypePattern = regexp.MustCompile(`^` + restrictedName + `/` + restrictedName + `$`)
+// isRestrictedName checks a type or subtype: up to 127 of a few characters, the
+// first a letter or digit. Written out, since every process would pay for
+// compiling the pattern.
+func isRestrictedName(s string) bool {
+	if s == "" || len(s) > 127 || strings.IndexByte("!#$&^_.+-", s[0]) >= 0 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && strings.IndexByte("!#$&^_.+-", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // ParseMediaType takes a short name (layer, config, image, index, json …) or
 // any media type of RFC 6838's grammar, without parameters, and returns the
@@ -62,7 +79,7 @@ func ParseMediaType(s string) (string, error) {
 	if t, ok := shortNames[s]; ok {
 		return t, nil
 	}
-	if mediaTypePattern.MatchString(s) {
+	if isMediaType(s) {
 		return s, nil
 	}
 	if !strings.Contains(s, "/") {

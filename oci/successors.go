@@ -129,7 +129,7 @@ func ValidateDescriptor(d Descriptor) error {
 	if d.Size < 0 {
 		return fmt.Errorf("descriptor %s: %w: size %d", d.Digest, ErrInvalid, d.Size)
 	}
-	if !mediaTypePattern.MatchString(d.MediaType) {
+	if !isMediaType(d.MediaType) {
 		return fmt.Errorf("descriptor %s: %w: media type %q", d.Digest, ErrInvalid, d.MediaType)
 	}
 	return nil

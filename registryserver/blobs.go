@@ -1,0 +1,85 @@
+package registryserver
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// getBlob answers GET and HEAD with the blob or the asked-for part of it.
+func (s *server) getBlob(w http.ResponseWriter, r *http.Request, at route) error {
+	ra, err := s.store.ReaderAt(r.Context(), oci.Descriptor{Digest: at.digest, Size: -1})
+	if absent(err) {
+		return unknownBlob(at.digest)
+	}
+	if err != nil {
+		return err
+	}
+	defer ra.Close()
+	serve(w, r, at.digest, oci.MediaTypeOctets, seekable(ra))
+	return nil
+}
+
+func unknownBlob(d oci.Digest) error {
+	return refuse(http.StatusNotFound, codeBlobUnknown, "no blob %s", d)
+}
+
+// serve answers with content that never changes: ranges, conditions and HEAD
+// are ServeContent's, which also hands whole files to the kernel.
+func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType string, body io.ReadSeeker) {
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Docker-Content-Digest", d.String())
+	h.Set("ETag", `"`+d.String()+`"`)
+	http.ServeContent(w, r, "", time.Time{}, body)
+}
+
+// seekable reads ra from its beginning: by its file where the blob is one.
+func seekable(ra content.ReaderAt) io.ReadSeeker {
+	if f, ok := ra.(content.Backed); ok {
+		file, offset, length := f.File()
+		if file != nil && offset == 0 && length == ra.Size() && sizeOf(file) == length {
+			if _, err := file.Seek(0, io.SeekStart); err == nil {
+				return file
+			}
+		}
+	}
+	return io.NewSectionReader(ra, 0, ra.Size())
+}
+
+func sizeOf(f *os.File) int64 {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return -1
+	}
+	return info.Size()
+}
+
+func (s *server) deleteBlob(w http.ResponseWriter, r *http.Request, at route) error {
+	if _, err := s.store.Info(r.Context(), at.digest); err != nil {
+		if errors.Is(err, content.ErrNotFound) {
+			return unknownBlob(at.digest)
+		}
+		return err
+	}
+	if err := s.deleteContent(r, at.digest); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// deleteContent deletes d unless something of the store holds it.
+func (s *server) deleteContent(r *http.Request, d oci.Digest) error {
+	s.leases.drop(r.Context())
+	err := s.store.Delete(r.Context(), d)
+	if errors.Is(err, content.ErrConflict) {
+		return refuse(http.StatusConflict, codeDenied, "%s is held by something else in the store", d)
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+package registryserver
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dist.example/oci"
+)
+
+// maxPage bounds a page of tags, whatever is asked for.
+const maxPage = 1000
+
+// listTags answers with a page of a repository's tags, in order of their bytes.
+func (s *server) listTags(w http.ResponseWriter, r *http.Request, at route) error {
+	n, err := pageSize(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	tags, err := s.tags(r, at.name)
+	if err != nil {
+		return err
+	}
+	if len(tags) == 0 {
+		return refuse(http.StatusNotFound, codeNameUnknown, "no repository %s", at.name)
+	}
+	if last := r.URL.Query().Get("last"); last != "" {
+		i, found := slices.BinarySearch(tags, last)
+		if found {
+			i++
+		}
+		tags = tags[i:]
+	}
+	if n < len(tags) {
+		if tags = tags[:n]; n > 0 {
+			next := url.Values{"n": {strconv.Itoa(n)}, "last": {tags[n-1]}}
+			w.Header().Set("Link", "</v2/"+at.name+"/tags/list?"+next.Encode()+`>; rel="next"`)
+		}
+	}
+	return writeJSON(w, oci.MediaTypeJSON, struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}{at.name, append([]string{}, tags...)})
+}
+
+func pageSize(q url.Values) (int, error) {
+	if !q.Has("n") {
+		return maxPage, nil
+	}
+	n, err := strconv.Atoi(q.Get("n"))
+	if err != nil || n < 0 {
+		return 0, refuse(http.StatusBadRequest, codeUnsupported, "n=%.20q is no number of tags", q.Get("n"))
+	}
+	return min(n, maxPage), nil
+}
+
+// tags are those of the repository at path that stand for manifests.
+func (s *server) tags(r *http.Request, path string) ([]string, error) {
+	repo, err := s.names.repository(r.Context(), path)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	prefix := repo.Name() + ":"
+	for n, err := range s.store.Names(r.Context(), prefix) {
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(n.Reference.String(), prefix) && oci.HasSuccessors(n.Target.MediaType) {
+			tags = append(tags, n.Reference.Tag)
+		}
+	}
+	slices.Sort(tags)
+	return tags, nil
+}
+
+// listReferrers answers with an index of the manifests about a digest; a digest
+// that nobody has heard of has none.
+func (s *server) listReferrers(w http.ResponseWriter, r *http.Request, at route) error {
+	artifactType := r.URL.Query().Get("artifactType")
+	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: []oci.Descriptor{}}
+	x.SchemaVersion = 2
+	for d, err := range s.store.Referrers(r.Context(), at.digest, artifactType) {
+		if err != nil {
+			return err
+		}
+		x.Manifests = append(x.Manifests, d)
+	}
+	if artifactType != "" {
+		w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	return writeJSON(w, oci.MediaTypeIndex, x)
+}
+
+func writeJSON(w http.ResponseWriter, mediaType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+	return nil
+}

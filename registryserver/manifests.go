@@ -1,0 +1,252 @@
+package registryserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+func unknownManifest(at route) error {
+	what := at.tag
+	if what == "" {
+		what = at.digest.String()
+	}
+	return refuse(http.StatusNotFound, codeManifestUnknown, "no manifest %s in %s", what, at.name)
+}
+
+// getManifest answers GET and HEAD of a manifest by tag or digest.
+func (s *server) getManifest(w http.ResponseWriter, r *http.Request, at route) error {
+	desc, err := s.findManifest(r.Context(), at)
+	if err == nil && !oci.HasSuccessors(desc.MediaType) {
+		return refuse(http.StatusNotFound, codeManifestUnknown, "%s in %s is %s, which is no manifest", desc.Digest, at.name, desc.MediaType)
+	}
+	var data []byte
+	if err == nil {
+		data, err = content.ReadAll(r.Context(), s.store, desc, oci.MaxManifestSize)
+	}
+	if absent(err) {
+		return unknownManifest(at)
+	}
+	if err != nil {
+		return err
+	}
+	serve(w, r, desc.Digest, desc.MediaType, bytes.NewReader(data))
+	return nil
+}
+
+func (s *server) findManifest(ctx context.Context, at route) (oci.Descriptor, error) {
+	if at.tag == "" {
+		info, err := s.store.Info(ctx, at.digest)
+		return info.Descriptor(), err
+	}
+	ref, err := s.reference(ctx, at)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	return s.store.Resolve(ctx, ref)
+}
+
+// reference is the name in the store that a tag's path stands for.
+func (s *server) reference(ctx context.Context, at route) (oci.Reference, error) {
+	repo, err := s.names.repository(ctx, at.name)
+	if err != nil {
+		return oci.Reference{}, err
+	}
+	return repo.WithTag(at.tag)
+}
+
+// putManifest stores a manifest, and lets the tag name it when it came by tag.
+func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) error {
+	var ref oci.Reference
+	if at.tag != "" {
+		var err error
+		if ref, err = s.reference(r.Context(), at); err != nil {
+			return err
+		}
+	}
+	data, err := readManifest(w, r)
+	if err != nil {
+		return err
+	}
+	desc, edges, err := inspect(r.Header.Get("Content-Type"), data, at.digest)
+	if err != nil {
+		return err
+	}
+	if err := s.checkBlobs(r.Context(), edges); err != nil {
+		return err
+	}
+	if err := s.storeManifest(r.Context(), desc, data, ref); err != nil {
+		return err
+	}
+	for _, e := range edges {
+		if e.Role == oci.RoleSubject {
+			w.Header().Set("OCI-Subject", e.Digest.String())
+		}
+	}
+	created(w, "/v2/"+at.name+"/manifests/"+desc.Digest.String(), desc.Digest)
+	return nil
+}
+
+// created is the answer to everything that was pushed.
+func created(w http.ResponseWriter, location string, d oci.Digest) {
+	w.Header().Set("Location", location)
+	w.Header().Set("Docker-Content-Digest", d.String())
+	w.WriteHeader(http.StatusCreated)
+}
+
+func readManifest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	tooLarge := refuse(http.StatusRequestEntityTooLarge, codeSizeInvalid, "manifests may have %d bytes at most", oci.MaxManifestSize)
+	if r.ContentLength > oci.MaxManifestSize {
+		return nil, tooLarge
+	}
+	data, err := io.ReadAll(io.LimitReader(patient(w, r), oci.MaxManifestSize+1))
+	switch {
+	case err != nil:
+		return nil, refuse(http.StatusBadRequest, codeManifestInvalid, "the manifest came only in part")
+	case len(data) > oci.MaxManifestSize:
+		return nil, tooLarge
+	}
+	return data, nil
+}
+
+// inspect checks a manifest's type, digest and form. want is "" when it is
+// pushed by tag.
+func inspect(contentType string, data []byte, want oci.Digest) (oci.Descriptor, []oci.Edge, error) {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil || mediaType == oci.MediaTypeJSON || mediaType == oci.MediaTypeOctets {
+		mediaType = oci.DetectManifest(data)
+	}
+	if !oci.HasSuccessors(mediaType) {
+		return oci.Descriptor{}, nil, refuse(http.StatusBadRequest, codeManifestInvalid, "%.100q is no type of manifest that is taken here", mediaType)
+	}
+	alg := oci.SHA256
+	if want != "" {
+		alg = want.Algorithm()
+	}
+	got := alg.FromBytes(data)
+	if want != "" && got != want {
+		return oci.Descriptor{}, nil, refuse(http.StatusBadRequest, codeDigestInvalid, "the manifest's digest is %s", got)
+	}
+	edges, err := oci.Successors(mediaType, data)
+	if err != nil {
+		return oci.Descriptor{}, nil, refuse(http.StatusBadRequest, codeManifestInvalid, "%v", err)
+	}
+	return oci.Descriptor{MediaType: mediaType, Digest: got, Size: int64(len(data))}, edges, nil
+}
+
+// checkBlobs refuses a manifest whose config or layers are not held.
+func (s *server) checkBlobs(ctx context.Context, edges []oci.Edge) error {
+	for _, e := range edges {
+		if (e.Role != oci.RoleConfig && e.Role != oci.RoleLayer) || oci.IsNonDistributable(e.MediaType) {
+			continue
+		}
+		info, err := s.store.Info(ctx, e.Digest)
+		if absent(err) || (err == nil && info.Place == "damaged") {
+			return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "%s %s has to be pushed first", e.Role, e.Digest)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeManifest makes desc held, and named when ref is set.
+func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []byte, ref oci.Reference) error {
+	lease, done, err := s.leases.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	w, err := s.store.Writer(ctx, content.IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Lease: lease})
+	if err == nil {
+		err = writeAll(ctx, w, bytes.NewReader(data))
+	}
+	if err != nil && !errors.Is(err, content.ErrExists) {
+		return err
+	}
+	if ref.Tag == "" {
+		return nil
+	}
+	err = s.store.SetNames(ctx, content.NameChange{Reference: ref, Target: desc.Digest, Why: "push"})
+	if errors.Is(err, content.ErrNotFound) {
+		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "something that %s reaches has to be pushed first", desc.Digest)
+	}
+	return err
+}
+
+// writeAll makes r the whole content of w, and closes w.
+func writeAll(ctx context.Context, w content.Writer, r io.Reader) error {
+	defer w.Close()
+	if _, err := io.Copy(w, r); err != nil {
+		return err
+	}
+	_, err := w.Commit(ctx)
+	return err
+}
+
+// deleteManifest removes a tag, or a manifest and its tags in this repository.
+func (s *server) deleteManifest(w http.ResponseWriter, r *http.Request, at route) error {
+	var err error
+	if at.tag != "" {
+		err = s.deleteTag(r.Context(), at)
+	} else {
+		err = s.deleteByDigest(r, at)
+	}
+	if errors.Is(err, content.ErrNotFound) {
+		return unknownManifest(at)
+	}
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (s *server) deleteTag(ctx context.Context, at route) error {
+	ref, err := s.reference(ctx, at)
+	if err != nil {
+		return err
+	}
+	return s.store.SetNames(ctx, content.NameChange{Reference: ref, Why: "delete"})
+}
+
+// deleteByDigest takes the digest's names in the repository away, and the
+// content too when no other repository names it.
+func (s *server) deleteByDigest(r *http.Request, at route) error {
+	ctx := r.Context()
+	info, err := s.store.Info(ctx, at.digest)
+	if err != nil {
+		return err
+	}
+	if !oci.HasSuccessors(info.MediaType) {
+		return unknownManifest(at)
+	}
+	repo, err := s.names.repository(ctx, at.name)
+	if err != nil {
+		return err
+	}
+	var own []content.NameChange
+	others := false
+	for n, err := range s.store.Names(ctx, "") {
+		switch {
+		case err != nil:
+			return err
+		case n.Target.Digest != at.digest:
+		case n.Reference.Name() == repo.Name():
+			own = append(own, content.NameChange{Reference: n.Reference, Expect: &n.Target.Digest, Why: "delete"})
+		default:
+			others = true
+		}
+	}
+	if others {
+		return s.store.SetNames(ctx, own...)
+	}
+	return s.deleteContent(r, at.digest)
+}

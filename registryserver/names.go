@@ -1,0 +1,164 @@
+package registryserver
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// names maps repository paths to names of the store and back.
+//
+// A path whose first component has a dot or is localhost is the name itself;
+// any other is below the default host. Hosts with a port or an upper case
+// letter cannot stand in a path: they are written host_port, in lower case.
+// Several names can come out at one path in this way (localhost:5000/a and
+// docker.io/localhost_5000/a), and the path is refused then.
+type names struct {
+	store  content.Names
+	prefix string
+
+	mu    sync.Mutex
+	hosts map[string][]string // upper-case hosts of the store by their path form
+	asOf  time.Time
+}
+
+// hostsAge is how long the list of upper-case hosts is trusted. It comes from a
+// scan of all names, which is not for every request.
+const hostsAge = time.Second
+
+// hostPath is how a host stands in a path.
+func hostPath(host string) string {
+	return strings.ToLower(strings.ReplaceAll(host, ":", "_"))
+}
+
+// hostLike says whether the first component of a path is a host.
+func hostLike(first string) bool {
+	return strings.Contains(first, ".") || first == "localhost"
+}
+
+// PathOf is the path that repo's contents are served at by a server with that
+// Options.Prefix; "" when its host cannot be written in a path (IPv6).
+func PathOf(repo oci.Reference, prefix string) string {
+	if prefix == "" {
+		prefix = oci.DockerHub
+	}
+	path := repo.Repository
+	first, _, more := strings.Cut(path, "/")
+	if repo.Registry != prefix || (more && hostLike(first)) {
+		path = hostPath(repo.Registry) + "/" + path
+	}
+	if len(path) > maxName || !namePattern().MatchString(path) {
+		return ""
+	}
+	return path
+}
+
+// candidates are the repositories that path may mean, the one that a push makes
+// first. upper has the store's hosts with upper case letters, by path form.
+func candidates(path, prefix string, upper map[string][]string) []oci.Reference {
+	var all []oci.Reference
+	add := func(host, repository string) {
+		repo, err := oci.ParseRepository(host + "/" + repository)
+		if err == nil && repo.Registry == host {
+			all = append(all, repo)
+		}
+	}
+	first, rest, more := strings.Cut(path, "/")
+	if !more || !hostLike(first) {
+		add(prefix, path)
+	}
+	if !more {
+		return all
+	}
+	if hostLike(first) {
+		add(first, rest)
+	}
+	if host, port, ok := cutPort(first); ok {
+		add(host+":"+port, rest)
+	}
+	for _, host := range upper[first] {
+		add(host, rest)
+	}
+	return all
+}
+
+// cutPort reads host_port.
+func cutPort(first string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(first, '_')
+	if i <= 0 || i == len(first)-1 || len(first)-i > len("_65535") {
+		return "", "", false
+	}
+	host, port = first[:i], first[i+1:]
+	return host, port, strings.Trim(port, "0123456789") == ""
+}
+
+// repository finds the one repository that path means in this store; without
+// any name there, the one that a push would make.
+func (n *names) repository(ctx context.Context, path string) (oci.Reference, error) {
+	upper, err := n.upperHosts(ctx)
+	if err != nil {
+		return oci.Reference{}, err
+	}
+	all := candidates(path, n.prefix, upper)
+	if len(all) == 0 {
+		return oci.Reference{}, refuse(http.StatusBadRequest, codeNameInvalid, "%q begins with what is no host name", path)
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	var used []oci.Reference
+	for _, repo := range all {
+		ok, err := n.any(ctx, repo)
+		if err != nil {
+			return oci.Reference{}, err
+		}
+		if ok {
+			used = append(used, repo)
+		}
+	}
+	switch len(used) {
+	case 0:
+		return all[0], nil
+	case 1:
+		return used[0], nil
+	}
+	return oci.Reference{}, refuse(http.StatusConflict, codeNameInvalid,
+		"%q is ambiguous: it stands for %s and for %s", path, used[0].Name(), used[1].Name())
+}
+
+// any says whether the store has a name in repo.
+func (n *names) any(ctx context.Context, repo oci.Reference) (bool, error) {
+	for _, sep := range []string{":", "@"} {
+		for _, err := range n.store.Names(ctx, repo.Name()+sep) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// upperHosts lists the store's hosts that have upper case letters.
+func (n *names) upperHosts(ctx context.Context) (map[string][]string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hosts != nil && time.Since(n.asOf) < hostsAge {
+		return n.hosts, nil
+	}
+	hosts, seen := map[string][]string{}, map[string]bool{}
+	for name, err := range n.store.Names(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		host := name.Reference.Registry
+		if !seen[host] && strings.ToLower(host) != host {
+			hosts[hostPath(host)] = append(hosts[hostPath(host)], host)
+		}
+		seen[host] = true
+	}
+	n.hosts, n.asOf = hosts, time.Now()
+	return hosts, nil
+}

@@ -1,0 +1,226 @@
+// Package registryserver is an OCI distribution registry over any content.Store:
+// an http.Handler, and Serve to run it with sound limits.
+//
+// What is held is served under every repository path that has a name in the
+// store (names.go tells how paths and names map). Blobs belong to the store, not
+// to a repository: whoever can reach the server can read any blob whose digest
+// he knows. Nothing is written unless Options.Writable is set.
+//
+// # Pushing
+//
+// An upload session is an ingest of the store, and its id is part of the
+// ingest's key; nothing about it is kept in memory, so that a client goes on
+// with a session after the server was started again. What has been pushed but
+// is not named yet is under a lease of the server. A manifest is taken when its
+// config and layers are held (but for layers that registries need not hold; a
+// subject, or a platform of an index, may be absent too), and a tag moves in the
+// one transaction that checks this.
+//
+// # What it does not do
+//
+// It has no users and speaks no TLS: put it behind something that does, or on
+// loopback. It does not hash what it sends, which clients must do in any case,
+// but it never sends more or fewer bytes than the blob has.
+package registryserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// Options say how a store is served.
+type Options struct {
+	// Writable allows pushing and deleting.
+	Writable bool
+	// Prefix is the registry that repository paths without a host belong to;
+	// "" is docker.io, where a single component is below library/.
+	Prefix string
+	// Log gets one record for each request when it is done, and nil none.
+	Log *slog.Logger
+}
+
+// New returns the registry over store. Its methods are safe for concurrent use.
+func New(store content.Store, o Options) http.Handler {
+	if o.Prefix == "" {
+		o.Prefix = oci.DockerHub
+	}
+	return &server{
+		store:  store,
+		names:  names{store: store, prefix: o.Prefix},
+		leases: leases{store: store},
+		o:      o,
+	}
+}
+
+type server struct {
+	store  content.Store
+	names  names
+	leases leases
+	o      Options
+}
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.o.Log == nil {
+		s.answer(w, r)
+		return
+	}
+	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+	start := time.Now()
+	s.answer(rec, r)
+	if r.Method == http.MethodHead {
+		rec.sent = 0 // what was written is left out by net/http
+	}
+	s.o.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.sent),
+		slog.Duration("took", time.Since(start)), slog.String("from", r.RemoteAddr))
+}
+
+func (s *server) answer(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := s.dispatch(w, r); err != nil {
+		writeError(w, err)
+	}
+}
+
+// handler answers one request, or returns why it cannot before it has written
+// anything.
+type handler func(w http.ResponseWriter, r *http.Request, at route) error
+
+func (s *server) dispatch(w http.ResponseWriter, r *http.Request) error {
+	at, err := parseRoute(r.URL.Path)
+	if err != nil {
+		return err
+	}
+	methods := s.methods(at.kind)
+	h, ok := methods[r.Method]
+	if !ok {
+		w.Header().Set("Allow", allowed(methods))
+		return refuse(http.StatusMethodNotAllowed, codeUnsupported, "%s is not possible here", r.Method)
+	}
+	if !s.o.Writable && writes(r.Method, at.kind) {
+		return readOnly(r.Method)
+	}
+	return h(w, r, at)
+}
+
+// methods are what can be done with each kind of path.
+func (s *server) methods(k Kind) map[string]handler {
+	switch k {
+	case KindBase:
+		return map[string]handler{http.MethodGet: s.base, http.MethodHead: s.base}
+	case KindManifest:
+		return map[string]handler{
+			http.MethodGet: s.getManifest, http.MethodHead: s.getManifest,
+			http.MethodPut: s.putManifest, http.MethodDelete: s.deleteManifest,
+		}
+	case KindBlob:
+		return map[string]handler{http.MethodGet: s.getBlob, http.MethodHead: s.getBlob, http.MethodDelete: s.deleteBlob}
+	case KindUploads:
+		return map[string]handler{http.MethodPost: s.startUpload}
+	case KindUpload:
+		return map[string]handler{
+			http.MethodGet: s.uploadStatus, http.MethodPatch: s.appendUpload,
+			http.MethodPut: s.finishUpload, http.MethodDelete: s.cancelUpload,
+		}
+	case KindTags:
+		return map[string]handler{http.MethodGet: s.listTags}
+	case KindReferrers:
+		return map[string]handler{http.MethodGet: s.listReferrers}
+	}
+	return nil
+}
+
+func writes(method string, k Kind) bool {
+	return k == KindUpload || (method != http.MethodGet && method != http.MethodHead)
+}
+
+// readOnly is the answer to writes where they are not allowed. Distribution-spec
+// wants 405 for a deletion that is switched off.
+func readOnly(method string) error {
+	if method == http.MethodDelete {
+		return refuse(http.StatusMethodNotAllowed, codeUnsupported, "this registry is read-only")
+	}
+	return refuse(http.StatusForbidden, codeDenied, "this registry is read-only")
+}
+
+func (s *server) base(w http.ResponseWriter, _ *http.Request, _ route) error {
+	w.Header().Set("Content-Type", oci.MediaTypeJSON)
+	_, _ = io.WriteString(w, "{}")
+	return nil
+}
+
+// recorder remembers what was answered. It passes ReadFrom on, so that whole
+// files still leave by sendfile.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	sent   int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	n, err := r.ResponseWriter.Write(p)
+	r.sent += int64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
+	n, err := io.Copy(r.ResponseWriter, src)
+	r.sent += n
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+	drainTime     = 5 * time.Second
+)
+
+// Serve answers requests on ln with h until ctx ends, then lets those under way
+// finish for a few seconds and closes ln. It returns nil after ctx has ended.
+func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if srv.Shutdown(drain) != nil {
+			_ = srv.Close() // what is cut off can be resumed
+		}
+	})
+	err := srv.Serve(ln)
+	if stop() {
+		return err // ctx has not ended: the listener broke
+	}
+	<-stopped
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

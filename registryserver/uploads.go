@@ -1,0 +1,292 @@
+package registryserver
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// keyPrefix sets the ingests of upload sessions apart from all others of the
+// store, which clients must not reach.
+const keyPrefix = "upload-"
+
+// newSession makes an id that nobody can guess. Its second part ties it to the
+// repository that it was made in.
+func newSession(name string) string {
+	return strings.ToLower(rand.Text()) + "-" + repositoryMark(name)
+}
+
+func repositoryMark(name string) string {
+	return oci.DigestBytes([]byte(name)).Encoded()[:8]
+}
+
+// ownsSession says whether id has the form of the sessions made in name.
+func ownsSession(name, id string) bool {
+	secret, mark, ok := strings.Cut(id, "-")
+	return ok && len(secret) == len(rand.Text()) && mark == repositoryMark(name) &&
+		strings.Trim(secret, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
+
+// startUpload answers POST: a mount, a blob in one request, or a new session.
+func (s *server) startUpload(w http.ResponseWriter, r *http.Request, at route) error {
+	q := r.URL.Query()
+	if alg := q.Get("digest-algorithm"); alg != "" && alg != oci.SHA256.String() && alg != oci.SHA512.String() {
+		return refuse(http.StatusBadRequest, codeDigestInvalid, "digest algorithm %.40q is neither sha256 nor sha512", alg)
+	}
+	if q.Has("mount") {
+		if done, err := s.mount(w, r, at, q.Get("mount")); done || err != nil {
+			return err
+		}
+	}
+	at.session = newSession(at.name)
+	if q.Has("digest") {
+		err := s.finish(w, r, at, q.Get("digest"))
+		if err != nil {
+			s.abort(r.Context(), keyPrefix+at.session) // nobody knows of the session
+		}
+		return err
+	}
+	st, err := s.withWriter(r, at, "", func(content.Writer) error { return nil })
+	if err != nil {
+		return err
+	}
+	standing(w, at, st.Offset)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// mount makes a blob that is held under the lease; blobs belong to the store,
+// so that it does not matter which repository the client has seen it in.
+func (s *server) mount(w http.ResponseWriter, r *http.Request, at route, digest string) (bool, error) {
+	if err := at.parseDigest(digest); err != nil {
+		return false, err
+	}
+	info, err := s.store.Info(r.Context(), at.digest)
+	if absent(err) || (err == nil && info.Place == "damaged") {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	lease, done, err := s.leases.use(r.Context())
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	if err := s.store.Hold(r.Context(), lease, at.digest); err != nil {
+		return false, err
+	}
+	created(w, blobPath(at.name, at.digest), at.digest)
+	return true, nil
+}
+
+func blobPath(name string, d oci.Digest) string { return "/v2/" + name + "/blobs/" + d.String() }
+
+// uploadStatus answers GET with what has arrived so far.
+func (s *server) uploadStatus(w http.ResponseWriter, r *http.Request, at route) error {
+	st, err := s.session(r.Context(), at)
+	if err != nil {
+		return err
+	}
+	standing(w, at, st.Offset)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// session looks an upload up, which the store makes anew when it is written to.
+func (s *server) session(ctx context.Context, at route) (content.Status, error) {
+	st, err := s.store.Status(ctx, keyPrefix+at.session)
+	if errors.Is(err, content.ErrNotFound) {
+		return st, refuse(http.StatusNotFound, codeUploadUnknown, "no upload session %s in %s", at.session, at.name)
+	}
+	return st, err
+}
+
+// standing sets the headers that tell a client where its session is. An empty
+// one is 0-0, for want of a way to write nothing.
+func standing(w http.ResponseWriter, at route, offset int64) {
+	h := w.Header()
+	h.Set("Location", "/v2/"+at.name+"/blobs/uploads/"+at.session)
+	h.Set("Range", fmt.Sprintf("0-%d", max(offset-1, 0)))
+	h.Set("Docker-Upload-Uuid", at.session)
+}
+
+// appendUpload answers PATCH: one chunk, or all there is.
+func (s *server) appendUpload(w http.ResponseWriter, r *http.Request, at route) error {
+	if _, err := s.session(r.Context(), at); err != nil {
+		return err
+	}
+	st, err := s.withWriter(r, at, "", func(cw content.Writer) error {
+		return receive(w, r, at, cw)
+	})
+	if err != nil {
+		return err
+	}
+	standing(w, at, st.Offset)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// finishUpload answers PUT: the last chunk or none, and the digest.
+func (s *server) finishUpload(w http.ResponseWriter, r *http.Request, at route) error {
+	if _, err := s.session(r.Context(), at); err != nil {
+		return err
+	}
+	return s.finish(w, r, at, r.URL.Query().Get("digest"))
+}
+
+func (s *server) finish(w http.ResponseWriter, r *http.Request, at route, digest string) error {
+	if err := at.parseDigest(digest); err != nil {
+		return err
+	}
+	_, err := s.withWriter(r, at, at.digest, func(cw content.Writer) error {
+		if err := receive(w, r, at, cw); err != nil {
+			return err
+		}
+		_, err := cw.Commit(r.Context())
+		return err
+	})
+	switch {
+	case errors.Is(err, content.ErrExists):
+		// Nobody reads a body that is cut off as success.
+		if _, err := io.Copy(io.Discard, patient(w, r)); err != nil {
+			return cutOff()
+		}
+		s.abort(r.Context(), keyPrefix+at.session)
+	case errors.Is(err, content.ErrCorrupt), errors.Is(err, content.ErrConflict):
+		s.abort(r.Context(), keyPrefix+at.session)
+		return refuse(http.StatusBadRequest, codeDigestInvalid, "the bytes do not have the digest %s", at.digest)
+	case err != nil:
+		return err
+	}
+	created(w, blobPath(at.name, at.digest), at.digest)
+	return nil
+}
+
+// sessionWait bounds how long a request waits for another one that writes to
+// the same session, whose connection may be dead.
+const sessionWait = 10 * time.Second
+
+// withWriter opens the session's ingest for work, and says where it stands
+// after it. want is the digest once it is known.
+func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work func(content.Writer) error) (content.Status, error) {
+	lease, done, err := s.leases.use(r.Context())
+	if err != nil {
+		return content.Status{}, err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(r.Context(), sessionWait)
+	defer cancel()
+	cw, err := s.store.Writer(ctx, content.IngestOptions{
+		Key: keyPrefix + at.session, Expected: want, Total: -1, MediaType: oci.MediaTypeOctets, Lease: lease,
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return content.Status{}, refuse(http.StatusTooManyRequests, codeTooManyRequests, "another request is writing to this session")
+	}
+	if err != nil {
+		return content.Status{}, err
+	}
+	defer cw.Close()
+	if err := work(cw); err != nil {
+		return content.Status{}, err
+	}
+	return cw.Status(), nil
+}
+
+// receive appends the request's body, at the place that Content-Range names.
+func receive(w http.ResponseWriter, r *http.Request, at route, cw content.Writer) error {
+	offset := cw.Status().Offset
+	if rng := r.Header.Get("Content-Range"); rng != "" {
+		start, length, ok := parseContentRange(rng)
+		if !ok || (r.ContentLength >= 0 && r.ContentLength != length) {
+			return refuse(http.StatusBadRequest, codeUploadInvalid, "Content-Range %.60q does not fit the body", rng)
+		}
+		if start != offset {
+			standing(w, at, offset)
+			return refuse(http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, "the next byte of this upload is %d", offset)
+		}
+	}
+	body := patient(w, r)
+	if _, err := io.Copy(cw, body); err != nil {
+		if body.err != nil {
+			return cutOff()
+		}
+		return err
+	}
+	return nil
+}
+
+func cutOff() error {
+	return refuse(http.StatusBadRequest, codeUploadInvalid, "the body came only in part")
+}
+
+// parseContentRange reads first-last, which is how distribution-spec writes it,
+// with or without the unit that RFC 9110 wants.
+func parseContentRange(s string) (start, length int64, ok bool) {
+	s = strings.TrimPrefix(s, "bytes ")
+	s, _, _ = strings.Cut(s, "/")
+	first, last, _ := strings.Cut(s, "-")
+	start, err1 := strconv.ParseInt(first, 10, 64)
+	end, err2 := strconv.ParseInt(last, 10, 64)
+	if err1 != nil || err2 != nil || start < 0 || end < start {
+		return 0, 0, false
+	}
+	return start, end - start + 1, true
+}
+
+// cancelUpload answers DELETE.
+func (s *server) cancelUpload(w http.ResponseWriter, r *http.Request, at route) error {
+	if _, err := s.session(r.Context(), at); err != nil {
+		return err
+	}
+	if err := s.store.Abort(r.Context(), keyPrefix+at.session); err != nil && !errors.Is(err, content.ErrNotFound) {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// abort gives an ingest up whose content is not wanted; what cannot be removed
+// now goes when its lease does.
+func (s *server) abort(ctx context.Context, key string) {
+	_ = s.store.Abort(context.WithoutCancel(ctx), key)
+}
+
+// stall is how long a client may send nothing in the middle of a body.
+const stall = time.Minute
+
+// patientBody reads a body as long as something of it comes every now and then,
+// and remembers how it broke.
+type patientBody struct {
+	body  io.Reader
+	conn  *http.ResponseController
+	limit time.Duration
+	err   error
+}
+
+func patient(w http.ResponseWriter, r *http.Request) *patientBody {
+	return &patientBody{body: r.Body, conn: http.NewResponseController(w), limit: stall}
+}
+
+// Read implements io.Reader.
+func (b *patientBody) Read(p []byte) (int, error) {
+	// Not every ResponseWriter has a deadline; those of a network have.
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.limit))
+	n, err := b.body.Read(p)
+	if err != nil {
+		_ = b.conn.SetReadDeadline(time.Time{})
+		if !errors.Is(err, io.EOF) {
+			b.err = err
+		}
+	}
+	return n, err
+}
