@@ -283,9 +283,15 @@ func (c *copier) mount(ctx context.Context, desc oci.Descriptor) (bool, error) {
 	return false, nil
 }
 
-// ingest writes desc through a resumable ingest. A resumed one that turns out
-// wrong at its end is tried once more from nothing: its first part may have been
-// another run's trouble.
+// Doubter is a Source that can have its content from several places. Doubt tells
+// it that what it gave last was wrong: it should ask elsewhere for a while.
+type Doubter interface {
+	Doubt()
+}
+
+// ingest writes desc through a resumable ingest. What turns out wrong at its end
+// is fetched once more from nothing: the first part may have been another run's
+// trouble, or the bytes were damaged on their way.
 func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) error {
 	w, err := in.Writer(ctx, IngestOptions{
 		Key: desc.Digest.String(), Expected: desc.Digest, Total: desc.Size,
@@ -299,19 +305,16 @@ func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) e
 		return err
 	}
 	defer w.Close()
-	resumed := w.Status().Offset > 0
-	n, err := c.fill(ctx, w, desc)
-	if err == nil {
-		_, err = w.Commit(ctx)
-	}
-	if resumed && errors.Is(err, ErrCorrupt) {
+	n, err := c.complete(ctx, w, desc)
+	if errors.Is(err, ErrCorrupt) {
+		if d, ok := c.src.(Doubter); ok {
+			d.Doubt()
+		}
 		var m int64
 		if err = w.Reset(); err == nil {
-			m, err = c.fill(ctx, w, desc)
+			m, err = c.complete(ctx, w, desc)
 		}
-		if n += m; err == nil {
-			_, err = w.Commit(ctx)
-		}
+		n += m
 	}
 	if err != nil {
 		c.movedBytes.Add(n)
@@ -320,6 +323,14 @@ func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) e
 	}
 	c.moved(desc, n)
 	return nil
+}
+
+func (c *copier) complete(ctx context.Context, w Writer, desc oci.Descriptor) (int64, error) {
+	n, err := c.fill(ctx, w, desc)
+	if err == nil {
+		_, err = w.Commit(ctx)
+	}
+	return n, err
 }
 
 // fill brings w from its offset to the end and returns the bytes that came from
