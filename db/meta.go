@@ -1,0 +1,75 @@
+package db
+
+// Meta reads a setting; false when it is not set.
+func (tx *Tx) Meta(key string) (value string, found bool, err error) {
+	found, err = tx.get(`SELECT v FROM meta WHERE k = ?`, []any{key}, &value)
+	return value, found, err
+}
+
+// SetMeta writes a setting.
+func (tx *Tx) SetMeta(key, value string) error {
+	_, err := tx.exec(`INSERT INTO meta (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`, key, value)
+	return err
+}
+
+// DeleteMeta takes a setting back. What is not set is no error.
+func (tx *Tx) DeleteMeta(key string) error {
+	_, err := tx.exec(`DELETE FROM meta WHERE k = ?`, key)
+	return err
+}
+
+// Count is a number of objects, their size and what they take on disk.
+type Count struct {
+	Objects, Bytes, Stored int64
+}
+
+// Totals is the store in numbers.
+type Totals struct {
+	Objects map[Loc]Count
+	Packs   map[PackState]Count // Objects counts packs, Bytes their ends, Stored live bytes
+	Dead    int64               // bytes in packs that nothing points to
+	Names   int64
+	Leases  int64
+	Ingests int64
+	Partial int64 // durable bytes of ingests
+	Version int   // of the schema
+}
+
+// Totals counts everything. It reads all rows of objects: half a second for a
+// million.
+func (tx *Tx) Totals() (Totals, error) {
+	t := Totals{Objects: map[Loc]Count{}, Packs: map[PackState]Count{}}
+	err := tx.each(`SELECT loc, count(*), sum(size), sum(stored) FROM objects GROUP BY loc`, nil, func(scan func(...any) error) (bool, error) {
+		var (
+			loc Loc
+			c   Count
+		)
+		err := scan(&loc, &c.Objects, &c.Bytes, &c.Stored)
+		t.Objects[loc] = c
+		return true, err
+	})
+	if err != nil {
+		return t, err
+	}
+	err = tx.each(`SELECT state, count(*), sum("end"), sum(live), sum(dead) FROM packs GROUP BY state`, nil, func(scan func(...any) error) (bool, error) {
+		var (
+			state PackState
+			c     Count
+			dead  int64
+		)
+		err := scan(&state, &c.Objects, &c.Bytes, &c.Stored, &dead)
+		t.Packs[state] = c
+		t.Dead += dead
+		return true, err
+	})
+	if err != nil {
+		return t, err
+	}
+	_, err = tx.get(`SELECT (SELECT count(*) FROM refs), (SELECT count(*) FROM leases), (SELECT count(*) FROM ingests),
+		(SELECT ifnull(sum("offset"), 0) FROM ingests), (SELECT user_version FROM pragma_user_version)`, nil,
+		&t.Names, &t.Leases, &t.Ingests, &t.Partial, &t.Version)
+	return t, err
+}
+
+// WALSize is the length of the write-ahead log in bytes.
+func (d *DB) WALSize() int64 { return d.walSize(d.fs) }

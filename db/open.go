@@ -1,0 +1,259 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/schema"
+)
+
+// Names in the store's folder.
+const (
+	catalogName = "catalog.db"
+	lockName    = "write.lock"
+)
+
+// keepWAL is how many pages the WAL may have for Close to leave it behind: the
+// next opening reads it in 2 ms, a checkpoint costs up to 14.
+const (
+	keepWAL  = 1000
+	pageSize = 4096
+)
+
+// Options say how a catalog is opened. The zero value is for writing.
+type Options struct {
+	// FS is where write.lock is opened; nil is fsys.OS(). The catalog itself goes
+	// through SQLite.
+	FS fsys.FS
+	// ReadOnly neither creates, migrates nor writes, and needs no permission to.
+	ReadOnly bool
+	// CacheMiB bounds the page cache of one connection; 0 is 8.
+	CacheMiB int
+	// LockWait is how long a Write waits for the write lock; 0 is 30 s.
+	LockWait time.Duration
+	// Warn is told once, after 5 s, for which process a Write waits; nil drops it.
+	Warn func(string)
+	// Clock is the time of transactions, for tests; nil is time.Now.
+	Clock func() time.Time
+	// Commit runs every COMMIT, for tests that let one fail; nil just runs it.
+	Commit func(commit func() error) error
+}
+
+// DB is an open catalog. It is safe for concurrent use.
+type DB struct {
+	dir     string
+	fs      fsys.FS
+	file    string // the catalog that is read, perhaps a copy
+	pool    *pool
+	lock    *writeLock // nil when read-only
+	clock   func() time.Time
+	commit  func(func() error) error
+	cleanup func() error // of a copy
+	commits atomic.Int64
+
+	mediaMu sync.RWMutex
+	media   map[string]int64 // committed media types, by name
+}
+
+// Open opens the catalog in the store's folder dir. Unless o.ReadOnly, it is made
+// and migrated when need be; any number of processes may do so at once. Close
+// releases it. Errors: content.ErrNoStore when there is no catalog to read, when
+// it is another program's database, no database at all, or of a newer version;
+// content.ErrDenied, content.ErrNoSpace, content.ErrCorrupt.
+func Open(ctx context.Context, dir string, o Options) (*DB, error) {
+	o.setDefaults()
+	d := &DB{
+		dir: dir, fs: o.FS, file: filepath.Join(dir, catalogName), clock: o.Clock, commit: o.Commit,
+		cleanup: func() error { return nil }, media: map[string]int64{},
+	}
+	open := d.openForWriting
+	if o.ReadOnly {
+		open = d.openForReading
+	}
+	if err := open(ctx, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the catalog of %s: %w", dir, err), d.Close())
+	}
+	return d, nil
+}
+
+func (o *Options) setDefaults() {
+	if o.FS == nil {
+		o.FS = fsys.OS()
+	}
+	if o.CacheMiB == 0 {
+		o.CacheMiB = 8
+	}
+	if o.LockWait == 0 {
+		o.LockWait = 30 * time.Second
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Commit == nil {
+		o.Commit = func(commit func() error) error { return commit() }
+	}
+}
+
+func (d *DB) openForWriting(ctx context.Context, o Options) (err error) {
+	if _, err := o.FS.Stat(d.dir); errors.Is(err, fs.ErrNotExist) {
+		return content.WithHint(fmt.Errorf("%w: the folder is not there", content.ErrNoStore), "make one with: dist init")
+	}
+	if d.lock, err = openWriteLock(o, d.dir); err != nil {
+		return err
+	}
+	if d.pool, err = newPool(dsn(d.file, o.CacheMiB)); err != nil {
+		return err
+	}
+	version, err := d.version()
+	if err == nil && version == schema.Version {
+		return nil
+	}
+	if err != nil && !isBusy(err) {
+		return err
+	}
+	return d.Locked(ctx, func(*Locked) error { return d.migrate() })
+}
+
+// version is the catalog's, 0 for an empty database, or an error for one that is
+// not ours or too new.
+func (d *DB) version() (version int, err error) {
+	c, err := d.pool.get()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { d.pool.put(c, err == nil) }()
+	return c.version()
+}
+
+// version reads everything in one snapshot: another process may be making the
+// catalog at this moment.
+func (c *conn) version() (version int, err error) {
+	if _, err := c.exec("BEGIN"); err != nil {
+		return 0, err
+	}
+	defer func() {
+		if _, rerr := c.exec("ROLLBACK"); err == nil {
+			err = rerr
+		}
+	}()
+	var app int
+	if err := c.row("PRAGMA application_id", &app); err != nil {
+		return 0, err
+	}
+	if err := c.row("PRAGMA user_version", &version); err != nil {
+		return 0, err
+	}
+	if app == schema.ApplicationID {
+		if version > schema.Version {
+			return 0, errNewer(version)
+		}
+		return version, nil
+	}
+	var tables int
+	if err := c.row("SELECT count(*) FROM sqlite_schema", &tables); err != nil {
+		return 0, err
+	}
+	if app != 0 || version != 0 || tables != 0 {
+		return 0, fmt.Errorf("%w: %s is a database of another program", content.ErrNoStore, catalogName)
+	}
+	return 0, nil
+}
+
+func errNewer(version int) error {
+	return content.WithHint(fmt.Errorf("%w: the catalog has version %d, this program reads up to %d", content.ErrNoStore, version, schema.Version),
+		"use the newer version of dist that wrote this store")
+}
+
+// migrate brings the catalog to the current version, under the write lock and in
+// one transaction. Whoever had the lock before may have done it already.
+func (d *DB) migrate() (err error) {
+	c, err := d.pool.get()
+	if err != nil {
+		return err
+	}
+	// Statements were prepared for the old tables: this connection is not kept.
+	defer d.pool.put(c, false)
+	version, err := c.version()
+	if err != nil || version == schema.Version {
+		return err
+	}
+	if version == 0 {
+		var mode string
+		if err := c.row("PRAGMA journal_mode = WAL", &mode); err != nil {
+			return err
+		}
+		if mode != "wal" {
+			return fmt.Errorf("%w: journal mode %s in place of wal", content.ErrUnsupported, mode)
+		}
+	}
+	migrations, err := schema.Migrations(version)
+	if err != nil {
+		return err
+	}
+	var script strings.Builder
+	script.WriteString("BEGIN IMMEDIATE;\n")
+	for _, m := range migrations {
+		script.WriteString(m.SQL)
+	}
+	fmt.Fprintf(&script, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;", schema.ApplicationID, schema.Version)
+	return c.script(script.String())
+}
+
+// now is the clock in the catalog's resolution.
+func (d *DB) now() time.Time { return d.clock().Truncate(time.Millisecond).UTC() }
+
+// Commits counts the transactions that this DB has committed.
+func (d *DB) Commits() int64 { return d.commits.Load() }
+
+// Dir is the store's folder.
+func (d *DB) Dir() string { return d.dir }
+
+// Close waits for nobody: it is to be called when no transaction runs. A WAL of
+// less than 1000 pages stays where it is, for the next opening to read; a longer
+// one is written back into the catalog. Idempotent.
+func (d *DB) Close() error {
+	var errs []error
+	if d.pool != nil {
+		errs = append(errs, d.closePool())
+		d.pool = nil
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.file.Close())
+		d.lock = nil
+	}
+	errs = append(errs, d.cleanup())
+	d.cleanup = func() error { return nil }
+	return errors.Join(errs...)
+}
+
+// closePool closes all connections. SQLite writes the WAL back when the last one
+// goes, if that one may write: so the last one is a reader, which takes 0.2 ms,
+// unless the WAL has grown.
+func (d *DB) closePool() error {
+	if d.lock == nil || d.walSize(d.fs) >= keepWAL*pageSize {
+		return d.pool.close()
+	}
+	last, err := newPool(dsn(d.file, 1, "mode=ro"))
+	if err != nil {
+		return errors.Join(err, d.pool.close())
+	}
+	c, err := last.get()
+	if err == nil {
+		_, err = c.version()
+		last.put(c, err == nil)
+	}
+	err = d.pool.close()
+	return errors.Join(err, last.close())
+}

@@ -1,0 +1,47 @@
+package db
+
+import (
+	"strings"
+	"testing"
+)
+
+// The hot queries find their rows by index: no step of them reads a whole table.
+func TestHotQueriesUseIndexes(t *testing.T) {
+	d := openDB(t, t.TempDir(), Options{})
+	for _, query := range []string{
+		selectObject + `WHERE o.digest = ?`,
+		selectObject + `WHERE o.digest IN (?,?,?,?)`,
+		selectObject + `WHERE o.id IN (?,?,?,?)`,
+		`SELECT digest FROM objects WHERE digest BETWEEN ? AND ? AND loc NOT IN ` + unheld + ` ORDER BY digest LIMIT ?`,
+		selectChildren,
+		selectParents,
+		selectReferrers,
+		selectReached + `(?,?)`,
+		selectHolders + `(?,?)`,
+		selectSubjects + `(?,?)`,
+		selectRef + `WHERE r.name = ?`,
+		selectRef + `WHERE r.name >= ? AND r.name < ? ORDER BY r.name`,
+		selectRef + `WHERE r.object IN (?,?)`,
+		selectLog + `WHERE name = ? ORDER BY seq DESC`,
+		selectLease + `WHERE id = ?`,
+		selectLeasesOf,
+		selectPutLeases + `(?,?)`,
+		selectIngest + `WHERE key = ?`,
+		selectPack + `WHERE id = ?`,
+		selectSources,
+	} {
+		check(t, d.Read(t.Context(), func(tx *Tx) error {
+			return tx.each("EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(scan func(...any) error) (bool, error) {
+				var (
+					id, parent, unused int
+					detail             string
+				)
+				err := scan(&id, &parent, &unused, &detail)
+				if strings.HasPrefix(detail, "SCAN") {
+					t.Errorf("%s\n\t%s", query, detail)
+				}
+				return true, err
+			})
+		}))
+	}
+}

@@ -1,0 +1,118 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/schema"
+)
+
+// openForReading finds the way in which this catalog can be read. Immutable, that
+// is without locks or shared memory, only where nobody writes: the folder is not
+// ours to write and there is no WAL or an empty one. Else as one reader among
+// others, which needs the shared memory file; where that cannot be had, a private
+// copy of catalog and WAL.
+func (d *DB) openForReading(_ context.Context, o Options) error {
+	fi, err := o.FS.Stat(d.file)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && fi.Size() == 0) {
+		return content.WithHint(fmt.Errorf("%w: there is no catalog", content.ErrNoStore), "make one with: dist init")
+	}
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	if d.walSize(o.FS) == 0 && !writable(o.FS, d.dir) {
+		return d.openAs(o, "mode=ro", "immutable=1")
+	}
+	err = d.openAs(o, "mode=ro")
+	if err == nil || errors.Is(err, content.ErrNoStore) || errors.Is(err, content.ErrCorrupt) {
+		return err
+	}
+	if d.walSize(o.FS) == 0 {
+		return err
+	}
+	if cerr := d.copyAside(o.FS); cerr != nil {
+		return errors.Join(err, cerr)
+	}
+	return d.openAs(o)
+}
+
+// openAs opens the catalog with SQLite's parameters and checks that it is one.
+func (d *DB) openAs(o Options, params ...string) (err error) {
+	if d.pool != nil {
+		d.pool.close()
+	}
+	if d.pool, err = newPool(dsn(d.file, o.CacheMiB, params...)); err != nil {
+		return err
+	}
+	v, err := d.version()
+	if err != nil {
+		return err
+	}
+	switch {
+	case v == 0:
+		return content.WithHint(fmt.Errorf("%w: the catalog is empty", content.ErrNoStore), "make one with: dist init")
+	case v < schema.Version:
+		return content.WithHint(fmt.Errorf("%w: the catalog has version %d, this program reads %d", content.ErrNoStore, v, schema.Version),
+			"a command that may write to the store brings it up to date")
+	}
+	return nil
+}
+
+// writable says whether this process could be a writer, or another one of the
+// same user.
+func writable(fsys fsys.FS, dir string) bool {
+	f, err := fsys.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
+// walSize is the WAL's length in bytes, 0 when there is none.
+func (d *DB) walSize(fsys fsys.FS) int64 {
+	fi, err := fsys.Stat(d.file + "-wal")
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
+
+// copyAside copies catalog and WAL to a private folder. SQLite could not open the
+// file here, so this process holds no lock on it that closing might drop.
+func (d *DB) copyAside(fsys fsys.FS) error {
+	tmp, err := os.MkdirTemp("", "dist-catalog-")
+	if err != nil {
+		return err
+	}
+	d.cleanup = func() error { return os.RemoveAll(tmp) }
+	file := filepath.Join(tmp, catalogName)
+	for _, suffix := range []string{"", "-wal"} {
+		if err := copyFile(fsys, file+suffix, d.file+suffix); err != nil {
+			return err
+		}
+	}
+	d.file = file
+	return nil
+}
+
+func copyFile(from fsys.FS, dst, src string) error {
+	in, err := from.OpenFile(src, os.O_RDONLY, 0)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return fsys.Classify(errors.Join(err, out.Close()))
+}

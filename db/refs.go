@@ -1,0 +1,255 @@
+package db
+
+import (
+	"database/sql"
+	"fmt"
+	"iter"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// Ref is a local name and what it stands for.
+type Ref struct {
+	Name    string
+	Object  Object
+	Seq     int64
+	Updated time.Time
+}
+
+// RefChange moves one name. A nil Expect asks for nothing, a pointer to "" that
+// the name does not exist, any other that it points there. New "" removes the
+// name.
+type RefChange struct {
+	Name   string
+	Expect *oci.Digest
+	New    oci.Digest
+	Why    string
+	Forget bool // what it pointed to is not kept for undoing this
+}
+
+// LogEntry is one change of a name, as it happened. Old is "" when the name was
+// new, New when it was removed.
+type LogEntry struct {
+	Seq      int64
+	Name     string
+	Old, New oci.Digest
+	At       time.Time
+	Why      string
+	Keeps    bool   // garbage collection keeps Old for a time
+	Media    string // media type of New; only from SetRef
+}
+
+// Changed says whether there was anything to change.
+func (e LogEntry) Changed() bool { return e.Old != e.New }
+
+const selectRef = `SELECT r.name, r.seq, r.updated, ` + objectColumns + ` FROM refs r JOIN objects o ON o.id = r.object
+	LEFT JOIN media_types m ON m.id = o.media `
+
+// Ref finds a name; false when there is none.
+func (tx *Tx) Ref(name string) (r Ref, found bool, err error) {
+	err = tx.eachRef(selectRef+`WHERE r.name = ?`, []any{name}, func(got Ref) (bool, error) {
+		r, found = got, true
+		return false, nil
+	})
+	return r, found, err
+}
+
+// Refs lists the names that begin with prefix, in byte order.
+func (tx *Tx) Refs(prefix string) iter.Seq2[Ref, error] {
+	query, args := selectRef+`ORDER BY r.name`, []any(nil)
+	if prefix != "" {
+		query, args = selectRef+`WHERE r.name >= ? ORDER BY r.name`, []any{prefix}
+		if end := afterPrefix(prefix); end != "" {
+			query, args = selectRef+`WHERE r.name >= ? AND r.name < ? ORDER BY r.name`, []any{prefix, end}
+		}
+	}
+	return stream(func(yield func(Ref) bool) error {
+		return tx.eachRef(query, args, func(r Ref) (bool, error) { return yield(r), nil })
+	})
+}
+
+// afterPrefix is the least text after all that begin with prefix, "" for none.
+func afterPrefix(prefix string) string {
+	b := []byte(prefix)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] < 0xff {
+			b[i]++
+			return string(b[:i+1])
+		}
+	}
+	return ""
+}
+
+// RefsOf lists the names of objects, in byte order within each call's chunks.
+func (tx *Tx) RefsOf(objects []int64) ([]Ref, error) {
+	var found []Ref
+	err := inChunks(idArgs(objects), func(args []any, list string) error {
+		return tx.eachRef(selectRef+`WHERE r.object IN (`+list+`) ORDER BY r.name`, args, func(r Ref) (bool, error) {
+			found = append(found, r)
+			return true, nil
+		})
+	})
+	return found, err
+}
+
+func (tx *Tx) eachRef(query string, args []any, fn func(Ref) (more bool, err error)) error {
+	var (
+		r       Ref
+		updated int64
+		s       objectScan
+	)
+	dest := s.dest(&r.Name, &r.Seq, &updated)
+	return tx.each(query, args, func(scan func(...any) error) (more bool, err error) {
+		if err = scan(dest...); err != nil {
+			return false, err
+		}
+		r.Updated = fromMilli(updated)
+		if r.Object, err = s.object(); err != nil {
+			return false, err
+		}
+		return fn(r)
+	})
+}
+
+// SetRef moves a name, logs it and returns what was logged. A name that stands
+// for New already is left alone: the entry has its Seq and is not in the log.
+// Whether New is whole is the caller's to check (Reach). Errors:
+// content.ErrConflict when Expect does not hold; content.ErrNotFound when a name
+// to be removed is not there, or New is not held.
+func (tx *Tx) SetRef(ch RefChange) (LogEntry, error) {
+	old, exists, err := tx.Ref(ch.Name)
+	if err != nil {
+		return LogEntry{}, err
+	}
+	if err := ch.check(old.Object.Digest); err != nil {
+		return LogEntry{}, err
+	}
+	if ch.New == "" && !exists {
+		return LogEntry{}, errNoRow("name", ch.Name)
+	}
+	e := LogEntry{Seq: old.Seq, Name: ch.Name, Old: old.Object.Digest, New: ch.New, At: tx.Now, Why: ch.Why, Keeps: !ch.Forget}
+	var target Object
+	if ch.New != "" {
+		if target, err = tx.held(ch.New); err != nil {
+			return LogEntry{}, fmt.Errorf("name %s: %w", ch.Name, err)
+		}
+		e.Media = target.Media
+	}
+	if !e.Changed() {
+		return e, nil
+	}
+	if e.Seq, err = tx.nextSeq(); err != nil {
+		return LogEntry{}, err
+	}
+	return e, tx.writeRef(e, target.ID)
+}
+
+// held finds an object that is held.
+func (tx *Tx) held(d oci.Digest) (Object, error) {
+	o, found, err := tx.Object(d)
+	if err == nil && !(found && o.Loc.Held()) {
+		err = errNoRow("object", d)
+	}
+	return o, err
+}
+
+// check compares what the change expects with what there is, "" for nothing.
+func (ch *RefChange) check(now oci.Digest) error {
+	if ch.Expect == nil || *ch.Expect == now {
+		return nil
+	}
+	switch {
+	case now == "":
+		return fmt.Errorf("name %s: %w: it does not exist any more", ch.Name, content.ErrConflict)
+	case *ch.Expect == "":
+		return fmt.Errorf("name %s: %w: it exists and is %s", ch.Name, content.ErrConflict, now)
+	}
+	return fmt.Errorf("name %s: %w: it moved to %s meanwhile", ch.Name, content.ErrConflict, now)
+}
+
+func (tx *Tx) writeRef(e LogEntry, target int64) (err error) {
+	if target == 0 {
+		_, err = tx.exec(`DELETE FROM refs WHERE name = ?`, e.Name)
+	} else {
+		_, err = tx.exec(`INSERT INTO refs (name, object, seq, updated) VALUES (?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET object = excluded.object, seq = excluded.seq, updated = excluded.updated`,
+			e.Name, target, e.Seq, tx.Now.UnixMilli())
+	}
+	if err != nil {
+		return err
+	}
+	old, err := rawOrNull(e.Old)
+	if err != nil {
+		return err
+	}
+	now, err := rawOrNull(e.New)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`INSERT INTO ref_log (seq, name, old, new, at, why, keeps) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		e.Seq, e.Name, old, now, tx.Now.UnixMilli(), e.Why, e.Keeps)
+	if err != nil || target == 0 {
+		return err
+	}
+	return tx.noteChanges(target)
+}
+
+// nextSeq advances the counter of ref changes.
+func (tx *Tx) nextSeq() (seq int64, err error) {
+	_, err = tx.exec(`INSERT INTO meta (k, v) VALUES ('ref_seq', 1) ON CONFLICT (k) DO UPDATE SET v = v + 1`)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.get(`SELECT v FROM meta WHERE k = 'ref_seq'`, nil, &seq)
+	return seq, err
+}
+
+const selectLog = `SELECT seq, name, old, new, at, why, keeps FROM ref_log `
+
+// Log lists the changes of a name, or with "" of all names, newest first.
+func (tx *Tx) Log(name string) iter.Seq2[LogEntry, error] {
+	query, args := selectLog+`ORDER BY seq DESC`, []any(nil)
+	if name != "" {
+		query, args = selectLog+`WHERE name = ? ORDER BY seq DESC`, []any{name}
+	}
+	return stream(func(yield func(LogEntry) bool) error {
+		return tx.each(query, args, func(scan func(...any) error) (bool, error) {
+			e, err := scanLog(scan)
+			return err == nil && yield(e), err
+		})
+	})
+}
+
+func scanLog(scan func(...any) error) (e LogEntry, err error) {
+	var (
+		old, now sql.RawBytes
+		at       int64
+	)
+	if err = scan(&e.Seq, &e.Name, &old, &now, &at, &e.Why, &e.Keeps); err != nil {
+		return e, err
+	}
+	e.At = fromMilli(at)
+	if e.Old, err = nullDigest(old); err != nil {
+		return e, err
+	}
+	e.New, err = nullDigest(now)
+	return e, err
+}
+
+// stream makes a sequence of a function that yields and may fail. The error comes
+// last.
+func stream[T any](run func(yield func(T) bool) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		stopped := false
+		err := run(func(v T) bool {
+			stopped = !yield(v, nil)
+			return !stopped
+		})
+		if err != nil && !stopped {
+			var zero T
+			yield(zero, err)
+		}
+	}
+}
