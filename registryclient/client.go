@@ -1,0 +1,229 @@
+package registryclient
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// Options configure a Client. The zero value is what the command line uses
+// without flags.
+type Options struct {
+	// HostsDirs are folders with HOST/hosts.toml files, the first that has one for
+	// a host decides. Nil means $XDG_CONFIG_HOME/dist/certs.d, then
+	// /etc/containerd/certs.d; an empty, non-nil slice means none.
+	HostsDirs []string
+	// CertDirs are folders with HOST[:PORT]/{*.crt, *.cert, *.key}. Nil means
+	// $XDG_CONFIG_HOME/containers/certs.d, /etc/containers/certs.d,
+	// /etc/docker/certs.d; the first folder that exists for a host decides.
+	CertDirs []string
+	// AuthFile is asked for credentials before the files of the environment.
+	AuthFile string
+	// NoAuthFiles leaves the files of the environment unread, so that only
+	// AuthFile counts.
+	NoAuthFiles bool
+	// TokenHosts may be sent credentials when a registry of another domain names
+	// them as its token server.
+	TokenHosts []string
+	// UserAgent goes into every request, "" means "dist".
+	UserAgent string
+	// PlainHTTP speaks HTTP to every registry for which hosts.toml says nothing.
+	PlainHTTP bool
+	// Insecure accepts any TLS certificate.
+	Insecure bool
+	// StallTimeout is how long an answer or a body may stand still, 0 means 20 s.
+	StallTimeout time.Duration
+	// Retries is how many times a request is tried again, 0 means 5, -1 none.
+	Retries int
+	// RetryBase is the first pause between tries, doubled each time and jittered;
+	// 0 means 250 ms.
+	RetryBase time.Duration
+	// Window bounds parallel range requests.
+	Window Window
+	// Transport replaces the connections that the Client would make, and with them
+	// every TLS setting. For tests.
+	Transport http.RoundTripper
+	// Warn is told what the user may want to know and what is no error: a missing
+	// credential helper, a mirror that does not answer. It may be called from
+	// several goroutines. Nil discards.
+	Warn func(msg string)
+}
+
+// Window is the memory that large blobs are fetched through, shared by all
+// fetches of a Client.
+type Window struct {
+	Segments     int   // 0 means 4
+	SegmentBytes int64 // 0 means 4 MiB; blobs up to this size come in one request
+}
+
+// Stats counts what went over the wire since New. Bytes are those of bodies.
+type Stats struct {
+	Requests      int64 // to registries and where they redirected to
+	TokenRequests int64
+	BytesIn       int64
+	BytesOut      int64
+}
+
+// Client talks to any number of registries and is for concurrent use. It holds
+// idle connections until CloseIdle.
+type Client struct {
+	opts   Options
+	creds  *credentialFiles
+	budget *budget
+
+	mu         sync.Mutex
+	registries map[string][]*endpoint
+	transports []*http.Transport
+
+	requests, tokenRequests, bytesIn, bytesOut atomic.Int64
+}
+
+// New makes a Client. It reads no file and sends nothing. Errors: ErrInvalid.
+func New(opts Options) (*Client, error) {
+	if opts.StallTimeout < 0 || opts.RetryBase < 0 || opts.Window.Segments < 0 || opts.Window.SegmentBytes < 0 {
+		return nil, fmt.Errorf("registry client: %w: a negative timeout, pause or window", content.ErrInvalid)
+	}
+	opts.fill()
+	return &Client{
+		opts:       opts,
+		creds:      newCredentialFiles(opts),
+		budget:     newBudget(opts.Window),
+		registries: map[string][]*endpoint{},
+	}, nil
+}
+
+// fill puts the documented defaults where nothing was said.
+func (o *Options) fill() {
+	config := xdgConfig()
+	if o.HostsDirs == nil {
+		o.HostsDirs = under(config, "dist/certs.d", "/etc/containerd/certs.d")
+	}
+	if o.CertDirs == nil {
+		o.CertDirs = under(config, "containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "dist"
+	}
+	if o.StallTimeout == 0 {
+		o.StallTimeout = 20 * time.Second
+	}
+	if o.Retries == 0 {
+		o.Retries = 5
+	}
+	if o.RetryBase == 0 {
+		o.RetryBase = 250 * time.Millisecond
+	}
+	if o.Window.Segments == 0 {
+		o.Window.Segments = 4
+	}
+	if o.Window.SegmentBytes == 0 {
+		o.Window.SegmentBytes = 4 << 20
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+}
+
+// under is dir/rel, when there is a dir, and then the folders of the system.
+func under(dir, rel string, system ...string) []string {
+	if dir == "" {
+		return system
+	}
+	return append([]string{filepath.Join(dir, filepath.FromSlash(rel))}, system...)
+}
+
+// xdgConfig is the user's configuration folder, "" when there is none. Relative
+// values are ignored, as the XDG specification demands.
+func xdgConfig() string {
+	if d := os.Getenv("XDG_CONFIG_HOME"); filepath.IsAbs(d) {
+		return d
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".config")
+}
+
+// Stats tells what was sent and received so far.
+func (c *Client) Stats() Stats {
+	return Stats{
+		Requests:      c.requests.Load(),
+		TokenRequests: c.tokenRequests.Load(),
+		BytesIn:       c.bytesIn.Load(),
+		BytesOut:      c.bytesOut.Load(),
+	}
+}
+
+// CloseIdle closes connections that no request uses.
+func (c *Client) CloseIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+// Repository is one repository of one registry, for concurrent use.
+//
+// It is a content.Source and a content.Target, can start in the middle of a
+// blob, mount, and refuses manifests whose children it lacks.
+type Repository struct {
+	client  *Client
+	ref     oci.Reference
+	pushing bool // everything goes where pushes go
+
+	mu       sync.Mutex
+	sessions map[oci.Digest]session // uploads that a refused mount opened
+	pushed   manifestBytes          // the manifest pushed last, for Tag
+}
+
+type manifestBytes struct {
+	desc oci.Descriptor
+	data []byte
+}
+
+var (
+	_ content.Source       = (*Repository)(nil)
+	_ content.Target       = (*Repository)(nil)
+	_ content.RangeFetcher = (*Repository)(nil)
+	_ content.Mounter      = (*Repository)(nil)
+	_ content.Closed       = (*Repository)(nil)
+)
+
+// Repository returns the repository that ref names; tag and digest of ref do not
+// matter. Nothing is sent.
+func (c *Client) Repository(ref oci.Reference) *Repository {
+	return &Repository{
+		client:   c,
+		ref:      oci.Reference{Registry: ref.Registry, Repository: ref.Repository},
+		sessions: map[oci.Digest]session{},
+	}
+}
+
+// ForPush is the same repository as a push has to see it: Resolve, Fetch and all
+// else ask the one host that pushes go to, never a mirror, and with one token
+// that is good for both.
+func (r *Repository) ForPush() *Repository {
+	p := r.client.Repository(r.ref)
+	p.pushing = true
+	return p
+}
+
+// Doubt passes over the mirrors of the repository's registry for a while. It is
+// for those who verify by themselves what FetchFrom gave them, and found it
+// wrong: fetching again then asks somebody else.
+func (r *Repository) Doubt() { r.restMirrors() }
+
+// Reference is the repository's own name, without tag and digest.
+func (r *Repository) Reference() oci.Reference { return r.ref }
+
+// Closed is true: a registry refuses a manifest whose children it lacks.
+func (r *Repository) Closed() bool { return true }

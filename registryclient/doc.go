@@ -1,0 +1,34 @@
+// Package registryclient speaks the client side of the OCI distribution
+// specification: it resolves names, fetches and pushes manifests and blobs,
+// mounts blobs across repositories and lists tags.
+//
+// # Invariants
+//
+//   - No byte of a blob or manifest is reported as whole before it has matched
+//     its digest (FetchFrom excepted, whose doc says so). Parts of different
+//     answers are joined only when the second one is a 206 whose Content-Range
+//     begins where the first one ended; an answer with the whole blob is read
+//     from its start and what was given out already is skipped.
+//   - A credential or token goes to the scheme, host and port it was looked up
+//     for, and to a token server that passes allowRealm; to nobody else, wherever
+//     a redirect, an upload's Location or a page's Link may point.
+//   - Everything that is buffered has a cap: manifests 4 MiB, tag pages 16 MiB,
+//     tokens and error bodies 64 KiB, and all large blobs of a Client together
+//     share one window of Options.Window segments.
+//   - Every wait ends: an answer or a body that stands still is given up after
+//     Options.StallTimeout, tries are counted, Retry-After is honoured up to a
+//     minute, and every call ends with its context.
+//
+// # Which host answers
+//
+// A registry's name is looked up in the hosts.toml folders: mirrors first, in
+// the order of the file, then the registry itself. docker.io is dialled as
+// registry-1.docker.io. Loopback names are spoken to in plain HTTP unless
+// hosts.toml or a certificate folder says otherwise; everything else in TLS.
+//
+// # What it does not do
+//
+// It keeps nothing on disk, so a crash leaves nothing behind but an upload
+// session that the registry forgets by itself. Retrying a blob whose bytes were
+// corrupt is the caller's: the bytes have gone to it already.
+package registryclient

@@ -1,0 +1,193 @@
+package registryclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// session is an upload that was begun.
+type session struct {
+	host     *endpoint
+	location *url.URL
+}
+
+// pushBlob uploads until the registry has it all. After a failure the session is
+// asked where it stands; one that is gone is begun again.
+func (r *Repository) pushBlob(ctx context.Context, desc oci.Descriptor, b *body) error {
+	t := tries{client: r.client}
+	s, known := r.takeSession(desc.Digest)
+	var done int64
+	for {
+		var err error
+		if !known {
+			s, err = r.begin(ctx)
+			if err != nil {
+				return err
+			}
+			known, done = true, 0
+		}
+		err = r.finish(ctx, desc, &s, b, &done)
+		if err == nil {
+			return nil
+		}
+		var f *failure
+		if !errors.As(err, &f) {
+			return err
+		}
+		if !resumable(f) || b.oneShot {
+			return f.error
+		}
+		if more, err := t.again(ctx, f.cause, f.after); err != nil {
+			return fmt.Errorf("push %s to %s: %w", desc.Digest, r.ref.Name(), err)
+		} else if !more {
+			return f.error
+		}
+		was := done
+		if known, done = r.standing(ctx, &s, desc); known && done > was+progress {
+			t.reset()
+		}
+		if !known && r.arrived(ctx, s.host, desc) {
+			return nil // it was the registry's last word that was lost
+		}
+	}
+}
+
+// resumable says whether an upload that met f may go on: besides what passes by
+// itself, a session that is lost or in another place than was thought.
+func resumable(f *failure) bool {
+	var remote *content.RemoteError
+	if errors.As(f.error, &remote) {
+		switch remote.Status {
+		case http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable:
+			return true
+		}
+	}
+	return f.transient
+}
+
+// arrived says whether the registry holds desc by now.
+func (r *Repository) arrived(ctx context.Context, e *endpoint, desc oci.Descriptor) bool {
+	got, err := r.headBlob(ctx, e, desc.Digest, r.scope("pull,push"))
+	return err == nil && got.Size == desc.Size
+}
+
+// begin opens an upload session.
+func (r *Repository) begin(ctx context.Context) (session, error) {
+	e, err := r.pushHost()
+	if err != nil {
+		return session{}, err
+	}
+	q := r.beginCall(e, "upload", nil)
+	resp, err := r.do(ctx, e, q)
+	if err != nil {
+		return session{}, err
+	}
+	drain(resp)
+	return r.sessionAt(e, q.url, resp)
+}
+
+func (r *Repository) beginCall(e *endpoint, what string, query url.Values) call {
+	return call{
+		what: what, method: http.MethodPost,
+		url:    r.at(e, "/blobs/uploads/", query),
+		body:   bytesBody(nil),
+		scopes: r.scope("pull,push"),
+		ok:     []int{http.StatusAccepted},
+	}
+}
+
+// sessionAt reads where an upload goes on.
+func (r *Repository) sessionAt(e *endpoint, from *url.URL, resp *http.Response) (session, error) {
+	loc := resp.Header.Get("Location")
+	if loc == "" {
+		return session{}, fmt.Errorf("upload to %s: %w: %s gives no Location", r.ref.Name(), content.ErrUnsupported, e.host())
+	}
+	u, err := resolveURL(from, loc)
+	if err != nil {
+		return session{}, fmt.Errorf("upload to %s: %w: %w", r.ref.Name(), content.ErrUnsupported, err)
+	}
+	return session{e, u}, nil
+}
+
+// finish sends the bytes from *done on and closes the session: in one request
+// where nothing was sent, else the rest and then the end.
+func (r *Repository) finish(ctx context.Context, desc oci.Descriptor, s *session, b *body, done *int64) error {
+	rest := b
+	if *done > 0 && *done < b.size {
+		if err := r.patch(ctx, desc, s, b, *done); err != nil {
+			return err
+		}
+		*done = b.size
+	}
+	if *done > 0 {
+		rest = bytesBody(nil)
+	}
+	u := *s.location
+	query := u.Query()
+	query.Set("digest", desc.Digest.String())
+	u.RawQuery = query.Encode()
+	resp, err := r.do(ctx, s.host, call{
+		what: "push blob " + desc.Digest.String(), method: http.MethodPut, url: &u,
+		header: http.Header{"Content-Type": {oci.MediaTypeOctets}},
+		body:   rest, scopes: r.scope("pull,push"),
+		ok: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK}, once: true,
+	})
+	if err != nil {
+		return err
+	}
+	drain(resp)
+	return nil
+}
+
+// patch sends everything from done on.
+func (r *Repository) patch(ctx context.Context, desc oci.Descriptor, s *session, b *body, done int64) error {
+	resp, err := r.do(ctx, s.host, call{
+		what: "push blob " + desc.Digest.String(), method: http.MethodPatch, url: s.location,
+		header: http.Header{
+			"Content-Type":  {oci.MediaTypeOctets},
+			"Content-Range": {fmt.Sprintf("%d-%d", done, b.size-1)},
+		},
+		body: b.from(done), scopes: r.scope("pull,push"),
+		ok: []int{http.StatusAccepted, http.StatusNoContent}, once: true,
+	})
+	if err != nil {
+		return err
+	}
+	drain(resp)
+	if next, err := r.sessionAt(s.host, s.location, resp); err == nil {
+		*s = next
+	}
+	return nil
+}
+
+// standing asks a session how much it has. False when it is gone, cannot tell,
+// or has what cannot be.
+func (r *Repository) standing(ctx context.Context, s *session, desc oci.Descriptor) (bool, int64) {
+	resp, err := r.do(ctx, s.host, call{
+		what: "upload of " + desc.Digest.String(), method: http.MethodGet, url: s.location,
+		scopes: r.scope("pull,push"), ok: []int{http.StatusNoContent, http.StatusAccepted}, once: true,
+	})
+	if err != nil {
+		return false, 0
+	}
+	drain(resp)
+	if next, err := r.sessionAt(s.host, s.location, resp); err == nil {
+		*s = next
+	}
+	first, last, ok := strings.Cut(strings.TrimPrefix(resp.Header.Get("Range"), "bytes="), "-")
+	if !ok || first != "0" {
+		return false, 0
+	}
+	n := decimal(last) + 1
+	if last == "0" {
+		n = 0 // what registries answer for nothing, since the range cannot say so
+	}
+	return n >= 0 && n <= desc.Size, n
+}
