@@ -1,0 +1,483 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// errChanged asks for another round: what was looked at before the transaction is
+// no longer so inside it.
+var errChanged = errors.New("the store changed meanwhile")
+
+// commit makes a batch durable and visible: its small blobs are appended to one
+// pack with one fsync, and one transaction holds rows, edges, leases, names and
+// the pack's new end. Either all of it is there afterwards or nothing.
+func (s *Store) commit(ctx context.Context, b *batch) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	for range 4 {
+		err := s.tryCommit(ctx, b)
+		if errors.Is(err, errChanged) {
+			continue
+		}
+		if err == nil {
+			b.finish(s)
+		}
+		return err
+	}
+	return fmt.Errorf("write to store %s: %w: other processes keep changing the same objects", s.dir, content.ErrConflict)
+}
+
+// finish tells everybody who waits for the batch.
+func (b *batch) finish(s *Store) {
+	if b.lease != nil {
+		b.lease.committed(b.release)
+	}
+	for _, it := range b.items {
+		for _, in := range it.ingests() {
+			in.remove()
+		}
+		if it.done != nil {
+			it.done(it.info())
+		}
+	}
+}
+
+func (s *Store) tryCommit(ctx context.Context, b *batch) error {
+	fresh, err := s.fresh(ctx, b)
+	if err != nil {
+		return err
+	}
+	c := &committing{s: s, b: b, fresh: fresh}
+	if c.needsPack() {
+		if c.pack, c.spoiled, err = s.takePack(ctx); err != nil {
+			return err
+		}
+		defer c.pack.release()
+		if err := c.append(); err != nil {
+			c.pack.retract(s)
+			return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
+		}
+	}
+	s.hook("commit.begin")
+	err = s.db.Write(ctx, c.transact)
+	s.hook("commit.end")
+	if err != nil && c.pack != nil {
+		var unknown *db.CommitError
+		if !errors.As(err, &unknown) {
+			c.pack.retract(s)
+		}
+		// Else the bytes stay past the recorded end, or below it if the commit
+		// happened after all; the pack's next writer sees which.
+	}
+	return err
+}
+
+// fresh finds which small items have to be written: those that are not held.
+func (s *Store) fresh(ctx context.Context, b *batch) (map[*item]bool, error) {
+	fresh := map[*item]bool{}
+	var small []oci.Digest
+	for _, it := range b.items {
+		if !it.loose() {
+			small = append(small, it.desc.Digest)
+		}
+	}
+	if len(small) == 0 {
+		return fresh, nil
+	}
+	var held map[oci.Digest]db.Object
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		held, err = tx.Objects(small)
+		return err
+	})
+	for _, it := range b.items {
+		if !it.loose() && !held[it.desc.Digest].Loc.Held() {
+			fresh[it] = true
+		}
+	}
+	return fresh, err
+}
+
+// committing is one attempt at a batch.
+type committing struct {
+	s       *Store
+	b       *batch
+	fresh   map[*item]bool
+	pack    *openPack
+	spoiled []int64
+	end     int64 // of the pack, with everything appended so far
+	live    int64 // payload bytes appended that rows point to
+	dead    int64 // and those that none does
+	synced  bool
+}
+
+func (c *committing) needsPack() bool {
+	if len(c.fresh) > 0 || c.moves() {
+		return true
+	}
+	for _, it := range c.b.items {
+		if it.loose() {
+			return true // its media type is noted
+		}
+	}
+	return false
+}
+
+// append writes the fresh records and the notes of media types behind the pack's
+// end. With names still to come the fsync waits for their notes, so that there
+// is one.
+func (c *committing) append() error {
+	var buf []byte
+	base := c.pack.end
+	for _, it := range c.b.items {
+		if c.fresh[it] {
+			it.record.Offset = base + int64(len(buf))
+			buf = append(buf, it.encoded...)
+		}
+	}
+	enc := pack.NewEncoder()
+	defer enc.Release()
+	for _, it := range c.b.items {
+		if !it.needsNote(c.fresh[it]) {
+			continue
+		}
+		var err error
+		if buf, _, err = enc.AppendNote(buf, it.mediaNote()); err != nil {
+			return err
+		}
+	}
+	c.end = base + int64(len(buf))
+	if len(buf) == 0 {
+		return nil
+	}
+	if _, err := c.pack.file.WriteAt(buf, base); err != nil {
+		return err
+	}
+	c.s.hook("pack.appended")
+	if c.moves() {
+		return nil
+	}
+	return c.sync()
+}
+
+func (c *committing) sync() error {
+	c.synced = true
+	if err := c.pack.file.DataSync(); err != nil {
+		return err
+	}
+	c.s.hook("pack.synced")
+	return nil
+}
+
+// needsNote says whether a rebuild could not tell the item's media type.
+func (it *item) needsNote(fresh bool) bool {
+	if it.loose() {
+		return true
+	}
+	_, known := pack.MediaHint(it.desc.MediaType)
+	return fresh && !known
+}
+
+// mediaNote's seq is the time: of two processes that write one object with two
+// types at once, either may win.
+func (it *item) mediaNote() pack.Note {
+	return pack.Note{
+		Type: pack.NoteMedia, Seq: time.Now().UnixNano(),
+		Digest: it.desc.Digest, Media: it.desc.MediaType, Size: it.desc.Size,
+	}
+}
+
+// transact is the batch's transaction, under the write lock.
+func (c *committing) transact(tx *db.Tx) error {
+	for _, id := range c.spoiled {
+		if err := tx.SealPack(id); err != nil {
+			return err
+		}
+	}
+	ids, err := c.objects(tx)
+	if err != nil {
+		return err
+	}
+	if err := c.leases(tx, ids); err != nil {
+		return err
+	}
+	if err := c.names(tx); err != nil {
+		return err
+	}
+	return c.packEnd(tx)
+}
+
+// objects writes the rows of all items, their edges and sources.
+func (c *committing) objects(tx *db.Tx) ([]int64, error) {
+	rows := make([]db.Present, len(c.b.items))
+	for i, it := range c.b.items {
+		rows[i] = c.row(it)
+	}
+	if err := c.placeLoose(tx); err != nil {
+		return nil, err
+	}
+	put, err := tx.PutObjects(rows)
+	if err != nil {
+		return nil, err
+	}
+	ids, kept := make([]int64, len(put)), map[int64]*item{}
+	for i, p := range put {
+		it := c.b.items[i]
+		ids[i] = p.ID
+		it.when, it.was = tx.Now, nil
+		switch {
+		case it.loose():
+		case !c.fresh[it] && !p.Adopted:
+			return nil, errChanged // held a moment ago, given up since
+		case c.fresh[it] && p.Adopted:
+			c.dead += it.record.StoredSize
+		case c.fresh[it]:
+			c.live += it.record.StoredSize
+		}
+		if p.Adopted {
+			kept[p.ID] = it
+		}
+	}
+	if err := c.adopt(tx, kept); err != nil {
+		return nil, err
+	}
+	if err := c.edges(tx, ids); err != nil {
+		return nil, err
+	}
+	return ids, c.bookkeeping(tx, ids)
+}
+
+// row is the item as it would be held if nothing held it yet. What nobody gave a
+// type has none in the catalog, so that one given later counts.
+func (c *committing) row(it *item) db.Present {
+	p := db.Present{Digest: it.desc.Digest, Size: it.desc.Size, Media: it.desc.MediaType}
+	if p.Media == oci.MediaTypeOctets {
+		p.Media = ""
+	}
+	if it.loose() {
+		p.Loc, p.Stored = db.LocLoose, it.desc.Size
+		return p
+	}
+	p.Loc, p.Stored = db.LocPack, it.record.StoredSize
+	p.Codec, p.Kind = int(it.record.Codec), int(it.record.Kind)
+	if c.fresh[it] {
+		p.Pack, p.Off = c.pack.id, it.record.Offset
+	}
+	return p
+}
+
+// adopt tells items of what was held before and stays, and gives that the type
+// that was given now: the last word counts, save that a manifest stays one, since
+// its edges are known.
+func (c *committing) adopt(tx *db.Tx, kept map[int64]*item) error {
+	if len(kept) == 0 {
+		return nil
+	}
+	rows, err := tx.ObjectsByID(slices.Collect(maps.Keys(kept)))
+	if err != nil {
+		return err
+	}
+	for id, it := range kept {
+		row, now := rows[id], c.row(it).Media
+		if now != "" && row.Media != now && (oci.HasSuccessors(now) || !oci.HasSuccessors(row.Media)) {
+			if err := tx.SetMediaType(id, now); err != nil {
+				return err
+			}
+			row.Media = now
+		}
+		was := infoOf(row)
+		it.was = &was
+	}
+	return nil
+}
+
+// placeLoose gives loose items their names for good, unless they are held
+// already: then what is held stays, and an additional link goes.
+func (c *committing) placeLoose(tx *db.Tx) error {
+	for _, it := range c.b.items {
+		if !it.loose() {
+			continue
+		}
+		o, found, err := tx.Object(it.desc.Digest)
+		if err != nil {
+			return err
+		}
+		switch {
+		case found && o.Loc == db.LocPack:
+			c.s.fs.Remove(c.s.blobPath(it.desc.Digest))
+		case found && o.Loc.Held():
+		default:
+			if err := c.s.placeLoose(it); err != nil {
+				return fmt.Errorf("place %s: %w", it.desc.Digest, fsys.Classify(err))
+			}
+		}
+	}
+	return nil
+}
+
+func (c *committing) edges(tx *db.Tx, ids []int64) error {
+	for i, it := range c.b.items {
+		if len(it.edges) == 0 {
+			continue
+		}
+		children := make([]oci.Descriptor, len(it.edges))
+		for k, e := range it.edges {
+			children[k] = e.Descriptor
+		}
+		known, err := tx.EnsureObjects(children)
+		if err != nil {
+			return err
+		}
+		edges := make([]db.Edge, len(it.edges))
+		for k, e := range it.edges {
+			edges[k] = db.Edge{Parent: ids[i], Child: known[k], Role: e.Role}
+		}
+		if err := tx.PutEdges(edges); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bookkeeping records where the objects came from, and that their ingests have
+// ended.
+func (c *committing) bookkeeping(tx *db.Tx, ids []int64) error {
+	var sources []db.ObjectSource
+	for i, it := range c.b.items {
+		if it.source != "" {
+			sources = append(sources, db.ObjectSource{Object: ids[i], Locator: it.source})
+		}
+		for _, in := range it.ingests() {
+			if err := tx.DeleteIngest(in.key); err != nil {
+				return err
+			}
+		}
+	}
+	return tx.PutSources(sources)
+}
+
+// leases puts everything the batch wrote or found under its lease.
+func (c *committing) leases(tx *db.Tx, ids []int64) error {
+	for i, it := range c.b.items {
+		if c.b.lease == nil && it.lease != "" {
+			if err := tx.HoldObjects(it.lease, ids[i:i+1]); err != nil {
+				return err
+			}
+		}
+	}
+	if c.b.lease == nil {
+		return nil
+	}
+	if c.b.release {
+		return c.endLease(tx)
+	}
+	if err := c.b.lease.store(tx); err != nil {
+		return err
+	}
+	found, err := c.held(tx)
+	if err != nil {
+		return err
+	}
+	return tx.HoldObjects(c.b.lease.id, append(ids, found...))
+}
+
+// held finds the objects that were found held while the batch was gathered. One
+// that has gone since is missed by checkReach, where a name needs it.
+func (c *committing) held(tx *db.Tx) ([]int64, error) {
+	if len(c.b.held) == 0 {
+		return nil, nil
+	}
+	ds := make([]oci.Digest, 0, len(c.b.held))
+	for d := range c.b.held {
+		ds = append(ds, d)
+	}
+	rows, err := tx.Objects(ds)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	for _, d := range ds {
+		if o, ok := rows[d]; ok && o.Loc.Held() {
+			ids = append(ids, o.ID)
+		} else if len(c.b.names) == 0 {
+			return nil, &MissingError{"(none)", []oci.Digest{d}}
+		}
+	}
+	return ids, nil
+}
+
+func (c *committing) endLease(tx *db.Tx) error {
+	if !c.b.lease.isStored() {
+		return nil
+	}
+	return tx.ReleaseLease(c.b.lease.id)
+}
+
+// moves says whether the batch may move names.
+func (c *committing) moves() bool { return len(c.b.names) > 0 || len(c.b.doomed) > 0 }
+
+// names moves the names, gives up what is to be deleted, and appends a note for
+// each change, whose seq is fixed here under the lock.
+func (c *committing) names(tx *db.Tx) error {
+	if !c.moves() {
+		return nil
+	}
+	changes, err := refChanges(tx, c.b.names)
+	if err != nil {
+		return err
+	}
+	removals, err := c.doom(tx)
+	if err != nil {
+		return err
+	}
+	enc := pack.NewEncoder()
+	defer enc.Release()
+	var buf []byte
+	for _, change := range append(changes, removals...) {
+		e, err := tx.SetRef(change)
+		if err != nil {
+			return err
+		}
+		if !e.Changed() {
+			continue
+		}
+		if buf, _, err = enc.AppendNote(buf, pack.Note{
+			Type: pack.NoteRef, Seq: e.Seq, When: e.At, Name: e.Name, Old: e.Old, New: e.New, Why: e.Why, Media: e.Media,
+		}); err != nil {
+			return err
+		}
+	}
+	if _, err := c.pack.file.WriteAt(buf, c.end); err != nil {
+		return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
+	}
+	c.end += int64(len(buf))
+	return nil
+}
+
+// packEnd makes what was appended durable and moves the pack's end past it.
+func (c *committing) packEnd(tx *db.Tx) error {
+	if c.pack == nil {
+		return nil
+	}
+	if !c.synced {
+		if err := c.sync(); err != nil {
+			return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
+		}
+	}
+	p := db.Pack{ID: c.pack.id, State: db.PackOpen, End: c.end, Live: c.live, Dead: c.dead}
+	if c.end >= pack.MaxPackSize {
+		p.State = db.PackSealed
+	}
+	return tx.GrowPack(p)
+}

@@ -1,0 +1,100 @@
+package blobstore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// HeldError says what speaks against a deletion. It is content.ErrConflict.
+type HeldError struct{ Holders []db.Holder }
+
+func (e *HeldError) Error() string {
+	lines := make([]string, 0, len(e.Holders))
+	for i, h := range e.Holders {
+		if i == 5 {
+			lines = append(lines, fmt.Sprintf("and %d more", len(e.Holders)-i))
+			break
+		}
+		lines = append(lines, holderText(h))
+	}
+	return fmt.Sprintf("delete: %v: %s", content.ErrConflict, strings.Join(lines, "; "))
+}
+
+func holderText(h db.Holder) string {
+	by := h.Via.Digest.String()
+	switch {
+	case h.Name != "":
+		by = "the name " + h.Name
+	case h.Lease.ID != "":
+		by = fmt.Sprintf("lease %s (%s)", h.Lease.ID, h.Lease.Note)
+	}
+	return fmt.Sprintf("%s is held by %s", h.Object.Digest, by)
+}
+
+// Unwrap returns content.ErrConflict.
+func (e *HeldError) Unwrap() error { return content.ErrConflict }
+
+// Delete implements content.Manager. Leases count when they were made by hand or
+// their owner lives. The bytes go with the next collection. Errors: *HeldError.
+func (s *Store) Delete(ctx context.Context, digests ...oci.Digest) error {
+	b := newBatch(nil)
+	b.doomed = digests
+	return s.commit(ctx, b)
+}
+
+// doom judges the batch's deletions and carries them out; the removals of names
+// that go with them come back.
+func (c *committing) doom(tx *db.Tx) ([]db.RefChange, error) {
+	if len(c.b.doomed) == 0 {
+		return nil, nil
+	}
+	rows, err := tx.Objects(c.b.doomed)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, 0, len(rows))
+	for _, o := range rows {
+		ids = append(ids, o.ID)
+	}
+	verdict, err := tx.Judge(ids, c.s.leaseHolds)
+	if err != nil {
+		return nil, err
+	}
+	if len(verdict.Holders) > 0 {
+		return nil, &HeldError{verdict.Holders}
+	}
+	var changes []db.RefChange
+	for _, r := range verdict.Names {
+		changes = append(changes, db.RefChange{Name: r.Name, Expect: &r.Object.Digest, Why: "delete", Forget: true})
+	}
+	ids = ids[:0]
+	for _, o := range verdict.Members {
+		ids = append(ids, o.ID)
+	}
+	return changes, tx.Doom(ids)
+}
+
+// leaseHolds says whether a lease stands in the way of deleting: it was made by
+// hand and lasts, or its owner is at work.
+func (s *Store) leaseHolds(l db.Lease) bool {
+	alive := s.leaseAlive(l.ID)
+	return alive || l.Kind == db.LeaseUser && l.Counts(time.Now(), alive)
+}
+
+// leaseAlive says whether a process has the lease's file locked.
+func (s *Store) leaseAlive(id string) bool {
+	f, err := s.fs.OpenFile(s.leasePath(id), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	free, err := f.TryLock(true)
+	return err == nil && !free
+}

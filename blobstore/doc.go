@@ -1,0 +1,46 @@
+// Package blobstore is the store: content in packs and loose blobs under one
+// folder, a catalog beside them that knows every object, name, lease and ingest.
+// It implements content.Store. Any number of processes may use one store at
+// once; there is no daemon.
+//
+// # Layout
+//
+//	store.json            {format, uuid}
+//	lock                  held shared while a process has the store open
+//	catalog.db            the catalog (package db); only ever opened through SQLite
+//	write.lock            held around every write transaction
+//	gc.lock               one collection at a time
+//	blobs/<alg>/<hex>     loose blobs, read-only: the blob tree of an OCI layout
+//	packs/<id>.pack       small blobs (package pack)
+//	ingest/<id>           content on its way in, resumable
+//	leases/<id>           an empty file that a lease's owner keeps locked
+//	views/<alg>/<hex>     copies of packed blobs made for Path; never the truth
+//	trash/                renamed away, unlinked later
+//
+// Blobs to 256 KiB, and JSON and text to 4 MiB that shrinks, go into packs;
+// everything else is loose and raw.
+//
+// # Invariants
+//
+//   - A row that says present means durable bytes. Bytes without a row are garbage.
+//   - Names in blobs/ change only under the write lock, or are looked at again
+//     under it.
+//   - Bytes below a pack's recorded end never change, and a pack has one writer at
+//     a time: the one that holds the lock on its file until its COMMIT returned.
+//   - Nothing is unlinked before the transaction that gives it up is durable.
+//   - A name moves only in a transaction that saw everything it reaches present.
+//
+// # After a crash
+//
+// Bytes appended to a pack without their commit lie past its recorded end: the
+// next writer sees them, seals that pack and takes another. A loose blob linked
+// without its row is an orphan that the same ingest adopts. A partial ingest
+// keeps its file and row and is resumed by its key: from the last checkpoint in
+// the same boot, else by hashing the part again. All that a crash leaves is
+// garbage that a collection removes; docs/ARCHITECTURE.md has the table.
+//
+// # What it does not do
+//
+// It never talks to a network, never decides what to trust, and does not collect
+// garbage.
+package blobstore

@@ -1,0 +1,157 @@
+package blobstore
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// format is the number of this layout in store.json. A store with a higher one
+// is refused.
+const format = 1
+
+// The names in a store's folder.
+const (
+	headFile  = "store.json"
+	lockFile  = "lock"
+	blobsDir  = "blobs"
+	packsDir  = "packs"
+	ingestDir = "ingest"
+	leasesDir = "leases"
+	viewsDir  = "views"
+	trashDir  = "trash"
+)
+
+// head is store.json.
+type head struct {
+	Format int    `json:"format"`
+	UUID   string `json:"uuid"`
+}
+
+// layout knows where things are.
+type layout struct {
+	dir string
+	fs  fsys.FS
+}
+
+func (l layout) path(elem ...string) string {
+	return filepath.Join(append([]string{l.dir}, elem...)...)
+}
+
+func (l layout) blobDir(d oci.Digest) string  { return l.path(blobsDir, d.Algorithm().String()) }
+func (l layout) blobPath(d oci.Digest) string { return filepath.Join(l.blobDir(d), d.Encoded()) }
+func (l layout) packPath(id int64) string     { return l.path(packsDir, fmt.Sprintf("%d.pack", id)) }
+
+// readHead returns the store's identity; ErrNoStore when the folder is none.
+func (l layout) readHead() (head, error) {
+	var h head
+	p, err := os.ReadFile(l.path(headFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, content.WithHint(fmt.Errorf("open store %s: %w there", l.dir, content.ErrNoStore),
+			"`dist init` makes a store in this folder; --store or DIST_STORE name another")
+	}
+	if err != nil {
+		return h, fmt.Errorf("open store %s: %w", l.dir, fsys.Classify(err))
+	}
+	if err := json.Unmarshal(p, &h); err != nil || len(h.UUID) != 32 || h.Format < 1 {
+		return h, fmt.Errorf("open store %s: %w: %s is not a store's", l.dir, content.ErrNoStore, headFile)
+	}
+	if h.Format > format {
+		return h, content.WithHint(fmt.Errorf("open store %s: %w that this version reads: format %d, want %d", l.dir, content.ErrNoStore, h.Format, format),
+			"use the version of dist that wrote it, or a newer one")
+	}
+	return h, nil
+}
+
+// create makes the folders and store.json. Processes that do it at the same
+// time agree on one identity: the first to link the file wins.
+func (l layout) create() error {
+	if err := l.refuseForeign(); err != nil {
+		return err
+	}
+	for _, d := range []string{"", packsDir, ingestDir, leasesDir, viewsDir, trashDir, filepath.Join(blobsDir, "sha256"), filepath.Join(blobsDir, "sha512")} {
+		if err := l.fs.MkdirAll(l.path(d), 0o755); err != nil {
+			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
+		}
+	}
+	var id [16]byte
+	rand.Read(id[:])
+	p, err := json.Marshal(head{format, hex.EncodeToString(id[:])})
+	if err != nil {
+		return err
+	}
+	tmp := l.path(fmt.Sprintf("%s.%s", headFile, hex.EncodeToString(id[:4])))
+	if err := writeFile(l.fs, tmp, append(p, '\n'), 0o444); err != nil {
+		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
+	}
+	err = l.fs.Link(tmp, l.path(headFile))
+	l.fs.Remove(tmp)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
+	}
+	for _, d := range []string{l.path(blobsDir), l.dir, filepath.Dir(l.dir)} {
+		if err := l.fs.SyncDir(d); err != nil {
+			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
+		}
+	}
+	return nil
+}
+
+// refuseForeign keeps a mistyped --store from scattering a store's folders over
+// somebody's files. What an earlier creation left half done is no stranger.
+func (l layout) refuseForeign() error {
+	entries, err := os.ReadDir(l.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
+	}
+	for _, e := range entries {
+		if !ownName(e.Name()) {
+			return content.WithHint(fmt.Errorf("create store %s: %w: the folder holds other files (%s)", l.dir, content.ErrConflict, e.Name()),
+				"give an empty or a new folder")
+		}
+	}
+	return nil
+}
+
+func ownName(name string) bool {
+	switch name {
+	case lockFile, blobsDir, packsDir, ingestDir, leasesDir, viewsDir, trashDir, "write.lock", "gc.lock":
+		return true
+	}
+	return len(name) >= len(headFile) && name[:len(headFile)] == headFile ||
+		len(name) >= len("catalog.") && name[:len("catalog.")] == "catalog."
+}
+
+// writeFile makes a durable file; the folder's entry is the caller's to sync.
+func writeFile(fsx fsys.FS, name string, p []byte, perm fs.FileMode) error {
+	f, err := fsx.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = fsx.Chmod(name, perm)
+	}
+	if err != nil {
+		fsx.Remove(name)
+	}
+	return err
+}

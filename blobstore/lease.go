@@ -1,0 +1,184 @@
+package blobstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"sync"
+	"time"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// lease is one of this process. Its file is locked as long as the process lives,
+// which makes the lease count whatever the clock says; its row comes with the
+// first transaction that puts something under it, so that a command that finds
+// nothing to protect costs none.
+type lease struct {
+	s     *Store
+	id    string
+	kind  db.LeaseKind
+	note  string
+	lasts time.Duration
+	file  fsys.File
+
+	mu      sync.Mutex
+	stored  bool
+	renewal *time.Timer
+}
+
+func (l layout) leasePath(id string) string { return l.path(leasesDir, id) }
+
+// newLease makes the file of a lease and locks it.
+func (s *Store) newLease(kind db.LeaseKind, note string, lasts time.Duration) (*lease, error) {
+	var b [12]byte
+	rand.Read(b[:])
+	l := &lease{s: s, id: hex.EncodeToString(b[:]), kind: kind, note: note, lasts: lasts}
+	f, err := s.fs.OpenFile(s.leasePath(l.id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lease: %w", fsys.Classify(err))
+	}
+	if _, err := f.TryLock(true); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lease: %w", err)
+	}
+	l.file = f
+	return l, nil
+}
+
+// store makes sure within tx that the lease has its row. One that it had may be
+// gone: a name came to reach all that it held, or somebody released it.
+func (l *lease) store(tx *db.Tx) error {
+	if _, found, err := tx.Lease(l.id); found || err != nil {
+		return err
+	}
+	return tx.PutLease(db.Lease{ID: l.id, Kind: l.kind, Created: tx.Now, Expires: tx.Now.Add(l.lasts), Note: l.note})
+}
+
+// committed says that the transaction with store has been committed: from now on
+// the lease is renewed at a third of its time.
+func (l *lease) committed(released bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stored = !released
+	if released && l.renewal != nil {
+		l.renewal.Stop()
+		l.renewal = nil
+	}
+	if l.stored && l.renewal == nil {
+		l.renewal = time.AfterFunc(l.lasts/3, l.renew)
+	}
+}
+
+func (l *lease) isStored() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stored
+}
+
+func (l *lease) renew() {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	if _, err := l.s.Renew(ctx, l.id, l.lasts); err != nil {
+		l.s.warn(fmt.Sprintf("the lease of this command could not be renewed: %v", err))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.renewal != nil {
+		l.renewal = time.AfterFunc(l.lasts/3, l.renew)
+	}
+}
+
+// close lets go of the file. The row, if it is still there, lasts for its time.
+func (l *lease) close() error {
+	l.mu.Lock()
+	if l.renewal != nil {
+		l.renewal.Stop()
+		l.renewal = nil
+	}
+	l.mu.Unlock()
+	l.s.fs.Remove(l.s.leasePath(l.id))
+	return l.file.Close()
+}
+
+// Acquire implements content.Leases.
+func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (content.Lease, error) {
+	if err := s.writable(); err != nil {
+		return content.Lease{}, err
+	}
+	l, err := s.newLease(db.LeaseCommand, note, d)
+	if err != nil {
+		return content.Lease{}, err
+	}
+	var out content.Lease
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		out = content.Lease{ID: l.id, Note: note, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(d)}
+		return l.store(tx)
+	})
+	if err != nil {
+		return content.Lease{}, errors.Join(err, l.close())
+	}
+	s.mu.Lock()
+	s.leases[l.id] = l
+	s.mu.Unlock()
+	return out, nil
+}
+
+func leaseOf(row db.Lease) content.Lease {
+	return content.Lease{ID: row.ID, Note: row.Note, CreatedAt: row.Created, ExpiresAt: row.Expires}
+}
+
+// Renew implements content.Leases.
+func (s *Store) Renew(ctx context.Context, id string, d time.Duration) (content.Lease, error) {
+	var out content.Lease
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		row, err := tx.RenewLease(id, tx.Now.Add(d))
+		out = leaseOf(row)
+		return err
+	})
+	return out, err
+}
+
+// Hold implements content.Leases.
+func (s *Store) Hold(ctx context.Context, id string, digests ...oci.Digest) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		objects, err := tx.Objects(digests)
+		if err != nil {
+			return err
+		}
+		ids := make([]int64, 0, len(digests))
+		for _, d := range digests {
+			o, ok := objects[d]
+			if !ok || !o.Loc.Held() {
+				return fmt.Errorf("hold %s: %w in this store", d, content.ErrNotFound)
+			}
+			ids = append(ids, o.ID)
+		}
+		return tx.HoldObjects(id, ids)
+	})
+}
+
+// Release implements content.Leases.
+func (s *Store) Release(ctx context.Context, id string) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error { return tx.ReleaseLease(id) })
+	s.mu.Lock()
+	l := s.leases[id]
+	delete(s.leases, id)
+	s.mu.Unlock()
+	if l != nil {
+		err = errors.Join(err, l.close())
+	}
+	return err
+}
+
+// AllLeases implements content.Leases.
+func (s *Store) AllLeases(ctx context.Context) iter.Seq2[content.Lease, error] {
+	return listed(ctx, s, func(tx *db.Tx) iter.Seq2[db.Lease, error] { return tx.Leases() }, leaseOf)
+}

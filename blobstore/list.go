@@ -1,0 +1,107 @@
+package blobstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// mediaType is the object's type; what nobody gave one is bytes.
+func mediaType(o db.Object) string {
+	if o.Media == "" {
+		return oci.MediaTypeOctets
+	}
+	return o.Media
+}
+
+func infoOf(o db.Object) content.Info {
+	i := content.Info{
+		Digest: o.Digest, Size: o.Size, MediaType: mediaType(o), Stored: o.Stored, Committed: o.Committed,
+	}
+	switch o.Loc {
+	case db.LocPack:
+		i.Place = placePack
+	case db.LocLoose:
+		i.Place = placeLoose
+	case db.LocDamaged:
+		i.Place = placeDamaged
+	}
+	return i
+}
+
+// Info implements content.Manager.
+func (s *Store) Info(ctx context.Context, d oci.Digest) (content.Info, error) {
+	var (
+		o     db.Object
+		found bool
+	)
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		o, found, err = tx.Object(d)
+		return err
+	})
+	if err == nil && (!found || !o.Loc.Held() && o.Loc != db.LocDamaged) {
+		err = fmt.Errorf("blob %s: %w in this store", d, content.ErrNotFound)
+	}
+	return infoOf(o), err
+}
+
+// All implements content.Manager.
+func (s *Store) All(ctx context.Context) iter.Seq2[content.Info, error] {
+	return listed(ctx, s, func(tx *db.Tx) iter.Seq2[db.Object, error] { return tx.AllObjects() }, infoOf)
+}
+
+// Child is one successor of a manifest, as the catalog knows it.
+type Child struct {
+	oci.Descriptor
+	Role oci.Role
+	Held bool // its bytes are here and not known to be damaged
+}
+
+// Children lists what a manifest or index that is held refers to, in the order of
+// their digests' first appearance, with what is here and what is not.
+func (s *Store) Children(ctx context.Context, d oci.Digest) (cs []Child, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		o, found, err := tx.Object(d)
+		if err != nil || !found {
+			return err
+		}
+		edges, err := tx.Children(o.ID)
+		for _, e := range edges {
+			cs = append(cs, Child{descriptor(e.Object), e.Role, e.Loc.Held()})
+		}
+		return err
+	})
+	return cs, err
+}
+
+// Sources lists where d came from: locators, the last used first.
+func (s *Store) Sources(ctx context.Context, d oci.Digest) (locators []string, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		o, found, err := tx.Object(d)
+		if err != nil || !found {
+			return err
+		}
+		rows, err := tx.Sources(o.ID)
+		for _, r := range rows {
+			locators = append(locators, r.Locator)
+		}
+		return err
+	})
+	return locators, err
+}
+
+// Totals are the numbers of a whole store.
+type Totals = db.Totals
+
+// Totals counts what the store holds.
+func (s *Store) Totals(ctx context.Context) (t Totals, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		t, err = tx.Totals()
+		return err
+	})
+	return t, err
+}

@@ -1,0 +1,178 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// MissingError says what a name would reach that is not held. It is
+// content.ErrNotFound.
+type MissingError struct {
+	Name    string
+	Digests []oci.Digest
+}
+
+func (e *MissingError) Error() string {
+	more := ""
+	if n := len(e.Digests); n > 1 {
+		more = fmt.Sprintf(" and %d more", n-1)
+	}
+	return fmt.Sprintf("name %s: %v in this store: %s%s, which it reaches", e.Name, content.ErrNotFound, e.Digests[0], more)
+}
+
+// Unwrap returns content.ErrNotFound.
+func (e *MissingError) Unwrap() error { return content.ErrNotFound }
+
+// Resolve implements content.Resolver over local names. A reference with a digest
+// resolves to that digest if it is held, whether it has a name or not.
+func (s *Store) Resolve(ctx context.Context, ref oci.Reference) (oci.Descriptor, error) {
+	var (
+		o     db.Object
+		found bool
+	)
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if ref.Digest != "" {
+			o, found, err = tx.Object(ref.Digest)
+			return err
+		}
+		r, ok, err := tx.Ref(ref.Local().String())
+		o, found = r.Object, ok
+		return err
+	})
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	if !found || ref.Digest != "" && !o.Loc.Held() {
+		return oci.Descriptor{}, fmt.Errorf("name %s: %w in this store", ref, content.ErrNotFound)
+	}
+	return descriptor(o), nil
+}
+
+func descriptor(o db.Object) oci.Descriptor {
+	return oci.Descriptor{MediaType: mediaType(o), Digest: o.Digest, Size: o.Size}
+}
+
+// Name finds one name. Errors: content.ErrNotFound.
+func (s *Store) Name(ctx context.Context, ref oci.Reference) (content.Name, error) {
+	var (
+		r     db.Ref
+		found bool
+	)
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		r, found, err = tx.Ref(ref.Local().String())
+		return err
+	})
+	if err != nil {
+		return content.Name{}, err
+	}
+	if !found {
+		return content.Name{}, fmt.Errorf("name %s: %w in this store", ref.Local(), content.ErrNotFound)
+	}
+	return nameOf(r)
+}
+
+// Names implements content.Names.
+func (s *Store) Names(ctx context.Context, prefix string) iter.Seq2[content.Name, error] {
+	return func(yield func(content.Name, error) bool) {
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			for r, err := range tx.Refs(prefix) {
+				if err != nil {
+					return err
+				}
+				n, err := nameOf(r)
+				if !yield(n, err) {
+					return errStop
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(content.Name{}, err)
+		}
+	}
+}
+
+func nameOf(r db.Ref) (content.Name, error) {
+	ref, err := oci.ParseReference(r.Name)
+	if err != nil {
+		return content.Name{}, fmt.Errorf("name %q in the catalog: %w: %v", r.Name, content.ErrCorrupt, err)
+	}
+	return content.Name{Reference: ref, Target: descriptor(r.Object), Seq: r.Seq, UpdatedAt: r.Updated}, nil
+}
+
+// SetNames implements content.Names.
+func (s *Store) SetNames(ctx context.Context, changes ...content.NameChange) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	b := newBatch(nil)
+	b.names = changes
+	return s.commit(ctx, b)
+}
+
+// Tag implements content.Tagger.
+func (s *Store) Tag(ctx context.Context, desc oci.Descriptor, ref oci.Reference) error {
+	return s.SetNames(ctx, content.NameChange{Reference: ref, Target: desc.Digest, Why: "tag"})
+}
+
+// refChanges makes sure, within tx, that everything a name is to reach is held
+// (platforms left out of an index are no loss, nor are layers that may not be
+// distributed), and ends the leases that put left on it.
+func refChanges(tx *db.Tx, names []content.NameChange) ([]db.RefChange, error) {
+	changes := make([]db.RefChange, len(names))
+	for i, n := range names {
+		ref := n.Reference.Local()
+		if ref.Identifier() == "" || ref.Digest != "" && n.Target != "" && ref.Digest != n.Target {
+			return nil, fmt.Errorf("name %s: %w: it cannot stand for %s", ref, content.ErrInvalid, n.Target)
+		}
+		name := ref.String()
+		changes[i] = db.RefChange{Name: name, Expect: n.Expect, Why: n.Why}
+		if n.Target == "" {
+			continue
+		}
+		o, found, err := tx.Object(n.Target)
+		if err != nil {
+			return nil, err
+		}
+		if !found || !o.Loc.Held() {
+			return nil, &MissingError{name, []oci.Digest{n.Target}}
+		}
+		reached, missing, err := tx.Reach([]int64{o.ID})
+		if err != nil {
+			return nil, err
+		}
+		if len(missing) > 0 {
+			return nil, missingError(name, missing)
+		}
+		if _, err := tx.EndPutLeases(reached); err != nil {
+			return nil, err
+		}
+		changes[i].New = n.Target
+	}
+	return changes, nil
+}
+
+func missingError(name string, objects []db.Object) error {
+	e := &MissingError{Name: name}
+	for _, o := range objects {
+		e.Digests = append(e.Digests, o.Digest)
+	}
+	return e
+}
+
+// Search finds the digests held whose hash begins with a hex prefix, at most
+// limit of them.
+func (s *Store) Search(ctx context.Context, hexPrefix string, limit int) (ds []oci.Digest, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		ds, err = tx.ByHexPrefix(strings.ToLower(hexPrefix), limit)
+		return err
+	})
+	return ds, err
+}

@@ -1,0 +1,155 @@
+package blobstore
+
+import (
+	"encoding"
+	"fmt"
+	"hash"
+
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+const (
+	// chunk is how much is handed to the hash and the disk at a time.
+	chunk = 512 << 10
+	// writeBack is how often the kernel is asked to begin writing.
+	writeBack = 8 << 20
+)
+
+// pipe writes one stream to a file and hashes it, each in a goroutine of its
+// own, so that the caller can fetch the next bytes meanwhile. One chunk is being
+// filled while another is worked on.
+type pipe struct {
+	file   fsys.File
+	hash   hash.Hash
+	offset int64 // of the next chunk
+	fill   []byte
+	spare  chan []byte
+	work   chan []byte
+	idle   chan error // the worker's verdict on the chunk before
+	err    error
+}
+
+// newPipe goes on at offset with a hash that has seen everything before it.
+func newPipe(f fsys.File, h hash.Hash, offset int64) *pipe {
+	p := &pipe{
+		file: f, hash: h, offset: offset,
+		fill:  make([]byte, 0, chunk),
+		spare: make(chan []byte, 2),
+		work:  make(chan []byte, 1),
+		idle:  make(chan error, 1),
+	}
+	p.spare <- make([]byte, 0, chunk)
+	p.idle <- nil
+	go p.run(offset)
+	return p
+}
+
+// run hashes and writes chunk after chunk, both at the same time.
+func (p *pipe) run(offset int64) {
+	toHash, hashed := make(chan []byte), make(chan struct{})
+	go func() {
+		for b := range toHash {
+			p.hash.Write(b)
+			hashed <- struct{}{}
+		}
+	}()
+	defer close(toHash)
+	begun := offset
+	for b := range p.work {
+		toHash <- b
+		_, err := p.file.WriteAt(b, offset)
+		offset += int64(len(b))
+		if err == nil && offset-begun >= writeBack {
+			err = p.file.WriteBack(begun, offset-begun)
+			begun = offset
+		}
+		<-hashed
+		p.spare <- b[:0]
+		p.idle <- err
+	}
+}
+
+// Write accepts all of b or returns the error of an earlier chunk.
+func (p *pipe) Write(b []byte) (int, error) {
+	n := 0
+	for len(b) > 0 {
+		k := copy(p.fill[len(p.fill):cap(p.fill)], b)
+		p.fill = p.fill[:len(p.fill)+k]
+		b, n = b[k:], n+k
+		if len(p.fill) == cap(p.fill) {
+			if err := p.flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// flush waits for the chunk before and hands the current one over.
+func (p *pipe) flush() error {
+	if p.err != nil {
+		return p.err
+	}
+	if p.err = <-p.idle; p.err != nil {
+		return p.err
+	}
+	if len(p.fill) == 0 {
+		p.idle <- nil
+		return nil
+	}
+	p.offset += int64(len(p.fill))
+	p.work <- p.fill
+	p.fill = <-p.spare
+	return nil
+}
+
+// drain returns once everything written so far is in the file and in the hash.
+func (p *pipe) drain() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	if p.err = <-p.idle; p.err != nil {
+		return p.err
+	}
+	p.idle <- nil
+	return nil
+}
+
+// size counts the bytes accepted.
+func (p *pipe) size() int64 { return p.offset + int64(len(p.fill)) }
+
+// close ends the goroutines. Nothing may be written after it.
+func (p *pipe) close() {
+	if p.work != nil {
+		close(p.work)
+		p.work = nil
+	}
+}
+
+// state is the hash's state for a checkpoint. The pipe must be drained.
+func (p *pipe) state() ([]byte, error) {
+	m, ok := p.hash.(encoding.BinaryMarshaler)
+	if !ok {
+		return nil, fmt.Errorf("hash %T keeps no state", p.hash)
+	}
+	return m.MarshalBinary()
+}
+
+// hasher returns a fresh hash for the algorithm of d, sha256 when d is "".
+func hasher(d oci.Digest) hash.Hash {
+	if d == "" {
+		return oci.SHA256.Hash()
+	}
+	return d.Algorithm().Hash()
+}
+
+// restore rebuilds a hash from a checkpoint's state.
+func restore(d oci.Digest, state []byte) (hash.Hash, error) {
+	h := hasher(d)
+	u, ok := h.(encoding.BinaryUnmarshaler)
+	if !ok {
+		return nil, fmt.Errorf("hash %T keeps no state", h)
+	}
+	return h, u.UnmarshalBinary(state)
+}

@@ -1,0 +1,241 @@
+package blobstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// ReaderAt implements content.Provider. A packed blob is read and verified here;
+// a loose one is checked for its length only, and verified by Fetch.
+func (s *Store) ReaderAt(ctx context.Context, desc oci.Descriptor) (content.ReaderAt, error) {
+	row, err := s.row(ctx, desc.Digest)
+	if err != nil {
+		return nil, err
+	}
+	ra, err := s.open(desc.Digest, row)
+	if err == nil || !suspicious(err) {
+		return ra, err
+	}
+	// It may have moved between the look and the read.
+	again, rerr := s.row(ctx, desc.Digest)
+	if rerr != nil {
+		return nil, rerr
+	}
+	if again != row {
+		if ra, err = s.open(desc.Digest, again); err == nil || !suspicious(err) {
+			return ra, err
+		}
+	}
+	s.markDamaged(desc.Digest, again)
+	return nil, damagedError(desc.Digest, err)
+}
+
+// suspicious says whether an error may mean damage: the bytes are wrong or gone.
+func suspicious(err error) bool {
+	return errors.Is(err, content.ErrCorrupt) || errors.Is(err, fs.ErrNotExist)
+}
+
+func damagedError(d oci.Digest, cause error) error {
+	err := fmt.Errorf("read %s: %w: the stored bytes are damaged: %v", d, content.ErrCorrupt, cause)
+	return content.WithHint(err, "pull or put it again: what is damaged is replaced")
+}
+
+// row finds the object of d among what is held. Absent and doomed ones are not.
+func (s *Store) row(ctx context.Context, d oci.Digest) (db.Object, error) {
+	var (
+		row   db.Object
+		found bool
+	)
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		row, found, err = tx.Object(d)
+		return err
+	})
+	switch {
+	case err != nil:
+		return row, err
+	case found && row.Loc == db.LocDamaged:
+		return row, damagedError(d, errors.New("found earlier"))
+	case !found || !row.Loc.Held():
+		return row, fmt.Errorf("blob %s: %w in this store", d, content.ErrNotFound)
+	}
+	return row, nil
+}
+
+// open opens the bytes that a row points to.
+func (s *Store) open(d oci.Digest, row db.Object) (content.ReaderAt, error) {
+	if row.Loc == db.LocPack {
+		f, err := s.packFile(row.Pack)
+		if err != nil {
+			return nil, err
+		}
+		p, err := pack.ReadBlob(f, record(d, row))
+		if err != nil {
+			return nil, err
+		}
+		return &packReader{bytes.NewReader(p), p}, nil
+	}
+	f, err := s.fs.OpenFile(s.blobPath(d), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil && fi.Size() != row.Size {
+		err = fmt.Errorf("%w: %d bytes in place of %d", content.ErrCorrupt, fi.Size(), row.Size)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &looseReader{f, row.Size}, nil
+}
+
+// record is where the pack has the blob, as package pack reads it.
+func record(d oci.Digest, row db.Object) pack.Record {
+	return pack.Record{
+		Kind: pack.KindBlob, Codec: pack.Codec(row.Codec), Digest: d,
+		RawSize: row.Size, StoredSize: row.Stored, Offset: row.Off,
+	}
+}
+
+// packFile returns a pack open for reading; it is kept open with the store.
+func (s *Store) packFile(id int64) (fsys.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.packFiles[id]; f != nil {
+		return f, nil
+	}
+	f, err := s.fs.OpenFile(s.packPath(id), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.packFiles) >= maxPackFiles {
+		// Readers hold on to bytes, never to the file, so any may go: but not while
+		// one reads. Closing waits for that (os.File counts its users).
+		for other, of := range s.packFiles {
+			of.Close()
+			delete(s.packFiles, other)
+			break
+		}
+	}
+	s.packFiles[id] = f
+	return f, nil
+}
+
+// maxPackFiles bounds the packs kept open: 16 GiB of small blobs.
+const maxPackFiles = 64
+
+// packReader is a packed blob, read and verified.
+type packReader struct {
+	*bytes.Reader
+	p []byte
+}
+
+func (r *packReader) bytes() []byte { return r.p }
+func (r *packReader) Size() int64   { return int64(len(r.p)) }
+func (r *packReader) Close() error  { return nil }
+
+// looseReader is a loose blob's file.
+type looseReader struct {
+	f    fsys.File
+	size int64
+}
+
+func (r *looseReader) ReadAt(p []byte, off int64) (int, error) { return r.f.ReadAt(p, off) }
+func (r *looseReader) Size() int64                             { return r.size }
+
+func (r *looseReader) Close() error {
+	if err := r.f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// File implements content.Backed.
+func (r *looseReader) File() (*os.File, int64, int64) { return r.f.OS(), 0, r.size }
+
+// Fetch implements content.Fetcher. A mismatch found at the end of the stream
+// marks the object, so that the next pull replaces it.
+func (s *Store) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
+	row, err := s.row(ctx, desc.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if desc.Size < 0 {
+		desc.Size = row.Size
+	}
+	ra, err := s.ReaderAt(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	r := io.NewSectionReader(ra, 0, ra.Size())
+	return &fetched{
+		Reader: content.Verify(&cancelReader{ctx, r}, desc), ra: ra,
+		failed: func(err error) error {
+			if desc.Size != row.Size {
+				return err // the caller's mistake, not damage
+			}
+			s.markDamaged(desc.Digest, row)
+			return damagedError(desc.Digest, err)
+		},
+	}, nil
+}
+
+type fetched struct {
+	io.Reader
+	ra     content.ReaderAt
+	failed func(error) error
+	err    error
+}
+
+func (f *fetched) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	n, err := f.Reader.Read(p)
+	if errors.Is(err, content.ErrCorrupt) {
+		err = f.failed(err)
+	}
+	f.err = err
+	return n, err
+}
+
+func (f *fetched) Close() error { return f.ra.Close() }
+
+// markDamaged records what a reader found, as well as it can: a store that
+// cannot be written is read all the same.
+func (s *Store) markDamaged(d oci.Digest, row db.Object) {
+	if s.readOnly {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.MarkDamaged(row)
+		return err
+	})
+	if err != nil {
+		s.warn(fmt.Sprintf("%s is damaged, and that could not be recorded: %v", d, err))
+	}
+}
+
+// Check reads all of d and returns nil when it is held and its bytes are right.
+func (s *Store) Check(ctx context.Context, d oci.Digest) error {
+	r, err := s.Fetch(ctx, oci.Descriptor{Digest: d, Size: -1})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, chunk))
+	return err
+}

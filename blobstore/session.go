@@ -1,0 +1,406 @@
+package blobstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// When a session's batch is committed without being asked.
+const (
+	batchBlobs = 10_000
+	batchBytes = 32 << 20
+	batchAge   = 200 * time.Millisecond
+)
+
+// DefaultLease is how long a lease lasts without being renewed.
+const DefaultLease = 24 * time.Hour
+
+// SessionOptions say what a session is for.
+type SessionOptions struct {
+	// Note is shown where leases are listed: the verb, as a rule.
+	Note string
+	// Keep lets the session's lease outlive it by that long, or until names reach
+	// all that it protects. Zero ends it with Commit.
+	Keep time.Duration
+}
+
+// Session is one command's work on the store: it gathers small blobs into
+// batches of one fsync and one transaction each, and keeps all that it wrote or
+// found under one lease. It is a content.Target and a content.Ingester, safe for
+// concurrent use.
+//
+// What Put, Push and a Writer's Commit accept is visible and durable only after
+// the next Flush or Commit has returned nil. A small blob (one for a pack) has no
+// ingest of its own: until then it is in memory, whatever key it has.
+//
+// Lifecycle: Begin → … → Commit, and Close in every case. A session that is
+// closed without Commit keeps what it has, under its lease, for the next try.
+type Session struct {
+	s     *Store
+	opts  SessionOptions
+	lease *lease
+
+	mu    sync.Mutex
+	batch *batch
+	timer *time.Timer
+	err   error // of a commit in the background
+
+	flushing chan struct{} // holds one token: commits are one after the other
+	closed   bool
+}
+
+// batch is what one transaction commits.
+type batch struct {
+	items []*item
+	index map[oci.Digest]int
+	held  map[oci.Digest]bool // held already, to be put under the lease
+	bytes int64
+
+	lease   *lease
+	names   []content.NameChange
+	release bool // the lease ends with this transaction
+	doomed  []oci.Digest
+}
+
+func newBatch(l *lease) *batch {
+	return &batch{index: map[oci.Digest]int{}, held: map[oci.Digest]bool{}, lease: l}
+}
+
+// has is Store.has for what is not committed yet.
+func (b *batch) has(d oci.Digest, mediaType string) bool {
+	i, queued := b.index[d]
+	if oci.HasSuccessors(mediaType) {
+		return queued && b.items[i].desc.MediaType == mediaType
+	}
+	return queued || b.held[d]
+}
+
+func (b *batch) empty() bool { return len(b.items) == 0 && len(b.held) == 0 }
+
+// Begin opens a session.
+func (s *Store) Begin(ctx context.Context, opts SessionOptions) (*Session, error) {
+	if err := s.writable(); err != nil {
+		return nil, err
+	}
+	kind, lasts := db.LeaseCommand, DefaultLease
+	if opts.Keep > 0 {
+		kind, lasts = db.LeasePut, opts.Keep
+	}
+	l, err := s.newLease(kind, opts.Note, lasts)
+	if err != nil {
+		return nil, err
+	}
+	ses := &Session{s: s, opts: opts, lease: l, flushing: make(chan struct{}, 1)}
+	ses.batch = newBatch(l)
+	return ses, ctx.Err()
+}
+
+// Blob is content for Put.
+type Blob struct {
+	Data      []byte // may be reused when Put has returned
+	MediaType string
+	Source    string
+	// Done, if set, is told once the blob is durable, in the order of the Puts.
+	Done func(content.Info)
+}
+
+// Put adds a blob that is in memory and small enough for a pack; larger ones go
+// through Writer. It returns before the blob is durable.
+func (ses *Session) Put(ctx context.Context, b Blob) (oci.Descriptor, error) {
+	it, err := ses.s.smallItem(content.IngestOptions{MediaType: b.MediaType, Total: int64(len(b.Data)), Source: b.Source}, b.Data)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	if it == nil {
+		return ses.putLarge(ctx, b)
+	}
+	it.done = b.Done
+	return it.desc, ses.take(ctx, it)
+}
+
+// putLarge is Put for content that does not belong into a pack after all.
+func (ses *Session) putLarge(ctx context.Context, b Blob) (oci.Descriptor, error) {
+	opts := content.IngestOptions{MediaType: b.MediaType, Total: int64(len(b.Data)), Source: b.Source}
+	w, err := ses.NewWriter(ctx, opts, b.Done)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	defer w.Close()
+	if _, err := w.Write(b.Data); err != nil {
+		return oci.Descriptor{}, err
+	}
+	info, err := w.Commit(ctx)
+	return info.Descriptor(), err
+}
+
+// Writer implements content.Ingester.
+func (ses *Session) Writer(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
+	if opts.Expected != "" {
+		held, err := ses.hold(ctx, opts.Expected, opts.MediaType)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			return nil, fmt.Errorf("ingest %s: %w", opts.Expected, content.ErrExists)
+		}
+	}
+	if opts.Total >= 0 && opts.Total <= memoryLimit(opts.MediaType) {
+		opts.Key = ""
+	}
+	opts.Lease = ses.lease.id
+	return ses.s.openWriter(ctx, opts, ses)
+}
+
+// NewWriter is Writer with a function that is told once the content is durable,
+// as in Blob.
+func (ses *Session) NewWriter(ctx context.Context, opts content.IngestOptions, done func(content.Info)) (content.Writer, error) {
+	cw, err := ses.Writer(ctx, opts)
+	if w, ok := cw.(*writer); ok {
+		w.told = done
+	}
+	return cw, err
+}
+
+// hold puts an object that is held under the session's lease, with the next
+// batch, and says whether it is.
+func (ses *Session) hold(ctx context.Context, d oci.Digest, mediaType string) (bool, error) {
+	ses.mu.Lock()
+	pending := ses.batch.has(d, mediaType)
+	ses.mu.Unlock()
+	if pending {
+		return true, nil
+	}
+	held, err := ses.s.has(ctx, d, mediaType)
+	if held {
+		ses.mu.Lock()
+		ses.batch.held[d] = true
+		ses.mu.Unlock()
+	}
+	return held, err
+}
+
+// Exists implements content.Pusher; what exists is under the session's lease
+// with the next batch.
+func (ses *Session) Exists(ctx context.Context, desc oci.Descriptor) (bool, error) {
+	return ses.hold(ctx, desc.Digest, desc.MediaType)
+}
+
+// Push implements content.Pusher.
+func (ses *Session) Push(ctx context.Context, desc oci.Descriptor, r io.Reader) error {
+	w, err := ses.Writer(ctx, content.IngestOptions{
+		Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType,
+	})
+	if err != nil {
+		return ignoreExists(err)
+	}
+	defer w.Close()
+	if _, err := io.Copy(w, &cancelReader{ctx, r}); err != nil {
+		return err
+	}
+	_, err = w.Commit(ctx)
+	return err
+}
+
+// Tag implements content.Tagger: it flushes and lets ref name desc.
+func (ses *Session) Tag(ctx context.Context, desc oci.Descriptor, ref oci.Reference) error {
+	if err := ses.Flush(ctx); err != nil {
+		return err
+	}
+	return ses.s.SetNames(ctx, content.NameChange{Reference: ref, Target: desc.Digest, Why: ses.opts.Note})
+}
+
+// Fetch implements content.Fetcher over what the store holds.
+func (ses *Session) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
+	ses.mu.Lock()
+	i, pending := ses.batch.index[desc.Digest]
+	var it *item
+	if pending {
+		it = ses.batch.items[i]
+	}
+	ses.mu.Unlock()
+	if it == nil || it.loose() {
+		return ses.s.Fetch(ctx, desc)
+	}
+	p, err := pack.ReadBlob(bytes.NewReader(it.encoded), it.placed(0))
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(p)), nil
+}
+
+// take implements sink: the item goes with the next batch.
+func (ses *Session) take(ctx context.Context, it *item) error {
+	for {
+		ses.mu.Lock()
+		if err := ses.err; err != nil {
+			ses.mu.Unlock()
+			return err
+		}
+		full := len(ses.batch.items) >= batchBlobs || ses.batch.bytes >= batchBytes
+		if !full {
+			ses.add(it)
+			ses.mu.Unlock()
+			return nil
+		}
+		ses.mu.Unlock()
+		if err := ses.Flush(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// add queues it; the session's lock is held. A digest that is in the batch
+// already is one object: the second copy is dropped, and told of all the same. A
+// manifest takes the place of the same bytes under another type, for its edges.
+func (ses *Session) add(it *item) {
+	b := ses.batch
+	if i, twice := b.index[it.desc.Digest]; twice {
+		first := b.items[i]
+		if oci.HasSuccessors(it.desc.MediaType) && !oci.HasSuccessors(first.desc.MediaType) {
+			first, it = it, first
+			b.items[i] = first
+		}
+		if it.done != nil {
+			first.done = both(first.done, it.done)
+		}
+		first.spare = append(first.spare, it.ingests()...)
+		return
+	}
+	b.index[it.desc.Digest] = len(b.items)
+	b.items = append(b.items, it)
+	b.bytes += int64(len(it.encoded))
+	if it.loose() {
+		// Its bytes are durable: what waits is the row, and those who wait for it.
+		b.bytes += it.desc.Size
+	}
+	if ses.timer == nil {
+		ses.timer = time.AfterFunc(batchAge, ses.flushLate)
+	}
+}
+
+func both(a, b func(content.Info)) func(content.Info) {
+	if a == nil {
+		return b
+	}
+	return func(i content.Info) { a(i); b(i) }
+}
+
+// flushLate commits a batch that has become old. Its error comes out at the next
+// call.
+func (ses *Session) flushLate() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
+	defer cancel()
+	if err := ses.Flush(ctx); err != nil {
+		ses.mu.Lock()
+		ses.err = err
+		ses.mu.Unlock()
+	}
+}
+
+// Flush makes everything accepted so far durable and visible: one fsync of the
+// pack and one transaction.
+func (ses *Session) Flush(ctx context.Context) error {
+	return ses.commit(ctx, nil, false)
+}
+
+// Commit flushes, moves names and ends the session's lease (unless it is kept),
+// all in one transaction. On an error no name has moved, what was accepted is
+// kept, and the session can go on: with content.ErrNotFound something that a name
+// reaches is missing (see Missing), with content.ErrConflict an expectation of a
+// NameChange did not hold.
+func (ses *Session) Commit(ctx context.Context, names ...content.NameChange) error {
+	return ses.commit(ctx, names, true)
+}
+
+func (ses *Session) commit(ctx context.Context, names []content.NameChange, last bool) error {
+	select {
+	case ses.flushing <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-ses.flushing }()
+	b, err := ses.cut()
+	if err != nil {
+		return err
+	}
+	b.names, b.release = names, last && ses.opts.Keep == 0
+	if b.empty() && len(names) == 0 && !(b.release && ses.lease.isStored()) {
+		return nil
+	}
+	if err := ses.s.commit(ctx, b); err != nil {
+		ses.restore(b)
+		return err
+	}
+	return nil
+}
+
+// cut takes the batch for a commit and begins a new one.
+func (ses *Session) cut() (*batch, error) {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	if ses.timer != nil {
+		ses.timer.Stop()
+		ses.timer = nil
+	}
+	if err := ses.err; err != nil {
+		ses.err = nil
+		return nil, err
+	}
+	b := ses.batch
+	ses.batch = newBatch(ses.lease)
+	return b, nil
+}
+
+// restore puts back what a failed transaction did not commit.
+func (ses *Session) restore(b *batch) {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	later := ses.batch
+	b.names, b.release = nil, false
+	ses.batch = b
+	for _, it := range later.items {
+		ses.add(it)
+	}
+	for d := range later.held {
+		b.held[d] = true
+	}
+}
+
+// Close ends the session. Without Commit before it, what was accepted is
+// committed, as far as that is possible, and stays under the lease for the next
+// try. Idempotent.
+func (ses *Session) Close() error {
+	if ses.closed {
+		return nil
+	}
+	ses.closed = true
+	ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
+	defer cancel()
+	err := ses.Flush(ctx)
+	ses.drop()
+	if cerr := ses.lease.close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// drop lets go of the ingests of what could not be committed; their files stay.
+func (ses *Session) drop() {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	for _, it := range ses.batch.items {
+		for _, in := range it.ingests() {
+			in.Close()
+		}
+	}
+	ses.batch = newBatch(ses.lease)
+}

@@ -1,0 +1,452 @@
+package blobstore_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys/fsystest"
+	"dist.example/oci"
+)
+
+// transactions counts, from now on, how often the write lock is taken.
+func transactions(f *fsystest.FS) *atomic.Int32 {
+	var n atomic.Int32
+	f.Hook(func(op fsystest.Op, name string) error {
+		if op == fsystest.OpLock && filepath.Base(name) == "write.lock" {
+			n.Add(1)
+		}
+		return nil
+	})
+	return &n
+}
+
+// wantCost compares what was synced and committed since the counts began.
+func wantCost(t *testing.T, f *fsystest.FS, n *atomic.Int32, syncs, commits int) {
+	t.Helper()
+	if got := f.Count(fsystest.OpDataSync) + f.Count(fsystest.OpSync) + f.Count(fsystest.OpSyncDir); got != syncs {
+		t.Errorf("%d syncs, want %d: %v", got, syncs, f.Counts())
+	}
+	if got := int(n.Load()); got != commits {
+		t.Errorf("%d transactions, want %d", got, commits)
+	}
+}
+
+func TestPutIsNotVisibleBeforeItIsDurable(t *testing.T) {
+	t.Parallel()
+	g := newGate("commit.begin")
+	s := openWith(t, empty(t), blobstore.Options{Hook: g.hook})
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	var told atomic.Bool
+	p := noise(1, 3000)
+	_, err := ses.Put(t.Context(), blobstore.Blob{Data: p, Done: func(content.Info) { told.Store(true) }})
+	must(t, err)
+	<-g.reached // the batch goes by itself when it is old enough
+	lacks(t, s, p)
+	if told.Load() {
+		t.Error("Done was told before the transaction")
+	}
+	close(g.open)
+	must(t, ses.Flush(t.Context()))
+	holds(t, s, p)
+	if !told.Load() {
+		t.Error("Flush has returned and Done was not told")
+	}
+}
+
+func TestABatchCostsOneSyncAndOneTransaction(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	put(t, ses, oci.MediaTypeOctets, noise(0, 100)) // makes the pack
+	must(t, ses.Flush(t.Context()))
+	n := transactions(f)
+	f.ResetCounts()
+	const blobs = 1000
+	var order []oci.Digest
+	var wanted []oci.Digest
+	begun := time.Now()
+	for i := range blobs {
+		d, err := ses.Put(t.Context(), blobstore.Blob{Data: noise(uint64(i+1), 500), Done: func(i content.Info) { order = append(order, i.Digest) }})
+		must(t, err)
+		wanted = append(wanted, d.Digest)
+	}
+	must(t, ses.Flush(t.Context()))
+	if age := time.Since(begun); age < 200*time.Millisecond {
+		wantCost(t, f, n, 1, 1)
+	} else if k := f.Count(fsystest.OpDataSync); k > 1+int(age/(200*time.Millisecond)) || k != int(n.Load()) {
+		t.Errorf("%d syncs and %d transactions in %v", k, n.Load(), age)
+	}
+	if !slices.Equal(order, wanted) {
+		t.Error("Done was not told in the order of the Puts")
+	}
+	f.ResetCounts()
+	n.Store(0)
+	must(t, ses.Flush(t.Context()))
+	wantCost(t, f, n, 0, 0)
+}
+
+func TestWhatIsHeldIsNotWrittenAgain(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	a, b := noise(1, 5000), noise(2, 5000)
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	told := 0
+	double := func(p []byte) {
+		t.Helper()
+		for range 3 {
+			_, err := ses.Put(t.Context(), blobstore.Blob{Data: p, Done: func(content.Info) { told++ }})
+			must(t, err)
+		}
+		must(t, ses.Flush(t.Context()))
+	}
+	double(a)
+	size := packBytes(t, s)
+	if size > 6000 {
+		t.Errorf("the packs have %d bytes after one blob of 5000 was put three times", size)
+	}
+	double(b)
+	if grown := packBytes(t, s) - size; grown > 6000 {
+		t.Errorf("the packs grew by %d bytes", grown)
+	}
+	size = packBytes(t, s)
+	f.ResetCounts()
+	double(a)
+	if now := packBytes(t, s); now != size || f.Count(fsystest.OpDataSync) != 0 {
+		t.Errorf("the packs grew from %d to %d bytes by what was held, with %d syncs", size, now, f.Count(fsystest.OpDataSync))
+	}
+	if told != 9 {
+		t.Errorf("Done was told %d times of 9 Puts", told)
+	}
+	other := begin(t, s, blobstore.SessionOptions{Note: "other"})
+	if _, err := other.Writer(t.Context(), ingest(a)); !errors.Is(err, content.ErrExists) {
+		t.Errorf("Writer of what is held: %v", err)
+	}
+}
+
+func TestNamesMoveInTheTransactionOfTheirContent(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	put(t, ses, oci.MediaTypeOctets, noise(0, 100))
+	must(t, ses.Flush(t.Context()))
+	im := newImage(t, noise(1, 2000), noise(2, 2000))
+	im.put(t, ses)
+	must(t, ses.Flush(t.Context()))
+	late := put(t, ses, oci.MediaTypeOctets, noise(3, 2000))
+	n := transactions(f)
+	f.ResetCounts()
+	must(t, ses.Commit(t.Context(),
+		content.NameChange{Reference: reference(t, "app:v1"), Target: im.manifest().Digest, Why: "test"},
+		content.NameChange{Reference: reference(t, "bytes:v1"), Target: late.Digest, Why: "test"}))
+	wantCost(t, f, n, 1, 1)
+	for name, d := range map[string]oci.Digest{"app:v1": im.manifest().Digest, "bytes:v1": late.Digest} {
+		if got, err := s.Resolve(t.Context(), reference(t, name)); err != nil || got.Digest != d {
+			t.Errorf("%s is %s, %v", name, got.Digest, err)
+		}
+	}
+}
+
+func TestAFailedCompareAndSetMovesNothingAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	old := mustStore(t, s, noise(1, 100))
+	must(t, s.Tag(t.Context(), old, reference(t, "app:v1")))
+	size := packBytes(t, s)
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	p := noise(2, 100)
+	d := put(t, ses, oci.MediaTypeOctets, p)
+	none := oci.Digest("")
+	err := ses.Commit(t.Context(),
+		content.NameChange{Reference: reference(t, "new:v1"), Target: d.Digest},
+		content.NameChange{Reference: reference(t, "app:v1"), Expect: &none, Target: d.Digest})
+	want(t, content.ErrConflict, err)
+	if _, err := s.Resolve(t.Context(), reference(t, "new:v1")); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("another name of the transaction moved: %v", err)
+	}
+	if got, _ := s.Resolve(t.Context(), reference(t, "app:v1")); got.Digest != old.Digest {
+		t.Errorf("the name moved to %s", got.Digest)
+	}
+	if now := packBytes(t, s); now != size {
+		t.Errorf("the pack went from %d to %d bytes by a transaction that did not happen", size, now)
+	}
+	must(t, ses.Commit(t.Context(), content.NameChange{Reference: reference(t, "app:v1"), Expect: &old.Digest, Target: d.Digest}))
+	holds(t, s, p)
+	sound(t, s)
+}
+
+func TestANameNeedsAllThatItReaches(t *testing.T) {
+	t.Parallel()
+	layer := noise(1, 3000)
+	im := newImage(t, layer)
+	absent := describe(oci.MediaTypeManifest, noise(9, 50))
+	absent.Platform = &oci.Platform{OS: "linux", Architecture: "arm64"}
+	index := func(m ...oci.Descriptor) []byte {
+		x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: m}
+		x.SchemaVersion = 2
+		return document(t, x)
+	}
+	foreign := oci.Manifest{
+		MediaType: oci.MediaTypeManifest, Config: describe(oci.MediaTypeImageConfig, im.blobs[0]),
+		Layers: []oci.Descriptor{describe("application/vnd.oci.image.layer.nondistributable.v1.tar", noise(8, 50))},
+	}
+	foreign.SchemaVersion = 2
+	for _, c := range []struct {
+		name    string
+		blobs   [][]byte
+		types   []string
+		missing []oci.Digest
+	}{
+		{"all is there", im.blobs, im.types, nil},
+		{"a layer is missing", [][]byte{im.blobs[0], im.blobs[2]}, []string{im.types[0], im.types[2]}, []oci.Digest{oci.DigestBytes(layer)}},
+		{"a platform is absent", append(im.blobs, index(im.manifest(), absent)), append(im.types, oci.MediaTypeIndex), nil},
+		{
+			"a platform lacks a layer",
+			[][]byte{im.blobs[0], im.blobs[2], index(im.manifest(), absent)},
+			[]string{im.types[0], im.types[2], oci.MediaTypeIndex},
+			[]oci.Digest{oci.DigestBytes(layer)},
+		},
+		{"a layer may not be distributed", [][]byte{im.blobs[0], document(t, foreign)}, []string{im.types[0], oci.MediaTypeManifest}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, empty(t))
+			ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+			var root oci.Descriptor
+			for i, p := range c.blobs {
+				root = put(t, ses, c.types[i], p)
+			}
+			change := content.NameChange{Reference: reference(t, "app:v1"), Target: root.Digest}
+			err := ses.Commit(t.Context(), change)
+			if c.missing == nil {
+				must(t, err)
+				sound(t, s)
+				return
+			}
+			want(t, content.ErrNotFound, err)
+			var missing *blobstore.MissingError
+			if !errors.As(err, &missing) || !slices.Equal(missing.Digests, c.missing) || !strings.Contains(err.Error(), c.missing[0].String()) {
+				t.Errorf("got %v, want %v to be missing", err, c.missing)
+			}
+			put(t, ses, oci.MediaTypeLayer, layer)
+			must(t, ses.Commit(t.Context(), change))
+			sound(t, s)
+		})
+	}
+}
+
+// leases lists the leases and what each holds.
+func leases(t *testing.T, s *blobstore.Store) map[string][]int64 {
+	t.Helper()
+	held := map[string][]int64{}
+	for l, err := range s.AllLeases(t.Context()) {
+		must(t, err)
+		held[l.ID] = nil
+	}
+	catalog(t, s.Dir(), func(tx *db.Tx) (err error) {
+		for id := range held {
+			if held[id], err = tx.LeaseObjects(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return held
+}
+
+func TestASessionKeepsWhatItHasUnderALease(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	before := mustStore(t, s, noise(1, 100))
+	n := transactions(f)
+	idle := begin(t, s, blobstore.SessionOptions{Note: "idle"})
+	must(t, idle.Commit(t.Context()))
+	must(t, idle.Close())
+	if n.Load() != 0 || files(t, s, "leases") != 0 {
+		t.Errorf("a session that did nothing cost %d transactions and left %d files", n.Load(), files(t, s, "leases"))
+	}
+
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	if files(t, s, "leases") != 1 {
+		t.Errorf("%d lease files, want that of the session", files(t, s, "leases"))
+	}
+	put(t, ses, oci.MediaTypeOctets, noise(2, 100))
+	if ok, err := ses.Exists(t.Context(), before); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	must(t, ses.Close())
+	holds(t, s, noise(2, 100))
+	got := leases(t, s)
+	if len(got) != 1 || files(t, s, "leases") != 0 {
+		t.Fatalf("leases after Close without Commit: %v, files %d", got, files(t, s, "leases"))
+	}
+	for _, objects := range got {
+		if len(objects) != 2 {
+			t.Errorf("the lease holds %v, want what was put and what was found", objects)
+		}
+	}
+
+	last := begin(t, s, blobstore.SessionOptions{Note: "last"})
+	put(t, last, oci.MediaTypeOctets, noise(3, 100))
+	must(t, last.Flush(t.Context()))
+	if len(leases(t, s)) != 2 {
+		t.Errorf("leases after Flush: %v", leases(t, s))
+	}
+	must(t, last.Commit(t.Context()))
+	must(t, last.Close())
+	if len(leases(t, s)) != 1 {
+		t.Errorf("leases after Commit: %v", leases(t, s))
+	}
+}
+
+func TestAPutLeaseEndsWhenANameReachesTheObject(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	im := newImage(t, noise(1, 1000))
+	ses := begin(t, s, blobstore.SessionOptions{Note: "put", Keep: time.Hour})
+	im.put(t, ses)
+	loose := put(t, ses, oci.MediaTypeOctets, noise(2, 100))
+	must(t, ses.Commit(t.Context()))
+	must(t, ses.Close())
+	if got := leases(t, s); len(got) != 1 {
+		t.Fatalf("leases after a put: %v", got)
+	}
+	must(t, s.Tag(t.Context(), im.manifest(), reference(t, "app:v1")))
+	for _, objects := range leases(t, s) {
+		if len(objects) != 1 {
+			t.Errorf("the lease still holds %v, want the one object without a name", objects)
+		}
+	}
+	must(t, s.Tag(t.Context(), loose, reference(t, "bytes:v1")))
+	if got := leases(t, s); len(got) != 0 {
+		t.Errorf("leases when everything has a name: %v", got)
+	}
+}
+
+func TestASessionOutlivesItsLease(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	for name, o := range map[string]blobstore.SessionOptions{"put": {Note: "put", Keep: time.Hour}, "command": {Note: "pull"}} {
+		ses := begin(t, s, o)
+		first := put(t, ses, oci.MediaTypeOctets, []byte("the first of "+name))
+		must(t, ses.Flush(t.Context()))
+		must(t, s.Tag(t.Context(), first, reference(t, name+":first"))) // ends the lease of a put
+		for id := range leases(t, s) {
+			must(t, s.Release(t.Context(), id))
+		}
+		put(t, ses, oci.MediaTypeOctets, []byte("the second of "+name))
+		if err := ses.Flush(t.Context()); err != nil {
+			t.Errorf("%s: a batch after the lease has ended: %v", name, err)
+			continue
+		}
+		held := 0
+		for _, objects := range leases(t, s) {
+			held += len(objects)
+		}
+		if held != 1 {
+			t.Errorf("%s: %d objects under leases, want the second", name, held)
+		}
+		must(t, ses.Commit(t.Context()))
+		must(t, ses.Close())
+	}
+}
+
+func TestALateFailureComesOutAtTheNextCall(t *testing.T) {
+	t.Parallel()
+	failed := make(chan struct{}, 10)
+	s, f := instrumented(t, nil)
+	mustStore(t, s, noise(1, 100))
+	f.Hook(func(op fsystest.Op, _ string) error {
+		if op == fsystest.OpDataSync {
+			select {
+			case failed <- struct{}{}:
+			default:
+			}
+			return syscall.EIO
+		}
+		return nil
+	})
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	p := noise(2, 100)
+	put(t, ses, oci.MediaTypeOctets, p)
+	<-failed
+	if err := ses.Flush(t.Context()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("Flush after a failure in the background: %v", err)
+	}
+	lacks(t, s, p)
+	f.Hook(nil)
+	for range 2 { // the failure in the background may have its turn first
+		if err := ses.Flush(t.Context()); err != nil && !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+	}
+	holds(t, s, p)
+	sound(t, s)
+}
+
+func TestTheLastWordOnATypeCountsWithinABatch(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	im := newImage(t, noise(1, 1000))
+	data := im.blobs[len(im.blobs)-1]
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	put(t, ses, oci.MediaTypeOctets, data)
+	if here, err := ses.Exists(t.Context(), im.manifest()); here || err != nil {
+		t.Errorf("bytes of no type count as a manifest: %v", err)
+	}
+	must(t, ses.Push(t.Context(), im.manifest(), strings.NewReader(string(data))))
+	err := ses.Commit(t.Context(), content.NameChange{Reference: reference(t, "app:v1"), Target: im.manifest().Digest})
+	want(t, content.ErrNotFound, err) // its layer, which only edges tell of
+	put(t, ses, oci.MediaTypeOctets, data)
+	im.put(t, ses)
+	must(t, ses.Commit(t.Context(), content.NameChange{Reference: reference(t, "app:v1"), Target: im.manifest().Digest}))
+	if got, err := s.Resolve(t.Context(), reference(t, "app:v1")); err != nil || got.MediaType != oci.MediaTypeManifest {
+		t.Errorf("the name is of a %s, %v", got.MediaType, err)
+	}
+}
+
+func TestCloseOfASessionThatCannotCommitKeepsItsIngests(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	p := noise(1, 400<<10)
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	broken := errors.New("broken")
+	f.Hook(func(op fsystest.Op, name string) error {
+		if op == fsystest.OpWrite && filepath.Ext(name) == ".pack" {
+			return broken
+		}
+		return nil
+	})
+	if _, err := store(ses, ingest(p), p); err != nil && !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	if err := ses.Close(); !errors.Is(err, broken) {
+		t.Errorf("Close: %v", err)
+	}
+	f.Hook(nil)
+	lacks(t, s, p)
+	w, err := s.Writer(t.Context(), ingest(p))
+	must(t, err)
+	defer w.Close()
+	if w.Status().Offset != int64(len(p)) {
+		t.Errorf("the ingest goes on at %d of %d", w.Status().Offset, len(p))
+	}
+	_, err = w.Commit(t.Context())
+	must(t, err)
+	holds(t, s, p)
+	if n := files(t, s, "ingest"); n != 0 {
+		t.Errorf("%d ingest files are left", n)
+	}
+	if fi, err := os.Stat(filepath.Join(s.Dir(), "blobs", "sha256", oci.DigestBytes(p).Encoded())); err != nil || fi.Mode().Perm() != 0o444 {
+		t.Errorf("the blob's file: %v, %v", fi, err)
+	}
+}

@@ -1,0 +1,259 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+const (
+	// lockWait bounds the wait for the write lock, and for work in the background.
+	lockWait = 30 * time.Second
+	// waitNotice is when a wait is told of.
+	waitNotice = 5 * time.Second
+)
+
+// Options direct Open. The zero value opens a store that exists.
+type Options struct {
+	// Create makes the store if there is none.
+	Create bool
+	// FS is the file system, nil for the operating system's.
+	FS fsys.FS
+	// Warn is told, in a line each, of what a person should know while the store
+	// goes on; nil drops it.
+	Warn func(string)
+	// Hook is called at the named points of the protocols. Only tests set it: to
+	// stop a process there, or to look at what it has left.
+	Hook func(point string)
+}
+
+// Store is an open store. It is safe for concurrent use.
+type Store struct {
+	layout
+	head     head
+	db       *db.DB
+	lock     fsys.File // shared, as long as the store is open
+	readOnly bool
+	boot     string
+	warn     func(string)
+	hook     func(string)
+
+	mu        sync.Mutex
+	packFiles map[int64]fsys.File
+	leases    map[string]*lease
+}
+
+// Open opens the store in folder dir. A folder that this user cannot write gives
+// a read-only store: all that reads works there, all that writes is
+// content.ErrDenied. The caller closes the store.
+//
+// Errors: content.ErrNoStore when there is none (and Create is false), when it is
+// of a newer format or its catalog is not a catalog; content.ErrUnsupported on a
+// network file system, whose locks cannot be trusted; content.ErrUnavailable
+// while it is locked for maintenance and ctx ends.
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	s := &Store{
+		layout: layout{dir, o.FS}, warn: o.Warn, hook: o.Hook,
+		packFiles: map[int64]fsys.File{}, leases: map[string]*lease{},
+	}
+	s.defaults()
+	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && s.absentHead() {
+		if err = s.create(); err == nil {
+			s.head, err = s.readHead()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := fsys.CheckLocal(dir); err != nil {
+		return nil, err
+	}
+	if err := s.attach(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) defaults() {
+	if s.fs == nil {
+		s.fs = fsys.OS()
+	}
+	if s.warn == nil {
+		s.warn = func(string) {}
+	}
+	if s.hook == nil {
+		s.hook = func(string) {}
+	}
+	s.boot = fsys.BootID()
+}
+
+func (s *Store) absentHead() bool {
+	_, err := s.fs.Stat(s.path(headFile))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// attach takes the shared lock and opens the catalog.
+func (s *Store) attach(ctx context.Context) error {
+	f, err := s.fs.OpenFile(s.path(lockFile), os.O_RDWR|os.O_CREATE, 0o644)
+	switch {
+	case err == nil:
+		s.lock = f
+	case errors.Is(fsys.Classify(err), content.ErrDenied):
+		s.readOnly = true
+		// Whoever cannot write here cannot keep out who can: the lock is a courtesy.
+		s.lock, _ = s.fs.OpenFile(s.path(lockFile), os.O_RDONLY, 0)
+	default:
+		return fmt.Errorf("open store %s: %w", s.dir, fsys.Classify(err))
+	}
+	if s.lock != nil {
+		t := time.AfterFunc(waitNotice, func() { s.warn("waiting for maintenance of the store " + s.dir) })
+		defer t.Stop()
+		if err := s.lock.Lock(ctx, false); err != nil {
+			return fmt.Errorf("open store %s: %w", s.dir, err)
+		}
+	}
+	s.db, err = db.Open(ctx, s.dir, db.Options{FS: s.fs, ReadOnly: s.readOnly, Warn: s.warn})
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Close ends the store's use. Leases acquired and not released stay for their
+// time. Idempotent.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for id, l := range s.leases {
+		errs = append(errs, l.close())
+		delete(s.leases, id)
+	}
+	for id, f := range s.packFiles {
+		errs = append(errs, f.Close())
+		delete(s.packFiles, id)
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+		s.db = nil
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+		s.lock = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Dir is the absolute name of the store's folder.
+func (s *Store) Dir() string { return s.dir }
+
+// ReadOnly says whether the store can only be read.
+func (s *Store) ReadOnly() bool { return s.readOnly }
+
+// UUID is the store's identity, 32 hex digits.
+func (s *Store) UUID() string { return s.head.UUID }
+
+func (s *Store) writable() error {
+	if s.readOnly {
+		return fmt.Errorf("store %s: %w: it is open for reading only", s.dir, content.ErrDenied)
+	}
+	return nil
+}
+
+// Writer implements content.Ingester: what its Commit accepts is durable and
+// visible at once.
+func (s *Store) Writer(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
+	if err := s.absent(ctx, opts); err != nil {
+		return nil, err
+	}
+	return s.openWriter(ctx, opts, s)
+}
+
+// absent returns ErrExists when the expected content is held, after putting it
+// under the lease.
+func (s *Store) absent(ctx context.Context, opts content.IngestOptions) error {
+	if opts.Expected == "" {
+		return nil
+	}
+	held, err := s.has(ctx, opts.Expected, opts.MediaType)
+	if err != nil || !held {
+		return err
+	}
+	if opts.Lease != "" {
+		err := s.Hold(ctx, opts.Lease, opts.Expected)
+		if errors.Is(err, content.ErrNotFound) {
+			return nil // it went in this moment
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("ingest %s: %w", opts.Expected, content.ErrExists)
+}
+
+// has says whether d is held and not known to be damaged. A manifest that is held
+// as something else does not count: it has to come again, for its edges.
+func (s *Store) has(ctx context.Context, d oci.Digest, mediaType string) (held bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		o, found, err := tx.Object(d)
+		held = found && o.Loc.Held() && (o.Media == mediaType || !oci.HasSuccessors(mediaType))
+		return err
+	})
+	return held, err
+}
+
+// openWriter checks what is asked and opens the ingest of a key at once, of none
+// when it grows.
+func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to sink) (content.Writer, error) {
+	if err := s.writable(); err != nil {
+		return nil, err
+	}
+	if opts.Expected != "" {
+		if _, err := oci.ParseDigest(opts.Expected.String()); err != nil {
+			return nil, err
+		}
+	}
+	if opts.MediaType == "" {
+		opts.MediaType = oci.MediaTypeOctets
+	}
+	w := &writer{s: s, opts: opts, sink: to, started: time.Now()}
+	if opts.Key == "" {
+		w.opts.Key, w.own = freshKey(), true
+	} else {
+		f, err := s.openIngest(ctx, opts)
+		if err != nil {
+			return nil, err
+		}
+		w.file = f
+	}
+	return w, nil
+}
+
+// take implements sink: the item is committed at once.
+func (s *Store) take(ctx context.Context, it *item) error {
+	b := newBatch(nil)
+	b.items = append(b.items, it)
+	return s.commit(ctx, b)
+}
+
+func ignoreExists(err error) error {
+	if errors.Is(err, content.ErrExists) {
+		return nil
+	}
+	return err
+}
