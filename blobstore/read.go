@@ -75,11 +75,7 @@ func (s *Store) row(ctx context.Context, d oci.Digest) (db.Object, error) {
 // open opens the bytes that a row points to.
 func (s *Store) open(d oci.Digest, row db.Object) (content.ReaderAt, error) {
 	if row.Loc == db.LocPack {
-		f, err := s.packFile(row.Pack)
-		if err != nil {
-			return nil, err
-		}
-		p, err := pack.ReadBlob(f, record(d, row))
+		p, err := s.readPacked(record(d, row), row.Pack)
 		if err != nil {
 			return nil, err
 		}
@@ -98,6 +94,24 @@ func (s *Store) open(d oci.Digest, row db.Object) (content.ReaderAt, error) {
 		return nil, err
 	}
 	return &looseReader{f, row.Size}, nil
+}
+
+// readPacked reads a blob from its pack. The file may be given up between being
+// found open and being read: then it is opened for this one time.
+func (s *Store) readPacked(r pack.Record, id int64) ([]byte, error) {
+	f, err := s.packFile(id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := pack.ReadBlob(f, r)
+	if !errors.Is(err, fs.ErrClosed) {
+		return p, err
+	}
+	if f, err = s.fs.OpenFile(s.packPath(id), os.O_RDONLY, 0); err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return pack.ReadBlob(f, r)
 }
 
 // record is where the pack has the blob, as package pack reads it.

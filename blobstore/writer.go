@@ -184,8 +184,10 @@ func (w *writer) finish(ctx context.Context) (*item, error) {
 			return it, err
 		}
 		// It does not shrink enough to live in a pack.
-		if err := w.spill(); err != nil {
-			return nil, err
+		if w.file == nil {
+			if err := w.spill(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return w.s.looseItem(ctx, w.opts, w.file)

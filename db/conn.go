@@ -55,7 +55,7 @@ func dsn(file string, cacheMiB int, params ...string) string {
 		fmt.Sprintf("_pragma=cache_size(%d)", -cacheMiB<<10),
 		// Statements of many rows keep what they would undo in memory, not in a
 		// temporary file.
-		"_pragma=temp_store(2)", "_pragma=wal_autocheckpoint(4000)")
+		"_pragma=temp_store(2)")
 	return "file:" + (&url.URL{Path: p}).EscapedPath() + "?" + strings.Join(params, "&")
 }
 

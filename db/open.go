@@ -247,13 +247,12 @@ func (d *DB) closePool() error {
 	}
 	last, err := newPool(dsn(d.file, 1, "mode=ro"))
 	if err != nil {
-		return errors.Join(err, d.pool.close())
+		return d.pool.close()
 	}
-	c, err := last.get()
-	if err == nil {
-		_, err = c.version()
-		last.put(c, err == nil)
+	// A reader that cannot be had costs no more than the time for the WAL.
+	if c, err := last.get(); err == nil {
+		var version int
+		last.put(c, c.row("PRAGMA user_version", &version) == nil)
 	}
-	err = d.pool.close()
-	return errors.Join(err, last.close())
+	return errors.Join(d.pool.close(), last.close())
 }

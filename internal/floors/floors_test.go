@@ -43,7 +43,7 @@ var table = []row{
 	{name: "db", floor: 2, owns: []string{"modernc.org/sqlite"}},
 	{name: "blobstore/pack", floor: 2, owns: []string{"github.com/klauspost/compress"}},
 	{name: "layer", floor: 2, owns: []string{"github.com/klauspost/compress"}},
-	{name: "registryclient", floor: 2, owns: []string{"oras.land/oras-go/v2", "github.com/BurntSushi/toml"}},
+	{name: "registryclient", floor: 2, owns: []string{"github.com/BurntSushi/toml"}},
 
 	{name: "blobstore", floor: 3},
 	{name: "blobstore/memory", floor: 3},

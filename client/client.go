@@ -1,0 +1,102 @@
+package client
+
+import (
+	"context"
+	"sync"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/registryclient"
+)
+
+// Options configure a Client.
+type Options struct {
+	// Store is the store's folder. Verbs that need none work without.
+	Store string
+	// Registry holds what the registry client goes by: files, time-outs, TLS.
+	Registry registryclient.Options
+	// Jobs bounds the blobs moved at once, 0 means content.DefaultJobs.
+	Jobs int
+	// Observe is told of progress, from several goroutines; nil is fine.
+	Observe content.Observer
+	// Warn is told what a person should know, in a line each; nil is fine.
+	Warn func(string)
+	// Version is recorded where this program signs what it makes.
+	Version string
+	// Hook is for tests, see blobstore.Options.
+	Hook func(point string)
+}
+
+// Client runs verbs. It is safe for concurrent use.
+type Client struct {
+	opts Options
+
+	mu     sync.Mutex
+	store  *blobstore.Store
+	remote *registryclient.Client
+}
+
+// New returns a client; it opens nothing yet. The caller closes it.
+func New(o Options) *Client {
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	if o.Observe == nil {
+		o.Observe = func(content.Event) {}
+	}
+	return &Client{opts: o}
+}
+
+// Close closes the store if it was opened. Idempotent.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.store == nil {
+		return nil
+	}
+	err := c.store.Close()
+	c.store = nil
+	return err
+}
+
+// Open opens the store for reading, ErrNoStore when there is none. It belongs to
+// the client.
+func (c *Client) Open(ctx context.Context) (*blobstore.Store, error) { return c.openStore(ctx, false) }
+
+// Init makes the store if there is none, and opens it.
+func (c *Client) Init(ctx context.Context) (*blobstore.Store, error) { return c.openStore(ctx, true) }
+
+func (c *Client) openStore(ctx context.Context, create bool) (*blobstore.Store, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.store != nil {
+		return c.store, nil
+	}
+	s, err := blobstore.Open(ctx, c.opts.Store, blobstore.Options{
+		Create: create, Warn: c.opts.Warn, Hook: c.opts.Hook,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.store = s
+	return s, nil
+}
+
+// registry returns the registry client, made at the first use.
+func (c *Client) registry() (*registryclient.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.remote != nil {
+		return c.remote, nil
+	}
+	o := c.opts.Registry
+	if o.Warn == nil {
+		o.Warn = c.opts.Warn
+	}
+	r, err := registryclient.New(o)
+	if err != nil {
+		return nil, err
+	}
+	c.remote = r
+	return r, nil
+}

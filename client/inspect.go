@@ -1,0 +1,151 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// Part is one thing that a manifest or index lists.
+type Part struct {
+	oci.Descriptor
+	Role oci.Role
+	Held bool // with, for an image of an index, all that it reaches
+}
+
+// Inspection is what an object says of itself. Exactly one of Index, Manifest and
+// Config is set for content of those types, none for any other.
+type Inspection struct {
+	content.Info
+	Names    []oci.Reference // local names that stand for it
+	Sources  []string        // where it came from
+	Parts    []Part          // in the order of the document
+	Index    *oci.Index
+	Manifest *oci.Manifest
+	// Config is the configuration itself, or an image manifest's as far as it is
+	// here.
+	Config *oci.Image
+	// Signatures counts the signatures known for it: a computed field, since a
+	// manifest carries none itself.
+	Signatures  int
+	Held, Known int64 // bytes of all that it reaches: here, and altogether
+}
+
+// Inspect describes an object. Of an index, platform picks the image to describe
+// in its place; nil describes the index.
+func (c *Client) Inspect(ctx context.Context, id string, platform *oci.Platform) (Inspection, error) {
+	s, desc, err := c.find(ctx, id)
+	if err != nil {
+		return Inspection{}, err
+	}
+	if platform != nil && oci.IsIndex(desc.MediaType) {
+		if desc, err = selectImage(ctx, s, desc, Platforms{Only: platform}); err != nil {
+			return Inspection{}, err
+		}
+	}
+	in := Inspection{}
+	if in.Info, err = s.Info(ctx, desc.Digest); err != nil {
+		return in, err
+	}
+	if err := in.surroundings(ctx, s); err != nil {
+		return in, err
+	}
+	return in, in.document(ctx, s)
+}
+
+// surroundings looks at what the store knows of the object.
+func (in *Inspection) surroundings(ctx context.Context, s *blobstore.Store) (err error) {
+	for n, err := range s.Names(ctx, "") {
+		if err != nil {
+			return err
+		}
+		if n.Target.Digest == in.Digest {
+			in.Names = append(in.Names, n.Reference)
+		}
+	}
+	if in.Sources, err = s.Sources(ctx, in.Digest); err != nil {
+		return err
+	}
+	in.Held, in.Known, err = s.Reach(ctx, in.Digest)
+	return err
+}
+
+// document parses the object itself.
+func (in *Inspection) document(ctx context.Context, s *blobstore.Store) error {
+	desc := in.Info.Descriptor()
+	switch {
+	case oci.IsImageConfig(desc.MediaType):
+		cfg, err := readConfig(ctx, s, desc)
+		in.Config = cfg
+		return err
+	case !oci.HasSuccessors(desc.MediaType):
+		return nil
+	}
+	data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
+	if err != nil {
+		return err
+	}
+	if err := in.parts(ctx, s, data); err != nil {
+		return err
+	}
+	if oci.IsIndex(desc.MediaType) {
+		idx, err := oci.ParseIndex(desc.MediaType, data)
+		in.Index = &idx
+		return err
+	}
+	m, cfg, err := imageConfig(ctx, s, desc)
+	in.Manifest, in.Config = m, cfg
+	return err
+}
+
+func (in *Inspection) parts(ctx context.Context, s *blobstore.Store, data []byte) error {
+	edges, err := oci.Successors(in.MediaType, data)
+	if err != nil {
+		return err
+	}
+	for _, e := range edges {
+		held, err := s.Complete(ctx, e.Digest)
+		if err != nil {
+			return err
+		}
+		in.Parts = append(in.Parts, Part{e.Descriptor, e.Role, held})
+	}
+	return nil
+}
+
+// imageConfig reads a manifest and, if it is an image's and here, its
+// configuration.
+func imageConfig(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (*oci.Manifest, *oci.Image, error) {
+	data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := oci.ParseManifest(desc.MediaType, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !oci.IsImageConfig(m.Config.MediaType) {
+		return &m, nil, nil
+	}
+	if here, err := s.Complete(ctx, m.Config.Digest); err != nil || !here {
+		return &m, nil, err
+	}
+	cfg, err := readConfig(ctx, s, m.Config)
+	return &m, cfg, err
+}
+
+func readConfig(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (*oci.Image, error) {
+	data, err := content.ReadAll(ctx, s, desc, oci.MaxConfigSize)
+	if err != nil {
+		return nil, err
+	}
+	var cfg oci.Image
+	if err := json.Unmarshal(data, &cfg); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w: %v", desc.Digest, content.ErrInvalid, err)
+	}
+	return &cfg, nil
+}

@@ -1,0 +1,169 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// PlatformState is one platform of an index and whether it is here.
+type PlatformState struct {
+	Platform string
+	Digest   oci.Digest
+	Held     bool // with all that it reaches
+}
+
+// Image is a name with what it stands for.
+type Image struct {
+	Name      oci.Reference
+	Target    oci.Descriptor
+	Platforms []PlatformState // of an index; the one of an image's configuration else
+	// Held and Known are the bytes of all that the name reaches, as far as it is
+	// here and as far as it is known of.
+	Held, Known int64
+	UpdatedAt   time.Time
+}
+
+// Images lists the names that begin with prefix in their full form, "" means all,
+// in order.
+func (c *Client) Images(ctx context.Context, prefix string) ([]Image, error) {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var images []Image
+	for n, err := range s.Names(ctx, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		img, err := describe(ctx, s, n)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, img)
+	}
+	return images, nil
+}
+
+// describe looks at what a name reaches.
+func describe(ctx context.Context, s *blobstore.Store, n content.Name) (Image, error) {
+	img := Image{Name: n.Reference, Target: n.Target, UpdatedAt: n.UpdatedAt}
+	var err error
+	if img.Platforms, err = platformsOf(ctx, s, n.Target); err != nil {
+		return img, err
+	}
+	img.Held, img.Known, err = s.Reach(ctx, n.Target.Digest)
+	return img, err
+}
+
+// platformsOf tells of which platforms desc has an image, and which are here.
+func platformsOf(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) ([]PlatformState, error) {
+	switch {
+	case oci.IsIndex(desc.MediaType):
+		data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
+		if err != nil {
+			return nil, err
+		}
+		idx, err := oci.ParseIndex(desc.MediaType, data)
+		if err != nil {
+			return nil, err
+		}
+		var ps []PlatformState
+		for _, m := range idx.Manifests {
+			if name := oci.FormatPlatform(m.Platform); name != "" && m.Platform.OS != "unknown" {
+				held, err := s.Complete(ctx, m.Digest)
+				if err != nil {
+					return nil, err
+				}
+				ps = append(ps, PlatformState{name, m.Digest, held})
+			}
+		}
+		return ps, nil
+	case oci.IsManifest(desc.MediaType):
+		p, err := imagePlatform(ctx, s, desc)
+		if p == "" || err != nil {
+			return nil, err
+		}
+		return []PlatformState{{p, desc.Digest, true}}, nil
+	}
+	return nil, nil
+}
+
+// imagePlatform reads the platform from an image's configuration; "" for what is
+// no image or not here.
+func imagePlatform(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (string, error) {
+	_, cfg, err := imageConfig(ctx, s, desc)
+	if errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrUnsupported) || errors.Is(err, content.ErrInvalid) {
+		return "", nil
+	}
+	if err != nil || cfg == nil {
+		return "", err
+	}
+	return oci.FormatPlatform(&cfg.Platform), nil
+}
+
+// Tag lets name stand for an object, by compare-and-set against what it stood for
+// when Tag began.
+func (c *Client) Tag(ctx context.Context, id, name string) (oci.Reference, oci.Descriptor, error) {
+	s, desc, err := c.find(ctx, id)
+	if err != nil {
+		return oci.Reference{}, desc, err
+	}
+	ref, err := oci.ParseReference(name)
+	if err != nil {
+		return ref, desc, err
+	}
+	if ref.Digest != "" && ref.Digest != desc.Digest {
+		return ref, desc, fmt.Errorf("tag %s: %w: the name says another digest than %s", name, content.ErrInvalid, desc.Digest)
+	}
+	change, err := expectation(ctx, s, ref)
+	if err != nil {
+		return ref, desc, err
+	}
+	change.Target, change.Why = desc.Digest, "tag"
+	return ref.Local(), desc, s.SetNames(ctx, change)
+}
+
+// expectation is a change of ref from what it stands for now.
+func expectation(ctx context.Context, s *blobstore.Store, ref oci.Reference) (content.NameChange, error) {
+	var old oci.Digest
+	n, err := s.Name(ctx, ref)
+	if err == nil {
+		old = n.Target.Digest
+	} else if !errors.Is(err, content.ErrNotFound) {
+		return content.NameChange{}, err
+	}
+	return content.NameChange{Reference: ref, Expect: &old}, nil
+}
+
+// Remove drops names, all of them or, with an error, none. The content stays
+// until a garbage collection finds that nothing else needs it. A name that is not
+// there is ErrNotFound.
+func (c *Client) Remove(ctx context.Context, names ...string) ([]content.Name, error) {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		changes []content.NameChange
+		removed []content.Name
+	)
+	for _, name := range names {
+		ref, err := oci.ParseReference(name)
+		if err != nil {
+			return nil, content.WithHint(err, "`dist remove` takes names (`dist images` lists them)")
+		}
+		n, err := s.Name(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, content.NameChange{Reference: ref, Expect: &n.Target.Digest, Why: "remove"})
+		removed = append(removed, n)
+	}
+	return removed, s.SetNames(ctx, changes...)
+}

@@ -1,0 +1,212 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/registryclient"
+)
+
+// PushOptions direct Push.
+type PushOptions struct {
+	// Registry replaces the host of the name, "" leaves it.
+	Registry string
+	// Platform pushes, of an index, the image for this platform alone under the
+	// name. nil pushes the index with all that it lists.
+	Platform *oci.Platform
+}
+
+// Push sends what a local name stands for to a registry: what is missing there
+// first, the tag last, so that nothing is visible before it is whole. What the
+// registry has is not sent, and what it has in another repository is mounted.
+//
+// Errors: ErrNotFound when the name is not here, or when it is an index of which
+// neither the store nor the registry has all images; those of the registry.
+func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary, error) {
+	start := time.Now()
+	ref, err := oci.ParseReference(name)
+	if err != nil {
+		return Summary{}, err
+	}
+	s, err := c.Open(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	remote, err := c.registry()
+	if err != nil {
+		return Summary{}, err
+	}
+	p := &push{c: c, o: o, store: s, to: ref}
+	if p.root, err = s.Resolve(ctx, ref); err != nil {
+		return Summary{}, fmt.Errorf("push %s: %w", ref, err)
+	}
+	if o.Registry != "" {
+		if p.to, err = ref.WithRegistry(o.Registry); err != nil {
+			return Summary{}, err
+		}
+	}
+	p.repo = remote.Repository(p.to).ForPush()
+	err = p.run(ctx)
+	if err != nil {
+		err = fmt.Errorf("push %s: %w", p.to, err)
+	}
+	return Summary{
+		Stats: p.stats, Requests: remote.Stats().Requests, Elapsed: time.Since(start),
+		Names: []Moved{{p.to, p.root, p.moved}},
+	}, err
+}
+
+// push is one run of Push.
+type push struct {
+	c     *Client
+	o     PushOptions
+	store *blobstore.Store
+	repo  *registryclient.Repository
+	to    oci.Reference
+	root  oci.Descriptor
+	stats content.Stats
+	moved bool
+}
+
+func (p *push) run(ctx context.Context) error {
+	if err := p.choose(ctx); err != nil {
+		return err
+	}
+	if p.to.Digest != "" && p.to.Digest != p.root.Digest {
+		p.to = p.to.WithDigest(p.root.Digest)
+	}
+	if p.to.Tag != "" {
+		there, err := p.repo.Resolve(ctx, p.to)
+		if err == nil && there.Digest == p.root.Digest {
+			held, _, err := p.store.Reach(ctx, p.root.Digest)
+			p.stats = content.Stats{ReusedBytes: held, ReusedBlobs: 1}
+			return err
+		}
+		if err != nil && !errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrUnsupported) {
+			return err
+		}
+	}
+	release, err := p.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := p.send(ctx); err != nil {
+		return err
+	}
+	p.moved = true
+	if p.to.Tag == "" {
+		return nil
+	}
+	return p.repo.Tag(ctx, p.root, p.to)
+}
+
+// choose replaces an index by its image for the platform that was asked for.
+func (p *push) choose(ctx context.Context) error {
+	if p.o.Platform == nil || !oci.IsIndex(p.root.MediaType) {
+		return nil
+	}
+	desc, err := selectImage(ctx, p.store, p.root, Platforms{Only: p.o.Platform})
+	p.root = desc
+	return err
+}
+
+// hold keeps the graph from being collected while it is sent. A read-only store
+// has no collection.
+func (p *push) hold(ctx context.Context) (release func(), err error) {
+	if p.store.ReadOnly() {
+		return func() {}, nil
+	}
+	l, err := p.store.Acquire(ctx, "push", blobstore.DefaultLease)
+	if err != nil {
+		return nil, err
+	}
+	release = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := p.store.Release(ctx, l.ID); err != nil {
+			p.c.opts.Warn(fmt.Sprintf("the lease of this push stays for a day: %v", err))
+		}
+	}
+	if err := p.store.Hold(ctx, l.ID, p.root.Digest); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+func (p *push) send(ctx context.Context) error {
+	stats, err := content.Copy(ctx, p.repo, p.store, p.root, content.CopyOptions{
+		Jobs: p.c.opts.Jobs, Observe: p.c.opts.Observe,
+		Children: func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
+			return p.children(ctx, parent, edges)
+		},
+		MountFrom: func(d oci.Descriptor) []oci.Reference { return p.mountFrom(ctx, d) },
+	})
+	p.stats = p.stats.Add(stats)
+	return err
+}
+
+// children leaves out what is not here where the registry has it, or need not
+// have it.
+func (p *push) children(ctx context.Context, parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
+	var (
+		out    []oci.Edge
+		absent []string
+	)
+	for _, e := range edges {
+		info, err := p.store.Info(ctx, e.Digest)
+		switch {
+		case err == nil && info.Place != "damaged":
+			out = append(out, e)
+			continue
+		case err != nil && !errors.Is(err, content.ErrNotFound):
+			return nil, err
+		case oci.IsNonDistributable(e.MediaType):
+			continue
+		}
+		there, err := p.repo.Exists(ctx, e.Descriptor)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			absent = append(absent, describeEdge(e))
+		}
+	}
+	if len(absent) > 0 {
+		return nil, content.WithHint(
+			fmt.Errorf("%s: %w here nor there: %s", parent.Digest, content.ErrNotFound, strings.Join(absent, ", ")),
+			"pull with --all-platforms first, or push one image with --platform")
+	}
+	return out, nil
+}
+
+func describeEdge(e oci.Edge) string {
+	if name := oci.FormatPlatform(e.Platform); name != "" {
+		return name
+	}
+	return fmt.Sprintf("%s %s", e.Role, e.Digest)
+}
+
+// mountFrom lists the repositories on the target's registry that a blob came
+// from.
+func (p *push) mountFrom(ctx context.Context, d oci.Descriptor) []oci.Reference {
+	locators, err := p.store.Sources(ctx, d.Digest)
+	if err != nil {
+		return nil
+	}
+	var refs []oci.Reference
+	for _, l := range locators {
+		ref, err := oci.ParseRepository(l)
+		if err == nil && ref.Registry == p.to.Registry && ref.Repository != p.to.Repository {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}

@@ -1,0 +1,225 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/layer"
+	"dist.example/oci"
+)
+
+// DefaultKeep is how long what was put is kept when no name comes to reach it.
+const DefaultKeep = 7 * 24 * time.Hour
+
+// PutOptions direct Put and PutBatch.
+type PutOptions struct {
+	// Type is a media type or one of the short names of oci.ParseMediaType. The word
+	// layer becomes the layer type of the compression that the bytes have. "" is
+	// application/octet-stream.
+	Type string
+	// Keep is for how long the objects are kept without a name, 0 means DefaultKeep.
+	Keep time.Duration
+}
+
+func (o PutOptions) session() blobstore.SessionOptions {
+	keep := o.Keep
+	if keep <= 0 {
+		keep = DefaultKeep
+	}
+	return blobstore.SessionOptions{Note: "put", Keep: keep}
+}
+
+// mediaType is the type for content that begins with head.
+func (o PutOptions) mediaType(head []byte) (string, error) {
+	switch o.Type {
+	case "":
+		return oci.MediaTypeOctets, nil
+	case "layer":
+		return layer.Detect(head).MediaType(), nil
+	}
+	return oci.ParseMediaType(o.Type)
+}
+
+// Put stores what r has to its end as one object, durably, and makes the store
+// when there is none. Errors: ErrInvalid for the type and for a manifest that is
+// none, ErrNoSpace.
+func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.Info, error) {
+	if _, err := o.mediaType(nil); err != nil {
+		return content.Info{}, err
+	}
+	ses, err := c.begin(ctx, o.session())
+	if err != nil {
+		return content.Info{}, err
+	}
+	defer ses.Close()
+	info, err := put(ctx, ses, o, r, -1, nil)
+	if err != nil {
+		return info, err
+	}
+	return info, ses.Commit(ctx)
+}
+
+// PutFile is Put of a file.
+func (c *Client) PutFile(ctx context.Context, o PutOptions, path string) (content.Info, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return content.Info{}, err
+	}
+	defer f.Close()
+	info, err := c.Put(ctx, o, f)
+	if err != nil {
+		return info, fmt.Errorf("%s: %w", path, err)
+	}
+	return info, nil
+}
+
+func (c *Client) begin(ctx context.Context, o blobstore.SessionOptions) (*blobstore.Session, error) {
+	s, err := c.Init(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.Begin(ctx, o)
+}
+
+// openRegular opens a file to be put, which a folder is not. A pipe or a device
+// is read like any other.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fsys.Classify(err)
+	}
+	fi, err := f.Stat()
+	if err == nil && fi.IsDir() {
+		err = content.WithHint(fmt.Errorf("%s: %w: it is a folder", path, content.ErrInvalid), "`dist pack NAME %s` makes an image of a folder", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// put writes one object into a session. size is -1 when it is not known.
+func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader, size int64, done func(content.Info)) (content.Info, error) {
+	br := bufio.NewReaderSize(r, 64<<10)
+	head, err := br.Peek(512)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return content.Info{}, fsys.Classify(err)
+	}
+	media, err := o.mediaType(head)
+	if err != nil {
+		return content.Info{}, err
+	}
+	w, err := ses.NewWriter(ctx, content.IngestOptions{Total: size, MediaType: media}, done)
+	if err != nil {
+		return content.Info{}, err
+	}
+	defer w.Close()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, &interruptible{ctx, br}, make([]byte, 256<<10)); err != nil {
+		return content.Info{}, fsys.Classify(err)
+	}
+	return w.Commit(ctx)
+}
+
+// interruptible ends reading with its context.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// PutBatch stores many files in one go: small ones share an fsync and a
+// transaction by the thousand. done is called for each file in the order of
+// paths, once it is durable. The first error ends the batch; what was durable by
+// then stays.
+func (c *Client) PutBatch(ctx context.Context, o PutOptions, paths iter.Seq2[string, error], done func(path string, info content.Info)) error {
+	if _, err := o.mediaType(nil); err != nil {
+		return err
+	}
+	ses, err := c.begin(ctx, o.session())
+	if err != nil {
+		return err
+	}
+	defer ses.Close()
+	order := &inOrder{done: done, ready: map[int]putResult{}}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(2, runtime.GOMAXPROCS(0)))
+	n := 0
+	for path, err := range paths {
+		if err != nil {
+			g.Go(func() error { return err })
+			break
+		}
+		if gctx.Err() != nil {
+			break
+		}
+		i := n
+		g.Go(func() error {
+			return putFile(gctx, ses, o, path, func(info content.Info) { order.add(i, putResult{path, info}) })
+		})
+		n++
+	}
+	if err := g.Wait(); err != nil {
+		return errors.Join(err, ses.Flush(ctx))
+	}
+	return ses.Commit(ctx)
+}
+
+func putFile(ctx context.Context, ses *blobstore.Session, o PutOptions, path string, done func(content.Info)) error {
+	f, err := openRegular(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := put(ctx, ses, o, f, -1, done); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+type putResult struct {
+	path string
+	info content.Info
+}
+
+// inOrder passes results on in the order of their numbers, however they come.
+type inOrder struct {
+	mu    sync.Mutex
+	next  int
+	ready map[int]putResult
+	done  func(string, content.Info)
+}
+
+func (o *inOrder) add(i int, r putResult) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ready[i] = r
+	for {
+		r, ok := o.ready[o.next]
+		if !ok {
+			return
+		}
+		delete(o.ready, o.next)
+		o.next++
+		o.done(r.path, r.info)
+	}
+}

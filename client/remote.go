@@ -1,0 +1,151 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// ResolveOptions direct Resolve.
+type ResolveOptions struct {
+	Registry string        // replaces the host, "" leaves it
+	Platform *oci.Platform // descends to this platform's image, nil stays at the index
+}
+
+// Resolve asks the registry what a reference stands for. Nothing is stored.
+func (c *Client) Resolve(ctx context.Context, name string, o ResolveOptions) (oci.Reference, oci.Descriptor, error) {
+	ref, err := parseName(name, o.Registry)
+	if err != nil {
+		return ref, oci.Descriptor{}, err
+	}
+	remote, err := c.registry()
+	if err != nil {
+		return ref, oci.Descriptor{}, err
+	}
+	repo := remote.Repository(ref)
+	desc, err := repo.Resolve(ctx, ref)
+	if err == nil && o.Platform != nil && oci.IsIndex(desc.MediaType) {
+		desc, err = selectImage(ctx, repo, desc, Platforms{Only: o.Platform})
+	}
+	if err != nil {
+		return ref, desc, fmt.Errorf("resolve %s: %w", ref, err)
+	}
+	return ref, desc, nil
+}
+
+// selectImage follows an index to the one image for a platform.
+func selectImage(ctx context.Context, from content.Fetcher, index oci.Descriptor, p Platforms) (oci.Descriptor, error) {
+	for range 8 { // indexes may be nested, but not without end
+		data, err := content.ReadAll(ctx, from, index, oci.MaxManifestSize)
+		if err != nil {
+			return index, err
+		}
+		edges, err := oci.Successors(index.MediaType, data)
+		if err != nil {
+			return index, fmt.Errorf("index %s: %w: %v", index.Digest, content.ErrCorrupt, err)
+		}
+		chosen, err := p.manifests(index, edges)
+		if err != nil {
+			return index, err
+		}
+		if len(chosen) != 1 {
+			return index, fmt.Errorf("index %s: %w: it has no platforms to choose by", index.Digest, content.ErrUnsupported)
+		}
+		if index = chosen[0].Descriptor; !oci.IsIndex(index.MediaType) {
+			return index, nil
+		}
+	}
+	return index, fmt.Errorf("index %s: %w: nested too deep", index.Digest, content.ErrUnsupported)
+}
+
+// Tags lists a repository's tags as the registry gives them, page by page.
+func (c *Client) Tags(ctx context.Context, repository, registry string) (iter.Seq2[string, error], error) {
+	ref, err := oci.ParseRepository(repository)
+	if err == nil && registry != "" {
+		ref, err = ref.WithRegistry(registry)
+	}
+	if err != nil {
+		return nil, err
+	}
+	remote, err := c.registry()
+	if err != nil {
+		return nil, err
+	}
+	return remote.Repository(ref).Tags(ctx), nil
+}
+
+// hintMediaType is the one kind of hint that means anything.
+const hintMediaType = "mediatype:"
+
+// FetchObject opens one object of a repository: by tag (the manifest, of the
+// media type that a hint mediatype:TYPE asks for), or by digest (manifest or blob
+// alike). The reader verifies; the caller closes it. The hint "-" is ignored:
+// shell pipelines through shasum leave one behind. Nothing is stored.
+func (c *Client) FetchObject(ctx context.Context, locator, object string, hints ...string) (oci.Descriptor, io.ReadCloser, error) {
+	ref, err := oci.ParseRepository(locator)
+	if err != nil {
+		return oci.Descriptor{}, nil, err
+	}
+	types, err := parseHints(hints)
+	if err != nil {
+		return oci.Descriptor{}, nil, err
+	}
+	if strings.ContainsRune(object, ':') {
+		if ref.Digest, err = oci.ParseDigest(object); err != nil {
+			return oci.Descriptor{}, nil, err
+		}
+	} else if ref, err = ref.WithTag(object); err != nil {
+		return oci.Descriptor{}, nil, err
+	}
+	desc, r, err := c.fetchObject(ctx, ref, types)
+	if err != nil {
+		return desc, nil, fmt.Errorf("fetch %s: %w", ref, err)
+	}
+	return desc, r, nil
+}
+
+func (c *Client) fetchObject(ctx context.Context, ref oci.Reference, types []string) (oci.Descriptor, io.ReadCloser, error) {
+	remote, err := c.registry()
+	if err != nil {
+		return oci.Descriptor{}, nil, err
+	}
+	repo := remote.Repository(ref)
+	manifest := ref.Digest == ""
+	for _, t := range types {
+		manifest = manifest || oci.HasSuccessors(t)
+	}
+	if !manifest {
+		// A digest alone does not tell; most are blobs.
+		desc := oci.Descriptor{MediaType: oci.MediaTypeOctets, Digest: ref.Digest, Size: -1}
+		r, err := repo.Fetch(ctx, desc)
+		if !errors.Is(err, content.ErrNotFound) {
+			return desc, r, err
+		}
+	}
+	desc, data, err := repo.FetchManifest(ctx, ref, types...)
+	return desc, io.NopCloser(bytes.NewReader(data)), err
+}
+
+func parseHints(hints []string) (types []string, err error) {
+	for _, h := range hints {
+		t, ok := strings.CutPrefix(h, hintMediaType)
+		switch {
+		case h == "-":
+		case !ok:
+			return nil, content.WithHint(fmt.Errorf("hint %q: %w", h, content.ErrInvalid), "the hint that counts is mediatype:TYPE")
+		default:
+			if t, err = oci.ParseMediaType(t); err != nil {
+				return nil, err
+			}
+			types = append(types, t)
+		}
+	}
+	return types, nil
+}

@@ -1,0 +1,64 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+
+	"dist.example/content"
+	"dist.example/registryserver"
+)
+
+// ServeOptions direct Serve.
+type ServeOptions struct {
+	Addr     string // host:port to listen on; port 0 takes a free one
+	Writable bool   // takes pushes too
+	Prefix   string // the host that repositories without one belong to, "" is docker.io
+	Log      *slog.Logger
+	// Ready is told the address once connections are accepted.
+	Ready func(addr net.Addr)
+}
+
+// Serve serves the store as a registry until ctx ends, which is no error. A store
+// that does not exist is made if it is to be written.
+//
+// Errors: ErrConflict when the address is taken, ErrDenied when it may not be
+// used.
+func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
+	open := c.Open
+	if o.Writable {
+		open = c.Init
+	}
+	s, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Writable && s.ReadOnly() {
+		return fmt.Errorf("serve %s: %w: the store can only be read", s.Dir(), content.ErrDenied)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", o.Addr)
+	if err != nil {
+		return listenError(o.Addr, err)
+	}
+	if o.Ready != nil {
+		o.Ready(ln.Addr())
+	}
+	return registryserver.Serve(ctx, ln, registryserver.New(s, registryserver.Options{
+		Writable: o.Writable, Prefix: o.Prefix, Log: o.Log,
+	}))
+}
+
+func listenError(addr string, err error) error {
+	var class error = content.ErrInvalid
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		class = content.ErrConflict
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		class = content.ErrDenied
+	}
+	return content.WithHint(fmt.Errorf("serve on %s: %w: %v", addr, class, err), "--addr 127.0.0.1:0 takes a free port")
+}
