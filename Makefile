@@ -1,0 +1,67 @@
+# Everything that is done with this tree. "make help" lists it.
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS    = -s -w -X dist.example/cmd.version=$(VERSION)
+BUILD      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
+BIN        = bin/dist
+FUZZTIME  ?= 10s
+BENCH     ?= .
+SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+# What runs several things at once, and so is worth the race detector's time.
+RACE       = ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test ci lint fmt race fuzz bench e2e cross docs
+
+help: ## list what there is to make
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+run: build ## show the main job on real content: pack, serve, pull, compare
+	@GO="$(GO)" ./.ci/demo.sh $(BIN)
+
+build: ## build the static binary bin/dist
+	@mkdir -p bin
+	$(BUILD) -o $(BIN) ./cmd/dist
+
+test: ## run all tests (no network, no root)
+	$(GO) test -timeout 175s ./...
+
+ci: lint test race cross ## what has to pass before anything is merged
+
+lint: ## check formatting, vet, staticcheck and module files
+	@unformatted="$$($(GO) tool gofumpt -l .)" || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod verify
+
+fmt: ## format all Go files
+	$(GO) tool gofumpt -w .
+
+race: ## run the tests of what is concurrent under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 600s $(RACE)
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench: build ## run the benchmarks; crane and oras are measured beside dist where they are installed
+	DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+e2e: build ## run the scripts against the static binary, and with other tools where they are installed
+	DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 ./testscripts
+
+cross: ## build for every system and processor that is supported
+	@for target in $(SYSTEMS); do \
+		echo "build $$target"; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/dist || exit 1; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; \
+	done
+
+docs: ## write docs/cli anew from the program's own flags and texts
+	DIST_WRITE_DOCS=1 $(GO) test -count=1 -run '^TestReferenceIsCurrent$$' ./cmd

@@ -1,0 +1,87 @@
+package cmd
+
+import (
+	"slices"
+
+	"github.com/alecthomas/kong"
+)
+
+const description = "dist moves container images and any other content between registries, files and a local store. " +
+	"Content is named by its digest and checked whenever it is read; names such as docker.io/library/redis:latest point to it."
+
+// globalFlags are taken by every verb, before or after its name.
+type globalFlags struct {
+	Store    string       `group:"global" placeholder:"DIR" env:"DIST_STORE" help:"Folder of the store. Without it ./.content is used if it is there, else dist in the data folder ($$XDG_DATA_HOME, or ~/.local/share)."`
+	Format   outputFormat `group:"global" placeholder:"FORMAT" default:"table" env:"DIST_FORMAT" help:"How results and errors are printed: table, json (one document), jsonl (one document a line); go-template=TEXT for listings, with the names of the JSON fields."`
+	Progress progressMode `group:"global" placeholder:"KIND" default:"auto" env:"DIST_PROGRESS" help:"Progress on stderr: auto (bars on a terminal, else plain), plain (a line every 10 s), json (a line for each event), none (nor the closing line)."`
+	Color    colorMode    `group:"global" placeholder:"WHEN" default:"auto" help:"Colour on stderr: auto, always, never. NO_COLOR and CLICOLOR_FORCE are honoured."`
+}
+
+// quietFlag is for verbs that print ids.
+type quietFlag struct {
+	Quiet bool `short:"q" help:"Print ids only, one a line."`
+}
+
+func groups() []kong.Group {
+	return []kong.Group{
+		{Key: "content", Title: "Content, named by digest:"},
+		{Key: "names", Title: "Names:"},
+		{Key: "remote", Title: "Registries:"},
+		{Key: "author", Title: "Making and looking into images:"},
+		{Key: "store", Title: "The store and this program:"},
+		{Key: "network", Title: "Network flags:"},
+		{Key: "global", Title: "Global flags:"},
+	}
+}
+
+// verb is one word of the command line.
+type verb struct {
+	name, group, help string
+	cmd               any // a pointer to the struct that takes its flags and runs it
+}
+
+// verbs are all of them, in the order of the help.
+func verbs() []verb {
+	return []verb{
+		{"put", "content", "Store a file, or stdin, and print its id.", new(putCmd)},
+		{"get", "content", "Write content to stdout or to a file, or tell about it.", new(getCmd)},
+		{"list", "content", "List the content of the store.", new(listCmd)},
+		{"path", "content", "Print the path of a file that holds the content.", new(pathCmd)},
+
+		{"images", "names", "List names and what they stand for.", new(imagesCmd)},
+		{"tag", "names", "Give content a name.", new(tagCmd)},
+		{"remove", "names", "Drop names; the content stays.", new(removeCmd)},
+
+		{"pull", "remote", "Bring images from their registries into the store.", new(pullCmd)},
+		{"push", "remote", "Send an image to a registry.", new(pushCmd)},
+		{"resolve", "remote", "Ask a registry for the digest of a name.", new(resolveCmd)},
+		{"tags", "remote", "List the tags of a repository.", new(tagsCmd)},
+		{"fetch", "remote", "Bring an image into the store, or print one object of a repository.", new(fetchCmd)},
+		{"fetch-object", "remote", "Print one object of a repository.", new(fetchObjectCmd)},
+
+		{"pack", "author", "Make an image of folders, tar files and content put before.", new(packCmd)},
+		{"inspect", "author", "Show what a manifest, an index or a configuration says.", new(inspectCmd)},
+
+		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
+		{"store", "store", "Tell about the store as a whole.", new(storeCmd)},
+		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
+		{"version", "store", "Print version, Go and platform.", new(versionCmd)},
+	}
+}
+
+// spoken are the verbs that occur among args. Building the parser is most of
+// what a start costs, and one verb is all that a call needs; where none occurs,
+// all are there to be listed or guessed at.
+func spoken(args []string) []verb {
+	all := verbs()
+	var some []verb
+	for _, v := range all {
+		if slices.Contains(args, v.name) {
+			some = append(some, v)
+		}
+	}
+	if len(some) == 0 {
+		return all
+	}
+	return some
+}

@@ -1,0 +1,173 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+const docsFolder = "../docs/cli"
+
+// TestReferenceIsCurrent compares docs/cli with what the flags and texts of the
+// program say. With DIST_WRITE_DOCS=1 (make docs) it writes the pages.
+func TestReferenceIsCurrent(t *testing.T) {
+	pages := reference(t)
+	if os.Getenv("DIST_WRITE_DOCS") != "" {
+		writePages(t, pages)
+	}
+	for name, want := range pages {
+		got, err := os.ReadFile(filepath.Join(docsFolder, name))
+		if err != nil || string(got) != want {
+			t.Errorf("%s is not what the program says (run make docs)", name)
+		}
+	}
+	entries, err := os.ReadDir(docsFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, ok := pages[e.Name()]; !ok {
+			t.Errorf("%s is of no verb (run make docs)", e.Name())
+		}
+	}
+}
+
+func writePages(t *testing.T, pages map[string]string) {
+	if err := os.RemoveAll(docsFolder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(docsFolder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range pages {
+		if err := os.WriteFile(filepath.Join(docsFolder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Every verb has a help text and an example, for that is what its page is.
+func TestEveryVerbTeaches(t *testing.T) {
+	for _, verb := range model(t).Leaves(true) {
+		if verb.Help == "" || !strings.Contains(verb.Detail, "$ dist "+verb.Path()) {
+			t.Errorf("%s: no help text, or no example that begins with \"$ dist %s\"", verb.Path(), verb.Path())
+		}
+		for _, f := range verb.Flags {
+			if f.Help == "" {
+				t.Errorf("%s --%s: no help text", verb.Name, f.Name)
+			}
+		}
+		for _, p := range verb.Positional {
+			if p.Help == "" {
+				t.Errorf("%s <%s>: no help text", verb.Name, p.Name)
+			}
+		}
+	}
+}
+
+func model(t *testing.T) *kong.Application {
+	var c globalFlags
+	parser, _, err := newParser(&c, nil, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parser.Model
+}
+
+// reference is every page by its file name.
+func reference(t *testing.T) map[string]string {
+	app := model(t)
+	pages := map[string]string{"README.md": overview(app)}
+	for _, verb := range app.Leaves(true) {
+		pages[pageName(verb)] = verbPage(verb)
+	}
+	return pages
+}
+
+func pageName(n *kong.Node) string { return strings.ReplaceAll(n.Path(), " ", "-") + ".md" }
+
+func overview(app *kong.Application) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# The command line\n\n%s\n\nEvery page here is what `dist VERB --help` prints; `make docs` writes them.\n", app.Help)
+	for _, group := range groups() {
+		var verbs []*kong.Node
+		for _, n := range app.Leaves(true) {
+			if g := n.ClosestGroup(); g != nil && g.Key == group.Key {
+				verbs = append(verbs, n)
+			}
+		}
+		if len(verbs) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n| verb | what it does |\n|---|---|\n", strings.TrimSuffix(group.Title, ":"))
+		for _, n := range verbs {
+			fmt.Fprintf(&b, "| [%s](%s) | %s |\n", n.Path(), pageName(n), cell(n.Help))
+		}
+	}
+	b.WriteString("\n## Flags of every verb\n\n")
+	writeFlagTable(&b, app.Flags)
+	writeExitCodes(&b)
+	return b.String()
+}
+
+func writeExitCodes(b *strings.Builder) {
+	words := map[int][]string{exitOK: {"ok"}, exitUnclassified: {"error"}}
+	for _, c := range exitClasses {
+		if !slices.Contains(words[c.exit], c.code) {
+			words[c.exit] = append(words[c.exit], c.code)
+		}
+	}
+	b.WriteString("\n## Exit codes\n\nThe words are those of the field `code` in JSON errors.\n\n| exit | code |\n|---|---|\n")
+	for _, exit := range slices.Sorted(maps.Keys(words)) {
+		fmt.Fprintf(b, "| %d | %s |\n", exit, strings.Join(words[exit], ", "))
+	}
+}
+
+func verbPage(n *kong.Node) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# dist %s\n\n%s\n\n```\ndist %s\n```\n", n.Path(), n.Help, n.Summary())
+	if n.Detail != "" {
+		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(n.Detail))
+	}
+	if len(n.Positional) > 0 {
+		b.WriteString("\n| argument | meaning |\n|---|---|\n")
+		for _, p := range n.Positional {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", p.Summary(), cell(p.Help))
+		}
+	}
+	if len(n.Flags) > 0 {
+		b.WriteString("\n")
+		writeFlagTable(&b, n.Flags)
+	}
+	b.WriteString("\nThe [flags of every verb](README.md#flags-of-every-verb) apply too.\n")
+	return b.String()
+}
+
+func writeFlagTable(b *strings.Builder, flags []*kong.Flag) {
+	b.WriteString("| flag | environment | meaning |\n|---|---|---|\n")
+	for _, f := range flags {
+		if f.Hidden {
+			continue
+		}
+		name := "--" + f.Name
+		if !f.IsBool() && !f.IsCounter() {
+			name += "=" + f.FormatPlaceHolder()
+		}
+		if f.Short != 0 {
+			name = "-" + string(f.Short) + ", " + name
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, strings.Join(f.Envs, " "), cell(f.Help))
+	}
+}
+
+// cell keeps a table's separators out of a text.
+func cell(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "|", `\|`), "\n", " ")
+}

@@ -1,0 +1,46 @@
+package cmd
+
+import "dist.example/client"
+
+// fetchCmd is `dist fetch`: an image, or one object of a repository, told apart
+// by the number of arguments.
+type fetchCmd struct {
+	registryFlag
+	platformFlags
+	jobsFlag
+	quietFlag
+	networkFlags
+	Args []string `arg:"" name:"image" help:"One argument is an image to fetch whole. Two or more are LOCATOR OBJECT [HINT...], as fetch-object takes them."`
+}
+
+// Help is the longer text of `dist fetch --help`.
+func (fetchCmd) Help() string {
+	return `Brings the content of an image into the store and lets its name stand for it. With two or more arguments it prints one object of a repository, so that pipelines can say fetch for both.
+
+Examples:
+
+    $ dist fetch redis:7
+    $ dist fetch docker.io/library/redis latest mediatype:application/vnd.oci.image.index.v1+json`
+}
+
+// Run fetches the image or prints the object.
+func (c *fetchCmd) Run(s *session) error {
+	if len(c.Args) > 1 {
+		return c.object(s)
+	}
+	dist, err := s.client(c.networkFlags, c.Jobs)
+	if err != nil {
+		return err
+	}
+	s.progress.start()
+	sum, err := dist.Pull(s.ctx, c.Args, client.PullOptions{Platforms: c.choice(), Registry: c.Registry})
+	return s.moved(sum, err, c.Quiet, c.Args...)
+}
+
+func (c *fetchCmd) object(s *session) error {
+	if c.Registry != "" || c.AllPlatforms {
+		return usagef("-r and --all-platforms are for an image; with two or more arguments fetch prints one object")
+	}
+	one := fetchObjectCmd{c.quietFlag, c.networkFlags, c.Args[0], c.Args[1], c.Args[2:]}
+	return one.Run(s)
+}

@@ -1,0 +1,54 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"dist.example/client"
+)
+
+// fetchObjectCmd is `dist fetch-object`.
+type fetchObjectCmd struct {
+	quietFlag
+	networkFlags
+	Locator string   `arg:"" help:"Where the object is: a host and path without a scheme, for example docker.io/library/redis."`
+	Object  string   `arg:"" help:"Digest of a blob or manifest, or a tag."`
+	Hint    []string `arg:"" optional:"" help:"mediatype:TYPE chooses the kind of object that is asked for. A - that a pipeline left behind is ignored."`
+}
+
+// Help is the longer text of `dist fetch-object --help`.
+func (fetchObjectCmd) Help() string {
+	return `The object goes to stdout, checked while it comes: if it does not match its digest, the exit code is 4. No store is needed.
+
+Examples:
+
+    $ dist fetch-object docker.io/library/redis latest mediatype:application/vnd.docker.distribution.manifest.v2+json
+    $ dist fetch-object docker.io/library/redis sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`
+}
+
+// Run prints the object.
+func (c *fetchObjectCmd) Run(s *session) error {
+	dist, err := s.client(c.networkFlags, 0)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := c.stream(s, dist); err != nil {
+		return about(c.Locator+" "+c.Object, err)
+	}
+	s.asked(dist, start, c.Quiet)
+	return nil
+}
+
+func (c *fetchObjectCmd) stream(s *session, dist *client.Client) error {
+	_, r, err := dist.FetchObject(s.ctx, c.Locator, c.Object, c.Hint...)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if _, err := io.Copy(s.stdout, r); err != nil {
+		return fmt.Errorf("fetch %s: %w", c.Object, err)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package cmd
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"dist.example/client"
+	"dist.example/oci"
+	"dist.example/registryclient"
+)
+
+// jobs is a number of things done at once; 0 leaves it to the library.
+type jobs int
+
+// UnmarshalText takes 1 to 256; empty is the default.
+func (j *jobs) UnmarshalText(text []byte) error {
+	*j = 0
+	if len(text) == 0 {
+		return nil
+	}
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > 256 {
+		return usagef("%q is no number from 1 to 256", text)
+	}
+	*j = jobs(n)
+	return nil
+}
+
+type jobsFlag struct {
+	Jobs jobs `short:"j" placeholder:"N" env:"DIST_JOBS" help:"Blobs moved at once (4 by default)."`
+}
+
+// span is a length of time that may be given in days.
+type span time.Duration
+
+// UnmarshalText takes 30m, 12h, 7d and the like.
+func (s *span) UnmarshalText(text []byte) error {
+	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 36500 {
+			*s = span(time.Duration(n) * 24 * time.Hour)
+			return nil
+		}
+	}
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d < 0 {
+		return usagef("%q is no time such as 30m, 12h or 7d", text)
+	}
+	*s = span(d)
+	return nil
+}
+
+// networkFlags are for verbs that talk to registries.
+type networkFlags struct {
+	AuthFile  string `group:"network" placeholder:"FILE" help:"Credentials to try before those of Docker and Podman (config.json, auth.json)."`
+	PlainHTTP bool   `group:"network" help:"Speak HTTP without TLS. Registries on this machine (localhost, 127.0.0.1) need no flag."`
+	Insecure  bool   `group:"network" help:"Accept any TLS certificate: whoever sits in between can answer. Content is still checked against its digest."`
+}
+
+func (f networkFlags) options(warn func(string)) registryclient.Options {
+	return registryclient.Options{
+		AuthFile: f.AuthFile, PlainHTTP: f.PlainHTTP, Insecure: f.Insecure,
+		UserAgent: "dist/" + release(), Warn: warn,
+	}
+}
+
+// registryFlag sends a name elsewhere.
+type registryFlag struct {
+	Registry string `short:"r" placeholder:"HOST" help:"Registry to use in place of the name's own, for example localhost:5000."`
+}
+
+// platformFlags choose from images for several platforms.
+type platformFlags struct {
+	Platform     platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's."`
+	AllPlatforms bool     `help:"Take every platform."`
+}
+
+// platform is os/arch or os/arch/variant; the zero value is none.
+type platform struct{ *oci.Platform }
+
+// UnmarshalText takes what oci.ParsePlatform takes; empty is none.
+func (p *platform) UnmarshalText(text []byte) error {
+	p.Platform = nil
+	if len(text) == 0 {
+		return nil
+	}
+	parsed, err := oci.ParsePlatform(string(text))
+	if err == nil {
+		p.Platform = &parsed
+	}
+	return err
+}
+
+// choice is what was asked for. --all-platforms beats a platform that comes from
+// the environment, so the two may meet.
+func (f platformFlags) choice() client.Platforms {
+	return client.Platforms{All: f.AllPlatforms, Only: f.Platform.Platform}
+}
+
+// client gives the verbs as a library, for the store that the flags lead to.
+// Nothing is opened before it is needed, and the session closes it.
+func (s *session) client(network networkFlags, n jobs) (*client.Client, error) {
+	dir, err := storeFolder(s.globals.Store, s.getenv)
+	if err != nil {
+		return nil, err
+	}
+	c := client.New(client.Options{
+		Store: dir, Registry: network.options(s.warn), Jobs: int(n),
+		Observe: s.progress.observe, Warn: s.warn, Version: release(),
+	})
+	s.closers = append(s.closers, c.Close)
+	return c, nil
+}
+
+// local is client for verbs that stay on this machine.
+func (s *session) local() (*client.Client, error) { return s.client(networkFlags{}, 0) }

@@ -1,0 +1,71 @@
+package cmd
+
+import (
+	"io"
+	"strconv"
+
+	"dist.example/client"
+)
+
+// getCmd is `dist get`.
+type getCmd struct {
+	ID     string `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+	Exists bool   `short:"e" xor:"what" help:"Print nothing at all; exit 0 only if the content is here and its bytes still hash to its digest."`
+	Type   bool   `short:"t" xor:"what" help:"Print the type instead of the content."`
+	Size   bool   `short:"s" xor:"what" help:"Print the size in bytes instead of the content."`
+	Output string `short:"o" xor:"what" placeholder:"FILE" type:"path" help:"Write the content to FILE, which appears only when it is whole and checked."`
+}
+
+// Help is the longer text of `dist get --help`.
+func (getCmd) Help() string {
+	return `The content is checked against its digest while it is written. If it does not match, the exit code is 4: do not use what came before.
+
+Examples:
+
+    $ dist get sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 >file
+    $ dist get -o file 9f86d081
+    $ dist get -e 9f86d081 && echo "it is here and sound"`
+}
+
+// Run gives out what was asked for.
+func (c *getCmd) Run(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Exists:
+		if err := dist.Check(s.ctx, c.ID); err != nil {
+			return exitStatus(classify(err).exit)
+		}
+		return nil
+	case c.Type, c.Size:
+		return about(c.ID, c.property(s, dist))
+	case c.Output != "":
+		_, err := dist.GetFile(s.ctx, c.ID, c.Output)
+		return about(c.ID, err)
+	}
+	return about(c.ID, c.stream(s, dist))
+}
+
+func (c *getCmd) property(s *session, dist *client.Client) error {
+	info, err := dist.Stat(s.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	text := info.MediaType
+	if c.Size {
+		text = strconv.FormatInt(info.Size, 10)
+	}
+	return s.object(newInfoJSON(info), line(text))
+}
+
+func (c *getCmd) stream(s *session, dist *client.Client) error {
+	_, r, err := dist.Get(s.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(s.stdout, r)
+	return err
+}

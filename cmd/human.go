@@ -1,0 +1,73 @@
+package cmd
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"dist.example/oci"
+)
+
+// humanSize writes n bytes in binary units, with one decimal from KiB on.
+func humanSize(n int64) string {
+	if n < 0 {
+		return "?"
+	}
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	v, unit := float64(n)/1024, 0
+	for v >= 1023.95 && unit < 5 {
+		v /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", v, "KMGTPE"[unit])
+}
+
+// humanDuration writes d in its largest fitting unit: "1.2 s", "3 min", "2 h",
+// "4 days".
+func humanDuration(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%.2f s", max(d, 0).Seconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", max(d, 0).Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// humanAge is how long ago t was; a time in the future counts as now.
+func humanAge(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := now.Sub(t)
+	if d < 10*time.Second {
+		return "now"
+	}
+	return humanDuration(d)
+}
+
+// shortDigest is the algorithm and twelve digits, which in a list are enough to
+// tell apart and to type.
+func shortDigest(d oci.Digest) string {
+	if d == "" {
+		return "-"
+	}
+	hex := d.Encoded()
+	return d.Algorithm().String() + ":" + hex[:min(12, len(hex))]
+}
+
+// plural is "1 thing" or "n things".
+func plural(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.FormatInt(n, 10) + " " + thing + "s"
+}

@@ -1,0 +1,201 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"dist.example/client"
+	"dist.example/oci"
+)
+
+// inspectCmd is `dist inspect`.
+type inspectCmd struct {
+	ID       string   `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+	Platform platform `placeholder:"OS/ARCH" help:"Of an index, look at the image for this platform."`
+}
+
+// Help is the longer text of `dist inspect --help`.
+func (inspectCmd) Help() string {
+	return `Shows what a manifest, an index or an image's configuration says, and how much of it is here. The document itself, byte for byte, is what get prints.
+
+Examples:
+
+    $ dist inspect redis:7
+    $ dist inspect --platform linux/arm64 redis:7
+    $ dist inspect --format json redis:7`
+}
+
+// inspectJSON is an object as inspect shows it: what the store knows, then the
+// document itself under manifest, index or config.
+type inspectJSON struct {
+	Digest     oci.Digest    `json:"digest"`
+	MediaType  string        `json:"mediaType"`
+	Size       int64         `json:"size"`
+	Place      string        `json:"place"`
+	Names      []string      `json:"names"`
+	Sources    []string      `json:"sources"`
+	Held       int64         `json:"heldBytes"`
+	Known      int64         `json:"knownBytes"`
+	Signatures int           `json:"signatures"`
+	Parts      []partJSON    `json:"parts"`
+	Index      *oci.Index    `json:"index,omitempty"`
+	Manifest   *oci.Manifest `json:"manifest,omitempty"`
+	Config     *oci.Image    `json:"config,omitempty"`
+}
+
+type partJSON struct {
+	Role      string     `json:"role"`
+	Digest    oci.Digest `json:"digest"`
+	MediaType string     `json:"mediaType"`
+	Size      int64      `json:"size"`
+	Platform  string     `json:"platform,omitempty"`
+	Held      bool       `json:"held"`
+}
+
+func newInspectJSON(in client.Inspection) inspectJSON {
+	j := inspectJSON{
+		Digest: in.Digest, MediaType: in.MediaType, Size: in.Size, Place: in.Place,
+		Names: []string{}, Sources: append([]string{}, in.Sources...),
+		Held: in.Held, Known: in.Known, Signatures: in.Signatures, Parts: []partJSON{},
+		Index: in.Index, Manifest: in.Manifest, Config: in.Config,
+	}
+	for _, n := range in.Names {
+		j.Names = append(j.Names, n.String())
+	}
+	for _, p := range in.Parts {
+		j.Parts = append(j.Parts, partJSON{
+			p.Role.String(), p.Digest, p.MediaType, p.Size, oci.FormatPlatform(p.Platform), p.Held,
+		})
+	}
+	return j
+}
+
+// Run shows the object.
+func (c *inspectCmd) Run(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	in, err := dist.Inspect(s.ctx, c.ID, c.Platform.Platform)
+	if err != nil {
+		return about(c.ID, err)
+	}
+	j := newInspectJSON(in)
+	return s.object(j, func(w io.Writer) error { return j.print(w, s.age) })
+}
+
+func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
+	fields := [][2]string{
+		{"digest", j.Digest.String()},
+		{"type", j.MediaType},
+		{"size", humanSize(j.Size)},
+		{"place", j.Place},
+	}
+	for _, n := range j.Names {
+		fields = append(fields, [2]string{"name", n})
+	}
+	for _, from := range j.Sources {
+		fields = append(fields, [2]string{"from", from})
+	}
+	if len(j.Parts) > 0 {
+		fields = append(fields,
+			[2]string{"here", humanSize(j.Held) + " of " + humanSize(j.Known)},
+			[2]string{"signatures", fmt.Sprint(j.Signatures)})
+	}
+	fields = append(fields, configFields(j.Config, age)...)
+	fields = append(fields, annotationFields(j)...)
+	if err := printFields(w, fields); err != nil {
+		return err
+	}
+	if len(j.Parts) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return j.printParts(w)
+}
+
+func (j inspectJSON) printParts(w io.Writer) error {
+	t := newTable(w, columns("ROLE", "DIGEST", "TYPE", "SIZE|", "PLATFORM", "HERE"))
+	for _, p := range j.Parts {
+		here := "yes"
+		if !p.Held {
+			here = "no"
+		}
+		if err := t.add(p.Role, shortDigest(p.Digest), p.MediaType, humanSize(p.Size), p.Platform, here); err != nil {
+			return err
+		}
+	}
+	return t.flush()
+}
+
+// configFields is how an image runs, leaving out what it does not say.
+func configFields(c *oci.Image, age func(time.Time) string) [][2]string {
+	if c == nil {
+		return nil
+	}
+	fields := [][2]string{{"platform", oci.FormatPlatform(&c.Platform)}}
+	add := func(name, value string) {
+		if value != "" {
+			fields = append(fields, [2]string{name, value})
+		}
+	}
+	if c.Created != nil && !c.Created.IsZero() {
+		// The beginning of time stands for "not said", as reproducible builds have it.
+		created := c.Created.Format(time.RFC3339)
+		if c.Created.Unix() != 0 {
+			created += " (" + age(*c.Created) + " ago)"
+		}
+		add("created", created)
+	}
+	add("author", c.Author)
+	add("user", c.Config.User)
+	add("folder", c.Config.WorkingDir)
+	add("entrypoint", quoteAll(c.Config.Entrypoint))
+	add("command", quoteAll(c.Config.Cmd))
+	for _, e := range c.Config.Env {
+		add("env", e)
+	}
+	for _, p := range slices.Sorted(maps.Keys(c.Config.ExposedPorts)) {
+		add("port", p)
+	}
+	for _, v := range slices.Sorted(maps.Keys(c.Config.Volumes)) {
+		add("volume", v)
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.Config.Labels)) {
+		add("label", k+"="+c.Config.Labels[k])
+	}
+	return fields
+}
+
+func annotationFields(j inspectJSON) [][2]string {
+	var notes map[string]string
+	switch {
+	case j.Manifest != nil:
+		notes = j.Manifest.Annotations
+	case j.Index != nil:
+		notes = j.Index.Annotations
+	}
+	var fields [][2]string
+	for _, k := range slices.Sorted(maps.Keys(notes)) {
+		fields = append(fields, [2]string{"annotation", k + "=" + notes[k]})
+	}
+	return fields
+}
+
+// quoteAll writes an argument list so that its words can be told apart.
+func quoteAll(args []string) string {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		quoted[i] = a
+		if a == "" || strings.ContainsAny(a, " \t\n\"'\\") {
+			quoted[i] = fmt.Sprintf("%q", a)
+		}
+	}
+	return strings.Join(quoted, " ")
+}

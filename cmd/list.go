@@ -1,0 +1,57 @@
+package cmd
+
+import (
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// listCmd is `dist list`.
+type listCmd struct{ quietFlag }
+
+// Help is the longer text of `dist list --help`.
+func (listCmd) Help() string {
+	return `Content that no other content holds comes first, then what it holds, and so on. SIZE is the content's, STORED what it takes on disk; PLACE is "pack" for small content kept together, "loose" for a file of its own, "damaged" for bytes that were found not to match.
+
+Examples:
+
+    $ dist list
+    $ dist list -q
+    $ dist list --format 'go-template={{.digest}} {{.mediaType}}'`
+}
+
+// Run lists what the store holds.
+func (c *listCmd) Run(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	return printList(s.stdout, s.format(), c.Quiet, infoListing(s), dist.List(s.ctx))
+}
+
+func infoListing(s *session) listing[content.Info] {
+	return listing[content.Info]{
+		key:     "content",
+		columns: columns("DIGEST", "TYPE", "SIZE|", "STORED|", "PLACE", "AGE|"),
+		row: func(i content.Info) []string {
+			return []string{shortDigest(i.Digest), i.MediaType, humanSize(i.Size), humanSize(i.Stored), i.Place, s.age(i.Committed)}
+		},
+		id:     func(i content.Info) string { return i.Digest.String() },
+		object: func(i content.Info) any { return newInfoJSON(i) },
+	}
+}
+
+// infoJSON is a piece of content in JSON documents.
+type infoJSON struct {
+	Digest    oci.Digest `json:"digest"`
+	Size      int64      `json:"size"`
+	MediaType string     `json:"mediaType"`
+	Stored    int64      `json:"stored"`
+	Place     string     `json:"place"`
+	Committed time.Time  `json:"committed"`
+}
+
+func newInfoJSON(i content.Info) infoJSON {
+	return infoJSON{i.Digest, i.Size, i.MediaType, i.Stored, i.Place, i.Committed}
+}

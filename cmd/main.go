@@ -1,0 +1,199 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Main runs dist with args (without the program's name) and returns the exit
+// code. The environment and the working directory are the process's.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal ends things in good order; from then on the system's own
+	// handling is back, so that a second one kills.
+	context.AfterFunc(ctx, stop)
+	return run(ctx, args, stdin, stdout, stderr)
+}
+
+// run is Main without signals.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c globalFlags
+	parser, exited, err := newParser(&c, args, stdout, stderr)
+	if err != nil {
+		return report(stderr, "", err, false, styler{})
+	}
+	if len(args) == 0 {
+		return usage(parser, stderr)
+	}
+	parsed, err := parser.Parse(customary(args))
+	if exited() {
+		return exitOK
+	}
+	style := newStyler(c.Color, stderr, os.Getenv)
+	if err != nil {
+		verb, err := parseError(err)
+		return report(stderr, verb, err, c.Format.json() || asksForJSON(args), style)
+	}
+	s := &session{
+		ctx: ctx, stdin: interruptible(ctx, stdin), stdout: stdout, stderr: stderr,
+		getenv: os.Getenv, globals: &c,
+		progress: newProgress(c.Progress, stderr, style, os.Getenv),
+	}
+	err = parsed.Run(s)
+	err = errors.Join(err, s.close())
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
+	return report(stderr, parsed.Selected().Path(), err, c.Format.json(), style)
+}
+
+// usage answers a call without a verb: the help, but on stderr and with a code
+// that says that nothing was done.
+func usage(parser *kong.Kong, stderr io.Writer) int {
+	parser.Stdout = stderr
+	// The help flag prints and, Exit being ours, comes back; what Parse makes of
+	// the missing verb says nothing new.
+	_, _ = parser.Parse([]string{"--help"})
+	return exitUsage
+}
+
+// customary turns what people try first into what there is: "dist help VERB"
+// and "dist --version".
+func customary(args []string) []string {
+	switch args[0] {
+	case "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
+}
+
+// newParser builds the parser for the verbs that args speak of, all of them for
+// none. exited tells whether help was printed, in which case what Parse returned
+// does not matter.
+func newParser(globals *globalFlags, args []string, stdout, stderr io.Writer) (parser *kong.Kong, exited func() bool, err error) {
+	ended := false
+	options := []kong.Option{
+		kong.Name("dist"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { ended = true }),
+		kong.ExplicitGroups(groups()),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
+	}
+	for _, v := range spoken(args) {
+		options = append(options, kong.DynamicCommand(v.name, v.help, v.group, v.cmd))
+	}
+	parser, err = kong.New(globals, options...)
+	return parser, func() bool { return ended }, err
+}
+
+// parseError turns kong's complaint into one of ours, with the verb it is about.
+func parseError(err error) (verb string, _ error) {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if node := parse.Context.Selected(); node != nil {
+			verb = node.Path()
+		}
+	}
+	if verb == "" {
+		return "", usagef("%v; \"dist --help\" lists the verbs", err)
+	}
+	return verb, usagef("%v", err)
+}
+
+// asksForJSON finds out whether errors should be JSON when the arguments could
+// not be parsed.
+func asksForJSON(args []string) bool {
+	format := os.Getenv("DIST_FORMAT")
+	for i, a := range args {
+		if v, ok := strings.CutPrefix(a, "--format="); ok {
+			format = v
+		} else if a == "--format" && i+1 < len(args) {
+			format = args[i+1]
+		}
+	}
+	return format == "json" || format == "jsonl"
+}
+
+// interruptible is r, but Read returns once ctx has ended even if no byte ever
+// comes: a terminal or a pipe cannot be asked to give up.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	if f, ok := r.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+			return r
+		}
+	}
+	return &interruptibleReader{ctx: ctx, r: r}
+}
+
+type interruptibleReader struct {
+	ctx    context.Context
+	r      io.Reader
+	chunks chan chunk
+	free   chan []byte
+	rest   chunk
+	whole  []byte // the buffer that rest lies in
+}
+
+type chunk struct {
+	p   []byte
+	err error
+}
+
+func (i *interruptibleReader) Read(p []byte) (int, error) {
+	if i.chunks == nil {
+		i.startReading()
+	}
+	if len(i.rest.p) == 0 && i.rest.err == nil {
+		if i.whole != nil {
+			i.free <- i.whole
+			i.whole = nil
+		}
+		select {
+		case i.rest = <-i.chunks:
+			i.whole = i.rest.p[:cap(i.rest.p)]
+		case <-i.ctx.Done():
+			return 0, fmt.Errorf("read input: %w", i.ctx.Err())
+		}
+	}
+	n := copy(p, i.rest.p)
+	i.rest.p = i.rest.p[n:]
+	if len(i.rest.p) == 0 {
+		return n, i.rest.err
+	}
+	return n, nil
+}
+
+// startReading reads ahead by one buffer. The goroutine ends with the input, or
+// with the process.
+func (i *interruptibleReader) startReading() {
+	const size, buffers = 256 << 10, 2
+	i.chunks, i.free = make(chan chunk, buffers), make(chan []byte, buffers)
+	for range buffers {
+		i.free <- make([]byte, size)
+	}
+	go func() {
+		for p := range i.free {
+			n, err := i.r.Read(p[:size])
+			i.chunks <- chunk{p[:n], err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+}

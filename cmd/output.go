@@ -1,0 +1,293 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"text/template"
+)
+
+// outputFormat is the value of --format.
+type outputFormat struct {
+	kind     string // table, json, jsonl or go-template
+	template string
+}
+
+const templatePrefix = "go-template="
+
+// UnmarshalText takes table, json, jsonl or go-template=TEXT; empty is table.
+func (f *outputFormat) UnmarshalText(text []byte) error {
+	if t, ok := strings.CutPrefix(string(text), templatePrefix); ok {
+		*f = outputFormat{"go-template", t}
+		return nil
+	}
+	f.template = ""
+	return oneOf(&f.kind, string(text), "table", "json", "jsonl", templatePrefix+"TEXT")
+}
+
+// json says whether the output is for programs.
+func (f outputFormat) json() bool { return f.kind == "json" || f.kind == "jsonl" }
+
+// structured says whether something else than a table was asked for.
+func (f outputFormat) structured() bool { return f.kind != "" && f.kind != "table" }
+
+// each is list as printList takes it.
+func each[T any](list []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range list {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// listing says how a verb prints many items of one kind. Every listing of the
+// command line goes through printList.
+type listing[T any] struct {
+	key     string           // the name of the array in the JSON document
+	columns []column         // of the table
+	row     func(T) []string // one cell for each column
+	id      func(T) string   // what -q prints
+	object  func(T) any      // what JSON and templates show; it marshals to an object
+}
+
+// printList prints items in the format that was asked for. It ends at the first
+// error of items, with what came before it printed.
+func printList[T any](out io.Writer, f outputFormat, quiet bool, l listing[T], items iter.Seq2[T, error]) (err error) {
+	w := bufio.NewWriterSize(out, 64<<10)
+	defer func() {
+		if ferr := w.Flush(); err == nil {
+			err = ferr
+		}
+	}()
+	var p listPrinter[T]
+	switch {
+	case quiet:
+		p = &idPrinter[T]{w, l.id}
+	case f.kind == "json":
+		p = &jsonPrinter[T]{w: w, listing: l}
+	case f.kind == "jsonl":
+		p = &jsonlPrinter[T]{w, l.object}
+	case f.kind == "go-template":
+		t, err := parseTemplate(f.template)
+		if err != nil {
+			return err
+		}
+		p = &templatePrinter[T]{w, t, l.object}
+	default:
+		p = &tablePrinter[T]{newTable(w, l.columns), l.row}
+	}
+	n := 0
+	for item, err := range items {
+		if err == nil {
+			n++
+			err = p.item(item)
+		}
+		if err != nil {
+			// What came before is shown; a heading without a list is not.
+			if n > 0 {
+				_ = p.flush()
+			}
+			return err
+		}
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	return p.end()
+}
+
+// listPrinter prints a list in one format. flush gives out what is held back,
+// end closes a list that was complete: a document that lacks its end is how a
+// program sees that the list was cut short.
+type listPrinter[T any] interface {
+	item(T) error
+	flush() error
+	end() error
+}
+
+type idPrinter[T any] struct {
+	w  io.Writer
+	id func(T) string
+}
+
+func (p *idPrinter[T]) item(v T) error {
+	_, err := fmt.Fprintln(p.w, p.id(v))
+	return err
+}
+func (p *idPrinter[T]) flush() error { return nil }
+func (p *idPrinter[T]) end() error   { return nil }
+
+// jsonPrinter writes {"version":1,"KEY":[…]}, one item a line, as they come.
+type jsonPrinter[T any] struct {
+	w io.Writer
+	listing[T]
+	n int
+}
+
+func (p *jsonPrinter[T]) item(v T) error {
+	line, err := marshal(p.object(v))
+	if err != nil {
+		return err
+	}
+	head := ",\n  "
+	if p.n == 0 {
+		head = p.head() + "\n  "
+	}
+	p.n++
+	_, err = fmt.Fprintf(p.w, "%s%s", head, line)
+	return err
+}
+
+func (p *jsonPrinter[T]) head() string {
+	return fmt.Sprintf(`{"version":%d,%q:[`, jsonVersion, p.key)
+}
+func (p *jsonPrinter[T]) flush() error { return nil }
+
+func (p *jsonPrinter[T]) end() error {
+	tail := "\n]}\n"
+	if p.n == 0 {
+		tail = p.head() + "]}\n"
+	}
+	_, err := io.WriteString(p.w, tail)
+	return err
+}
+
+// jsonlPrinter writes each item as a document of its own.
+type jsonlPrinter[T any] struct {
+	w      io.Writer
+	object func(T) any
+}
+
+func (p *jsonlPrinter[T]) item(v T) error {
+	line, err := document(p.object(v))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.w, "%s\n", line)
+	return err
+}
+func (p *jsonlPrinter[T]) flush() error { return nil }
+func (p *jsonlPrinter[T]) end() error   { return nil }
+
+// templatePrinter applies a text/template to the JSON object of each item, so
+// that the names in a template are those of the JSON documents.
+type templatePrinter[T any] struct {
+	w        io.Writer
+	template *template.Template
+	object   func(T) any
+}
+
+func parseTemplate(text string) (*template.Template, error) {
+	functions := template.FuncMap{
+		"json": func(v any) (string, error) {
+			p, err := marshal(v)
+			return string(p), err
+		},
+		"size": func(n json.Number) (string, error) {
+			v, err := n.Int64()
+			return humanSize(v), err
+		},
+	}
+	t, err := template.New("go-template").Option("missingkey=error").Funcs(functions).Parse(text)
+	if err != nil {
+		return nil, usagef("%s: %v", templatePrefix, strings.TrimPrefix(err.Error(), "template: "))
+	}
+	return t, nil
+}
+
+func (p *templatePrinter[T]) item(v T) error {
+	data, err := marshal(p.object(v))
+	if err != nil {
+		return err
+	}
+	var fields map[string]any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(&fields); err != nil {
+		return err
+	}
+	var line bytes.Buffer
+	if err := p.template.Execute(&line, fields); err != nil {
+		return usagef("%s: %v", templatePrefix, strings.TrimPrefix(err.Error(), "template: "))
+	}
+	line.WriteByte('\n')
+	_, err = p.w.Write(line.Bytes())
+	return err
+}
+func (p *templatePrinter[T]) flush() error { return nil }
+func (p *templatePrinter[T]) end() error   { return nil }
+
+type tablePrinter[T any] struct {
+	table *table
+	row   func(T) []string
+}
+
+func (p *tablePrinter[T]) item(v T) error { return p.table.add(p.row(v)...) }
+func (p *tablePrinter[T]) flush() error   { return p.table.flush() }
+func (p *tablePrinter[T]) end() error     { return nil }
+
+// printObject prints one result: as JSON where that was asked for, else what
+// human writes.
+func printObject(w io.Writer, f outputFormat, object any, human func(io.Writer) error) error {
+	switch f.kind {
+	case "go-template":
+		return usagef("--format go-template is for listings; this verb prints one result: use json")
+	case "table", "":
+		return human(w)
+	}
+	p, err := document(object)
+	if err != nil {
+		return err
+	}
+	if f.kind == "json" {
+		var b bytes.Buffer
+		if err := json.Indent(&b, p, "", "  "); err != nil {
+			return err
+		}
+		p = b.Bytes()
+	}
+	_, err = fmt.Fprintf(w, "%s\n", p)
+	return err
+}
+
+// document marshals v, which must come out as an object, with the version field
+// in front.
+func document(v any) ([]byte, error) {
+	p, err := marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(p) < 2 || p[0] != '{' {
+		return nil, fmt.Errorf("print %T: its JSON is no object", v)
+	}
+	head := fmt.Sprintf(`{"version":%d`, jsonVersion)
+	if len(p) > 2 {
+		head += ","
+	}
+	return append([]byte(head), p[1:]...), nil
+}
+
+// marshal is json.Marshal without the escapes that are for HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// joinWords writes a choice: "a, b or c".
+func joinWords(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}

@@ -1,0 +1,133 @@
+package cmd
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"testing"
+)
+
+type fruit struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+func fruits(err error, list ...fruit) iter.Seq2[fruit, error] {
+	return func(yield func(fruit, error) bool) {
+		for _, f := range list {
+			if !yield(f, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(fruit{}, err)
+		}
+	}
+}
+
+var fruitListing = listing[fruit]{
+	key: "fruits", columns: columns("NAME", "SIZE|"),
+	row:    func(f fruit) []string { return []string{f.Name, humanSize(f.Size)} },
+	id:     func(f fruit) string { return f.Name },
+	object: func(f fruit) any { return f },
+}
+
+func TestListFormats(t *testing.T) {
+	for _, tc := range []struct {
+		format string
+		quiet  bool
+		want   string
+	}{
+		{"table", false, "NAME     SIZE\nfig       3 B\ncherry  1.0 KiB\n"},
+		{"", true, "fig\ncherry\n"},
+		{"json", false, "{\"version\":1,\"fruits\":[\n  {\"name\":\"fig\",\"size\":3},\n  {\"name\":\"cherry\",\"size\":1024}\n]}\n"},
+		{"jsonl", false, "{\"version\":1,\"name\":\"fig\",\"size\":3}\n{\"version\":1,\"name\":\"cherry\",\"size\":1024}\n"},
+		{"go-template={{.name}} is {{size .size}}", false, "fig is 3 B\ncherry is 1.0 KiB\n"},
+	} {
+		if tc.format == "table" {
+			tc.want = "NAME       SIZE\nfig         3 B\ncherry  1.0 KiB\n"
+		}
+		got, err := printFruits(tc.format, tc.quiet, fruits(nil, fruit{"fig", 3}, fruit{"cherry", 1024}))
+		if err != nil || got != tc.want {
+			t.Errorf("%s:\n got %q, %v\nwant %q", tc.format, got, err, tc.want)
+		}
+	}
+}
+
+func printFruits(format string, quiet bool, items iter.Seq2[fruit, error]) (string, error) {
+	var f outputFormat
+	if err := f.UnmarshalText([]byte(format)); err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	err := printList(&b, f, quiet, fruitListing, items)
+	return b.String(), err
+}
+
+func TestAnEmptyListIsStillADocument(t *testing.T) {
+	if got, err := printFruits("json", false, fruits(nil)); err != nil || got != "{\"version\":1,\"fruits\":[]}\n" {
+		t.Errorf("json: %q, %v", got, err)
+	}
+	if got, err := printFruits("table", false, fruits(nil)); err != nil || got != "NAME  SIZE\n" {
+		t.Errorf("table: %q, %v", got, err)
+	}
+}
+
+func TestAListCutShortIsNoDocument(t *testing.T) {
+	broken := errors.New("broken")
+	got, err := printFruits("json", false, fruits(broken, fruit{"fig", 3}))
+	if !errors.Is(err, broken) || strings.Contains(got, "]}") {
+		t.Errorf("json: %q, %v, want an open document and the error", got, err)
+	}
+	if got, err := printFruits("table", false, fruits(broken, fruit{"fig", 3})); !errors.Is(err, broken) || !strings.Contains(got, "fig") {
+		t.Errorf("table: %q, %v, want what came before the error", got, err)
+	}
+}
+
+func TestTemplatesThatDoNotFitAreUsageErrors(t *testing.T) {
+	for _, text := range []string{"go-template={{.name", "go-template={{.nmae}}"} {
+		if _, err := printFruits(text, false, fruits(nil, fruit{"fig", 3})); classify(err).exit != exitUsage {
+			t.Errorf("%s: %v, want a usage error", text, err)
+		}
+	}
+	err := printObject(io.Discard, outputFormat{kind: "go-template"}, fruit{}, nil)
+	if classify(err).exit != exitUsage {
+		t.Errorf("a template for one result: %v, want a usage error", err)
+	}
+}
+
+func TestObjectFormats(t *testing.T) {
+	for format, want := range map[string]string{
+		"table": "a fruit\n",
+		"json":  "{\n  \"version\": 1,\n  \"name\": \"<fig>\",\n  \"size\": 3\n}\n",
+		"jsonl": "{\"version\":1,\"name\":\"<fig>\",\"size\":3}\n",
+	} {
+		var b bytes.Buffer
+		err := printObject(&b, outputFormat{kind: format}, fruit{"<fig>", 3}, line("a fruit"))
+		if err != nil || b.String() != want {
+			t.Errorf("%s: %q, %v, want %q", format, b.String(), err, want)
+		}
+	}
+}
+
+func TestTableCellsCannotSteerTheTerminal(t *testing.T) {
+	got, err := printFruits("table", false, fruits(nil, fruit{"f\x1b[2Ji\ng", 3}))
+	if err != nil || strings.ContainsRune(got, 0x1b) || strings.Count(got, "\n") != 2 {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestLongTablesStream(t *testing.T) {
+	var b bytes.Buffer
+	tab := newTable(&b, columns("N"))
+	for range tableLookahead + 5000 {
+		if err := tab.add("0123456789"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.Len() == 0 || tab.held != nil {
+		t.Error("a long table is held back whole")
+	}
+}

@@ -1,0 +1,50 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+
+	"dist.example/oci"
+)
+
+// pathCmd is `dist path`.
+type pathCmd struct {
+	ID []string `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+}
+
+// Help is the longer text of `dist path --help`.
+func (pathCmd) Help() string {
+	return `The file holds exactly the content's bytes. It is the store's own: read it, do not write to it. For small content it is a copy that stays for 24 hours.
+
+Examples:
+
+    $ dist path 9f86d081
+    $ tar -tf "$(dist path 9f86d081 | cut -d' ' -f2)"`
+}
+
+type pathJSON struct {
+	Digest oci.Digest `json:"digest"`
+	Path   string     `json:"path"`
+}
+
+// Run prints one line for each id.
+func (c *pathCmd) Run(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	for _, id := range c.ID {
+		digest, file, err := dist.Path(s.ctx, id)
+		if err != nil {
+			return about(id, err)
+		}
+		err = s.object(pathJSON{digest, file}, func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "%s %s\n", digest, file)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

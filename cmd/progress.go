@@ -1,0 +1,283 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// progressMode is the value of --progress.
+type progressMode string
+
+// UnmarshalText takes auto, plain, json or none; empty is auto.
+func (m *progressMode) UnmarshalText(text []byte) error {
+	return oneOf((*string)(m), string(text), "auto", "plain", "json", "none")
+}
+
+// How often each kind of progress speaks.
+const (
+	barsEvery  = 100 * time.Millisecond
+	plainEvery = 10 * time.Second
+	jsonEvery  = 500 * time.Millisecond
+)
+
+// progress tells on stderr how transfers go: bars that move on a terminal, a
+// line every ten seconds elsewhere, JSON lines, or nothing. It draws from
+// offsets and totals alone. All methods are for concurrent use, and observe
+// only notes numbers, so that a slow terminal never slows a transfer.
+type progress struct {
+	w     io.Writer
+	style styler
+	kind  progressMode // bars, plain, json or none
+	now   func() time.Time
+	size  func() (width, height int)
+
+	mu      sync.Mutex
+	blobs   map[oci.Digest]*blobProgress
+	order   []*blobProgress
+	here    int64 // bytes here, resumed ones among them
+	total   int64 // bytes of all blobs that are known of
+	reused  int64
+	rate    rateMeter
+	drawn   int // lines of bars on the screen
+	changed bool
+
+	stopOnce sync.Once
+	quit     chan struct{}
+	done     chan struct{}
+}
+
+// blobProgress is one blob under way.
+type blobProgress struct {
+	desc    oci.Descriptor
+	offset  int64
+	total   int64
+	running bool
+	told    int64 // the offset that JSON lines last spoke of
+}
+
+// newProgress settles what auto means for w.
+func newProgress(mode progressMode, w io.Writer, style styler, getenv func(string) string) *progress {
+	p := &progress{
+		w: w, style: style, kind: mode, now: time.Now,
+		size:  func() (int, int) { return terminalSize(w) },
+		blobs: map[oci.Digest]*blobProgress{},
+	}
+	if mode == "auto" || mode == "" {
+		p.kind = "plain"
+		if isTerminal(w) && getenv("TERM") != "dumb" {
+			p.kind = "bars"
+		}
+	}
+	return p
+}
+
+// start begins to draw; stop ends it and must be called once start was.
+func (p *progress) start() {
+	every := map[progressMode]time.Duration{"bars": barsEvery, "plain": plainEvery, "json": jsonEvery}[p.kind]
+	if every == 0 {
+		return
+	}
+	p.quit, p.done = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(p.done)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				p.tick()
+			case <-p.quit:
+				return
+			}
+		}
+	}()
+}
+
+// stop takes the bars off the screen. It may be called more than once.
+func (p *progress) stop() {
+	p.stopOnce.Do(func() {
+		if p.quit != nil {
+			close(p.quit)
+			<-p.done
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.erase()
+	})
+}
+
+// observe takes one event of a transfer (content.Observer).
+func (p *progress) observe(e content.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changed = true
+	b := p.blob(e)
+	if e.Total < 0 && e.Offset < b.offset {
+		// What is being made has no digest to be told apart by: the next one began.
+		b.offset = 0
+	}
+	if b.total != e.Total && e.Total > 0 {
+		p.total += e.Total - b.total
+		b.total = e.Total
+	}
+	switch e.Kind {
+	case content.EventReused:
+		p.reused += b.total
+		p.total -= b.total
+		b.total, b.running = 0, false
+	case content.EventFailed:
+		b.running = false
+	default:
+		p.here += e.Offset - b.offset
+		if e.Kind == content.EventStarted {
+			p.rate.skip(e.Offset - b.offset)
+		}
+		b.offset, b.running = e.Offset, e.Kind != content.EventFinished
+	}
+	if p.kind == "json" && e.Kind != content.EventAdvanced {
+		b.told = b.offset
+		p.tellJSON(e)
+	}
+}
+
+func (p *progress) blob(e content.Event) *blobProgress {
+	b := p.blobs[e.Descriptor.Digest]
+	if b == nil {
+		b = &blobProgress{desc: e.Descriptor}
+		p.blobs[e.Descriptor.Digest] = b
+		p.order = append(p.order, b)
+	}
+	return b
+}
+
+// tick shows where things stand.
+func (p *progress) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate.sample(p.now(), p.here)
+	switch p.kind {
+	case "bars":
+		p.draw()
+	case "plain":
+		if p.changed {
+			fmt.Fprintf(p.w, "dist: %s\n", strings.Join(p.totals(), ", "))
+		}
+	case "json":
+		p.tellRunning()
+	}
+	p.changed = false
+}
+
+// message prints a line for people without leaving bars in the way.
+func (p *progress) message(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	fmt.Fprintf(p.w, "%s\n", printable(line))
+}
+
+// totals are the parts of the line about everything: bytes, percent, rate, time
+// left.
+func (p *progress) totals() []string {
+	parts := []string{progressOf(p.here, p.total)}
+	if p.total >= p.here && p.total > 0 {
+		parts = append(parts, fmt.Sprintf("%d %%", p.here*100/p.total))
+	}
+	if rate := p.rate.perSecond(); rate > 0 {
+		parts = append(parts, humanSize(int64(rate))+"/s")
+		if left := float64(p.total-p.here) / rate; left > 0 && left < 1e6 {
+			parts = append(parts, timeLeft(left)+" left")
+		}
+	}
+	return parts
+}
+
+// timeLeft is in whole seconds while it is short: more would only flicker.
+func timeLeft(seconds float64) string {
+	if seconds < 10 {
+		return fmt.Sprintf("%.0f s", math.Ceil(seconds))
+	}
+	return humanDuration(time.Duration(seconds * float64(time.Second)))
+}
+
+// progressOf is "n of total", or n alone while it is not known how much comes.
+func progressOf(n, total int64) string {
+	if total < n {
+		return humanSize(n)
+	}
+	return humanSize(n) + " of " + humanSize(total)
+}
+
+// eventJSON is one line of --progress json.
+type eventJSON struct {
+	Version   int        `json:"version"`
+	Event     string     `json:"event"`
+	Digest    oci.Digest `json:"digest"`
+	MediaType string     `json:"mediaType,omitempty"`
+	Offset    int64      `json:"offset"`
+	Total     int64      `json:"total"`
+}
+
+func (p *progress) tellJSON(e content.Event) {
+	word := map[content.EventKind]string{
+		content.EventStarted: "started", content.EventAdvanced: "advanced", content.EventFinished: "finished",
+		content.EventReused: "reused", content.EventFailed: "failed",
+	}[e.Kind]
+	// A struct of strings and numbers always marshals.
+	line, _ := json.Marshal(eventJSON{jsonVersion, word, e.Descriptor.Digest, e.Descriptor.MediaType, e.Offset, e.Total})
+	fmt.Fprintf(p.w, "%s\n", line)
+}
+
+func (p *progress) tellRunning() {
+	for _, b := range p.order {
+		if b.running && b.offset != b.told {
+			b.told = b.offset
+			p.tellJSON(content.Event{Kind: content.EventAdvanced, Descriptor: b.desc, Offset: b.offset, Total: b.total})
+		}
+	}
+}
+
+// rateMeter averages a rate over the last few seconds.
+type rateMeter struct {
+	samples []rateSample
+	skipped int64
+}
+
+type rateSample struct {
+	at    time.Time
+	bytes int64
+}
+
+// rateWindow is how far back the average looks: long enough to be calm, short
+// enough to notice a stall.
+const rateWindow = 5 * time.Second
+
+// skip leaves n bytes out of the rate: they were here before.
+func (m *rateMeter) skip(n int64) { m.skipped += n }
+
+func (m *rateMeter) sample(at time.Time, bytes int64) {
+	m.samples = append(m.samples, rateSample{at, bytes - m.skipped})
+	for len(m.samples) > 2 && at.Sub(m.samples[1].at) >= rateWindow {
+		m.samples = m.samples[1:]
+	}
+}
+
+func (m *rateMeter) perSecond() float64 {
+	if len(m.samples) < 2 {
+		return 0
+	}
+	first, last := m.samples[0], m.samples[len(m.samples)-1]
+	seconds := last.at.Sub(first.at).Seconds()
+	if seconds <= 0 {
+		return 0
+	}
+	return max(0, float64(last.bytes-first.bytes)/seconds)
+}

@@ -1,0 +1,26 @@
+package cmd
+
+// removeCmd is `dist remove`.
+type removeCmd struct {
+	Name []string `arg:"" help:"Names to remove."`
+}
+
+// Help is the longer text of `dist remove --help`.
+func (removeCmd) Help() string {
+	return `Only names go, all of them or none. The content stays until it is collected.
+
+Examples:
+
+    $ dist remove redis:7
+    $ dist images -q docker.io/library/ | xargs dist remove`
+}
+
+// Run removes the names.
+func (c *removeCmd) Run(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	_, err = dist.Remove(s.ctx, c.Name...)
+	return err
+}

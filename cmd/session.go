@@ -1,0 +1,54 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// session is one run of one verb: what it reads and writes, and the globals.
+type session struct {
+	ctx            context.Context
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	globals        *globalFlags
+	progress       *progress
+	closers        []func() error
+}
+
+// close gives back what the verb opened, last first.
+func (s *session) close() error {
+	s.progress.stop()
+	var first error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if err := s.closers[i](); err != nil && first == nil {
+			first = err
+		}
+	}
+	s.closers = nil
+	return first
+}
+
+// warn prints a message for people.
+func (s *session) warn(text string) { s.progress.message("dist: " + text) }
+
+// format is how results are printed.
+func (s *session) format() outputFormat { return s.globals.Format }
+
+// object prints one result on stdout.
+func (s *session) object(v any, human func(io.Writer) error) error {
+	return printObject(s.stdout, s.format(), v, human)
+}
+
+// age is how long ago t was.
+func (s *session) age(t time.Time) string { return humanAge(t, time.Now()) }
+
+// line is a human writer of one line.
+func line(text string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, text)
+		return err
+	}
+}

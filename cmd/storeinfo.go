@@ -1,0 +1,99 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+
+	"dist.example/client"
+	"dist.example/db"
+)
+
+// storeCmd is `dist store`, what concerns the store as a whole.
+type storeCmd struct {
+	Info storeInfoCmd `cmd:"" help:"Tell where the store is and what it holds."`
+}
+
+// storeInfoCmd is `dist store info`.
+type storeInfoCmd struct{}
+
+// Help is the longer text of `dist store info --help`.
+func (storeInfoCmd) Help() string {
+	return `Examples:
+
+    $ dist store info
+    $ dist store info --format json`
+}
+
+type storeInfoJSON struct {
+	Path     string    `json:"path"`
+	UUID     string    `json:"uuid"`
+	ReadOnly bool      `json:"readOnly"`
+	Schema   int       `json:"schema"`
+	Packed   countJSON `json:"packed"`
+	Loose    countJSON `json:"loose"`
+	Damaged  countJSON `json:"damaged"`
+	Absent   int64     `json:"absentObjects"`
+	Packs    int64     `json:"packs"`
+	Dead     int64     `json:"deadBytes"`
+	Names    int64     `json:"names"`
+	Leases   int64     `json:"leases"`
+	Ingests  int64     `json:"ingests"`
+	Partial  int64     `json:"partialBytes"`
+}
+
+type countJSON struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+	Stored  int64 `json:"storedBytes"`
+}
+
+func newStoreInfoJSON(i client.StoreInfo) storeInfoJSON {
+	j := storeInfoJSON{
+		Path: i.Dir, UUID: i.UUID, ReadOnly: i.ReadOnly, Schema: i.Version,
+		Packed: countJSON(i.Objects[db.LocPack]), Loose: countJSON(i.Objects[db.LocLoose]),
+		Damaged: countJSON(i.Objects[db.LocDamaged]), Absent: i.Objects[db.LocAbsent].Objects,
+		Dead: i.Dead, Names: i.Names, Leases: i.Leases, Ingests: i.Ingests, Partial: i.Partial,
+	}
+	for _, c := range i.Packs {
+		j.Packs += c.Objects
+	}
+	return j
+}
+
+// Run prints the numbers.
+func (storeInfoCmd) Run(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	info, err := dist.StoreInfo(s.ctx)
+	if err != nil {
+		return err
+	}
+	j := newStoreInfoJSON(info)
+	return s.object(j, j.print)
+}
+
+func (j storeInfoJSON) print(w io.Writer) error {
+	access := "read and write"
+	if j.ReadOnly {
+		access = "read only"
+	}
+	count := func(c countJSON) string {
+		return fmt.Sprintf("%s, %s, %s on disk", plural(c.Objects, "object"), humanSize(c.Bytes), humanSize(c.Stored))
+	}
+	return printFields(w, [][2]string{
+		{"store", j.Path},
+		{"uuid", j.UUID},
+		{"schema", fmt.Sprint(j.Schema)},
+		{"access", access},
+		{"in packs", fmt.Sprintf("%s, %s", count(j.Packed), plural(j.Packs, "pack"))},
+		{"in files", count(j.Loose)},
+		{"damaged", plural(j.Damaged.Objects, "object")},
+		{"known, not here", plural(j.Absent, "object")},
+		{"names", fmt.Sprint(j.Names)},
+		{"leases", fmt.Sprint(j.Leases)},
+		{"ingests", fmt.Sprintf("%d, %s so far", j.Ingests, humanSize(j.Partial))},
+		{"to be reclaimed", humanSize(j.Dead)},
+	})
+}

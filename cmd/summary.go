@@ -1,0 +1,37 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// account is what a network verb did.
+type account struct {
+	moved, reused, requests int64
+}
+
+// summaryJSON is the closing line with --progress json.
+type summaryJSON struct {
+	Version  int     `json:"version"`
+	Event    string  `json:"event"`
+	Moved    int64   `json:"movedBytes"`
+	Reused   int64   `json:"reusedBytes"`
+	Requests int64   `json:"requests"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// summary prints the line that every network verb ends with.
+func (p *progress) summary(a account, took time.Duration) {
+	p.stop()
+	switch p.kind {
+	case "none":
+	case "json":
+		// A struct of strings and numbers always marshals.
+		line, _ := json.Marshal(summaryJSON{jsonVersion, "summary", a.moved, a.reused, a.requests, took.Seconds()})
+		fmt.Fprintf(p.w, "%s\n", line)
+	default:
+		fmt.Fprintf(p.w, "dist: moved %s, reused %s, %s, %s\n",
+			humanSize(a.moved), humanSize(a.reused), plural(a.requests, "request"), humanDuration(took))
+	}
+}

@@ -1,0 +1,137 @@
+package testscripts
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dist.example/oci"
+	"dist.example/registryserver"
+	"dist.example/registryserver/registrytest"
+)
+
+// registryKey finds a script's registry among its values.
+type registryKey struct{}
+
+// startRegistry gives a script its own registry, at $REGISTRY.
+func startRegistry(env *testscript.Env) error {
+	r, err := registrytest.NewServer(registrytest.Options{})
+	if err != nil {
+		return err
+	}
+	env.Defer(r.Close)
+	env.Values[registryKey{}] = r
+	env.Setenv("REGISTRY", r.Host)
+	return nil
+}
+
+func registryOf(ts *testscript.TestScript) *registrytest.Registry {
+	return ts.Value(registryKey{}).(*registrytest.Registry)
+}
+
+// seed puts something into the registry and sets $SEEDED to its digest.
+func seed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: seed image NAME SIZE… | platforms NAME OS/ARCH… | manifest NAME MEDIATYPE FILE")
+	}
+	r, name := registryOf(ts), args[1]
+	var desc oci.Descriptor
+	switch args[0] {
+	case "image":
+		var layers [][]byte
+		for i, size := range args[2:] {
+			n, err := strconv.Atoi(size)
+			ts.Check(err)
+			layers = append(layers, registrytest.Bytes(uint64(i+1), n))
+		}
+		desc = r.PushImage(name, layers...)
+	case "platforms":
+		desc = r.PushPlatforms(name, args[2:]...)
+	case "manifest":
+		desc = r.PutBlob(args[2], []byte(ts.ReadFile(args[3])))
+		r.Tag(name, desc.Digest)
+	default:
+		ts.Fatalf("seed %s: no such thing", args[0])
+	}
+	ts.Setenv("SEEDED", desc.Digest.String())
+}
+
+// fault lets requests of a kind (blob, manifest, tags … or any) go wrong; heal
+// takes all faults away.
+func fault(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fault KIND reset|corrupt|answer STATUS|cut BYTES|stall OFFSET [times N]")
+	}
+	m := registrytest.Match{Kind: registryserver.Kind(args[0])}
+	if args[0] == "any" {
+		m.Kind = ""
+	}
+	if n := len(args); n > 3 && args[n-2] == "times" {
+		m.Times = number(ts, args[n-1])
+		args = args[:n-2]
+	}
+	var f registrytest.Fault
+	switch {
+	case args[1] == "reset":
+		f = registrytest.Reset()
+	case args[1] == "corrupt":
+		f = registrytest.Corrupt(0)
+		m.Method = "GET"
+	case args[1] == "answer" && len(args) == 3:
+		f = registrytest.Answer(number(ts, args[2]))
+	case args[1] == "cut" && len(args) == 3:
+		f = registrytest.CutAfter(int64(number(ts, args[2])))
+	case args[1] == "stall" && len(args) == 3:
+		f = stallFrom(number(ts, args[2]))
+	default:
+		ts.Fatalf("fault %s: no such thing", strings.Join(args[1:], " "))
+	}
+	registryOf(ts).Inject(m, f)
+}
+
+// stallFrom lets requests for what begins at offset or after it wait until the
+// client has gone.
+func stallFrom(offset int) registrytest.Fault {
+	return func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		var start int
+		if _, err := fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &start); err == nil && start >= offset {
+			<-req.Context().Done()
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(w, req)
+	}
+}
+
+func number(ts *testscript.TestScript, s string) int {
+	n, err := strconv.Atoi(s)
+	ts.Check(err)
+	return n
+}
+
+func heal(ts *testscript.TestScript, _ bool, _ []string) { registryOf(ts).Heal() }
+
+// regstat prints what the registry was asked since the last regstat, and forgets
+// it: one line for each kind of request, one for all, and the bytes of blobs.
+func regstat(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: regstat")
+	}
+	r := registryOf(ts)
+	kinds := map[string]int{}
+	var order []string
+	for _, q := range r.Requests() {
+		kind := q.Method + " " + string(q.Kind)
+		if kinds[kind] == 0 {
+			order = append(order, kind)
+		}
+		kinds[kind]++
+	}
+	for _, kind := range order {
+		fmt.Fprintf(ts.Stdout(), "%s %d\n", kind, kinds[kind])
+	}
+	fmt.Fprintf(ts.Stdout(), "requests %d\nblob bytes %d\n", len(r.Requests()), r.BlobBytes(""))
+	r.Forget()
+}

@@ -1,0 +1,163 @@
+package testscripts
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dist.example/cmd"
+)
+
+// TestMain makes the test binary stand in for dist, or puts the one that
+// DIST_BINARY names in its place.
+func TestMain(m *testing.M) {
+	programs := map[string]func(){
+		"dist":      func() { os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"jq":        jq,
+		"shasum":    shasum,
+		"as-nobody": asNobody,
+	}
+	if binary := os.Getenv("DIST_BINARY"); binary != "" {
+		delete(programs, "dist")
+		os.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	}
+	testscript.Main(m, programs)
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 ".",
+		Setup:               setup,
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"mkrand":  mkrand,
+			"cmpfile": cmpfile,
+			"flip":    flip,
+			"capture": capture,
+			"sql":     runSQL,
+			"seed":    seed,
+			"fault":   fault,
+			"heal":    heal,
+			"regstat": regstat,
+		},
+	})
+}
+
+// setup gives a script a home of its own, so that nothing of the machine's
+// user is read, and nothing of the environment steers dist.
+func setup(env *testscript.Env) error {
+	env.Setenv("HOME", env.WorkDir+"/home")
+	env.Setenv("XDG_DATA_HOME", "")
+	env.Setenv("DIST_STORE", env.WorkDir+"/store")
+	env.Setenv("DOCKER_CONFIG", env.WorkDir+"/home/.docker")
+	env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/home/.config")
+	if err := os.MkdirAll(env.WorkDir+"/home", 0o755); err != nil {
+		return err
+	}
+	return startRegistry(env)
+}
+
+// exits runs a command whose exit code must be the first argument.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N CMD…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// capture sets a variable to what the last command printed, without white space
+// at its ends.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: capture VARIABLE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// runSQL changes a SQLite file, to make the stores that dist must refuse. The
+// driver is the catalog's.
+func runSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT…")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	for _, statement := range args[1:] {
+		_, err := db.Exec(statement)
+		ts.Check(err)
+	}
+}
+
+// mkrand writes SIZE bytes that depend on SEED alone.
+func mkrand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: mkrand FILE SIZE SEED")
+	}
+	size, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var seed [32]byte
+	copy(seed[:], args[2])
+	p := make([]byte, size)
+	_, _ = rand.NewChaCha8(seed).Read(p)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), p, 0o644))
+}
+
+// cmpfile compares two files byte by byte and says only where they differ.
+func cmpfile(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: cmpfile A B")
+	}
+	a, b := []byte(ts.ReadFile(args[0])), []byte(ts.ReadFile(args[1]))
+	if same := bytes.Equal(a, b); same == neg {
+		at := 0
+		for at < min(len(a), len(b)) && a[at] == b[at] {
+			at++
+		}
+		ts.Fatalf("%s (%d bytes) and %s (%d bytes): same is %v, first difference at %d", args[0], len(a), args[1], len(b), same, at)
+	}
+}
+
+// flip inverts one byte of a file, read-only or not; a negative offset counts
+// from the end.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	name := ts.MkAbs(args[0])
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	fi, err := os.Stat(name)
+	ts.Check(err)
+	p, err := os.ReadFile(name)
+	ts.Check(err)
+	if at < 0 {
+		at += len(p)
+	}
+	p[at] ^= 0xff
+	ts.Check(os.Chmod(name, 0o644))
+	ts.Check(os.WriteFile(name, p, 0o644))
+	ts.Check(os.Chmod(name, fi.Mode().Perm()))
+}
