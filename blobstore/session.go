@@ -109,37 +109,39 @@ type Blob struct {
 	Data      []byte // may be reused when Put has returned
 	MediaType string
 	Source    string
+	Expected  oci.Digest // "" when not known
 	// Done, if set, is told once the blob is durable, in the order of the Puts.
 	Done func(content.Info)
 }
 
-// Put adds a blob that is in memory and small enough for a pack; larger ones go
-// through Writer. It returns before the blob is durable.
-func (ses *Session) Put(ctx context.Context, b Blob) (oci.Descriptor, error) {
-	it, err := ses.s.smallItem(content.IngestOptions{MediaType: b.MediaType, Total: int64(len(b.Data)), Source: b.Source}, b.Data)
+// Put adds a blob that is in memory. It returns before the blob is durable.
+// Errors: content.ErrCorrupt when it is not what was expected,
+// content.ErrInvalid for a manifest that is none.
+func (ses *Session) Put(ctx context.Context, b Blob) (content.Info, error) {
+	o := content.IngestOptions{Expected: b.Expected, Total: int64(len(b.Data)), MediaType: b.MediaType, Source: b.Source}
+	it, err := ses.s.smallItem(o, b.Data)
 	if err != nil {
-		return oci.Descriptor{}, err
+		return content.Info{}, err
 	}
 	if it == nil {
-		return ses.putLarge(ctx, b)
+		return ses.putLarge(ctx, o, b)
 	}
 	it.done = b.Done
-	return it.desc, ses.take(ctx, it)
+	return ses.take(ctx, it)
 }
 
-// putLarge is Put for content that does not belong into a pack after all.
-func (ses *Session) putLarge(ctx context.Context, b Blob) (oci.Descriptor, error) {
-	opts := content.IngestOptions{MediaType: b.MediaType, Total: int64(len(b.Data)), Source: b.Source}
-	w, err := ses.NewWriter(ctx, opts, b.Done)
+// putLarge is Put for content that does not belong into a pack. It is written
+// whether it is held or not: whoever has the bytes need not ask.
+func (ses *Session) putLarge(ctx context.Context, o content.IngestOptions, b Blob) (content.Info, error) {
+	w, err := ses.NewWriter(ctx, o, b.Done)
 	if err != nil {
-		return oci.Descriptor{}, err
+		return content.Info{}, err
 	}
 	defer w.Close()
 	if _, err := w.Write(b.Data); err != nil {
-		return oci.Descriptor{}, err
+		return content.Info{}, err
 	}
-	info, err := w.Commit(ctx)
-	return info.Descriptor(), err
+	return w.Commit(ctx)
 }
 
 // Writer implements content.Ingester.
@@ -157,17 +159,24 @@ func (ses *Session) Writer(ctx context.Context, opts content.IngestOptions) (con
 		opts.Key = ""
 	}
 	opts.Lease = ses.lease.id
-	return ses.s.openWriter(ctx, opts, ses)
+	w, err := ses.s.openWriter(ctx, opts, ses)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
-// NewWriter is Writer with a function that is told once the content is durable,
-// as in Blob.
+// NewWriter is Writer for content that is given, held or not, so that it is judged
+// in any case: it does not return ErrExists. done, if it is not nil, is told as in
+// Blob.
 func (ses *Session) NewWriter(ctx context.Context, opts content.IngestOptions, done func(content.Info)) (content.Writer, error) {
-	cw, err := ses.Writer(ctx, opts)
-	if w, ok := cw.(*writer); ok {
-		w.told = done
+	opts.Lease = ses.lease.id
+	w, err := ses.s.openWriter(ctx, opts, ses)
+	if err != nil {
+		return nil, err
 	}
-	return cw, err
+	w.told = done
+	return w, nil
 }
 
 // hold puts an object that is held under the session's lease, with the next
@@ -218,42 +227,50 @@ func (ses *Session) Tag(ctx context.Context, desc oci.Descriptor, ref oci.Refere
 	return ses.s.SetNames(ctx, content.NameChange{Reference: ref, Target: desc.Digest, Why: ses.opts.Note})
 }
 
-// Fetch implements content.Fetcher over what the store holds.
+// Fetch implements content.Fetcher over what the store holds and what is still to
+// be committed.
 func (ses *Session) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
-	ses.mu.Lock()
-	i, pending := ses.batch.index[desc.Digest]
-	var it *item
-	if pending {
-		it = ses.batch.items[i]
-	}
-	ses.mu.Unlock()
-	if it == nil || it.loose() {
+	encoded, record := ses.queued(desc.Digest)
+	if encoded == nil {
 		return ses.s.Fetch(ctx, desc)
 	}
-	p, err := pack.ReadBlob(bytes.NewReader(it.encoded), it.placed(0))
+	p, err := pack.ReadBlob(bytes.NewReader(encoded), record)
 	if err != nil {
 		return nil, err
 	}
 	return io.NopCloser(bytes.NewReader(p)), nil
 }
 
+// queued is the record of a small blob of the next batch, nil for all others.
+func (ses *Session) queued(d oci.Digest) ([]byte, pack.Record) {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	i, ok := ses.batch.index[d]
+	if !ok || ses.batch.items[i].loose() {
+		return nil, pack.Record{}
+	}
+	it := ses.batch.items[i]
+	return it.encoded, it.placed(0)
+}
+
 // take implements sink: the item goes with the next batch.
-func (ses *Session) take(ctx context.Context, it *item) error {
+func (ses *Session) take(ctx context.Context, it *item) (content.Info, error) {
+	info := it.info() // a flush may work on it as soon as it is queued
 	for {
 		ses.mu.Lock()
 		if err := ses.err; err != nil {
 			ses.mu.Unlock()
-			return err
+			return info, err
 		}
 		full := len(ses.batch.items) >= batchBlobs || ses.batch.bytes >= batchBytes
 		if !full {
 			ses.add(it)
 			ses.mu.Unlock()
-			return nil
+			return info, nil
 		}
 		ses.mu.Unlock()
 		if err := ses.Flush(ctx); err != nil {
-			return err
+			return info, err
 		}
 	}
 }

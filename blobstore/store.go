@@ -181,7 +181,11 @@ func (s *Store) Writer(ctx context.Context, opts content.IngestOptions) (content
 	if err := s.absent(ctx, opts); err != nil {
 		return nil, err
 	}
-	return s.openWriter(ctx, opts, s)
+	w, err := s.openWriter(ctx, opts, s)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // absent returns ErrExists when the expected content is held, after putting it
@@ -219,7 +223,7 @@ func (s *Store) has(ctx context.Context, d oci.Digest, mediaType string) (held b
 
 // openWriter checks what is asked and opens the ingest of a key at once, of none
 // when it grows.
-func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to sink) (content.Writer, error) {
+func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to sink) (*writer, error) {
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
@@ -245,10 +249,11 @@ func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to s
 }
 
 // take implements sink: the item is committed at once.
-func (s *Store) take(ctx context.Context, it *item) error {
+func (s *Store) take(ctx context.Context, it *item) (content.Info, error) {
 	b := newBatch(nil)
 	b.items = append(b.items, it)
-	return s.commit(ctx, b)
+	err := s.commit(ctx, b)
+	return it.info(), err
 }
 
 func ignoreExists(err error) error {

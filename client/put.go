@@ -1,7 +1,7 @@
 package client
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +30,10 @@ type PutOptions struct {
 	// layer becomes the layer type of the compression that the bytes have. "" is
 	// application/octet-stream.
 	Type string
+	// Expected and Size, where they are known, are what the content must have: any
+	// other is ErrCorrupt, and nothing is stored. "" and 0 ask for nothing.
+	Expected oci.Digest
+	Size     int64
 	// Keep is for how long the objects are kept without a name, 0 means DefaultKeep.
 	Keep time.Duration
 }
@@ -65,7 +69,7 @@ func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.In
 		return content.Info{}, err
 	}
 	defer ses.Close()
-	info, err := put(ctx, ses, o, r, -1, nil)
+	info, err := put(ctx, ses, o, r, nil)
 	if err != nil {
 		return info, err
 	}
@@ -112,23 +116,45 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// put writes one object into a session. size is -1 when it is not known.
-func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader, size int64, done func(content.Info)) (content.Info, error) {
-	br := bufio.NewReaderSize(r, 64<<10)
-	head, err := br.Peek(512)
-	if err != nil && !errors.Is(err, io.EOF) {
+// heads holds buffers for the beginning of content: all of it when it is small.
+var heads = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+// put writes one object into a session.
+func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader, done func(content.Info)) (content.Info, error) {
+	buf := heads.Get().(*[]byte)
+	defer heads.Put(buf)
+	n, err := io.ReadFull(&interruptible{ctx, r}, *buf)
+	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	if err != nil && !whole {
 		return content.Info{}, fsys.Classify(err)
 	}
-	media, err := o.mediaType(head)
-	if err != nil {
+	head := (*buf)[:n]
+	opts := content.IngestOptions{Expected: o.Expected, Total: -1}
+	if o.Size > 0 {
+		opts.Total = o.Size
+	}
+	if opts.MediaType, err = o.mediaType(head); err != nil {
 		return content.Info{}, err
 	}
-	w, err := ses.NewWriter(ctx, content.IngestOptions{Total: size, MediaType: media}, done)
+	if !whole {
+		return putStream(ctx, ses, opts, io.MultiReader(bytes.NewReader(head), r), done)
+	}
+	if o.Size > 0 && o.Size != int64(n) {
+		return content.Info{}, fmt.Errorf("%w: %d bytes in place of %d", content.ErrCorrupt, n, o.Size)
+	}
+	return ses.Put(ctx, blobstore.Blob{Data: head, MediaType: opts.MediaType, Expected: o.Expected, Done: done})
+}
+
+// putStream is put for content that does not fit a buffer.
+func putStream(ctx context.Context, ses *blobstore.Session, opts content.IngestOptions, r io.Reader, done func(content.Info)) (content.Info, error) {
+	// Whether it is held is found out by reading it: what was given is to be judged
+	// in any case.
+	w, err := ses.NewWriter(ctx, opts, done)
 	if err != nil {
 		return content.Info{}, err
 	}
 	defer w.Close()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, &interruptible{ctx, br}, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, &interruptible{ctx, r}, make([]byte, 256<<10)); err != nil {
 		return content.Info{}, fsys.Classify(err)
 	}
 	return w.Commit(ctx)
@@ -190,7 +216,7 @@ func putFile(ctx context.Context, ses *blobstore.Session, o PutOptions, path str
 		return err
 	}
 	defer f.Close()
-	if _, err := put(ctx, ses, o, f, -1, done); err != nil {
+	if _, err := put(ctx, ses, o, f, done); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

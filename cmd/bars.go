@@ -55,12 +55,17 @@ func (p *progress) barLines(width, height int) []string {
 }
 
 func (p *progress) barLine(width int, b *blobProgress) string {
-	return p.line(width, blobLabel(b.desc), b.offset, b.total,
+	return p.line(width, blobLabel(b), b.offset, b.total,
 		[]string{progressOf(b.offset, b.total)})
 }
 
-// blobLabel names a blob: what it is and the beginning of its digest.
-func blobLabel(d oci.Descriptor) string {
+// blobLabel names a blob: what it is and the beginning of its digest, or the name
+// of what is being made.
+func blobLabel(b *blobProgress) string {
+	if b.name != "" {
+		return printable(b.name)
+	}
+	d := b.desc
 	kind := "blob"
 	switch {
 	case oci.IsManifest(d.MediaType):
@@ -72,12 +77,7 @@ func blobLabel(d oci.Descriptor) string {
 	case oci.IsImageLayer(d.MediaType):
 		kind = "layer"
 	}
-	// Content that is being made has no digest yet, but some other id.
-	id := string(d.Digest)
-	if _, hex, ok := strings.Cut(id, ":"); ok {
-		id = hex
-	}
-	return fmt.Sprintf("%-8s %s", kind, printable(id[:min(12, len(id))]))
+	return fmt.Sprintf("%-8s %s", kind, d.Digest.Encoded()[:12])
 }
 
 // line lays out label, bar and numbers in width-1 cells. With less room the bar

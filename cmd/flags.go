@@ -91,6 +91,20 @@ func (p *platform) UnmarshalText(text []byte) error {
 	return err
 }
 
+// digest is a digest; the zero value is none.
+type digest oci.Digest
+
+// UnmarshalText takes what oci.ParseDigest takes; empty is none.
+func (d *digest) UnmarshalText(text []byte) error {
+	*d = ""
+	if len(text) == 0 {
+		return nil
+	}
+	parsed, err := oci.ParseDigest(string(text))
+	*d = digest(parsed)
+	return err
+}
+
 // choice is what was asked for. --all-platforms beats a platform that comes from
 // the environment, so the two may meet.
 func (f platformFlags) choice() client.Platforms {

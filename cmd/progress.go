@@ -40,7 +40,7 @@ type progress struct {
 	size  func() (width, height int)
 
 	mu      sync.Mutex
-	blobs   map[oci.Digest]*blobProgress
+	blobs   map[string]*blobProgress // by name, else by digest
 	order   []*blobProgress
 	here    int64 // bytes here, resumed ones among them
 	total   int64 // bytes of all blobs that are known of
@@ -56,6 +56,7 @@ type progress struct {
 
 // blobProgress is one blob under way.
 type blobProgress struct {
+	name    string // of what has no digest yet
 	desc    oci.Descriptor
 	offset  int64
 	total   int64
@@ -68,7 +69,7 @@ func newProgress(mode progressMode, w io.Writer, style styler, getenv func(strin
 	p := &progress{
 		w: w, style: style, kind: mode, now: time.Now,
 		size:  func() (int, int) { return terminalSize(w) },
-		blobs: map[oci.Digest]*blobProgress{},
+		blobs: map[string]*blobProgress{},
 	}
 	if mode == "auto" || mode == "" {
 		p.kind = "plain"
@@ -120,10 +121,6 @@ func (p *progress) observe(e content.Event) {
 	defer p.mu.Unlock()
 	p.changed = true
 	b := p.blob(e)
-	if e.Total < 0 && e.Offset < b.offset {
-		// What is being made has no digest to be told apart by: the next one began.
-		b.offset = 0
-	}
 	if b.total != e.Total && e.Total > 0 {
 		p.total += e.Total - b.total
 		b.total = e.Total
@@ -149,10 +146,14 @@ func (p *progress) observe(e content.Event) {
 }
 
 func (p *progress) blob(e content.Event) *blobProgress {
-	b := p.blobs[e.Descriptor.Digest]
+	id := e.Name
+	if id == "" {
+		id = e.Descriptor.Digest.String()
+	}
+	b := p.blobs[id]
 	if b == nil {
-		b = &blobProgress{desc: e.Descriptor}
-		p.blobs[e.Descriptor.Digest] = b
+		b = &blobProgress{name: e.Name, desc: e.Descriptor}
+		p.blobs[id] = b
 		p.order = append(p.order, b)
 	}
 	return b
@@ -220,7 +221,8 @@ func progressOf(n, total int64) string {
 type eventJSON struct {
 	Version   int        `json:"version"`
 	Event     string     `json:"event"`
-	Digest    oci.Digest `json:"digest"`
+	Name      string     `json:"name,omitempty"`
+	Digest    oci.Digest `json:"digest,omitempty"`
 	MediaType string     `json:"mediaType,omitempty"`
 	Offset    int64      `json:"offset"`
 	Total     int64      `json:"total"`
@@ -232,7 +234,7 @@ func (p *progress) tellJSON(e content.Event) {
 		content.EventReused: "reused", content.EventFailed: "failed",
 	}[e.Kind]
 	// A struct of strings and numbers always marshals.
-	line, _ := json.Marshal(eventJSON{jsonVersion, word, e.Descriptor.Digest, e.Descriptor.MediaType, e.Offset, e.Total})
+	line, _ := json.Marshal(eventJSON{jsonVersion, word, e.Name, e.Descriptor.Digest, e.Descriptor.MediaType, e.Offset, e.Total})
 	fmt.Fprintf(p.w, "%s\n", line)
 }
 
@@ -240,7 +242,7 @@ func (p *progress) tellRunning() {
 	for _, b := range p.order {
 		if b.running && b.offset != b.told {
 			b.told = b.offset
-			p.tellJSON(content.Event{Kind: content.EventAdvanced, Descriptor: b.desc, Offset: b.offset, Total: b.total})
+			p.tellJSON(content.Event{Kind: content.EventAdvanced, Name: b.name, Descriptor: b.desc, Offset: b.offset, Total: b.total})
 		}
 	}
 }

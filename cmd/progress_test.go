@@ -156,13 +156,13 @@ func TestReusedBlobsAreNoWork(t *testing.T) {
 
 func TestContentThatIsBeingMadeHasNoEndYet(t *testing.T) {
 	p, b, _ := testProgress("bars", 80, 24)
-	made := func(offset int64) content.Event {
-		return content.Event{Kind: content.EventAdvanced, Offset: offset, Total: -1, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeLayer}}
+	made := func(name string, offset int64) content.Event {
+		return content.Event{Kind: content.EventAdvanced, Name: name, Offset: offset, Total: -1}
 	}
-	p.observe(made(5 << 20))
-	p.observe(made(3 << 20)) // the next one
+	p.observe(made("rootfs", 5<<20))
+	p.observe(made("more", 3<<20))
 	p.tick()
-	want := "layer                  3.0 MiB\ntotal                  8.0 MiB\n"
+	want := "rootfs                 5.0 MiB\nmore                   3.0 MiB\ntotal                  8.0 MiB\n"
 	if b.String() != want {
 		t.Errorf("got %q, want %q", b, want)
 	}

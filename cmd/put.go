@@ -12,15 +12,18 @@ import (
 
 	"dist.example/client"
 	"dist.example/content"
+	"dist.example/oci"
 )
 
 // putCmd is `dist put`.
 type putCmd struct {
-	File  []string `arg:"" optional:"" help:"File to put; none or - is stdin. With --batch, any number of them."`
-	Type  string   `short:"t" default:"blob" placeholder:"TYPE" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text, blob."`
-	Keep  span     `default:"7d" placeholder:"TIME" help:"How long the content is kept while no name reaches it: 12h, 7d."`
-	Batch bool     `help:"Put many files in one go: those given, or those whose names stdin lists, one a line."`
-	Null  bool     `short:"0" help:"With --batch, the names on stdin end with a NUL byte, as find -print0 writes them."`
+	File   []string `arg:"" optional:"" help:"File to put; none or - is stdin. With --batch, any number of them."`
+	Type   string   `short:"t" default:"blob" placeholder:"TYPE" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text, blob."`
+	Digest digest   `name:"expected-digest" placeholder:"DIGEST" help:"Digest that the content must have; any other is exit 4, and nothing is stored."`
+	Size   int64    `name:"expected-size" placeholder:"BYTES" help:"Size that the content must have, likewise."`
+	Keep   span     `default:"7d" placeholder:"TIME" help:"How long the content is kept while no name reaches it: 12h, 7d."`
+	Batch  bool     `help:"Put many files in one go: those given, or those whose names stdin lists, one a line."`
+	Null   bool     `short:"0" help:"With --batch, the names on stdin end with a NUL byte, as find -print0 writes them."`
 }
 
 // Help is the longer text of `dist put --help`.
@@ -41,12 +44,16 @@ func (c *putCmd) Run(s *session) error {
 		return usagef("-0 says how --batch reads names from stdin; give --batch too")
 	case !c.Batch && len(c.File) > 1:
 		return usagef("%d files; --batch puts many", len(c.File))
+	case c.Batch && (c.Digest != "" || c.Size != 0):
+		return usagef("--expected-digest and --expected-size are about one file; leave out --batch")
+	case c.Size < 0:
+		return usagef("--expected-size %d: a size is not negative", c.Size)
 	}
 	dist, err := s.local()
 	if err != nil {
 		return err
 	}
-	opts := client.PutOptions{Type: c.Type, Keep: time.Duration(c.Keep)}
+	opts := client.PutOptions{Type: c.Type, Expected: oci.Digest(c.Digest), Size: c.Size, Keep: time.Duration(c.Keep)}
 	if c.Batch {
 		return c.batch(s, dist, opts)
 	}
