@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"dist.example/blobstore/pack"
@@ -138,12 +139,14 @@ func (c *committing) needsPack() bool {
 // end. With names still to come the fsync waits for their notes, so that there
 // is one.
 func (c *committing) append() error {
-	var buf []byte
-	base := c.pack.end
+	out := &appender{file: c.pack.file, at: c.pack.end}
+	defer out.release()
 	for _, it := range c.b.items {
 		if c.fresh[it] {
-			it.record.Offset = base + int64(len(buf))
-			buf = append(buf, it.encoded...)
+			it.record.Offset = out.end()
+			if err := out.add(it.encoded); err != nil {
+				return err
+			}
 		}
 	}
 	enc := pack.NewEncoder()
@@ -152,23 +155,80 @@ func (c *committing) append() error {
 		if !it.needsNote(c.fresh[it]) {
 			continue
 		}
-		var err error
-		if buf, _, err = enc.AppendNote(buf, it.mediaNote()); err != nil {
+		note, _, err := enc.AppendNote(nil, it.mediaNote())
+		if err == nil {
+			err = out.add(note)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	c.end = base + int64(len(buf))
-	if len(buf) == 0 {
-		return nil
-	}
-	if _, err := c.pack.file.WriteAt(buf, base); err != nil {
+	if err := out.flush(); err != nil {
 		return err
+	}
+	if c.end = out.end(); c.end == c.pack.end {
+		return nil
 	}
 	c.s.hook("pack.appended")
 	if c.moves() {
 		return nil
 	}
 	return c.sync()
+}
+
+// appender writes many small pieces in large ones.
+type appender struct {
+	file fsys.File
+	at   int64 // of the next write
+	buf  *[]byte
+}
+
+var appendBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<20); return &b }}
+
+// end is where the next piece will be.
+func (a *appender) end() int64 {
+	if a.buf == nil {
+		return a.at
+	}
+	return a.at + int64(len(*a.buf))
+}
+
+func (a *appender) add(p []byte) error {
+	if a.buf == nil {
+		a.buf = appendBuffers.Get().(*[]byte)
+	}
+	if len(*a.buf)+len(p) > cap(*a.buf) {
+		if err := a.flush(); err != nil {
+			return err
+		}
+	}
+	if len(p) > cap(*a.buf) {
+		return a.write(p)
+	}
+	*a.buf = append(*a.buf, p...)
+	return nil
+}
+
+func (a *appender) flush() error {
+	if a.buf == nil || len(*a.buf) == 0 {
+		return nil
+	}
+	err := a.write(*a.buf)
+	*a.buf = (*a.buf)[:0]
+	return err
+}
+
+func (a *appender) write(p []byte) error {
+	n, err := a.file.WriteAt(p, a.at)
+	a.at += int64(n)
+	return err
+}
+
+func (a *appender) release() {
+	if a.buf != nil {
+		*a.buf = (*a.buf)[:0]
+		appendBuffers.Put(a.buf)
+	}
 }
 
 func (c *committing) sync() error {

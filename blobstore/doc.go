@@ -9,7 +9,7 @@
 //	lock                  held shared while a process has the store open
 //	catalog.db            the catalog (package db); only ever opened through SQLite
 //	write.lock            held around every write transaction
-//	gc.lock               one collection at a time
+//	gc.lock               set aside for collections: one at a time
 //	blobs/<alg>/<hex>     loose blobs, read-only: the blob tree of an OCI layout
 //	packs/<id>.pack       small blobs (package pack)
 //	ingest/<id>           content on its way in, resumable

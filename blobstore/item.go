@@ -1,10 +1,12 @@
 package blobstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"dist.example/blobstore/pack"
@@ -69,6 +71,10 @@ const (
 	placeDamaged = "damaged"
 )
 
+// scratches holds buffers that records are encoded in: how long one becomes is
+// known only afterwards.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
 // newItem checks p against what opts expect and parses its edges.
 func newItem(opts content.IngestOptions, d oci.Digest, size int64, manifest []byte) (*item, error) {
 	if opts.Expected != "" && d != opts.Expected {
@@ -98,10 +104,14 @@ func (s *Store) smallItem(opts content.IngestOptions, p []byte) (*item, error) {
 	if err != nil {
 		return nil, err
 	}
-	enc := pack.NewEncoder()
+	enc, scratch := pack.NewEncoder(), scratches.Get().(*[]byte)
 	defer enc.Release()
-	it.encoded, it.record, err = enc.AppendBlob(nil, d, it.desc.MediaType, p)
-	return it, err
+	defer scratches.Put(scratch)
+	if *scratch, it.record, err = enc.AppendBlob((*scratch)[:0], d, it.desc.MediaType, p); err != nil {
+		return nil, err
+	}
+	it.encoded = bytes.Clone(*scratch)
+	return it, nil
 }
 
 // looseItem gives a finished ingest its name among the loose blobs. The name

@@ -86,7 +86,8 @@ func (l *lease) isStored() bool {
 func (l *lease) renew() {
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
-	if _, err := l.s.Renew(ctx, l.id, l.lasts); err != nil {
+	// One that has ended is no trouble: names reach what it held.
+	if _, err := l.s.Renew(ctx, l.id, l.lasts); err != nil && !errors.Is(err, content.ErrNotFound) {
 		l.s.warn(fmt.Sprintf("the lease of this command could not be renewed: %v", err))
 	}
 	l.mu.Lock()

@@ -35,14 +35,7 @@ func infoOf(o db.Object) content.Info {
 
 // Info implements content.Manager.
 func (s *Store) Info(ctx context.Context, d oci.Digest) (content.Info, error) {
-	var (
-		o     db.Object
-		found bool
-	)
-	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		o, found, err = tx.Object(d)
-		return err
-	})
+	o, found, err := s.db.Object(ctx, d)
 	if err == nil && (!found || !o.Loc.Held() && o.Loc != db.LocDamaged) {
 		err = fmt.Errorf("blob %s: %w in this store", d, content.ErrNotFound)
 	}
@@ -97,11 +90,21 @@ func (s *Store) Sources(ctx context.Context, d oci.Digest) (locators []string, e
 // Totals are the numbers of a whole store.
 type Totals = db.Totals
 
-// Totals counts what the store holds.
+// Totals counts what the store holds. What is partial is counted as it lies in
+// the ingests' files, beyond their last checkpoints.
 func (s *Store) Totals(ctx context.Context) (t Totals, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		t, err = tx.Totals()
-		return err
+		if t, err = tx.Totals(); err != nil {
+			return err
+		}
+		t.Partial = 0
+		for row, err := range tx.Ingests() {
+			if err != nil {
+				return err
+			}
+			t.Partial += s.statusOf(row).Offset
+		}
+		return nil
 	})
 	return t, err
 }

@@ -19,26 +19,32 @@ import (
 // ReaderAt implements content.Provider. A packed blob is read and verified here;
 // a loose one is checked for its length only, and verified by Fetch.
 func (s *Store) ReaderAt(ctx context.Context, desc oci.Descriptor) (content.ReaderAt, error) {
-	row, err := s.row(ctx, desc.Digest)
+	ra, _, err := s.readerAt(ctx, desc.Digest)
+	return ra, err
+}
+
+// readerAt opens d and returns the row that says where it is.
+func (s *Store) readerAt(ctx context.Context, d oci.Digest) (content.ReaderAt, db.Object, error) {
+	row, err := s.row(ctx, d)
 	if err != nil {
-		return nil, err
+		return nil, row, err
 	}
-	ra, err := s.open(desc.Digest, row)
+	ra, err := s.open(d, row)
 	if err == nil || !suspicious(err) {
-		return ra, err
+		return ra, row, err
 	}
 	// It may have moved between the look and the read.
-	again, rerr := s.row(ctx, desc.Digest)
+	again, rerr := s.row(ctx, d)
 	if rerr != nil {
-		return nil, rerr
+		return nil, again, rerr
 	}
 	if again != row {
-		if ra, err = s.open(desc.Digest, again); err == nil || !suspicious(err) {
-			return ra, err
+		if ra, err = s.open(d, again); err == nil || !suspicious(err) {
+			return ra, again, err
 		}
 	}
-	s.markDamaged(desc.Digest, again)
-	return nil, damagedError(desc.Digest, err)
+	s.markDamaged(d, again)
+	return nil, again, damagedError(d, err)
 }
 
 // suspicious says whether an error may mean damage: the bytes are wrong or gone.
@@ -53,14 +59,7 @@ func damagedError(d oci.Digest, cause error) error {
 
 // row finds the object of d among what is held. Absent and doomed ones are not.
 func (s *Store) row(ctx context.Context, d oci.Digest) (db.Object, error) {
-	var (
-		row   db.Object
-		found bool
-	)
-	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		row, found, err = tx.Object(d)
-		return err
-	})
+	row, found, err := s.db.Object(ctx, d)
 	switch {
 	case err != nil:
 		return row, err
@@ -181,16 +180,15 @@ func (r *looseReader) File() (*os.File, int64, int64) { return r.f.OS(), 0, r.si
 // Fetch implements content.Fetcher. A mismatch found at the end of the stream
 // marks the object, so that the next pull replaces it.
 func (s *Store) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
-	row, err := s.row(ctx, desc.Digest)
+	ra, row, err := s.readerAt(ctx, desc.Digest)
 	if err != nil {
 		return nil, err
 	}
 	if desc.Size < 0 {
 		desc.Size = row.Size
 	}
-	ra, err := s.ReaderAt(ctx, desc)
-	if err != nil {
-		return nil, err
+	if p, ok := ra.(*packReader); ok && p.Size() == desc.Size {
+		return p, nil // verified when it was read
 	}
 	r := io.NewSectionReader(ra, 0, ra.Size())
 	return &fetched{

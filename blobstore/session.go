@@ -269,10 +269,52 @@ func (ses *Session) take(ctx context.Context, it *item) (content.Info, error) {
 			return info, nil
 		}
 		ses.mu.Unlock()
-		if err := ses.Flush(ctx); err != nil {
+		if err := ses.flushBehind(ctx); err != nil {
 			return info, err
 		}
 	}
+}
+
+// flushBehind commits a full batch in the background, so that the next one can be
+// gathered meanwhile. One commit runs at a time: a second full batch waits here.
+// An error comes out at the next call.
+func (ses *Session) flushBehind(ctx context.Context) error {
+	if err := ses.turn(ctx); err != nil {
+		return err
+	}
+	b, err := ses.cut()
+	if err != nil || b.empty() {
+		<-ses.flushing
+		return err
+	}
+	go func() {
+		defer func() { <-ses.flushing }()
+		ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
+		defer cancel()
+		if err := ses.s.commit(ctx, b); err != nil {
+			ses.restore(b)
+			ses.fail(err)
+		}
+	}()
+	return nil
+}
+
+// turn waits until no other commit of this session runs. Whoever got it gives it
+// back by receiving from flushing.
+func (ses *Session) turn(ctx context.Context) error {
+	select {
+	case ses.flushing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// fail keeps the error of a commit that nobody waited for.
+func (ses *Session) fail(err error) {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	ses.err = err
 }
 
 // add queues it; the session's lock is held. A digest that is in the batch
@@ -317,9 +359,7 @@ func (ses *Session) flushLate() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
 	defer cancel()
 	if err := ses.Flush(ctx); err != nil {
-		ses.mu.Lock()
-		ses.err = err
-		ses.mu.Unlock()
+		ses.fail(err)
 	}
 }
 
@@ -339,10 +379,8 @@ func (ses *Session) Commit(ctx context.Context, names ...content.NameChange) err
 }
 
 func (ses *Session) commit(ctx context.Context, names []content.NameChange, last bool) error {
-	select {
-	case ses.flushing <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := ses.turn(ctx); err != nil {
+		return err
 	}
 	defer func() { <-ses.flushing }()
 	b, err := ses.cut()
@@ -400,6 +438,9 @@ func (ses *Session) Close() error {
 		return nil
 	}
 	ses.closed = true
+	ses.mu.Lock()
+	ses.err = nil // it is tried again
+	ses.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
 	defer cancel()
 	err := ses.Flush(ctx)

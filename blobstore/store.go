@@ -71,15 +71,15 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		packFiles: map[int64]fsys.File{}, leases: map[string]*lease{},
 	}
 	s.defaults()
+	if err := fsys.CheckLocal(dir); err != nil {
+		return nil, err
+	}
 	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && s.absentHead() {
 		if err = s.create(); err == nil {
 			s.head, err = s.readHead()
 		}
 	}
 	if err != nil {
-		return nil, err
-	}
-	if err := fsys.CheckLocal(dir); err != nil {
 		return nil, err
 	}
 	if err := s.attach(ctx); err != nil {
@@ -212,13 +212,9 @@ func (s *Store) absent(ctx context.Context, opts content.IngestOptions) error {
 
 // has says whether d is held and not known to be damaged. A manifest that is held
 // as something else does not count: it has to come again, for its edges.
-func (s *Store) has(ctx context.Context, d oci.Digest, mediaType string) (held bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		o, found, err := tx.Object(d)
-		held = found && o.Loc.Held() && (o.Media == mediaType || !oci.HasSuccessors(mediaType))
-		return err
-	})
-	return held, err
+func (s *Store) has(ctx context.Context, d oci.Digest, mediaType string) (bool, error) {
+	o, found, err := s.db.Object(ctx, d)
+	return found && o.Loc.Held() && (o.Media == mediaType || !oci.HasSuccessors(mediaType)), err
 }
 
 // openWriter checks what is asked and opens the ingest of a key at once, of none

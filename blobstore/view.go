@@ -40,7 +40,9 @@ func (s *Store) Path(ctx context.Context, d oci.Digest) (string, error) {
 func (s *Store) view(d oci.Digest, p []byte) (string, error) {
 	name := s.path(viewsDir, d.Algorithm().String(), d.Encoded())
 	if old, err := os.ReadFile(name); err == nil && d.Algorithm().FromBytes(old) == d {
-		return name, s.pinView(name)
+		if err := s.pinView(name); !errors.Is(err, fs.ErrNotExist) { // else collected just now
+			return name, err
+		}
 	}
 	if err := s.writable(); err != nil {
 		return "", content.WithHint(err, "`dist get -o FILE` writes a copy elsewhere")

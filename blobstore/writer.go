@@ -14,7 +14,9 @@ import (
 // sink takes finished content: the store at once, or a session with its next
 // batch.
 type sink interface {
-	take(ctx context.Context, it *item) error
+	// take returns what is known of the item by then. Later it is not the caller's
+	// to look at.
+	take(ctx context.Context, it *item) (content.Info, error)
 }
 
 // writer is one ingest. Content that may end in a pack is collected in memory;
@@ -161,11 +163,12 @@ func (w *writer) Commit(ctx context.Context) (content.Info, error) {
 		return content.Info{}, err
 	}
 	it.done = w.told
-	if err := w.sink.take(ctx, it); err != nil {
+	info, err := w.sink.take(ctx, it)
+	if err != nil {
 		return content.Info{}, err
 	}
 	w.done = true
-	return it.info(), nil
+	return info, nil
 }
 
 // finish turns what was written into an item: verified, and durable where it is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dist.example/blobstore"
@@ -27,7 +28,7 @@ func (c *Client) Lookup(ctx context.Context, word string) (oci.Descriptor, error
 }
 
 func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descriptor, error) {
-	prefix := word
+	prefix, of := word, ""
 	for _, alg := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
 		rest, ok := strings.CutPrefix(word, alg.String()+":")
 		if !ok {
@@ -41,14 +42,13 @@ func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descripto
 		if !isPrefix(rest) || len(rest) >= alg.Size()*2 {
 			return oci.Descriptor{}, err
 		}
-		prefix = rest
+		prefix, of = rest, alg.String()
 	}
 	var (
-		named    oci.Descriptor
-		nerr     = fmt.Errorf("%q: %w in this store", word, content.ErrNotFound)
-		hasColon = prefix != word
+		named oci.Descriptor
+		nerr  = fmt.Errorf("%q: %w in this store", word, content.ErrNotFound)
 	)
-	if ref, err := oci.ParseReference(word); err == nil && !hasColon {
+	if ref, err := oci.ParseReference(word); err == nil && of == "" {
 		if named, err = s.Resolve(ctx, ref); err != nil && !errors.Is(err, content.ErrNotFound) {
 			return named, err
 		}
@@ -59,15 +59,17 @@ func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descripto
 	if !isPrefix(prefix) {
 		return named, nerr
 	}
-	return weigh(ctx, s, word, prefix, named, nerr)
+	ds, err := s.Search(ctx, prefix, 8)
+	if err != nil {
+		return named, err
+	}
+	ds = slices.DeleteFunc(ds, func(d oci.Digest) bool { return of != "" && d.Algorithm().String() != of })
+	return weigh(ctx, s, word, ds, named, nerr)
 }
 
 // weigh holds what a name found against the objects that a prefix finds.
-func weigh(ctx context.Context, s *blobstore.Store, word, prefix string, named oci.Descriptor, nerr error) (oci.Descriptor, error) {
-	ds, err := s.Search(ctx, prefix, 3)
+func weigh(ctx context.Context, s *blobstore.Store, word string, ds []oci.Digest, named oci.Descriptor, nerr error) (oci.Descriptor, error) {
 	switch {
-	case err != nil:
-		return named, err
 	case len(ds) == 0:
 		return named, nerr
 	case nerr == nil && (len(ds) > 1 || ds[0] != named.Digest):

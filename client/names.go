@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dist.example/blobstore"
@@ -161,6 +162,9 @@ func (c *Client) Remove(ctx context.Context, names ...string) ([]content.Name, e
 		n, err := s.Name(ctx, ref)
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(removed, func(r content.Name) bool { return r.Reference == n.Reference }) {
+			continue // given twice
 		}
 		changes = append(changes, content.NameChange{Reference: ref, Expect: &n.Target.Digest, Why: "remove"})
 		removed = append(removed, n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dist.example/blobstore"
@@ -51,7 +52,9 @@ func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summa
 		if err != nil {
 			return Summary{}, err
 		}
-		p.images = append(p.images, &pulled{ref: ref})
+		if !slices.ContainsFunc(p.images, func(im *pulled) bool { return im.ref == ref }) {
+			p.images = append(p.images, &pulled{ref: ref})
+		}
 	}
 	var err error
 	if p.remote, err = c.registry(); err != nil {

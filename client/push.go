@@ -75,6 +75,10 @@ type push struct {
 }
 
 func (p *push) run(ctx context.Context) error {
+	if !oci.HasSuccessors(p.root.MediaType) {
+		return content.WithHint(fmt.Errorf("%w: it stands for %s, and registries name manifests only", content.ErrUnsupported, p.root.MediaType),
+			"`dist pack` makes an image of layers")
+	}
 	if err := p.choose(ctx); err != nil {
 		return err
 	}

@@ -31,9 +31,9 @@ type PutOptions struct {
 	// application/octet-stream.
 	Type string
 	// Expected and Size, where they are known, are what the content must have: any
-	// other is ErrCorrupt, and nothing is stored. "" and 0 ask for nothing.
+	// other is ErrCorrupt, and nothing is stored. "" and nil ask for nothing.
 	Expected oci.Digest
-	Size     int64
+	Size     *int64
 	// Keep is for how long the objects are kept without a name, 0 means DefaultKeep.
 	Keep time.Duration
 }
@@ -69,11 +69,14 @@ func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.In
 		return content.Info{}, err
 	}
 	defer ses.Close()
-	info, err := put(ctx, ses, o, r, nil)
-	if err != nil {
-		return info, err
+	var info content.Info
+	if _, err := put(ctx, ses, o, r, func(i content.Info) { info = i }); err != nil {
+		return content.Info{}, err
 	}
-	return info, ses.Commit(ctx)
+	if err := ses.Commit(ctx); err != nil {
+		return content.Info{}, err
+	}
+	return info, nil
 }
 
 // PutFile is Put of a file.
@@ -130,8 +133,8 @@ func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader,
 	}
 	head := (*buf)[:n]
 	opts := content.IngestOptions{Expected: o.Expected, Total: -1}
-	if o.Size > 0 {
-		opts.Total = o.Size
+	if o.Size != nil {
+		opts.Total = *o.Size
 	}
 	if opts.MediaType, err = o.mediaType(head); err != nil {
 		return content.Info{}, err
@@ -139,8 +142,8 @@ func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader,
 	if !whole {
 		return putStream(ctx, ses, opts, io.MultiReader(bytes.NewReader(head), r), done)
 	}
-	if o.Size > 0 && o.Size != int64(n) {
-		return content.Info{}, fmt.Errorf("%w: %d bytes in place of %d", content.ErrCorrupt, n, o.Size)
+	if o.Size != nil && *o.Size != int64(n) {
+		return content.Info{}, fmt.Errorf("%w: %d bytes in place of %d", content.ErrCorrupt, n, *o.Size)
 	}
 	return ses.Put(ctx, blobstore.Blob{Data: head, MediaType: opts.MediaType, Expected: o.Expected, Done: done})
 }
@@ -186,28 +189,56 @@ func (c *Client) PutBatch(ctx context.Context, o PutOptions, paths iter.Seq2[str
 		return err
 	}
 	defer ses.Close()
-	order := &inOrder{done: done, ready: map[int]putResult{}}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(2, runtime.GOMAXPROCS(0)))
-	n := 0
-	for path, err := range paths {
-		if err != nil {
-			g.Go(func() error { return err })
-			break
-		}
-		if gctx.Err() != nil {
-			break
-		}
-		i := n
-		g.Go(func() error {
-			return putFile(gctx, ses, o, path, func(info content.Info) { order.add(i, putResult{path, info}) })
-		})
-		n++
-	}
-	if err := g.Wait(); err != nil {
+	if err := putAll(ctx, ses, o, paths, &inOrder{done: done, ready: map[int]putResult{}}); err != nil {
 		return errors.Join(err, ses.Flush(ctx))
 	}
 	return ses.Commit(ctx)
+}
+
+// job is one file of a batch.
+type job struct {
+	number int
+	path   string
+}
+
+// putAll reads, hashes and encodes in a few workers that live as long as the
+// batch: a goroutine for each file would grow a stack for each.
+func putAll(ctx context.Context, ses *blobstore.Session, o PutOptions, paths iter.Seq2[string, error], order *inOrder) error {
+	g, ctx := errgroup.WithContext(ctx)
+	jobs := make(chan job, 64)
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		g.Go(func() error {
+			for j := range jobs {
+				err := putFile(ctx, ses, o, j.path, func(info content.Info) { order.add(j.number, putResult{j.path, info}) })
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer close(jobs)
+		return number(ctx, paths, jobs)
+	})
+	return g.Wait()
+}
+
+// number hands the paths out with their places in the order.
+func number(ctx context.Context, paths iter.Seq2[string, error], jobs chan<- job) error {
+	n := 0
+	for path, err := range paths {
+		if err != nil {
+			return err
+		}
+		select {
+		case jobs <- job{n, path}:
+			n++
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 func putFile(ctx context.Context, ses *blobstore.Session, o PutOptions, path string, done func(content.Info)) error {

@@ -1,9 +1,6 @@
 package cmd
 
 import (
-	"fmt"
-	"io"
-
 	"dist.example/oci"
 )
 
@@ -33,18 +30,17 @@ func (c *pathCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range c.ID {
-		digest, file, err := dist.Path(s.ctx, id)
-		if err != nil {
-			return about(id, err)
-		}
-		err = s.object(pathJSON{digest, file}, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "%s %s\n", digest, file)
-			return err
-		})
-		if err != nil {
-			return err
+	paths := func(yield func(pathJSON, error) bool) {
+		for _, id := range c.ID {
+			digest, file, err := dist.Path(s.ctx, id)
+			if !yield(pathJSON{digest, file}, about(id, err)) || err != nil {
+				return
+			}
 		}
 	}
-	return nil
+	return printList(s.stdout, s.format(), !s.format().structured(), listing[pathJSON]{
+		key:    "paths",
+		id:     func(p pathJSON) string { return p.Digest.String() + " " + p.Path },
+		object: func(p pathJSON) any { return p },
+	}, paths)
 }

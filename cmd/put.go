@@ -20,7 +20,7 @@ type putCmd struct {
 	File   []string `arg:"" optional:"" help:"File to put; none or - is stdin. With --batch, any number of them."`
 	Type   string   `short:"t" default:"blob" placeholder:"TYPE" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text, blob."`
 	Digest digest   `name:"expected-digest" placeholder:"DIGEST" help:"Digest that the content must have; any other is exit 4, and nothing is stored."`
-	Size   int64    `name:"expected-size" placeholder:"BYTES" help:"Size that the content must have, likewise."`
+	Size   *int64   `name:"expected-size" placeholder:"BYTES" help:"Size that the content must have, likewise."`
 	Keep   span     `default:"7d" placeholder:"TIME" help:"How long the content is kept while no name reaches it: 12h, 7d."`
 	Batch  bool     `help:"Put many files in one go: those given, or those whose names stdin lists, one a line."`
 	Null   bool     `short:"0" help:"With --batch, the names on stdin end with a NUL byte, as find -print0 writes them."`
@@ -44,10 +44,12 @@ func (c *putCmd) Run(s *session) error {
 		return usagef("-0 says how --batch reads names from stdin; give --batch too")
 	case !c.Batch && len(c.File) > 1:
 		return usagef("%d files; --batch puts many", len(c.File))
-	case c.Batch && (c.Digest != "" || c.Size != 0):
+	case c.Batch && (c.Digest != "" || c.Size != nil):
 		return usagef("--expected-digest and --expected-size are about one file; leave out --batch")
-	case c.Size < 0:
-		return usagef("--expected-size %d: a size is not negative", c.Size)
+	case c.Size != nil && *c.Size < 0:
+		return usagef("--expected-size %d: a size is not negative", *c.Size)
+	case c.Keep == 0:
+		return usagef("--keep 0: what is not kept at all need not be put")
 	}
 	dist, err := s.local()
 	if err != nil {

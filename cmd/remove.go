@@ -22,5 +22,8 @@ func (c *removeCmd) Run(s *session) error {
 		return err
 	}
 	_, err = dist.Remove(s.ctx, c.Name...)
+	if len(c.Name) == 1 {
+		return about(c.Name[0], err)
+	}
 	return err
 }

@@ -23,5 +23,5 @@ func (c *tagCmd) Run(s *session) error {
 		return err
 	}
 	_, _, err = dist.Tag(s.ctx, c.ID, c.Name)
-	return about(c.Name, err)
+	return about(c.ID, err)
 }

@@ -226,12 +226,32 @@ func (c *copier) children(desc oci.Descriptor, data []byte) ([]oci.Edge, error) 
 // push writes a manifest whose bytes are in memory.
 func (c *copier) push(ctx context.Context, desc oci.Descriptor, data []byte) error {
 	c.event(EventStarted, desc, 0)
-	if err := c.dst.Push(ctx, desc, newBytesReader(data)); err != nil {
+	write := c.dst.Push
+	if in, ok := c.dst.(Ingester); ok { // which takes the origin, too
+		write = func(ctx context.Context, desc oci.Descriptor, r io.Reader) error { return c.write(ctx, in, desc, r) }
+	}
+	if err := write(ctx, desc, newBytesReader(data)); err != nil {
 		c.event(EventFailed, desc, 0)
 		return err
 	}
 	c.moved(desc, desc.Size)
 	return nil
+}
+
+func (c *copier) write(ctx context.Context, in Ingester, desc oci.Descriptor, r io.Reader) error {
+	w, err := in.Writer(ctx, IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Source: c.opts.Origin})
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := io.Copy(w, r); err != nil {
+		return err
+	}
+	_, err = w.Commit(ctx)
+	return err
 }
 
 func (c *copier) blob(ctx context.Context, desc oci.Descriptor) error {

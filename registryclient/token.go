@@ -185,7 +185,7 @@ func (r *Repository) fetchToken(ctx context.Context, e *endpoint, offer *challen
 	if !cred.empty() && !r.client.trustsRealm(e.base, realm) {
 		return nil, content.WithHint(
 			r.tokenError(e, 0, fmt.Errorf("%w: the registry sends its credentials to another domain, %s", content.ErrDenied, realm.Host)),
-			"if that host is to be trusted with them, allow it as a token host of %s", e.host())
+			"if that host is to be trusted with them, allow it with --token-host %s", realm.Host)
 	}
 	scopes = r.widen(scopes, offer.params["scope"])
 	q := tokenCall(realm, offer.params["service"], scopes, cred)
