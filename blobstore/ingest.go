@@ -61,9 +61,10 @@ func freshKey() string {
 }
 
 // openIngest takes over the ingest with opts.Key, or begins it. It waits while
-// another owner lives. ErrExists when the expected content came in meanwhile.
-func (s *Store) openIngest(ctx context.Context, opts content.IngestOptions) (*ingest, error) {
-	f, err := s.lockIngest(ctx, opts)
+// another owner lives. ErrExists when the expected content came in meanwhile; not
+// for an own key, whose content is given and judged in any case.
+func (s *Store) openIngest(ctx context.Context, opts content.IngestOptions, own bool) (*ingest, error) {
+	f, err := s.lockIngest(ctx, opts, own)
 	if err != nil {
 		return nil, err
 	}
@@ -77,16 +78,16 @@ func (s *Store) openIngest(ctx context.Context, opts content.IngestOptions) (*in
 
 // lockIngest returns the key's file, locked. The name is looked at again once the
 // lock is had: the owner before may have finished and unlinked it.
-func (s *Store) lockIngest(ctx context.Context, opts content.IngestOptions) (fsys.File, error) {
+func (s *Store) lockIngest(ctx context.Context, opts content.IngestOptions, own bool) (fsys.File, error) {
 	name := s.ingestPath(opts.Key)
 	for {
 		f, err := s.openIngestFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("ingest %s: %w", opts.Key, fsys.Classify(err))
 		}
-		waited, err := s.waitFor(ctx, f, opts.Key)
-		if err == nil && waited && opts.Expected != "" {
-			err = s.absent(ctx, opts)
+		err = s.waitFor(ctx, f, opts.Key)
+		if err == nil && !own {
+			err = s.missing(ctx, opts)
 		}
 		same := false
 		if err == nil {
@@ -121,17 +122,16 @@ func (s *Store) unused(f fsys.File, name string) bool {
 	return err == nil && serr == nil && same && fi.Size() == 0
 }
 
-// waitFor locks f and says whether somebody else had it.
-func (s *Store) waitFor(ctx context.Context, f fsys.File, key string) (waited bool, err error) {
-	ok, err := f.TryLock(true)
-	if ok || err != nil {
-		return false, err
+// waitFor locks f, and says after a while whom it waits for.
+func (s *Store) waitFor(ctx context.Context, f fsys.File, key string) error {
+	if ok, err := f.TryLock(true); ok || err != nil {
+		return err
 	}
 	t := time.AfterFunc(waitNotice, func() {
 		s.warn(fmt.Sprintf("waiting for another process that writes %s", key))
 	})
 	defer t.Stop()
-	return true, f.Lock(ctx, true)
+	return f.Lock(ctx, true)
 }
 
 // restore finds out how far the ingest is and makes its row ours.
@@ -383,16 +383,21 @@ func (in *ingest) forget() error {
 // finds that the name leads elsewhere.
 func (in *ingest) replace() error {
 	name := in.s.ingestPath(in.key)
-	if err := in.s.fs.Remove(name); err != nil {
-		return err
-	}
-	f, err := in.s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := in.s.fs.OpenFile(name+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	if ok, err := f.TryLock(true); !ok || err != nil {
+	// Nobody else looks for this name while the key is ours.
+	ok, err := f.TryLock(true)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: another process has it", content.ErrConflict)
+	}
+	if err == nil {
+		err = in.s.fs.Rename(name+".new", name)
+	}
+	if err != nil {
 		f.Close()
-		return errors.Join(err, fmt.Errorf("%w: another process took it over", content.ErrConflict))
+		return err
 	}
 	in.file.Close()
 	in.file, in.sealed = f, false

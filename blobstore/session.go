@@ -3,6 +3,7 @@ package blobstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -146,24 +147,28 @@ func (ses *Session) putLarge(ctx context.Context, o content.IngestOptions, b Blo
 
 // Writer implements content.Ingester.
 func (ses *Session) Writer(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
-	if opts.Expected != "" {
-		held, err := ses.hold(ctx, opts.Expected, opts.MediaType)
-		if err != nil {
-			return nil, err
-		}
-		if held {
-			return nil, fmt.Errorf("ingest %s: %w", opts.Expected, content.ErrExists)
-		}
-	}
 	if opts.Total >= 0 && opts.Total <= memoryLimit(opts.MediaType) {
 		opts.Key = ""
 	}
 	opts.Lease = ses.lease.id
-	w, err := ses.s.openWriter(ctx, opts, ses)
-	if err != nil {
-		return nil, err
+	for {
+		if opts.Expected != "" {
+			held, err := ses.hold(ctx, opts.Expected, opts.MediaType)
+			if err != nil {
+				return nil, err
+			}
+			if held {
+				return nil, fmt.Errorf("ingest %s: %w", opts.Expected, content.ErrExists)
+			}
+		}
+		w, err := ses.s.openWriter(ctx, opts, ses)
+		if err == nil {
+			return w, nil
+		}
+		if !errors.Is(err, content.ErrExists) { // else it came in while this waited
+			return nil, err
+		}
 	}
-	return w, nil
 }
 
 // NewWriter is Writer for content that is given, held or not, so that it is judged

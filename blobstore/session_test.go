@@ -2,6 +2,7 @@ package blobstore_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,6 +94,87 @@ func TestABatchCostsOneSyncAndOneTransaction(t *testing.T) {
 	n.Store(0)
 	must(t, ses.Flush(t.Context()))
 	wantCost(t, f, n, 0, 0)
+}
+
+// A full batch is committed while the next is gathered.
+func TestManyBatchesKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	for name, failing := range map[string]bool{"all is well": false, "the first batch fails once": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, f := instrumented(t, nil)
+			if failing {
+				f.FailNth(fsystest.OpDataSync, 1, syscall.EIO)
+			}
+			ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+			const blobs = 21_000
+			next, retried := 0, 0
+			for i := range blobs {
+				b := blobstore.Blob{Data: fmt.Appendf(nil, "blob %d", i), Done: func(info content.Info) {
+					if info.Digest != oci.DigestBytes(fmt.Appendf(nil, "blob %d", next)) {
+						t.Errorf("%s was told of as number %d", info.Digest, next)
+					}
+					next++
+				}}
+				_, err := ses.Put(t.Context(), b)
+				if errors.Is(err, syscall.EIO) {
+					if retried++; errors.Is(ses.Flush(t.Context()), syscall.EIO) { // tells of it, too
+						must(t, ses.Flush(t.Context()))
+					}
+					_, err = ses.Put(t.Context(), b)
+				}
+				must(t, err)
+			}
+			for range 2 {
+				if err := ses.Commit(t.Context()); err != nil && (!failing || !errors.Is(err, syscall.EIO)) {
+					t.Fatal(err)
+				}
+			}
+			if next != blobs || failing && retried > 1 {
+				t.Errorf("%d of %d were told of, %d retries", next, blobs, retried)
+			}
+			totals, err := s.Totals(t.Context())
+			must(t, err)
+			if n := int(totals.Objects[db.LocPack].Objects); n != blobs {
+				t.Errorf("%d objects", n)
+			}
+		})
+	}
+}
+
+// Records of a few bytes and of megabytes, in one batch that takes many writes.
+func TestABatchOfAllSizesIsReadBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	var blobs [][]byte
+	for i, n := range []int{0, 1, 255, 256, 4096, 200 << 10, 256 << 10} {
+		for k := range 8 {
+			blobs = append(blobs, noise(uint64(100*i+k), n))
+		}
+		var lines []byte
+		for k := 0; len(lines) < n*15; k++ {
+			lines = fmt.Appendf(lines, "the digest of one more line: %x\n", noise(uint64(i<<20+k), 32))
+		}
+		blobs = append(blobs, lines)
+	}
+	for _, p := range blobs {
+		put(t, ses, oci.MediaTypeJSON, p)
+	}
+	must(t, ses.Commit(t.Context()))
+	for _, p := range blobs {
+		holds(t, s, p)
+	}
+	large := 0
+	for info, err := range s.All(t.Context()) {
+		must(t, err)
+		if info.Place == "pack" && info.Stored > 1<<20 {
+			large++
+		}
+	}
+	if large == 0 {
+		t.Error("no record of more than a mebibyte was written")
+	}
 }
 
 func TestWhatIsHeldIsNotWrittenAgain(t *testing.T) {
@@ -391,6 +473,27 @@ func TestALateFailureComesOutAtTheNextCall(t *testing.T) {
 	}
 	holds(t, s, p)
 	sound(t, s)
+}
+
+func TestCloseTriesAgainWhatFailedLate(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	mustStore(t, s, noise(1, 100))
+	failed := make(chan struct{})
+	f.Hook(func(op fsystest.Op, _ string) error {
+		if op == fsystest.OpDataSync {
+			f.Hook(nil)
+			close(failed)
+			return syscall.EIO
+		}
+		return nil
+	})
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	p := noise(2, 100)
+	put(t, ses, oci.MediaTypeOctets, p)
+	<-failed
+	must(t, ses.Close())
+	holds(t, s, p)
 }
 
 func TestTheLastWordOnATypeCountsWithinABatch(t *testing.T) {

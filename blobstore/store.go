@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dist.example/content"
@@ -48,6 +49,7 @@ type Store struct {
 	warn     func(string)
 	hook     func(string)
 
+	closed    atomic.Bool
 	mu        sync.Mutex
 	packFiles map[int64]fsys.File
 	leases    map[string]*lease
@@ -137,6 +139,7 @@ func (s *Store) attach(ctx context.Context) error {
 // Close ends the store's use. Leases acquired and not released stay for their
 // time. Idempotent.
 func (s *Store) Close() error {
+	s.closed.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -150,7 +153,6 @@ func (s *Store) Close() error {
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
-		s.db = nil
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
@@ -169,6 +171,9 @@ func (s *Store) ReadOnly() bool { return s.readOnly }
 func (s *Store) UUID() string { return s.head.UUID }
 
 func (s *Store) writable() error {
+	if s.closed.Load() {
+		return fmt.Errorf("store %s: %w: it is closed", s.dir, content.ErrInvalid)
+	}
 	if s.readOnly {
 		return fmt.Errorf("store %s: %w: it is open for reading only", s.dir, content.ErrDenied)
 	}
@@ -178,34 +183,45 @@ func (s *Store) writable() error {
 // Writer implements content.Ingester: what its Commit accepts is durable and
 // visible at once.
 func (s *Store) Writer(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
-	if err := s.absent(ctx, opts); err != nil {
-		return nil, err
+	for {
+		if err := s.absent(ctx, opts); err != nil {
+			return nil, err
+		}
+		w, err := s.openWriter(ctx, opts, s)
+		if err == nil {
+			return w, nil
+		}
+		if !errors.Is(err, content.ErrExists) { // else it came in while this waited
+			return nil, err
+		}
 	}
-	w, err := s.openWriter(ctx, opts, s)
-	if err != nil {
-		return nil, err
-	}
-	return w, nil
 }
 
 // absent returns ErrExists when the expected content is held, after putting it
 // under the lease.
 func (s *Store) absent(ctx context.Context, opts content.IngestOptions) error {
+	exists := s.missing(ctx, opts)
+	if opts.Lease == "" || !errors.Is(exists, content.ErrExists) {
+		return exists
+	}
+	err := s.Hold(ctx, opts.Lease, opts.Expected)
+	if errors.Is(err, content.ErrNotFound) {
+		return nil // it went in this moment
+	}
+	if err != nil {
+		return err
+	}
+	return exists
+}
+
+// missing returns ErrExists when the expected content is held.
+func (s *Store) missing(ctx context.Context, opts content.IngestOptions) error {
 	if opts.Expected == "" {
 		return nil
 	}
 	held, err := s.has(ctx, opts.Expected, opts.MediaType)
 	if err != nil || !held {
 		return err
-	}
-	if opts.Lease != "" {
-		err := s.Hold(ctx, opts.Lease, opts.Expected)
-		if errors.Is(err, content.ErrNotFound) {
-			return nil // it went in this moment
-		}
-		if err != nil {
-			return err
-		}
 	}
 	return fmt.Errorf("ingest %s: %w", opts.Expected, content.ErrExists)
 }
@@ -235,7 +251,7 @@ func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to s
 	if opts.Key == "" {
 		w.opts.Key, w.own = freshKey(), true
 	} else {
-		f, err := s.openIngest(ctx, opts)
+		f, err := s.openIngest(ctx, opts, false)
 		if err != nil {
 			return nil, err
 		}

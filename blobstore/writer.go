@@ -80,7 +80,7 @@ func (w *writer) write(p []byte) (int, error) {
 
 // spill moves what is in memory to an ingest file.
 func (w *writer) spill() error {
-	f, err := w.s.openIngest(context.Background(), w.opts)
+	f, err := w.s.openIngest(context.Background(), w.opts, true)
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,25 @@ func (p *push) send(ctx context.Context) error {
 		MountFrom: func(d oci.Descriptor) []oci.Reference { return p.mountFrom(ctx, d) },
 	})
 	p.stats = p.stats.Add(stats)
+	if errors.Is(err, content.ErrCorrupt) {
+		p.judge(ctx, p.root.Digest)
+	}
 	return err
+}
+
+// judge reads everything that was to be sent, after a registry found something
+// else in it: what is damaged here is marked by that, and the next pull mends it.
+func (p *push) judge(ctx context.Context, d oci.Digest) {
+	_ = p.store.Check(ctx, d) // its verdict is in the catalog
+	children, err := p.store.Children(ctx, d)
+	if err != nil {
+		return
+	}
+	for _, c := range children {
+		if c.Held && c.Role != oci.RoleSubject {
+			p.judge(ctx, c.Digest)
+		}
+	}
 }
 
 // children leaves out what is not here where the registry has it, or need not

@@ -1,0 +1,253 @@
+package blobstore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/fsys/fsystest"
+	"dist.example/oci"
+)
+
+// acked is what has been promised: blobs that are durable, and where names lead.
+type acked struct {
+	blobs map[oci.Digest]bool
+	names map[string]oci.Digest
+}
+
+// script is work on a store that can be done again. It tells ack what it was
+// promised, as soon as it was.
+type script struct {
+	name string
+	// before is there and durable when the script begins.
+	before func(t *testing.T, s *blobstore.Store)
+	run    func(t *testing.T, s *blobstore.Store, ack *acked) error
+}
+
+func (a *acked) blob(d oci.Digest)              { a.blobs[d] = true }
+func (a *acked) name(name string, d oci.Digest) { a.names[name] = d }
+
+var changes = []fsystest.Op{
+	fsystest.OpWrite, fsystest.OpTruncate, fsystest.OpSync, fsystest.OpDataSync, fsystest.OpMkdir, fsystest.OpRemove,
+	fsystest.OpRename, fsystest.OpLink, fsystest.OpChmod, fsystest.OpSyncDir,
+}
+
+// snapshot is the state that a crash at one moment leaves.
+type snapshot struct {
+	dir   string
+	at    string
+	acked acked
+}
+
+// crashes runs a script once and takes what a crash would leave before each
+// change of a file and at each point of the hook. (Copying the catalog drops the
+// locks that SQLite has on it. Nobody else has this store open, and what is
+// copied is what the system has of it.)
+func crashes(t *testing.T, sc script, loss fsystest.Loss) []snapshot {
+	t.Helper()
+	dir := empty(t)
+	if sc.before != nil {
+		s, err := blobstore.Open(t.Context(), dir, blobstore.Options{})
+		must(t, err)
+		sc.before(t, s)
+		must(t, s.Close())
+	}
+	f, err := fsystest.New(fsys.OS(), filepath.Dir(dir))
+	must(t, err)
+	var (
+		mu    sync.Mutex
+		shots []snapshot
+		ack   = acked{map[oci.Digest]bool{}, map[string]oci.Digest{}}
+		root  = t.TempDir()
+	)
+	shoot := func(at string) {
+		mu.Lock()
+		defer mu.Unlock()
+		shot := snapshot{filepath.Join(root, fmt.Sprint(len(shots))), at, acked{maps.Clone(ack.blobs), maps.Clone(ack.names)}}
+		if err := f.Crash(shot.dir, loss); err != nil {
+			t.Error(err)
+		}
+		shots = append(shots, shot)
+	}
+	s := openWith(t, dir, blobstore.Options{FS: f, Hook: func(p string) { shoot("hook " + p) }})
+	f.Hook(func(op fsystest.Op, name string) error {
+		if slices.Contains(changes, op) && !strings.HasSuffix(name, ".lock") {
+			shoot(fmt.Sprintf("%s %s", op, strings.TrimPrefix(name, dir)))
+		}
+		return nil
+	})
+	must(t, sc.run(t, s, &ack))
+	f.Hook(nil)
+	shoot("the end")
+	return shots
+}
+
+// check opens what a crash left: all that was promised is there, all that is to
+// be seen is sound, and the same work succeeds.
+func (shot snapshot) check(t *testing.T, sc script) {
+	s, err := blobstore.Open(t.Context(), filepath.Join(shot.dir, "store"), blobstore.Options{})
+	if err != nil {
+		t.Errorf("crash at %s: %v", shot.at, err)
+		return
+	}
+	defer s.Close()
+	for d := range shot.acked.blobs {
+		if err := s.Check(t.Context(), d); err != nil {
+			t.Errorf("crash at %s: %s was promised: %v", shot.at, d, err)
+		}
+	}
+	for name, d := range shot.acked.names {
+		if got, err := s.Resolve(t.Context(), reference(t, name)); err != nil || got.Digest != d {
+			t.Errorf("crash at %s: name %s was promised: %s, %v", shot.at, name, got.Digest, err)
+		}
+	}
+	sound(t, s)
+	again := acked{map[oci.Digest]bool{}, map[string]oci.Digest{}}
+	if err := sc.run(t, s, &again); err != nil {
+		t.Errorf("crash at %s: doing it again: %v", shot.at, err)
+	}
+	for d := range again.blobs {
+		if err := s.Check(t.Context(), d); err != nil {
+			t.Errorf("crash at %s: done again: %s: %v", shot.at, d, err)
+		}
+	}
+	sound(t, s)
+	if t.Failed() {
+		t.Fatalf("the crash was at %s", shot.at)
+	}
+}
+
+func putAll(t *testing.T, ses *blobstore.Session, ack *acked, blobs ...[]byte) error {
+	for _, p := range blobs {
+		_, err := ses.Put(t.Context(), blobstore.Blob{Data: p, Done: func(i content.Info) { ack.blob(i.Digest) }})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeAgain is store of what may be there already.
+func storeAgain(s *blobstore.Store, p []byte, ack *acked) error {
+	_, err := store(s, ingest(p), p)
+	if err != nil && !errors.Is(err, content.ErrExists) {
+		return err
+	}
+	ack.blob(oci.DigestBytes(p))
+	return nil
+}
+
+func scripts(t *testing.T) []script {
+	im := newImage(t, noise(1, 1000), noise(2, 400<<10))
+	old := newImage(t, noise(3, 1000))
+	large := noise(4, 3<<20)
+	pair := [][]byte{noise(5, 1000), noise(6, 1000)}
+	return []script{
+		{"small batches", nil, func(t *testing.T, s *blobstore.Store, ack *acked) error {
+			ses, err := s.Begin(t.Context(), blobstore.SessionOptions{Note: "test"})
+			if err != nil {
+				return err
+			}
+			for i := range 2 {
+				if err := putAll(t, ses, ack, pair[i], noise(uint64(10+i), 300)); err != nil {
+					return err
+				}
+				if err := ses.Flush(t.Context()); err != nil {
+					return err
+				}
+			}
+			return errors.Join(ses.Commit(t.Context()), ses.Close())
+		}},
+		{"a large ingest", func(t *testing.T, s *blobstore.Store) { mustStore(t, s, pair[0]) }, func(t *testing.T, s *blobstore.Store, ack *acked) error {
+			return storeAgain(s, large, ack)
+		}},
+		{"an image and its name", func(t *testing.T, s *blobstore.Store) {
+			ses := begin(t, s, blobstore.SessionOptions{Note: "old"})
+			old.put(t, ses)
+			must(t, ses.Commit(t.Context(), content.NameChange{Reference: reference(t, "app:v1"), Target: old.manifest().Digest}))
+			must(t, ses.Close())
+		}, func(t *testing.T, s *blobstore.Store, ack *acked) error {
+			ses, err := s.Begin(t.Context(), blobstore.SessionOptions{Note: "test"})
+			if err != nil {
+				return err
+			}
+			for i, p := range im.blobs {
+				desc := describe(im.types[i], p)
+				if err := ses.Push(t.Context(), desc, bytes.NewReader(p)); err != nil {
+					return err
+				}
+			}
+			err = ses.Commit(t.Context(),
+				content.NameChange{Reference: reference(t, "app:v1"), Target: im.manifest().Digest},
+				content.NameChange{Reference: reference(t, "app:v2"), Target: im.manifest().Digest})
+			if err != nil {
+				return err
+			}
+			ack.name("app:v1", im.manifest().Digest)
+			ack.name("app:v2", im.manifest().Digest)
+			for _, p := range im.blobs {
+				ack.blob(oci.DigestBytes(p))
+			}
+			return ses.Close()
+		}},
+		{"healing what is damaged", func(t *testing.T, s *blobstore.Store) {
+			mustStore(t, s, large)
+			flip(t, blobFile(s, large), 5)
+			want(t, content.ErrCorrupt, s.Check(t.Context(), oci.DigestBytes(large)))
+		}, func(t *testing.T, s *blobstore.Store, ack *acked) error {
+			return storeAgain(s, large, ack)
+		}},
+	}
+}
+
+func TestACrashAnywhereLosesNothingThatWasPromised(t *testing.T) {
+	t.Parallel()
+	for _, sc := range scripts(t) {
+		for name, loss := range map[string]fsystest.Loss{"truncated": fsystest.Truncated, "zeroed": fsystest.Zeroed, "kept": fsystest.Keep} {
+			t.Run(sc.name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				shots := crashes(t, sc, loss)
+				if len(shots) < 8 {
+					t.Fatalf("only %d crashes", len(shots))
+				}
+				for _, shot := range shots {
+					shot.check(t, sc)
+				}
+			})
+		}
+	}
+}
+
+func TestACheckpointSpeaksOnlyForWhatIsDurable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 65 MiB")
+	}
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	p := noise(1, checkpoint+1<<20)
+	w, err := s.Writer(t.Context(), ingest(p))
+	must(t, err)
+	_, err = w.Write(p[:checkpoint+1000])
+	must(t, err)
+	must(t, w.Close()) // waits for the checkpoint and syncs nothing more
+	dst := t.TempDir()
+	must(t, f.Crash(dst, fsystest.Truncated))
+	after := open(t, filepath.Join(dst, "store"))
+	w, err = after.Writer(t.Context(), ingest(p))
+	must(t, err)
+	defer w.Close()
+	if n := w.Status().Offset; n < checkpoint {
+		t.Errorf("it goes on at %d", n)
+	}
+	finish(t, w, p)
+	must(t, after.Check(t.Context(), oci.DigestBytes(p)))
+}
