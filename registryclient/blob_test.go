@@ -507,3 +507,28 @@ func TestContentRangeMatches(t *testing.T) {
 		}
 	}
 }
+
+func TestAFastWayNeedsNoWindow(t *testing.T) {
+	f := newFake(t)
+	for _, tc := range []struct {
+		name          string
+		enough        int64
+		first, second int // requests for two blobs of 16 segments, 8 for many
+	}{
+		{"any rate is enough: the first segment is judged, then each blob comes whole", 1, 2, 1},
+		{"no rate is enough: segment by segment", -1, 8, 8},
+		{"no rate reached is enough: the same", 1 << 60, 8, 8},
+	} {
+		r := f.repository(t, func(o *Options) {
+			o.Window = Window{Segments: 16, SegmentBytes: 64 << 10, Enough: tc.enough}
+		})
+		for i, want := range []int{tc.first, tc.second} {
+			desc := f.addBlob(1 << 20)
+			before := f.requests("GET /v2/team/app/blobs/")
+			mustFetch(t, f, r, desc)
+			if got := f.requests("GET /v2/team/app/blobs/") - before; got != want && (want < 8 || got < want) {
+				t.Errorf("%s: blob %d took %d requests, want %d", tc.name, i+1, got, want)
+			}
+		}
+	}
+}

@@ -61,6 +61,10 @@ type Options struct {
 type Window struct {
 	Segments     int   // 0 means 4
 	SegmentBytes int64 // 0 means 4 MiB; blobs up to this size come in one request
+	// Enough is the rate, in bytes a second, from which on one stream is taken to be
+	// all that the way to a registry gives: the rest of the blob, and the blobs after
+	// it, come in one request each. 0 means 100 MiB, -1 that no rate is enough.
+	Enough int64
 }
 
 // Stats counts what went over the wire since New. Bytes are those of bodies.
@@ -87,7 +91,7 @@ type Client struct {
 
 // New makes a Client. It reads no file and sends nothing. Errors: ErrInvalid.
 func New(opts Options) (*Client, error) {
-	if opts.StallTimeout < 0 || opts.RetryBase < 0 || opts.Window.Segments < 0 || opts.Window.SegmentBytes < 0 {
+	if opts.Window.Enough < -1 || opts.StallTimeout < 0 || opts.RetryBase < 0 || opts.Window.Segments < 0 || opts.Window.SegmentBytes < 0 {
 		return nil, fmt.Errorf("registry client: %w: a negative timeout, pause or window", content.ErrInvalid)
 	}
 	opts.fill()
@@ -125,6 +129,9 @@ func (o *Options) fill() {
 	}
 	if o.Window.SegmentBytes == 0 {
 		o.Window.SegmentBytes = 4 << 20
+	}
+	if o.Window.Enough == 0 {
+		o.Window.Enough = 100 << 20
 	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
@@ -178,7 +185,8 @@ func (c *Client) CloseIdle() {
 type Repository struct {
 	client  *Client
 	ref     oci.Reference
-	pushing bool // everything goes where pushes go
+	pushing bool        // everything goes where pushes go
+	quick   atomic.Bool // one stream is all that the way here gives
 
 	mu       sync.Mutex
 	sessions map[oci.Digest]session // uploads that a refused mount opened

@@ -208,7 +208,7 @@ func testClient(t *testing.T, change func(*Options)) *Client {
 	t.Helper()
 	o := Options{
 		HostsDirs: []string{}, CertDirs: []string{}, NoAuthFiles: true,
-		RetryBase: time.Millisecond, Window: Window{SegmentBytes: 64 << 10},
+		RetryBase: time.Millisecond, Window: Window{SegmentBytes: 64 << 10, Enough: -1},
 	}
 	if change != nil {
 		change(&o)

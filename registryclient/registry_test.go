@@ -19,7 +19,7 @@ func open(t *testing.T, reg *registrytest.Registry, path string) *registryclient
 	t.Helper()
 	c, err := registryclient.New(registryclient.Options{
 		HostsDirs: []string{}, CertDirs: []string{}, NoAuthFiles: true,
-		RetryBase: time.Millisecond, Window: registryclient.Window{SegmentBytes: 256 << 10},
+		RetryBase: time.Millisecond, Window: registryclient.Window{SegmentBytes: 256 << 10, Enough: -1},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"dist.example/oci"
 )
@@ -55,6 +56,8 @@ type blobReader struct {
 	err    error
 	detour detour
 
+	began time.Time // when the first bytes came, zero once their rate was judged
+
 	pos      int64 // the next byte to give out
 	cur      io.ReadCloser
 	ahead    []*segment
@@ -69,7 +72,7 @@ func (r *Repository) openBlob(ctx context.Context, desc oci.Descriptor, offset i
 	b := &blobReader{r: r, ctx: ctx, cancel: cancel, desc: desc, pos: offset}
 	first := span{offset, desc.Size}
 	seg := r.client.budget.segment
-	if desc.Size-offset > seg {
+	if desc.Size-offset > seg && !r.quick.Load() {
 		first.end = offset + seg
 	}
 	s := newStream(ctx, r, desc, first, &b.detour)
@@ -83,8 +86,23 @@ func (r *Repository) openBlob(ctx context.Context, desc oci.Descriptor, offset i
 	// One stream to the end of the blob may start the blob again after a break. A
 	// segment may not: that is for sequential to do, once for all segments.
 	s.restart = !b.parallel
-	b.fill()
+	b.began = time.Now()
 	return b, nil
+}
+
+// judge looks at how fast the first segment came. Where one stream is fast
+// enough, the rest comes in one too: ranges side by side would only cost memory
+// and requests.
+func (b *blobReader) judge() {
+	took := time.Since(b.began)
+	b.began = time.Time{}
+	enough := b.r.client.opts.Window.Enough
+	if enough < 0 || float64(b.r.client.budget.segment) < float64(enough)*took.Seconds() {
+		return
+	}
+	b.r.quick.Store(true)
+	s := newStream(b.ctx, b.r, b.desc, span{b.next, b.desc.Size}, &b.detour)
+	b.cur, b.next = s, b.desc.Size
 }
 
 // fill asks for the segments after the head, as far as there is memory.
@@ -153,6 +171,11 @@ func (b *blobReader) stop(err error) error {
 // step goes on to the next segment. Where none was asked for ahead, a longer
 // range is read directly.
 func (b *blobReader) step() {
+	if !b.began.IsZero() {
+		if b.judge(); b.cur != nil {
+			return
+		}
+	}
 	if len(b.ahead) > 0 {
 		b.cur, b.ahead = b.ahead[0], b.ahead[1:]
 	} else {

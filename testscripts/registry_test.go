@@ -92,16 +92,17 @@ func fault(ts *testscript.TestScript, neg bool, args []string) {
 	registryOf(ts).Inject(m, f)
 }
 
-// stallFrom lets requests for what begins at offset or after it wait until the
-// client has gone.
+// stallFrom lets no byte of a blob at offset or after it out, until the client has
+// gone.
 func stallFrom(offset int) registrytest.Fault {
 	return func(w http.ResponseWriter, req *http.Request, next http.Handler) {
-		var start int
-		if _, err := fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &start); err == nil && start >= offset {
-			<-req.Context().Done()
-			panic(http.ErrAbortHandler)
+		start := 0
+		if r := req.Header.Get("Range"); r != "" {
+			if _, err := fmt.Sscanf(r, "bytes=%d-", &start); err != nil {
+				panic(err)
+			}
 		}
-		next.ServeHTTP(w, req)
+		registrytest.Stall(int64(max(0, offset-start)), nil)(w, req, next)
 	}
 }
 
