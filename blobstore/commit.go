@@ -49,6 +49,7 @@ func (b *batch) finish(s *Store) {
 		for _, in := range it.ingests() {
 			in.remove()
 		}
+		s.dropTemp(it)
 		if it.done != nil {
 			it.done(it.info())
 		}
@@ -71,6 +72,12 @@ func (s *Store) tryCommit(ctx context.Context, b *batch) error {
 			return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
 		}
 	}
+	if err := c.syncBatched(); err != nil {
+		if c.pack != nil {
+			c.pack.retract(s)
+		}
+		return fmt.Errorf("write to store %s: %w", s.dir, fsys.Classify(err))
+	}
 	s.hook("commit.begin")
 	err = s.db.Write(ctx, c.transact)
 	s.hook("commit.end")
@@ -85,27 +92,28 @@ func (s *Store) tryCommit(ctx context.Context, b *batch) error {
 	return err
 }
 
-// fresh finds which small items have to be written: those that are not held.
+// fresh finds which small items have to be written: those that are not held. Of
+// all items it finds out whether their media types have to be noted.
 func (s *Store) fresh(ctx context.Context, b *batch) (map[*item]bool, error) {
 	fresh := map[*item]bool{}
-	var small []oci.Digest
-	for _, it := range b.items {
-		if !it.loose() {
-			small = append(small, it.desc.Digest)
-		}
-	}
-	if len(small) == 0 {
+	if len(b.items) == 0 {
 		return fresh, nil
 	}
-	var held map[oci.Digest]db.Object
+	digests := make([]oci.Digest, len(b.items))
+	for i, it := range b.items {
+		digests[i] = it.desc.Digest
+	}
+	var rows map[oci.Digest]db.Object
 	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		held, err = tx.Objects(small)
+		rows, err = tx.Objects(digests)
 		return err
 	})
 	for _, it := range b.items {
-		if !it.loose() && !held[it.desc.Digest].Loc.Held() {
+		row := rows[it.desc.Digest]
+		if !it.loose() && !row.Loc.Held() {
 			fresh[it] = true
 		}
+		it.noted = it.needsNote(row)
 	}
 	return fresh, err
 }
@@ -128,8 +136,8 @@ func (c *committing) needsPack() bool {
 		return true
 	}
 	for _, it := range c.b.items {
-		if it.loose() {
-			return true // its media type is noted
+		if it.noted {
+			return true
 		}
 	}
 	return false
@@ -152,7 +160,7 @@ func (c *committing) append() error {
 	enc := pack.NewEncoder()
 	defer enc.Release()
 	for _, it := range c.b.items {
-		if !it.needsNote(c.fresh[it]) {
+		if !it.noted {
 			continue
 		}
 		note, _, err := enc.AppendNote(nil, it.mediaNote())
@@ -240,13 +248,36 @@ func (c *committing) sync() error {
 	return nil
 }
 
-// needsNote says whether a rebuild could not tell the item's media type.
-func (it *item) needsNote(fresh bool) bool {
-	if it.loose() {
+// needsNote says whether a rebuild could not tell the item's media type: that of
+// a loose blob, one that a record's hint cannot name, and one that changes. What
+// has no type needs no word. row is what was there before.
+func (it *item) needsNote(row db.Object) bool {
+	now := it.knownType()
+	switch {
+	case now == "":
+		return false
+	case row.Loc.Held():
+		return retypes(row.Media, now)
+	case it.loose():
 		return true
 	}
-	_, known := pack.MediaHint(it.desc.MediaType)
-	return fresh && !known
+	_, known := pack.MediaHint(now)
+	return !known
+}
+
+// knownType is the item's media type as the catalog keeps it: what nobody gave a
+// type has none, so that one given later counts.
+func (it *item) knownType() string {
+	if it.desc.MediaType == oci.MediaTypeOctets {
+		return ""
+	}
+	return it.desc.MediaType
+}
+
+// retypes says whether an object that is held gets the type that is given now:
+// the last word counts, save that a manifest stays one, since its edges are known.
+func retypes(was, now string) bool {
+	return now != "" && was != now && (oci.HasSuccessors(now) || !oci.HasSuccessors(was))
 }
 
 // mediaNote's seq is the time: of two processes that write one object with two
@@ -318,13 +349,9 @@ func (c *committing) objects(tx *db.Tx) ([]int64, error) {
 	return ids, c.bookkeeping(tx, ids)
 }
 
-// row is the item as it would be held if nothing held it yet. What nobody gave a
-// type has none in the catalog, so that one given later counts.
+// row is the item as it would be held if nothing held it yet.
 func (c *committing) row(it *item) db.Present {
-	p := db.Present{Digest: it.desc.Digest, Size: it.desc.Size, Media: it.desc.MediaType}
-	if p.Media == oci.MediaTypeOctets {
-		p.Media = ""
-	}
+	p := db.Present{Digest: it.desc.Digest, Size: it.desc.Size, Media: it.knownType()}
 	if it.loose() {
 		p.Loc, p.Stored = db.LocLoose, it.desc.Size
 		return p
@@ -338,8 +365,7 @@ func (c *committing) row(it *item) db.Present {
 }
 
 // adopt tells items of what was held before and stays, and gives that the type
-// that was given now: the last word counts, save that a manifest stays one, since
-// its edges are known.
+// that was given now.
 func (c *committing) adopt(tx *db.Tx, kept map[int64]*item) error {
 	if len(kept) == 0 {
 		return nil
@@ -349,8 +375,8 @@ func (c *committing) adopt(tx *db.Tx, kept map[int64]*item) error {
 		return err
 	}
 	for id, it := range kept {
-		row, now := rows[id], c.row(it).Media
-		if now != "" && row.Media != now && (oci.HasSuccessors(now) || !oci.HasSuccessors(row.Media)) {
+		row, now := rows[id], it.knownType()
+		if retypes(row.Media, now) {
 			if err := tx.SetMediaType(id, now); err != nil {
 				return err
 			}
@@ -439,21 +465,22 @@ func (c *committing) leases(tx *db.Tx, ids []int64) error {
 	if c.b.lease == nil {
 		return nil
 	}
+	found, err := c.held(tx)
+	if err != nil {
+		return err
+	}
 	if c.b.release {
 		return c.endLease(tx)
 	}
 	if err := c.b.lease.store(tx); err != nil {
 		return err
 	}
-	found, err := c.held(tx)
-	if err != nil {
-		return err
-	}
 	return tx.HoldObjects(c.b.lease.id, append(ids, found...))
 }
 
-// held finds the objects that were found held while the batch was gathered. One
-// that has gone since is missed by checkReach, where a name needs it.
+// held finds the objects that were found held while the batch was gathered. Where
+// one has gone since, no name moves: it may be what a name was to reach. Without
+// names it is just not there to be kept.
 func (c *committing) held(tx *db.Tx) ([]int64, error) {
 	if len(c.b.held) == 0 {
 		return nil, nil
@@ -466,13 +493,19 @@ func (c *committing) held(tx *db.Tx) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ids []int64
+	var (
+		ids  []int64
+		gone []oci.Digest
+	)
 	for _, d := range ds {
 		if o, ok := rows[d]; ok && o.Loc.Held() {
 			ids = append(ids, o.ID)
-		} else if len(c.b.names) == 0 {
-			return nil, &MissingError{"(none)", []oci.Digest{d}}
+		} else {
+			gone = append(gone, d)
 		}
+	}
+	if len(gone) > 0 && len(c.b.names) > 0 {
+		return nil, &MissingError{c.b.names[0].Reference.Local().String(), gone}
 	}
 	return ids, nil
 }
@@ -539,5 +572,9 @@ func (c *committing) packEnd(tx *db.Tx) error {
 	if c.end >= pack.MaxPackSize {
 		p.State = db.PackSealed
 	}
-	return tx.GrowPack(p)
+	err := tx.GrowPack(p)
+	if errors.Is(err, content.ErrConflict) {
+		return errChanged // somebody sealed it: take another
+	}
+	return err
 }

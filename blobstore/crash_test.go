@@ -147,7 +147,7 @@ func storeAgain(s *blobstore.Store, p []byte, ack *acked) error {
 }
 
 func scripts(t *testing.T) []script {
-	im := newImage(t, noise(1, 1000), noise(2, 400<<10))
+	im := newImage(t, noise(1, 1000), noise(2, 400<<10), noise(3, 1500<<10))
 	old := newImage(t, noise(3, 1000))
 	large := noise(4, 3<<20)
 	pair := [][]byte{noise(5, 1000), noise(6, 1000)}

@@ -41,7 +41,10 @@ type ingest struct {
 	resumed int64     // bytes found at opening
 	pipe    *pipe     // nil until the first write
 
-	kept   db.Ingest  // the checkpoint found at opening, zero for none
+	kept db.Ingest // the checkpoint found at opening, zero for none
+	// failed is the error of a sync. The system may take for written by now what is
+	// not on the disk, and would not tell if it were asked again: only Reset helps.
+	failed error
 	marked int64      // offset of the last checkpoint begun
 	mark   chan error // the running checkpoint, nil when there is none
 }
@@ -108,11 +111,16 @@ func (s *Store) lockIngest(ctx context.Context, opts content.IngestOptions, own 
 
 // openIngestFile opens a key's file, to be written unless it is sealed.
 func (s *Store) openIngestFile(name string) (fsys.File, error) {
-	f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if errors.Is(err, fs.ErrPermission) {
-		return s.fs.OpenFile(name, os.O_RDONLY, 0)
+	for {
+		f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if errors.Is(err, fs.ErrPermission) {
+			f, err = s.fs.OpenFile(name, os.O_RDONLY, 0)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // its owner has finished just now
+			}
+		}
+		return f, err
 	}
-	return f, err
 }
 
 // unused says whether f is the empty file that opening it has just made.
@@ -179,7 +187,7 @@ func orUnknown(d oci.Digest) string {
 func (in *ingest) row() db.Ingest {
 	return db.Ingest{
 		Key: in.key, Lease: in.opts.Lease, Expected: in.opts.Expected, Total: in.opts.Total,
-		Offset: in.kept.Offset, HashState: in.kept.HashState, BootID: in.kept.BootID,
+		Offset: in.kept.Offset, HashState: in.kept.HashState, BootID: in.s.boot,
 		Source: in.opts.Source, Started: in.started, PID: pid, MediaType: in.opts.MediaType,
 	}
 }
@@ -200,10 +208,15 @@ func (in *ingest) rehash(ctx context.Context, row db.Ingest, found bool) error {
 		return in.Reset()
 	}
 	in.hash, in.resumed = hasher(in.opts.Expected), 0
-	if found && row.BootID != "" && row.BootID == in.s.boot && row.Offset > 0 && row.Offset <= size {
-		if h, err := restore(in.opts.Expected, row.HashState); err == nil {
+	sameBoot := row.BootID != "" && row.BootID == in.s.boot
+	if found && row.Offset <= size {
+		in.kept.Offset = row.Offset
+		if h, err := restore(in.opts.Expected, row.HashState); err == nil && sameBoot {
 			in.hash, in.resumed, in.kept = h, row.Offset, row
 		}
+	}
+	if size, err = in.cutUnsynced(size, sameBoot); err != nil {
+		return err
 	}
 	r := io.NewSectionReader(in.file, in.resumed, size-in.resumed)
 	if _, err := io.CopyBuffer(in.hash, &cancelReader{ctx, r}, make([]byte, chunk)); err != nil {
@@ -211,6 +224,15 @@ func (in *ingest) rehash(ctx context.Context, row db.Ingest, found bool) error {
 	}
 	in.resumed, in.marked = size, size
 	return nil
+}
+
+// cutUnsynced drops what another boot may have lost, zeros in place of bytes for
+// all that can be told, unless an expected digest will tell.
+func (in *ingest) cutUnsynced(size int64, sameBoot bool) (int64, error) {
+	if sameBoot || in.sealed || in.opts.Expected != "" || size <= in.kept.Offset {
+		return size, nil
+	}
+	return in.kept.Offset, in.file.Truncate(in.kept.Offset)
 }
 
 // cancelReader ends with its context.
@@ -290,6 +312,9 @@ func (in *ingest) awaitMark() error {
 	}
 	err := <-in.mark
 	in.mark = nil
+	if err != nil {
+		in.failed = err
+	}
 	return err
 }
 
@@ -303,6 +328,9 @@ func (in *ingest) size() int64 {
 // seal ends writing: all bytes are in the file and durable. It returns the
 // content's digest.
 func (in *ingest) seal() (oci.Digest, error) {
+	if in.failed != nil {
+		return "", in.failed
+	}
 	h := in.hash
 	if in.pipe != nil {
 		if err := in.pipe.drain(); err != nil {
@@ -315,6 +343,7 @@ func (in *ingest) seal() (oci.Digest, error) {
 	}
 	if !in.sealed { // else it was synced before it was sealed
 		if err := in.file.DataSync(); err != nil {
+			in.failed = err
 			return "", err
 		}
 	}
@@ -354,7 +383,7 @@ func (in *ingest) Reset() error {
 	default:
 		err = in.file.Truncate(0)
 	}
-	in.hash, in.resumed, in.marked = hasher(in.opts.Expected), 0, 0
+	in.hash, in.resumed, in.marked, in.failed = hasher(in.opts.Expected), 0, 0, nil
 	if err != nil {
 		return fmt.Errorf("reset ingest %s: %w", in.key, fsys.Classify(err))
 	}
@@ -371,7 +400,7 @@ func (in *ingest) forget() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	return in.s.db.Write(ctx, func(tx *db.Tx) error {
-		err := tx.Checkpoint(in.key, 0, nil, "")
+		err := tx.Checkpoint(in.key, 0, nil, in.s.boot)
 		if errors.Is(err, content.ErrNotFound) { // opened just now: its row is yet to come
 			return nil
 		}
@@ -421,6 +450,9 @@ func (in *ingest) Close() error {
 		in.resumed = in.pipe.size()
 	}
 	in.stop()
+	if in.failed != nil {
+		return errors.Join(in.Reset(), in.file.Close())
+	}
 	return in.file.Close()
 }
 

@@ -27,6 +27,10 @@ type item struct {
 	record  pack.Record // Offset is set when it is placed
 	ingest  *ingest     // to be removed with the commit, nil for none
 
+	temp     string    // the other name of a batched loose blob, see batchedItem
+	tempFile fsys.File // still to be synced; nil for all others
+
+	noted bool // its media type goes into the pack as a note
 	when  time.Time
 	was   *content.Info      // what was held before and stays, nil for none
 	done  func(content.Info) // told after the commit, may be nil
@@ -151,27 +155,29 @@ func (s *Store) linkLoose(in *ingest, d oci.Digest) error {
 	}
 	in.sealed = true
 	err := s.fs.Link(s.ingestPath(in.key), s.blobPath(d))
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	// Also a name that is there already may be one that an earlier try could not
+	// sync any more.
 	return s.fs.SyncDir(s.blobDir(d))
 }
 
 // placeLoose makes sure, under the write lock, that the blob's name leads to the
-// ingest's file: whatever else has the name is an orphan that nobody has
+// item's file: whatever else has the name is an orphan that nobody has
 // verified.
 func (s *Store) placeLoose(it *item) error {
-	name := s.blobPath(it.desc.Digest)
-	same, err := fsys.SameFile(it.ingest.file, name, s.fs)
+	name, file, from := s.blobPath(it.desc.Digest), it.tempFile, it.temp
+	if it.ingest != nil {
+		file, from = it.ingest.file, s.ingestPath(it.ingest.key)
+	}
+	same, err := fsys.SameFile(file, name, s.fs)
 	if err != nil || same {
 		return err
 	}
 	tmp := name + ".new"
 	s.fs.Remove(tmp)
-	if err := s.fs.Link(s.ingestPath(it.ingest.key), tmp); err != nil {
+	if err := s.fs.Link(from, tmp); err != nil {
 		return err
 	}
 	if err := s.fs.Rename(tmp, name); err != nil {

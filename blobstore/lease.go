@@ -31,6 +31,7 @@ type lease struct {
 
 	mu      sync.Mutex
 	stored  bool
+	closed  bool
 	renewal *time.Timer
 }
 
@@ -72,7 +73,7 @@ func (l *lease) committed(released bool) {
 		l.renewal.Stop()
 		l.renewal = nil
 	}
-	if l.stored && l.renewal == nil {
+	if l.stored && l.renewal == nil && !l.closed {
 		l.renewal = time.AfterFunc(l.lasts/3, l.renew)
 	}
 }
@@ -100,6 +101,7 @@ func (l *lease) renew() {
 // close lets go of the file. The row, if it is still there, lasts for its time.
 func (l *lease) close() error {
 	l.mu.Lock()
+	l.closed = true
 	if l.renewal != nil {
 		l.renewal.Stop()
 		l.renewal = nil

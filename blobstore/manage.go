@@ -58,7 +58,12 @@ func (s *Store) Abort(ctx context.Context, key string) error {
 		return fmt.Errorf("abort ingest %s: %w", key, fsys.Classify(err))
 	}
 	defer f.Close()
-	if ok, err := f.TryLock(true); !ok || err != nil {
+	ok, err := f.TryLock(true)
+	if ok && err == nil {
+		// Its owner may have finished, and another one begun the same key.
+		ok, err = fsys.SameFile(f, s.ingestPath(key), s.fs)
+	}
+	if !ok || err != nil {
 		return errors.Join(err, fmt.Errorf("abort ingest %s: %w: a process is writing it", key, content.ErrConflict))
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {

@@ -40,8 +40,9 @@ type SessionOptions struct {
 // concurrent use.
 //
 // What Put, Push and a Writer's Commit accept is visible and durable only after
-// the next Flush or Commit has returned nil. A small blob (one for a pack) has no
-// ingest of its own: until then it is in memory, whatever key it has.
+// the next Flush or Commit has returned nil. A blob of a known size up to 1 MiB
+// has no ingest of its own, whatever its key: it is in memory until its Writer
+// commits, and whoever else writes the same key does so beside it.
 //
 // Lifecycle: Begin → … → Commit, and Close in every case. A session that is
 // closed without Commit keeps what it has, under its lease, for the next try.
@@ -57,6 +58,7 @@ type Session struct {
 
 	flushing chan struct{} // holds one token: commits are one after the other
 	closed   bool
+	ended    bool // no timer any more; under mu
 }
 
 // batch is what one transaction commits.
@@ -89,7 +91,7 @@ func (b *batch) empty() bool { return len(b.items) == 0 && len(b.held) == 0 }
 
 // Begin opens a session.
 func (s *Store) Begin(ctx context.Context, opts SessionOptions) (*Session, error) {
-	if err := s.writable(); err != nil {
+	if err := errors.Join(s.writable(), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
 	kind, lasts := db.LeaseCommand, DefaultLease
@@ -102,7 +104,7 @@ func (s *Store) Begin(ctx context.Context, opts SessionOptions) (*Session, error
 	}
 	ses := &Session{s: s, opts: opts, lease: l, flushing: make(chan struct{}, 1)}
 	ses.batch = newBatch(l)
-	return ses, ctx.Err()
+	return ses, nil
 }
 
 // Blob is content for Put.
@@ -147,7 +149,8 @@ func (ses *Session) putLarge(ctx context.Context, o content.IngestOptions, b Blo
 
 // Writer implements content.Ingester.
 func (ses *Session) Writer(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
-	if opts.Total >= 0 && opts.Total <= memoryLimit(opts.MediaType) {
+	batched := opts.Total >= 0 && opts.Total <= batchedLoose
+	if batched || opts.Total >= 0 && opts.Total <= memoryLimit(opts.MediaType) {
 		opts.Key = ""
 	}
 	opts.Lease = ses.lease.id
@@ -163,6 +166,9 @@ func (ses *Session) Writer(ctx context.Context, opts content.IngestOptions) (con
 		}
 		w, err := ses.s.openWriter(ctx, opts, ses)
 		if err == nil {
+			if batched {
+				w.batched, w.limit = true, max(w.limit, opts.Total)
+			}
 			return w, nil
 		}
 		if !errors.Is(err, content.ErrExists) { // else it came in while this waited
@@ -197,6 +203,7 @@ func (ses *Session) hold(ctx context.Context, d oci.Digest, mediaType string) (b
 	if held {
 		ses.mu.Lock()
 		ses.batch.held[d] = true
+		ses.wake()
 		ses.mu.Unlock()
 	}
 	return held, err
@@ -337,6 +344,7 @@ func (ses *Session) add(it *item) {
 			first.done = both(first.done, it.done)
 		}
 		first.spare = append(first.spare, it.ingests()...)
+		ses.s.dropTemp(it)
 		return
 	}
 	b.index[it.desc.Digest] = len(b.items)
@@ -346,7 +354,13 @@ func (ses *Session) add(it *item) {
 		// Its bytes are durable: what waits is the row, and those who wait for it.
 		b.bytes += it.desc.Size
 	}
-	if ses.timer == nil {
+	ses.wake()
+}
+
+// wake lets the batch be committed when it has become old. The session's lock is
+// held.
+func (ses *Session) wake() {
+	if ses.timer == nil && !ses.ended {
 		ses.timer = time.AfterFunc(batchAge, ses.flushLate)
 	}
 }
@@ -397,6 +411,12 @@ func (ses *Session) commit(ctx context.Context, names []content.NameChange, last
 		return nil
 	}
 	if err := ses.s.commit(ctx, b); err != nil {
+		var missing *MissingError
+		if errors.As(err, &missing) { // and so is to be asked for again
+			for _, d := range missing.Digests {
+				delete(b.held, d)
+			}
+		}
 		ses.restore(b)
 		return err
 	}
@@ -433,6 +453,7 @@ func (ses *Session) restore(b *batch) {
 	for d := range later.held {
 		b.held[d] = true
 	}
+	ses.wake()
 }
 
 // Close ends the session. Without Commit before it, what was accepted is
@@ -460,10 +481,15 @@ func (ses *Session) Close() error {
 func (ses *Session) drop() {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
+	ses.ended = true
+	if ses.timer != nil {
+		ses.timer.Stop()
+	}
 	for _, it := range ses.batch.items {
 		for _, in := range it.ingests() {
 			in.Close()
 		}
+		ses.s.dropTemp(it)
 	}
 	ses.batch = newBatch(ses.lease)
 }

@@ -520,7 +520,7 @@ func TestTheLastWordOnATypeCountsWithinABatch(t *testing.T) {
 func TestCloseOfASessionThatCannotCommitKeepsItsIngests(t *testing.T) {
 	t.Parallel()
 	s, f := instrumented(t, nil)
-	p := noise(1, 400<<10)
+	p := noise(1, 2<<20)
 	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
 	broken := errors.New("broken")
 	f.Hook(func(op fsystest.Op, name string) error {

@@ -205,13 +205,13 @@ func (s *Store) absent(ctx context.Context, opts content.IngestOptions) error {
 		return exists
 	}
 	err := s.Hold(ctx, opts.Lease, opts.Expected)
-	if errors.Is(err, content.ErrNotFound) {
-		return nil // it went in this moment
+	switch {
+	case err == nil:
+		return exists
+	case errors.Is(err, content.ErrNotFound) && s.missing(ctx, opts) == nil:
+		return nil // the object went in this moment; else it is the lease that is gone
 	}
-	if err != nil {
-		return err
-	}
-	return exists
+	return err
 }
 
 // missing returns ErrExists when the expected content is held.
@@ -247,7 +247,7 @@ func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to s
 	if opts.MediaType == "" {
 		opts.MediaType = oci.MediaTypeOctets
 	}
-	w := &writer{s: s, opts: opts, sink: to, started: time.Now()}
+	w := &writer{s: s, opts: opts, sink: to, started: time.Now(), limit: memoryLimit(opts.MediaType)}
 	if opts.Key == "" {
 		w.opts.Key, w.own = freshKey(), true
 	} else {

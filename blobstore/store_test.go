@@ -152,7 +152,7 @@ func store(s content.Ingester, o content.IngestOptions, p []byte) (content.Info,
 // ingest is what a copy asks for.
 func ingest(p []byte) content.IngestOptions {
 	d := oci.DigestBytes(p)
-	return content.IngestOptions{Key: d.String(), Expected: d, Total: int64(len(p)), MediaType: oci.MediaTypeOctets}
+	return content.IngestOptions{Key: d.String(), Expected: d, Total: int64(len(p)), MediaType: oci.MediaTypeLayer}
 }
 
 func mustStore(t testing.TB, s content.Ingester, p []byte) oci.Descriptor {

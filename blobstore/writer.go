@@ -31,8 +31,10 @@ type writer struct {
 	buf     []byte
 	file    *ingest // nil while the content is in memory
 	own     bool    // the key is nobody's: nobody can go on with it
+	limit   int64   // what grows beyond it goes to a file
 	done    bool
 	err     error
+	batched bool               // a loose blob waits for its batch to be synced
 	told    func(content.Info) // once the content is durable, may be nil
 }
 
@@ -67,7 +69,7 @@ func (w *writer) Write(p []byte) (int, error) {
 
 func (w *writer) write(p []byte) (int, error) {
 	if w.file == nil {
-		if int64(len(w.buf)+len(p)) <= memoryLimit(w.opts.MediaType) {
+		if int64(len(w.buf)+len(p)) <= w.limit {
 			w.buf = append(w.buf, p...)
 			return len(p), nil
 		}
@@ -187,6 +189,9 @@ func (w *writer) finish(ctx context.Context) (*item, error) {
 			return it, err
 		}
 		// It does not shrink enough to live in a pack.
+		if w.file == nil && w.batched {
+			return w.s.batchedItem(w.opts, p)
+		}
 		if w.file == nil {
 			if err := w.spill(); err != nil {
 				return nil, err

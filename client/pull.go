@@ -224,11 +224,12 @@ type verifying struct {
 }
 
 func (v verifying) Exists(ctx context.Context, desc oci.Descriptor) (bool, error) {
-	here, err := v.Session.Exists(ctx, desc)
-	if err != nil || !here {
-		return here, err
+	// First the bytes: what Exists says yes to is to be kept.
+	sound, err := v.sound(ctx, desc.Digest)
+	if err != nil || !sound {
+		return false, err
 	}
-	return v.sound(ctx, desc.Digest)
+	return v.Session.Exists(ctx, desc)
 }
 
 func (v verifying) Writer(ctx context.Context, o content.IngestOptions) (content.Writer, error) {

@@ -205,23 +205,36 @@ type job struct {
 // batch: a goroutine for each file would grow a stack for each.
 func putAll(ctx context.Context, ses *blobstore.Session, o PutOptions, paths iter.Seq2[string, error], order *inOrder) error {
 	g, ctx := errgroup.WithContext(ctx)
-	jobs := make(chan job, 64)
+	jobs, listed := make(chan job, 64), make(chan error, 1)
 	for range max(2, runtime.GOMAXPROCS(0)) {
-		g.Go(func() error {
-			for j := range jobs {
-				err := putFile(ctx, ses, o, j.path, func(info content.Info) { order.add(j.number, putResult{j.path, info}) })
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		g.Go(func() error { return putJobs(ctx, ses, o, jobs, order) })
 	}
-	g.Go(func() error {
-		defer close(jobs)
-		return number(ctx, paths, jobs)
-	})
-	return g.Wait()
+	// Not one of the group: it may be reading a list from a pipe that nobody ends.
+	go func() {
+		listed <- number(ctx, paths, jobs)
+		close(jobs)
+	}()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return <-listed
+}
+
+func putJobs(ctx context.Context, ses *blobstore.Session, o PutOptions, jobs <-chan job, order *inOrder) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case j, more := <-jobs:
+			if !more {
+				return nil
+			}
+			err := putFile(ctx, ses, o, j.path, func(info content.Info) { order.add(j.number, putResult{j.path, info}) })
+			if err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // number hands the paths out with their places in the order.

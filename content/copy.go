@@ -99,7 +99,14 @@ func Copy(ctx context.Context, dst Target, src Source, root oci.Descriptor, opts
 	if cl, ok := dst.(Closed); ok {
 		c.closed = cl.Closed()
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.fail = cancel
 	err := c.visit(ctx, root)
+	if err != nil {
+		// The first failure, not what it led to elsewhere in the graph.
+		err = context.Cause(ctx)
+	}
 	return Stats{
 		MovedBytes: c.movedBytes.Load(), ReusedBytes: c.reusedBytes.Load(),
 		MovedBlobs: int(c.movedBlobs.Load()), ReusedBlobs: int(c.reusedBlobs.Load()),
@@ -111,6 +118,7 @@ type copier struct {
 	src    Source
 	opts   CopyOptions
 	closed bool
+	fail   context.CancelCauseFunc // ends everything, with the first error
 	slots  *semaphore.Weighted
 
 	mu    sync.Mutex
@@ -138,7 +146,7 @@ func (c *copier) visit(ctx context.Context, desc oci.Descriptor) error {
 		case <-n.done:
 			return n.err
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 	defer close(n.done)
@@ -146,6 +154,9 @@ func (c *copier) visit(ctx context.Context, desc oci.Descriptor) error {
 		n.err = c.manifest(ctx, desc)
 	} else {
 		n.err = c.blob(ctx, desc)
+	}
+	if n.err != nil {
+		c.fail(n.err)
 	}
 	return n.err
 }
@@ -170,9 +181,9 @@ func (c *copier) manifest(ctx context.Context, desc oci.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for _, e := range edges {
-		g.Go(func() error { return c.visit(gctx, e.Descriptor) })
+		g.Go(func() error { return c.visit(ctx, e.Descriptor) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

@@ -120,6 +120,14 @@ func timeFrom(ms sql.NullInt64) time.Time {
 	return fromMilli(ms.Int64)
 }
 
+// milliOrNull is the value of a time column in which zero is NULL.
+func milliOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
 func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // Object finds the row of a digest; false when there is none.
@@ -237,8 +245,8 @@ func prefixRange(alg byte, prefix string) (low, high []byte) {
 // False when the row says something else by now: it moved or was written anew.
 // The row keeps saying where the bytes are.
 func (tx *Tx) MarkDamaged(o Object) (bool, error) {
-	n, err := tx.changed(`UPDATE objects SET loc = 3 WHERE id = ? AND loc = ? AND pack IS ? AND off IS ?`,
-		o.ID, o.Loc, packArg(o.Loc, o.Pack), packArg(o.Loc, o.Off))
+	n, err := tx.changed(`UPDATE objects SET loc = 3 WHERE id = ? AND loc = ? AND pack IS ? AND off IS ? AND committed IS ?`,
+		o.ID, o.Loc, packArg(o.Loc, o.Pack), packArg(o.Loc, o.Off), milliOrNull(o.Committed))
 	return n == 1, err
 }
 

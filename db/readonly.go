@@ -19,7 +19,7 @@ import (
 // ours to write and there is no WAL or an empty one. Else as one reader among
 // others, which needs the shared memory file; where that cannot be had, a private
 // copy of catalog and WAL.
-func (d *DB) openForReading(_ context.Context, o Options) error {
+func (d *DB) openForReading(ctx context.Context, o Options) error {
 	fi, err := o.FS.Stat(d.file)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && fi.Size() == 0) {
 		return content.WithHint(fmt.Errorf("%w: there is no catalog", content.ErrNoStore), "make one with: dist init")
@@ -37,7 +37,7 @@ func (d *DB) openForReading(_ context.Context, o Options) error {
 	if d.walSize(o.FS) == 0 {
 		return err
 	}
-	if cerr := d.copyAside(o.FS); cerr != nil {
+	if cerr := d.copyAside(ctx, o.FS); cerr != nil {
 		return errors.Join(err, cerr)
 	}
 	return d.openAs(o)
@@ -87,12 +87,20 @@ func (d *DB) walSize(fsys fsys.FS) int64 {
 
 // copyAside copies catalog and WAL to a private folder. SQLite could not open the
 // file here, so this process holds no lock on it that closing might drop.
-func (d *DB) copyAside(fsys fsys.FS) error {
+func (d *DB) copyAside(ctx context.Context, fsys fsys.FS) error {
 	tmp, err := os.MkdirTemp("", "dist-catalog-")
 	if err != nil {
 		return err
 	}
 	d.cleanup = func() error { return os.RemoveAll(tmp) }
+	// No writer may write the WAL back between the two copies. Where the lock's file
+	// cannot even be read there is no writer to be expected either.
+	if lock, err := fsys.OpenFile(filepath.Join(d.dir, lockName), os.O_RDONLY, 0); err == nil {
+		defer lock.Close()
+		if err := lock.Lock(ctx, true); err != nil {
+			return err
+		}
+	}
 	file := filepath.Join(tmp, catalogName)
 	for _, suffix := range []string{"", "-wal"} {
 		if err := copyFile(fsys, file+suffix, d.file+suffix); err != nil {

@@ -49,18 +49,24 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 // Locked runs fn under the write lock and outside of any transaction, for file
 // operations before, between or after transactions that no other writer may come
 // between. Errors are those of Write.
-func (d *DB) Locked(ctx context.Context, fn func(*Locked) error) (err error) {
-	if d.lock == nil {
+func (d *DB) Locked(ctx context.Context, fn func(*Locked) error) error {
+	lock := d.lock
+	if lock == nil {
 		return content.WithHint(fmt.Errorf("write to the store: %w: it is open for reading only", content.ErrDenied),
 			"the store's folder cannot be written by this user")
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := d.lock.lock(ctx); err != nil {
+	if err := lock.lock(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.lock.unlock()) }()
+	// What fn did is done: an error of unlocking must not pass for one of fn.
+	defer func() {
+		if uerr := lock.unlock(); uerr != nil {
+			lock.warn(fmt.Sprintf("the write lock could not be given back: %v", uerr))
+		}
+	}()
 	return fn(&Locked{d, ctx})
 }
 

@@ -1,0 +1,99 @@
+package blobstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+const (
+	// batchedLoose is the size up to which a session's loose blobs become durable
+	// together, with their batch, and have no ingest of their own: what is lost of
+	// them in a crash is soon fetched again.
+	batchedLoose = 1 << 20
+	// manyFiles is from how many files on one syncfs beats an fsync of each.
+	manyFiles = 8
+)
+
+// batchedItem writes a loose blob that waits for its batch to be synced. Until
+// then its file has a name among the ingests, too.
+func (s *Store) batchedItem(opts content.IngestOptions, p []byte) (*item, error) {
+	var manifest []byte
+	if oci.HasSuccessors(opts.MediaType) {
+		manifest = p
+	}
+	it, err := newItem(opts, algorithm(opts.Expected).FromBytes(p), int64(len(p)), manifest)
+	if err != nil {
+		return nil, err
+	}
+	it.temp = s.path(ingestDir, freshKey())
+	if it.tempFile, err = s.writeTemp(it.temp, p); err == nil {
+		err = s.fs.Link(it.temp, s.blobPath(it.desc.Digest))
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		s.dropTemp(it)
+		return nil, fmt.Errorf("write %s: %w", it.desc.Digest, fsys.Classify(err))
+	}
+	s.hook("loose.linked")
+	return it, nil
+}
+
+// writeTemp makes a read-only file and leaves it open, to be synced.
+func (s *Store) writeTemp(name string, p []byte) (fsys.File, error) {
+	f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.WriteAt(p, 0); err == nil {
+		err = s.fs.Chmod(name, 0o444)
+	}
+	if err != nil {
+		f.Close()
+		s.fs.Remove(name)
+		return nil, err
+	}
+	return f, nil
+}
+
+// dropTemp ends the name that a batched item has beside its blob's.
+func (s *Store) dropTemp(it *item) {
+	if it.tempFile == nil {
+		return
+	}
+	s.fs.Remove(it.temp)
+	it.tempFile.Close()
+	it.tempFile = nil
+}
+
+// syncBatched makes the files of batched items durable, and their names.
+func (c *committing) syncBatched() error {
+	var files []fsys.File
+	dirs := map[string]bool{}
+	for _, it := range c.b.items {
+		if it.tempFile != nil {
+			files = append(files, it.tempFile)
+			dirs[c.s.blobDir(it.desc.Digest)] = true
+		}
+	}
+	if len(files) >= manyFiles {
+		if err := c.s.fs.SyncFS(c.s.dir); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	for _, f := range files {
+		if err := f.DataSync(); err != nil {
+			return err
+		}
+	}
+	for dir := range dirs {
+		if err := c.s.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
