@@ -505,7 +505,7 @@ func (c *committing) held(tx *db.Tx) ([]int64, error) {
 		}
 	}
 	if len(gone) > 0 && len(c.b.names) > 0 {
-		return nil, &MissingError{c.b.names[0].Reference.Local().String(), gone}
+		return nil, &MissingError{c.b.names[0].Reference.Local().String(), gone, false}
 	}
 	return ids, nil
 }

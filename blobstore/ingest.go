@@ -456,8 +456,13 @@ func (in *ingest) Close() error {
 	return in.file.Close()
 }
 
-// abandon drops file and row.
+// abandon drops file and row. The bytes go first: they may be what has filled the
+// disk.
 func (in *ingest) abandon() error {
+	in.stop()
+	if !in.sealed {
+		_ = in.file.Truncate(0)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	err := in.s.db.Write(ctx, func(tx *db.Tx) error { return tx.DeleteIngest(in.key) })

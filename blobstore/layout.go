@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"dist.example/content"
 	"dist.example/fsys"
@@ -21,14 +22,15 @@ const format = 1
 
 // The names in a store's folder.
 const (
-	headFile  = "store.json"
-	lockFile  = "lock"
-	blobsDir  = "blobs"
-	packsDir  = "packs"
-	ingestDir = "ingest"
-	leasesDir = "leases"
-	viewsDir  = "views"
-	trashDir  = "trash"
+	headFile    = "store.json"
+	catalogFile = "catalog.db"
+	lockFile    = "lock"
+	blobsDir    = "blobs"
+	packsDir    = "packs"
+	ingestDir   = "ingest"
+	leasesDir   = "leases"
+	viewsDir    = "views"
+	trashDir    = "trash"
 )
 
 // head is store.json.
@@ -55,7 +57,7 @@ func (l layout) packPath(id int64) string     { return l.path(packsDir, fmt.Spri
 func (l layout) readHead() (head, error) {
 	var h head
 	p, err := os.ReadFile(l.path(headFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return h, content.WithHint(fmt.Errorf("open store %s: %w there", l.dir, content.ErrNoStore),
 			"`dist init` makes a store in this folder; --store or DIST_STORE name another")
 	}
@@ -112,6 +114,9 @@ func (l layout) refuseForeign() error {
 	entries, err := os.ReadDir(l.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("create store %s: %w: it is a file", l.dir, content.ErrConflict)
 	}
 	if err != nil {
 		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))

@@ -17,6 +17,7 @@ import (
 type MissingError struct {
 	Name    string
 	Digests []oci.Digest
+	Damaged bool // the first of them is here, damaged: then it is content.ErrCorrupt
 }
 
 func (e *MissingError) Error() string {
@@ -24,11 +25,19 @@ func (e *MissingError) Error() string {
 	if n := len(e.Digests); n > 1 {
 		more = fmt.Sprintf(" and %d more", n-1)
 	}
+	if e.Damaged {
+		return fmt.Sprintf("name %s: %v: %s%s, which it reaches, is damaged", e.Name, content.ErrCorrupt, e.Digests[0], more)
+	}
 	return fmt.Sprintf("name %s: %v in this store: %s%s, which it reaches", e.Name, content.ErrNotFound, e.Digests[0], more)
 }
 
-// Unwrap returns content.ErrNotFound.
-func (e *MissingError) Unwrap() error { return content.ErrNotFound }
+// Unwrap returns the class.
+func (e *MissingError) Unwrap() error {
+	if e.Damaged {
+		return content.ErrCorrupt
+	}
+	return content.ErrNotFound
+}
 
 // Resolve implements content.Resolver over local names. A reference with a digest
 // resolves to that digest if it is held, whether it has a name or not.
@@ -142,7 +151,7 @@ func refChanges(tx *db.Tx, names []content.NameChange) ([]db.RefChange, error) {
 			return nil, err
 		}
 		if !found || !o.Loc.Held() {
-			return nil, &MissingError{name, []oci.Digest{n.Target}}
+			return nil, &MissingError{name, []oci.Digest{n.Target}, found && o.Loc == db.LocDamaged}
 		}
 		reached, missing, err := tx.Reach([]int64{o.ID})
 		if err != nil {
@@ -160,7 +169,7 @@ func refChanges(tx *db.Tx, names []content.NameChange) ([]db.RefChange, error) {
 }
 
 func missingError(name string, objects []db.Object) error {
-	e := &MissingError{Name: name}
+	e := &MissingError{Name: name, Damaged: objects[0].Loc == db.LocDamaged}
 	for _, o := range objects {
 		e.Digests = append(e.Digests, o.Digest)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"dist.example/content"
@@ -106,7 +107,7 @@ func (s *Store) defaults() {
 
 func (s *Store) absentHead() bool {
 	_, err := s.fs.Stat(s.path(headFile))
-	return errors.Is(err, fs.ErrNotExist)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // attach takes the shared lock and opens the catalog.
@@ -129,11 +130,39 @@ func (s *Store) attach(ctx context.Context) error {
 			return fmt.Errorf("open store %s: %w", s.dir, err)
 		}
 	}
+	if err := s.refuseLostCatalog(); err != nil {
+		return err
+	}
 	s.db, err = db.Open(ctx, s.dir, db.Options{FS: s.fs, ReadOnly: s.readOnly, Warn: s.warn})
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.dir, err)
 	}
 	return nil
+}
+
+// refuseLostCatalog keeps an empty catalog from being made where content lies
+// that the lost one knew: everything in it would be garbage from then on.
+func (s *Store) refuseLostCatalog() error {
+	lost := func() bool {
+		fi, err := s.fs.Stat(s.path(catalogFile))
+		return errors.Is(err, fs.ErrNotExist) || err == nil && fi.Size() == 0
+	}
+	if !lost() || !s.holdsContent() || !lost() { // twice: it may be in the making
+		return nil
+	}
+	return content.WithHint(
+		fmt.Errorf("open store %s: %w: it holds content, but its catalog (%s) is lost", s.dir, content.ErrCorrupt, catalogFile),
+		"bring %s and %s-wal back from a copy, both of them together", catalogFile, catalogFile)
+}
+
+// holdsContent says whether there is any pack or loose blob.
+func (s *Store) holdsContent() bool {
+	for _, dir := range []string{packsDir, filepath.Join(blobsDir, "sha256"), filepath.Join(blobsDir, "sha512")} {
+		if entries, err := s.fs.ReadDir(s.path(dir)); err == nil && len(entries) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Close ends the store's use. Leases acquired and not released stay for their

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 
@@ -98,6 +99,10 @@ func createBeside(path string) (*os.File, error) {
 	var r [6]byte
 	rand.Read(r[:])
 	f, err := os.OpenFile(path+"."+hex.EncodeToString(r[:]), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	var named *fs.PathError
+	if errors.As(err, &named) { // the name that was asked for says more
+		named.Path = path
+	}
 	return f, fsys.Classify(err)
 }
 

@@ -95,8 +95,11 @@ func isPrefix(word string) bool {
 // registry is not "".
 func parseName(name, registry string) (oci.Reference, error) {
 	ref, err := oci.ParseReference(name)
-	if err != nil || registry == "" {
-		return ref, err
+	if err == nil && registry != "" {
+		ref, err = ref.WithRegistry(registry)
 	}
-	return ref.WithRegistry(registry)
+	if err != nil && (strings.Contains(name, "://") || strings.Contains(registry, "://")) {
+		err = content.WithHint(err, "leave out the scheme: HOST/REPOSITORY:TAG")
+	}
+	return ref, err
 }

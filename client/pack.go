@@ -153,7 +153,7 @@ func (p *packing) folder(ctx context.Context, path string) (layer.LayerInfo, err
 
 // file takes a tar as it is.
 func (p *packing) file(ctx context.Context, path string) (layer.LayerInfo, error) {
-	f, err := openRegular(path)
+	f, err := openInput(ctx, path)
 	if err != nil {
 		return layer.LayerInfo{}, err
 	}

@@ -120,10 +120,37 @@ func (p *pull) run(ctx context.Context) error {
 		}
 		err := ses.Commit(ctx, p.changes()...)
 		var missing *blobstore.MissingError
-		if !errors.As(err, &missing) || try == 2 {
+		switch {
+		case try == 2:
+			return err
+		case errors.As(err, &missing):
+		case errors.Is(err, content.ErrConflict):
+			if quicker, lerr := p.overtaken(ctx); lerr != nil || !quicker {
+				return errors.Join(err, lerr)
+			}
+		default:
 			return err
 		}
 	}
+}
+
+// overtaken says whether names were moved meanwhile to the very content that was
+// pulled, by others who pulled it too. That is no conflict: they stay.
+func (p *pull) overtaken(ctx context.Context) (bool, error) {
+	found := false
+	for _, im := range p.images {
+		n, err := p.store.Name(ctx, im.ref)
+		if errors.Is(err, content.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if n.Target.Digest == im.desc.Digest && im.old != im.desc.Digest {
+			im.old, found = im.desc.Digest, true
+		}
+	}
+	return found, nil
 }
 
 // resolve asks what a reference stands for, with one request, and looks whether

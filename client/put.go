@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,7 +83,7 @@ func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.In
 
 // PutFile is Put of a file.
 func (c *Client) PutFile(ctx context.Context, o PutOptions, path string) (content.Info, error) {
-	f, err := openRegular(path)
+	f, err := openInput(ctx, path)
 	if err != nil {
 		return content.Info{}, err
 	}
@@ -101,22 +103,49 @@ func (c *Client) begin(ctx context.Context, o blobstore.SessionOptions) (*blobst
 	return s.Begin(ctx, o)
 }
 
-// openRegular opens a file to be put, which a folder is not. A pipe or a device
-// is read like any other.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.Open(path)
+// openInput opens a file to be put, which a folder is not. A pipe or a device is
+// read like any other; opening and reading one ends with ctx.
+func openInput(ctx context.Context, path string) (*os.File, error) {
+	if strings.ContainsRune(path, 0) {
+		return nil, content.WithHint(fmt.Errorf("%q: %w: a file name with a NUL byte", path, content.ErrInvalid), "-0 says that names in a list end so")
+	}
+	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, fsys.Classify(err)
 	}
-	fi, err := f.Stat()
-	if err == nil && fi.IsDir() {
-		err = content.WithHint(fmt.Errorf("%s: %w: it is a folder", path, content.ErrInvalid), "`dist pack NAME %s` makes an image of a folder", path)
+	if fi.IsDir() {
+		return nil, content.WithHint(fmt.Errorf("%s: %w: it is a folder", path, content.ErrInvalid), "`dist pack NAME %s` makes an image of a folder", path)
 	}
+	f, err := openPatiently(ctx, path, fi.Mode())
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, fsys.Classify(err)
+	}
+	if !fi.Mode().IsRegular() {
+		context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })
 	}
 	return f, nil
+}
+
+// openPatiently opens a file; a pipe blocks until somebody writes to it.
+func openPatiently(ctx context.Context, path string, mode fs.FileMode) (*os.File, error) {
+	if mode&fs.ModeNamedPipe == 0 {
+		return os.Open(path)
+	}
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		f, err := os.Open(path)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.f, o.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // heads holds buffers for the beginning of content: all of it when it is small.
@@ -255,7 +284,7 @@ func number(ctx context.Context, paths iter.Seq2[string, error], jobs chan<- job
 }
 
 func putFile(ctx context.Context, ses *blobstore.Session, o PutOptions, path string, done func(content.Info)) error {
-	f, err := openRegular(path)
+	f, err := openInput(ctx, path)
 	if err != nil {
 		return err
 	}

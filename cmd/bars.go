@@ -86,6 +86,10 @@ func (p *progress) line(width int, label string, done, total int64, numbers []st
 	width--
 	const labelWidth = 21 // "manifest 123456789012"
 	label = fmt.Sprintf("%-*s", labelWidth, label)
+	if short := width - utf8.RuneCountInString(strings.Join(numbers[:min(1, len(numbers))], "")) - 2; short < labelWidth {
+		// No room for both: the number says more than the end of the label.
+		label = cut(strings.TrimRight(label, " "), max(short, 5))
+	}
 	for len(numbers) > 0 {
 		text := strings.Join(numbers, "  ")
 		room := width - utf8.RuneCountInString(label) - utf8.RuneCountInString(text) - 4

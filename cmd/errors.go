@@ -93,9 +93,12 @@ func describe(verb string, err error) errorJSON {
 	}
 	what := oneLine(err.Error())
 	if errors.Is(err, context.Canceled) {
-		what = "interrupted, state kept"
+		what = "interrupted"
+		if verb == "pull" || verb == "fetch" {
+			what = "interrupted, state kept"
+		}
 	}
-	e.Message = headline(verb, e.Ref, what)
+	e.Message = oneLine(headline(verb, e.Ref, what))
 	return e
 }
 

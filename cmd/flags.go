@@ -52,7 +52,7 @@ func (s *span) UnmarshalText(text []byte) error {
 
 // networkFlags are for verbs that talk to registries.
 type networkFlags struct {
-	AuthFile  string   `group:"network" placeholder:"FILE" help:"Credentials to try before those of Docker and Podman (config.json, auth.json)."`
+	AuthFile  string   `group:"network" type:"existingfile" placeholder:"FILE" help:"Credentials to try before those of Docker and Podman (config.json, auth.json)."`
 	TokenHost []string `group:"network" placeholder:"HOST" help:"Token server of another domain that credentials may be sent to, when a registry names it."`
 	PlainHTTP bool     `group:"network" help:"Speak HTTP without TLS. Registries on this machine (localhost, 127.0.0.1) need no flag."`
 	Insecure  bool     `group:"network" help:"Accept any TLS certificate: whoever sits in between can answer. Content is still checked against its digest."`

@@ -103,7 +103,7 @@ func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
 	}
 	if len(j.Parts) > 0 {
 		fields = append(fields,
-			[2]string{"here", humanSize(j.Held) + " of " + humanSize(j.Known)},
+			[2]string{"here", humanSize(j.Held) + " of " + humanSize(j.Known) + j.images()},
 			[2]string{"signatures", fmt.Sprint(j.Signatures)})
 	}
 	fields = append(fields, configFields(j.Config, age)...)
@@ -198,4 +198,22 @@ func quoteAll(args []string) string {
 		}
 	}
 	return strings.Join(quoted, " ")
+}
+
+// images says of how many images of an index all is here; what is known of the
+// others is their manifests' size alone.
+func (j inspectJSON) images() string {
+	here, all := 0, 0
+	for _, p := range j.Parts {
+		if p.Role == oci.RoleManifest.String() {
+			all++
+			if p.Held {
+				here++
+			}
+		}
+	}
+	if all == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of %d images", here, all)
 }

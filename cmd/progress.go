@@ -60,6 +60,7 @@ type blobProgress struct {
 	desc    oci.Descriptor
 	offset  int64
 	total   int64
+	unknown bool // the total is
 	running bool
 	told    int64 // the offset that JSON lines last spoke of
 }
@@ -121,6 +122,9 @@ func (p *progress) observe(e content.Event) {
 	defer p.mu.Unlock()
 	p.changed = true
 	b := p.blob(e)
+	if e.Total < 0 {
+		b.unknown = true
+	}
 	if b.total != e.Total && e.Total > 0 {
 		p.total += e.Total - b.total
 		b.total = e.Total
@@ -242,7 +246,11 @@ func (p *progress) tellRunning() {
 	for _, b := range p.order {
 		if b.running && b.offset != b.told {
 			b.told = b.offset
-			p.tellJSON(content.Event{Kind: content.EventAdvanced, Name: b.name, Descriptor: b.desc, Offset: b.offset, Total: b.total})
+			e := content.Event{Kind: content.EventAdvanced, Name: b.name, Descriptor: b.desc, Offset: b.offset, Total: b.total}
+			if b.unknown {
+				e.Total = -1
+			}
+			p.tellJSON(e)
 		}
 	}
 }

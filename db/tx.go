@@ -72,12 +72,13 @@ func (d *DB) Locked(ctx context.Context, fn func(*Locked) error) error {
 
 // Write runs fn in a transaction, as DB.Write does, under the lock held already.
 func (l *Locked) Write(fn func(*Tx) error) error {
-	c, err := l.d.pool.get()
+	pool := l.d.pool
+	c, err := pool.get()
 	if err != nil {
 		return err
 	}
 	sound := false
-	defer func() { l.d.pool.put(c, sound) }()
+	defer func() { pool.put(c, sound) }()
 	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}

@@ -53,9 +53,13 @@ func (r *Repository) answerError(e *endpoint, what string, resp *http.Response, 
 	return r.hint(remote, class, sent)
 }
 
-// hint adds what to do next.
+// hint adds what to do next. A refusal in the registry's own words, a 403, is
+// about rights or about the registry, not about credentials that are missing.
 func (r *Repository) hint(err error, class error, sent bool) error {
+	var remote *content.RemoteError
 	switch {
+	case errors.As(err, &remote) && remote.Status == http.StatusForbidden && !sent:
+		return err
 	case errors.Is(class, content.ErrDenied) && sent:
 		return content.WithHint(err, "credentials were sent and do not suffice: check their rights on %s", r.ref.Name())
 	case errors.Is(class, content.ErrDenied):
