@@ -219,7 +219,7 @@ func (in *ingest) rehash(ctx context.Context, row db.Ingest, found bool) error {
 		return err
 	}
 	r := io.NewSectionReader(in.file, in.resumed, size-in.resumed)
-	if _, err := io.CopyBuffer(in.hash, &cancelReader{ctx, r}, make([]byte, chunk)); err != nil {
+	if _, err := io.CopyBuffer(in.hash, content.UntilDone(ctx, r), make([]byte, chunk)); err != nil {
 		return fmt.Errorf("ingest %s: %w", in.key, err)
 	}
 	in.resumed, in.marked = size, size
@@ -233,19 +233,6 @@ func (in *ingest) cutUnsynced(size int64, sameBoot bool) (int64, error) {
 		return size, nil
 	}
 	return in.kept.Offset, in.file.Truncate(in.kept.Offset)
-}
-
-// cancelReader ends with its context.
-type cancelReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *cancelReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }
 
 // Write appends to the ingest.

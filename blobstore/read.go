@@ -192,7 +192,7 @@ func (s *Store) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, 
 	}
 	r := io.NewSectionReader(ra, 0, ra.Size())
 	return &fetched{
-		Reader: content.Verify(&cancelReader{ctx, r}, desc), ra: ra,
+		Reader: content.Verify(content.UntilDone(ctx, r), desc), ra: ra,
 		failed: func(err error) error {
 			if desc.Size != row.Size {
 				return err // the caller's mistake, not damage

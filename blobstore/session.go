@@ -61,34 +61,6 @@ type Session struct {
 	ended    bool // no timer any more; under mu
 }
 
-// batch is what one transaction commits.
-type batch struct {
-	items []*item
-	index map[oci.Digest]int
-	held  map[oci.Digest]bool // held already, to be put under the lease
-	bytes int64
-
-	lease   *lease
-	names   []content.NameChange
-	release bool // the lease ends with this transaction
-	doomed  []oci.Digest
-}
-
-func newBatch(l *lease) *batch {
-	return &batch{index: map[oci.Digest]int{}, held: map[oci.Digest]bool{}, lease: l}
-}
-
-// has is Store.has for what is not committed yet.
-func (b *batch) has(d oci.Digest, mediaType string) bool {
-	i, queued := b.index[d]
-	if oci.HasSuccessors(mediaType) {
-		return queued && b.items[i].desc.MediaType == mediaType
-	}
-	return queued || b.held[d]
-}
-
-func (b *batch) empty() bool { return len(b.items) == 0 && len(b.held) == 0 }
-
 // Begin opens a session.
 func (s *Store) Begin(ctx context.Context, opts SessionOptions) (*Session, error) {
 	if err := errors.Join(s.writable(), context.Cause(ctx)); err != nil {
@@ -224,7 +196,7 @@ func (ses *Session) Push(ctx context.Context, desc oci.Descriptor, r io.Reader) 
 		return ignoreExists(err)
 	}
 	defer w.Close()
-	if _, err := io.Copy(w, &cancelReader{ctx, r}); err != nil {
+	if _, err := io.Copy(w, content.UntilDone(ctx, r)); err != nil {
 		return err
 	}
 	_, err = w.Commit(ctx)

@@ -136,7 +136,7 @@ func verifyFile(ctx context.Context, s *blobstore.Store, desc oci.Descriptor, f 
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	_, err := io.Copy(struct{ io.Writer }{io.Discard}, content.Verify(&interruptible{ctx, f}, desc))
+	_, err := io.Copy(struct{ io.Writer }{io.Discard}, content.Verify(content.UntilDone(ctx, f), desc))
 	if errors.Is(err, content.ErrCorrupt) {
 		if cerr := s.Check(ctx, desc.Digest); cerr != nil {
 			return cerr

@@ -155,7 +155,7 @@ var heads = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader, done func(content.Info)) (content.Info, error) {
 	buf := heads.Get().(*[]byte)
 	defer heads.Put(buf)
-	n, err := io.ReadFull(&interruptible{ctx, r}, *buf)
+	n, err := io.ReadFull(content.UntilDone(ctx, r), *buf)
 	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	if err != nil && !whole {
 		return content.Info{}, fsys.Classify(err)
@@ -186,23 +186,10 @@ func putStream(ctx context.Context, ses *blobstore.Session, opts content.IngestO
 		return content.Info{}, err
 	}
 	defer w.Close()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, &interruptible{ctx, r}, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, content.UntilDone(ctx, r), make([]byte, 256<<10)); err != nil {
 		return content.Info{}, fsys.Classify(err)
 	}
 	return w.Commit(ctx)
-}
-
-// interruptible ends reading with its context.
-type interruptible struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *interruptible) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 // PutBatch stores many files in one go: small ones share an fsync and a

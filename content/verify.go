@@ -62,6 +62,22 @@ func VerifyCloser(rc io.ReadCloser, desc oci.Descriptor) io.ReadCloser {
 	}{Verify(rc, desc), rc}
 }
 
+// UntilDone is r until ctx ends: from then on Read returns the cause. A Read that
+// blocks is not woken.
+func UntilDone(ctx context.Context, r io.Reader) io.Reader { return &untilDone{ctx, r} }
+
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
+}
+
 // ReadAll fetches a small blob whole and verified. What is larger than limit is
 // refused before anything is read (ErrUnsupported), as is an unknown size.
 func ReadAll(ctx context.Context, from Fetcher, desc oci.Descriptor, limit int64) ([]byte, error) {

@@ -2,7 +2,6 @@ package layer
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -153,17 +152,4 @@ func (d *decompressor) Close() error {
 		d.err = errors.New("layer: read after close")
 	}
 	return nil
-}
-
-// ctxReader ends with the context's error.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }

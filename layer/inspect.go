@@ -40,7 +40,7 @@ func Inspect(ctx context.Context, r io.Reader) (Result, error) {
 func read(ctx context.Context, r io.Reader, mediaType string, visit func(io.Reader) (int, error)) (Result, error) {
 	in := newSink(io.Discard)
 	packed := newStage(in)
-	head := bufio.NewReaderSize(io.TeeReader(ctxReader{ctx, r}, packed), 64<<10)
+	head := bufio.NewReaderSize(io.TeeReader(content.UntilDone(ctx, r), packed), 64<<10)
 	// What is shorter than the longest magic number is judged by what there is.
 	start, err := head.Peek(8)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -72,7 +72,7 @@ func unwrap(ctx context.Context, r io.Reader, c Compression, to io.Writer, visit
 	defer d.Close()
 	hashing := newStage(to)
 	// The context counts here too: a little input can keep a decoder busy for long.
-	n, err := visit(io.TeeReader(ctxReader{ctx, d}, hashing))
+	n, err := visit(io.TeeReader(content.UntilDone(ctx, d), hashing))
 	// A hash does not fail.
 	_ = hashing.Close()
 	return n, err

@@ -1,0 +1,127 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"dist.example/oci"
+)
+
+// Doubter is a Source that can have its content from several places. Doubt tells
+// it that what it gave last was wrong: it should ask elsewhere for a while.
+type Doubter interface {
+	Doubt()
+}
+
+// ingest writes desc through a resumable ingest. What turns out wrong at its end
+// is fetched once more from nothing: the first part may have been another run's
+// trouble, or the bytes were damaged on their way.
+func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) error {
+	w, err := in.Writer(ctx, IngestOptions{
+		Key: desc.Digest.String(), Expected: desc.Digest, Total: desc.Size,
+		MediaType: desc.MediaType, Source: c.opts.Origin,
+	})
+	if errors.Is(err, ErrExists) {
+		c.reused(desc)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	n, err := c.complete(ctx, w, desc)
+	if errors.Is(err, ErrCorrupt) {
+		if d, ok := c.src.(Doubter); ok {
+			d.Doubt()
+		}
+		var m int64
+		if err = w.Reset(); err == nil {
+			m, err = c.complete(ctx, w, desc)
+		}
+		n += m
+	}
+	if err != nil {
+		c.movedBytes.Add(n)
+		c.event(EventFailed, desc, w.Status().Offset)
+		return err
+	}
+	c.moved(desc, n)
+	return nil
+}
+
+func (c *copier) complete(ctx context.Context, w Writer, desc oci.Descriptor) (int64, error) {
+	n, err := c.fill(ctx, w, desc)
+	if err == nil {
+		_, err = w.Commit(ctx)
+	}
+	return n, err
+}
+
+// fill brings w from its offset to the end and returns the bytes that came from
+// the source.
+func (c *copier) fill(ctx context.Context, w Writer, desc oci.Descriptor) (int64, error) {
+	offset := w.Status().Offset
+	if offset > 0 && offset >= desc.Size {
+		return 0, nil
+	}
+	r, err := c.from(ctx, desc, offset)
+	if offset > 0 && errors.Is(err, ErrUnsupported) {
+		if err = w.Reset(); err != nil {
+			return 0, err
+		}
+		offset = 0
+		r, err = c.from(ctx, desc, 0)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	c.event(EventStarted, desc, offset)
+	return c.stream(ctx, w, r, desc, offset)
+}
+
+// from opens the source at offset. The Writer verifies the whole, so that a source
+// that can spares itself the hashing.
+func (c *copier) from(ctx context.Context, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	if rf, ok := c.src.(RangeFetcher); ok {
+		return rf.FetchFrom(ctx, desc, offset)
+	}
+	if offset > 0 {
+		return nil, fmt.Errorf("fetch %s from %d: %w", desc.Digest, offset, ErrUnsupported)
+	}
+	return c.src.Fetch(ctx, desc)
+}
+
+// stream copies r to w and tells of it about every mebibyte.
+func (c *copier) stream(ctx context.Context, w io.Writer, r io.Reader, desc oci.Descriptor, offset int64) (int64, error) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	var n int64
+	for told := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		k, err := r.Read(*buf)
+		if k > 0 {
+			n += int64(k)
+			if _, werr := w.Write((*buf)[:k]); werr != nil {
+				return n, werr
+			}
+			if n-told >= 256<<10 {
+				told = n
+				c.event(EventAdvanced, desc, offset+n)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
