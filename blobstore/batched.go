@@ -65,13 +65,20 @@ func (s *Store) dropTemp(it *item) {
 	if it.tempFile == nil {
 		return
 	}
-	s.fs.Remove(it.temp)
 	it.tempFile.Close()
+	s.fs.Remove(it.temp)
 	it.tempFile = nil
 }
 
-// syncBatched makes the files of batched items durable, and their names.
-func (c *committing) syncBatched() error {
+// syncBatched makes the files of batched items durable, and their names. After an
+// error none of them can be trusted: asking again might get a yes for bytes that
+// are not on the disk.
+func (c *committing) syncBatched() (err error) {
+	defer func() {
+		for _, it := range c.b.items {
+			it.lost = it.lost || err != nil && it.tempFile != nil
+		}
+	}()
 	var files []fsys.File
 	dirs := map[string]bool{}
 	for _, it := range c.b.items {

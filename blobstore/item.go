@@ -29,6 +29,7 @@ type item struct {
 
 	temp     string    // the other name of a batched loose blob, see batchedItem
 	tempFile fsys.File // still to be synced; nil for all others
+	lost     bool      // its sync failed: it has to come again
 
 	noted bool // its media type goes into the pack as a note
 	when  time.Time

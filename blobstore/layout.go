@@ -80,6 +80,13 @@ func (l layout) create() error {
 	if err := l.refuseForeign(); err != nil {
 		return err
 	}
+	unsynced := []string{l.path(blobsDir), l.dir}
+	for dir := l.dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := l.fs.Stat(dir); err == nil {
+			break // its name is no news to the folder above
+		}
+		unsynced = append(unsynced, filepath.Dir(dir))
+	}
 	for _, d := range []string{"", packsDir, ingestDir, leasesDir, viewsDir, trashDir, filepath.Join(blobsDir, "sha256"), filepath.Join(blobsDir, "sha512")} {
 		if err := l.fs.MkdirAll(l.path(d), 0o755); err != nil {
 			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
@@ -100,7 +107,7 @@ func (l layout) create() error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
-	for _, d := range []string{l.path(blobsDir), l.dir, filepath.Dir(l.dir)} {
+	for _, d := range unsynced {
 		if err := l.fs.SyncDir(d); err != nil {
 			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 		}

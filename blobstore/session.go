@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -363,7 +364,7 @@ func (ses *Session) Flush(ctx context.Context) error {
 // Commit flushes, moves names and ends the session's lease (unless it is kept),
 // all in one transaction. On an error no name has moved, what was accepted is
 // kept, and the session can go on: with content.ErrNotFound something that a name
-// reaches is missing (see Missing), with content.ErrConflict an expectation of a
+// reaches is missing (see MissingError), with content.ErrConflict an expectation of a
 // NameChange did not hold.
 func (ses *Session) Commit(ctx context.Context, names ...content.NameChange) error {
 	return ses.commit(ctx, names, true)
@@ -412,19 +413,22 @@ func (ses *Session) cut() (*batch, error) {
 	return b, nil
 }
 
-// restore puts back what a failed transaction did not commit.
+// restore puts back what a failed transaction did not commit, save what cannot be
+// trusted any more: that is missing from now on, as who needs it will find.
 func (ses *Session) restore(b *batch) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	later := ses.batch
-	b.names, b.release = nil, false
-	ses.batch = b
-	for _, it := range later.items {
+	ses.batch = newBatch(ses.lease)
+	for _, it := range append(b.items, later.items...) {
+		if it.lost {
+			ses.s.dropTemp(it)
+			continue
+		}
 		ses.add(it)
 	}
-	for d := range later.held {
-		b.held[d] = true
-	}
+	maps.Copy(ses.batch.held, b.held)
+	maps.Copy(ses.batch.held, later.held)
 	ses.wake()
 }
 

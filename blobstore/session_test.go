@@ -553,3 +553,45 @@ func TestCloseOfASessionThatCannotCommitKeepsItsIngests(t *testing.T) {
 		t.Errorf("the blob's file: %v, %v", fi, err)
 	}
 }
+
+// A sync that failed may be said to have gone well when it is asked for again:
+// what it was for has to come again in its place.
+func TestASmallLooseBlobWhoseSyncFailedComesAgain(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 12} { // an fsync of each, and one of the file system
+		s, f := instrumented(t, nil)
+		ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+		broken := errors.New("broken")
+		f.Hook(func(op fsystest.Op, name string) error {
+			if op == fsystest.OpSyncFS || op == fsystest.OpDataSync && filepath.Base(filepath.Dir(name)) == "ingest" {
+				return broken
+			}
+			return nil
+		})
+		var blobs [][]byte
+		for i := range n {
+			blobs = append(blobs, noise(uint64(i+1), 400<<10))
+			if _, err := store(ses, ingest(blobs[i]), blobs[i]); err != nil && !errors.Is(err, broken) {
+				t.Fatal(err)
+			}
+		}
+		want(t, broken, ses.Flush(t.Context()))
+		f.Hook(nil)
+		if err := ses.Flush(t.Context()); err != nil && !errors.Is(err, broken) {
+			t.Fatal(err)
+		}
+		for _, p := range blobs {
+			lacks(t, s, p)
+			if _, err := store(ses, ingest(p), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(t, ses.Commit(t.Context()))
+		for _, p := range blobs {
+			holds(t, s, p)
+		}
+		if left := files(t, s, "ingest"); left != 0 {
+			t.Errorf("%d files are left in ingest/", left)
+		}
+	}
+}

@@ -61,7 +61,8 @@ type Store struct {
 // content.ErrDenied. The caller closes the store.
 //
 // Errors: content.ErrNoStore when there is none (and Create is false), when it is
-// of a newer format or its catalog is not a catalog; content.ErrUnsupported on a
+// of a newer format or its catalog is not a catalog; content.ErrCorrupt when its
+// catalog is lost and content is not; content.ErrUnsupported on a
 // network file system, whose locks cannot be trusted; content.ErrUnavailable
 // while it is locked for maintenance and ctx ends.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
@@ -276,7 +277,7 @@ func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to s
 	if opts.MediaType == "" {
 		opts.MediaType = oci.MediaTypeOctets
 	}
-	w := &writer{s: s, opts: opts, sink: to, started: time.Now(), limit: memoryLimit(opts.MediaType)}
+	w := &writer{s: s, ctx: ctx, opts: opts, sink: to, started: time.Now(), limit: memoryLimit(opts.MediaType)}
 	if opts.Key == "" {
 		w.opts.Key, w.own = freshKey(), true
 	} else {

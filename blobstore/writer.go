@@ -24,6 +24,7 @@ type sink interface {
 // from the first byte, so that another run finds it.
 type writer struct {
 	s    *Store
+	ctx  context.Context //nolint:containedctx // of opening: what waits within Write ends with it
 	opts content.IngestOptions
 	sink sink
 
@@ -82,7 +83,7 @@ func (w *writer) write(p []byte) (int, error) {
 
 // spill moves what is in memory to an ingest file.
 func (w *writer) spill() error {
-	f, err := w.s.openIngest(context.Background(), w.opts, true)
+	f, err := w.s.openIngest(w.ctx, w.opts, true)
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summa
 	if p.remote, err = c.registry(); err != nil {
 		return Summary{}, err
 	}
+	p.asked = p.remote.Stats().Requests
 	if p.store, err = c.Init(ctx); err != nil {
 		return Summary{}, err
 	}
@@ -74,6 +75,7 @@ type pull struct {
 	remote *registryclient.Client
 	store  *blobstore.Store
 	start  time.Time
+	asked  int64 // requests of this client before
 	images []*pulled
 	stats  content.Stats
 }
@@ -87,7 +89,7 @@ type pulled struct {
 }
 
 func (p *pull) summary() Summary {
-	s := Summary{Stats: p.stats, Requests: p.remote.Stats().Requests, Elapsed: time.Since(p.start)}
+	s := Summary{Stats: p.stats, Requests: p.remote.Stats().Requests - p.asked, Elapsed: time.Since(p.start)}
 	for _, im := range p.images {
 		if im.desc.Digest != "" {
 			s.Names = append(s.Names, Moved{im.ref.Local(), im.desc, im.old != im.desc.Digest})

@@ -42,6 +42,7 @@ func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary,
 	if err != nil {
 		return Summary{}, err
 	}
+	asked := remote.Stats().Requests
 	p := &push{c: c, o: o, store: s, to: ref}
 	if p.root, err = s.Resolve(ctx, ref); err != nil {
 		return Summary{}, fmt.Errorf("push %s: %w", ref, err)
@@ -57,7 +58,7 @@ func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary,
 		err = fmt.Errorf("push %s: %w", p.to, err)
 	}
 	return Summary{
-		Stats: p.stats, Requests: remote.Stats().Requests, Elapsed: time.Since(start),
+		Stats: p.stats, Requests: remote.Stats().Requests - asked, Elapsed: time.Since(start),
 		Names: []Moved{{p.to, p.root, p.moved}},
 	}, err
 }

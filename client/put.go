@@ -135,10 +135,14 @@ func openPatiently(ctx context.Context, path string, mode fs.FileMode) (*os.File
 		f   *os.File
 		err error
 	}
-	done := make(chan opened, 1)
+	done := make(chan opened)
 	go func() {
 		f, err := os.Open(path)
-		done <- opened{f, err}
+		select {
+		case done <- opened{f, err}:
+		case <-ctx.Done():
+			f.Close() // nobody waits any more
+		}
 	}()
 	select {
 	case o := <-done:

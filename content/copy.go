@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -213,7 +214,7 @@ func (c *copier) push(ctx context.Context, desc oci.Descriptor, data []byte) err
 	if in, ok := c.dst.(Ingester); ok { // which takes the origin, too
 		write = func(ctx context.Context, desc oci.Descriptor, r io.Reader) error { return c.write(ctx, in, desc, r) }
 	}
-	if err := write(ctx, desc, newBytesReader(data)); err != nil {
+	if err := write(ctx, desc, bytes.NewReader(data)); err != nil {
 		c.event(EventFailed, desc, 0)
 		return err
 	}

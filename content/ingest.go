@@ -95,7 +95,7 @@ func (c *copier) from(ctx context.Context, desc oci.Descriptor, offset int64) (i
 	return c.src.Fetch(ctx, desc)
 }
 
-// stream copies r to w and tells of it about every mebibyte.
+// stream copies r to w and tells of it every 256 KiB or so.
 func (c *copier) stream(ctx context.Context, w io.Writer, r io.Reader, desc oci.Descriptor, offset int64) (int64, error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)

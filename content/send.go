@@ -1,7 +1,6 @@
 package content
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"os"
@@ -15,8 +14,6 @@ import (
 type Backed interface {
 	File() (f *os.File, offset, length int64)
 }
-
-func newBytesReader(p []byte) *bytes.Reader { return bytes.NewReader(p) }
 
 // send streams desc from the source into a target that is no Ingester. Content
 // that lies in a file of its own is handed over as that file, so that the kernel

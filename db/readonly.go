@@ -37,7 +37,7 @@ func (d *DB) openForReading(ctx context.Context, o Options) error {
 	if d.walSize(o.FS) == 0 {
 		return err
 	}
-	if cerr := d.copyAside(ctx, o.FS); cerr != nil {
+	if cerr := d.copyAside(ctx, o); cerr != nil {
 		return errors.Join(err, cerr)
 	}
 	return d.openAs(o)
@@ -87,7 +87,7 @@ func (d *DB) walSize(fsys fsys.FS) int64 {
 
 // copyAside copies catalog and WAL to a private folder. SQLite could not open the
 // file here, so this process holds no lock on it that closing might drop.
-func (d *DB) copyAside(ctx context.Context, fsys fsys.FS) error {
+func (d *DB) copyAside(ctx context.Context, o Options) error {
 	tmp, err := os.MkdirTemp("", "dist-catalog-")
 	if err != nil {
 		return err
@@ -95,15 +95,17 @@ func (d *DB) copyAside(ctx context.Context, fsys fsys.FS) error {
 	d.cleanup = func() error { return os.RemoveAll(tmp) }
 	// No writer may write the WAL back between the two copies. Where the lock's file
 	// cannot even be read there is no writer to be expected either.
-	if lock, err := fsys.OpenFile(filepath.Join(d.dir, lockName), os.O_RDONLY, 0); err == nil {
+	if lock, err := o.FS.OpenFile(filepath.Join(d.dir, lockName), os.O_RDONLY, 0); err == nil {
 		defer lock.Close()
+		ctx, cancel := context.WithTimeout(ctx, o.LockWait)
+		defer cancel()
 		if err := lock.Lock(ctx, true); err != nil {
 			return err
 		}
 	}
 	file := filepath.Join(tmp, catalogName)
 	for _, suffix := range []string{"", "-wal"} {
-		if err := copyFile(fsys, file+suffix, d.file+suffix); err != nil {
+		if err := copyFile(o.FS, file+suffix, d.file+suffix); err != nil {
 			return err
 		}
 	}
