@@ -62,9 +62,9 @@ type Store struct {
 //
 // Errors: content.ErrNoStore when there is none (and Create is false), when it is
 // of a newer format or its catalog is not a catalog; content.ErrCorrupt when its
-// catalog is lost and content is not; content.ErrUnsupported on a
-// network file system, whose locks cannot be trusted; content.ErrUnavailable
-// while it is locked for maintenance and ctx ends.
+// catalog is lost and content is not; content.ErrUnsupported on a network file
+// system, whose locks cannot be trusted; the cause of ctx when that ends while the
+// store is locked for maintenance.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

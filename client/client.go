@@ -21,8 +21,6 @@ type Options struct {
 	Observe content.Observer
 	// Warn is told what a person should know, in a line each; nil is fine.
 	Warn func(string)
-	// Version is recorded where this program signs what it makes.
-	Version string
 	// Hook is for tests, see blobstore.Options.
 	Hook func(point string)
 }

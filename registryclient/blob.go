@@ -18,7 +18,8 @@ import (
 // Fetch streams content: manifests and indexes, told by their media type, whole
 // and verified from /manifests/; everything else from /blobs/. A body that
 // breaks or stalls is taken up again where it stopped. A blob larger than a
-// segment of the window comes by parallel range requests, in order all the same.
+// segment of the window comes by parallel range requests, in order all the same,
+// unless one stream is fast enough (Window.Enough).
 //
 // The reader reports ErrCorrupt in place of io.EOF when the bytes do not match
 // desc, and ErrUnavailable when the registry does not give them all; it is not
