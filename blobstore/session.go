@@ -334,7 +334,7 @@ func (ses *Session) add(it *item) {
 // held.
 func (ses *Session) wake() {
 	if ses.timer == nil && !ses.ended {
-		ses.timer = time.AfterFunc(batchAge, ses.flushLate)
+		ses.timer = time.AfterFunc(ses.s.batchAge, ses.flushLate)
 	}
 }
 

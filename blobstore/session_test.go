@@ -560,6 +560,7 @@ func TestASmallLooseBlobWhoseSyncFailedComesAgain(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 12} { // an fsync of each, and one of the file system
 		s, f := instrumented(t, nil)
+		s.HoldBatches()
 		ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
 		broken := errors.New("broken")
 		f.Hook(func(op fsystest.Op, name string) error {
@@ -571,20 +572,16 @@ func TestASmallLooseBlobWhoseSyncFailedComesAgain(t *testing.T) {
 		var blobs [][]byte
 		for i := range n {
 			blobs = append(blobs, noise(uint64(i+1), 400<<10))
-			if _, err := store(ses, ingest(blobs[i]), blobs[i]); err != nil && !errors.Is(err, broken) {
-				t.Fatal(err)
-			}
+			_, err := store(ses, ingest(blobs[i]), blobs[i])
+			must(t, err)
 		}
 		want(t, broken, ses.Flush(t.Context()))
 		f.Hook(nil)
-		if err := ses.Flush(t.Context()); err != nil && !errors.Is(err, broken) {
-			t.Fatal(err)
-		}
+		must(t, ses.Flush(t.Context()))
 		for _, p := range blobs {
 			lacks(t, s, p)
-			if _, err := store(ses, ingest(p), p); err != nil {
-				t.Fatal(err)
-			}
+			_, err := store(ses, ingest(p), p)
+			must(t, err)
 		}
 		must(t, ses.Commit(t.Context()))
 		for _, p := range blobs {

@@ -57,6 +57,7 @@ func TestAFullDiskUndoesASmallBatch(t *testing.T) {
 	t.Parallel()
 	im := newImage(t, noise(1, 1000), noise(2, 1000))
 	filling(t, func(t *testing.T, s *blobstore.Store) error {
+		s.HoldBatches()
 		ses, err := s.Begin(t.Context(), blobstore.SessionOptions{Note: "test"})
 		if err != nil {
 			return err
@@ -86,6 +87,7 @@ func TestAFullDiskUndoesASmallBatch(t *testing.T) {
 func TestAFullDiskUndoesALongBatch(t *testing.T) {
 	t.Parallel()
 	filling(t, func(t *testing.T, s *blobstore.Store) error {
+		s.HoldBatches()
 		ses, err := s.Begin(t.Context(), blobstore.SessionOptions{Note: "test"})
 		if err != nil {
 			return err

@@ -47,6 +47,7 @@ type Store struct {
 	lock     fsys.File // shared, as long as the store is open
 	readOnly bool
 	boot     string
+	batchAge time.Duration // the constant, but for tests
 	warn     func(string)
 	hook     func(string)
 
@@ -103,7 +104,7 @@ func (s *Store) defaults() {
 	if s.hook == nil {
 		s.hook = func(string) {}
 	}
-	s.boot = fsys.BootID()
+	s.boot, s.batchAge = fsys.BootID(), batchAge
 }
 
 func (s *Store) absentHead() bool {
