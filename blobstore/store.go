@@ -135,11 +135,34 @@ func (s *Store) attach(ctx context.Context) error {
 	if err := s.refuseLostCatalog(); err != nil {
 		return err
 	}
-	s.db, err = db.Open(ctx, s.dir, db.Options{FS: s.fs, ReadOnly: s.readOnly, Warn: s.warn})
+	s.db, err = db.Open(ctx, s.dir, db.Options{
+		FS: s.fs, ReadOnly: s.readOnly, Warn: s.warn, Store: s.head.UUID, Hook: s.hook,
+		Exclusive: func(migrate func() error) error { return s.alone(ctx, migrate) },
+	})
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.dir, err)
 	}
 	return nil
+}
+
+// alone runs fn while no other process has the store open: this one gives its
+// shared lock back, takes the exclusive one, and shares again.
+func (s *Store) alone(ctx context.Context, fn func() error) error {
+	t := time.AfterFunc(waitNotice, func() {
+		s.warn("waiting for the other processes that use the store " + s.dir + ": it has to be brought up to date")
+	})
+	defer t.Stop()
+	if err := s.lock.Unlock(); err != nil {
+		return err
+	}
+	if err := s.lock.Lock(ctx, true); err != nil {
+		return err
+	}
+	err := fn()
+	if uerr := s.lock.Unlock(); uerr != nil {
+		return errors.Join(err, uerr)
+	}
+	return errors.Join(err, s.lock.Lock(ctx, false))
 }
 
 // refuseLostCatalog keeps an empty catalog from being made where content lies

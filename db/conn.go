@@ -53,6 +53,8 @@ func dsn(file string, cacheMiB int, params ...string) string {
 	params = append(params,
 		fmt.Sprintf("_pragma=busy_timeout(%d)", busyTimeout),
 		fmt.Sprintf("_pragma=cache_size(%d)", -cacheMiB<<10),
+		// The WAL is written back by this package, see writeBack.
+		"_pragma=wal_autocheckpoint(0)",
 		// Statements of many rows keep what they would undo in memory, not in a
 		// temporary file.
 		"_pragma=temp_store(2)")

@@ -18,9 +18,21 @@
 // # On disk
 //
 // catalog.db in WAL mode with synchronous FULL: when Write has returned nil, the
-// change is durable, at the price of one fsync of the WAL. write.lock holds the
-// process id of who locked it last, for messages. A -wal that is left behind is
-// part of the catalog.
+// change is durable, at the price of one fsync of the WAL. A -wal that is left
+// behind is part of the catalog. write.lock holds the process id of who locked it
+// last, for messages, and the witness.
+//
+// # What belongs together
+//
+// Neither SQLite nor its integrity_check notices a catalog.db that was replaced by
+// an older copy, one beside the WAL of another, or a WAL whose last transactions
+// were lost to a flipped bit. Here each transaction counts up a generation, and
+// write.lock witnesses the last one that was committed: less than that in the
+// catalog is refused. Before a WAL is written back, the catalog is given a new
+// epoch, which each transaction in the next WAL repeats: two that differ are
+// refused. So is the uuid of another store. All of it is content.ErrCorrupt with
+// the hint to rebuild. The witness is not synced: after a power failure it may be
+// behind, or nothing, and then says less.
 //
 // # After a crash
 //

@@ -18,7 +18,8 @@ import (
 const patience = 5 * time.Second
 
 // writeLock is a mutex inside the process, then the lock on write.lock between
-// processes. The file's content is the process id of its last holder.
+// processes. The file's content is the process id of its last holder, in 20 bytes,
+// and the witness, see witness.
 type writeLock struct {
 	mutex    chan struct{} // holds one token while locked
 	file     fsys.File
@@ -93,7 +94,7 @@ func (l *writeLock) unlock() error {
 
 // holder is the process id in the lock file, "?" when it cannot be read.
 func (l *writeLock) holder() string {
-	var b [20]byte
+	var b [holderLength]byte
 	n, _ := l.file.ReadAt(b[:], 0)
 	pid := strings.TrimSpace(string(b[:n]))
 	if _, err := strconv.Atoi(pid); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -20,13 +21,6 @@ import (
 const (
 	catalogName = "catalog.db"
 	lockName    = "write.lock"
-)
-
-// keepWAL is how many pages the WAL may have for Close to leave it behind: the
-// next opening reads it in 2 ms, a checkpoint costs up to 14.
-const (
-	keepWAL  = 1000
-	pageSize = 4096
 )
 
 // Options say how a catalog is opened. The zero value is for writing.
@@ -46,6 +40,16 @@ type Options struct {
 	Clock func() time.Time
 	// Commit runs every COMMIT, for tests that let one fail; nil just runs it.
 	Commit func(commit func() error) error
+	// Store is the uuid of the store that the catalog is of; "" does not ask. It is
+	// recorded in a catalog that is made or migrated, and a catalog that has another
+	// one is refused.
+	Store string
+	// Exclusive runs the migration of a catalog that others may have open, once they
+	// have not; nil just runs it.
+	Exclusive func(migrate func() error) error
+	// Hook is called at the steps of a transaction. Only tests set it, to stop a
+	// process there.
+	Hook func(point string)
 }
 
 // DB is an open catalog. It is safe for concurrent use.
@@ -59,6 +63,14 @@ type DB struct {
 	commit  func(func() error) error
 	cleanup func() error // of a copy
 	commits atomic.Int64
+	store   string
+	hook    func(string)
+
+	witnessFile io.ReaderAt // write.lock
+	// Under the write lock:
+	unlooked  int  // statements since the WAL's length was looked at
+	marked    bool // the epoch is that of the WAL to come
+	notBefore int  // pages of the WAL at which to write it back, after a try that failed
 
 	mediaMu sync.RWMutex
 	media   map[string]int64 // committed media types, by name
@@ -74,6 +86,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	d := &DB{
 		dir: dir, fs: o.FS, file: filepath.Join(dir, catalogName), clock: o.Clock, commit: o.Commit,
 		cleanup: func() error { return nil }, media: map[string]int64{},
+		store: o.Store, hook: o.Hook, witnessFile: nothing{},
 	}
 	open := d.openForWriting
 	if o.ReadOnly {
@@ -104,6 +117,12 @@ func (o *Options) setDefaults() {
 	if o.Commit == nil {
 		o.Commit = func(commit func() error) error { return commit() }
 	}
+	if o.Exclusive == nil {
+		o.Exclusive = func(migrate func() error) error { return migrate() }
+	}
+	if o.Hook == nil {
+		o.Hook = func(string) {}
+	}
 }
 
 func (d *DB) openForWriting(ctx context.Context, o Options) (err error) {
@@ -113,6 +132,7 @@ func (d *DB) openForWriting(ctx context.Context, o Options) (err error) {
 	if d.lock, err = openWriteLock(o, d.dir); err != nil {
 		return err
 	}
+	d.witnessFile = d.lock.file
 	if d.pool, err = newPool(dsn(d.file, o.CacheMiB)); err != nil {
 		return err
 	}
@@ -123,23 +143,28 @@ func (d *DB) openForWriting(ctx context.Context, o Options) (err error) {
 	if err != nil && !isBusy(err) {
 		return err
 	}
-	return d.Locked(ctx, func(*Locked) error { return d.migrate() })
+	migrate := func() error { return d.Locked(ctx, func(*Locked) error { return d.migrate() }) }
+	if version > 0 {
+		return o.Exclusive(migrate)
+	}
+	return migrate()
 }
 
 // version is the catalog's, 0 for an empty database, or an error for one that is
-// not ours or too new.
+// not ours, too new, or not the one that was written last.
 func (d *DB) version() (version int, err error) {
 	c, err := d.pool.get()
 	if err != nil {
 		return 0, err
 	}
 	defer func() { d.pool.put(c, err == nil) }()
-	return c.version()
+	return d.versionOf(c)
 }
 
-// version reads everything in one snapshot: another process may be making the
+// versionOf reads everything in one snapshot: another process may be making the
 // catalog at this moment.
-func (c *conn) version() (version int, err error) {
+func (d *DB) versionOf(c *conn) (version int, err error) {
+	seen := d.witness() // before the snapshot: the witness runs behind, never ahead
 	if _, err := c.exec("BEGIN"); err != nil {
 		return 0, err
 	}
@@ -156,10 +181,17 @@ func (c *conn) version() (version int, err error) {
 		return 0, err
 	}
 	if app == schema.ApplicationID {
-		if version > schema.Version {
+		switch {
+		case version > schema.Version:
 			return 0, errNewer(version)
+		case version < schema.Version:
+			return version, nil
 		}
-		return version, nil
+		id, err := c.identity()
+		if err != nil {
+			return 0, err
+		}
+		return version, d.judge(id, seen)
 	}
 	var tables int
 	if err := c.row("SELECT count(*) FROM sqlite_schema", &tables); err != nil {
@@ -185,7 +217,7 @@ func (d *DB) migrate() (err error) {
 	}
 	// Statements were prepared for the old tables: this connection is not kept.
 	defer d.pool.put(c, false)
-	version, err := c.version()
+	version, err := d.versionOf(c)
 	if err != nil || version == schema.Version {
 		return err
 	}
@@ -207,8 +239,13 @@ func (d *DB) migrate() (err error) {
 	for _, m := range migrations {
 		script.WriteString(m.SQL)
 	}
-	fmt.Fprintf(&script, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;", schema.ApplicationID, schema.Version)
-	return c.script(script.String())
+	fmt.Fprintf(&script, "UPDATE base SET store = '%s'; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+		strings.ReplaceAll(d.store, "'", "''"), schema.ApplicationID, schema.Version)
+	if err := c.script(script.String()); err != nil {
+		return err
+	}
+	d.hook("db.migrated")
+	return nil
 }
 
 // now is the clock in the catalog's resolution.
@@ -220,7 +257,7 @@ func (d *DB) Commits() int64 { return d.commits.Load() }
 // Dir is the store's folder.
 func (d *DB) Dir() string { return d.dir }
 
-// Close waits for nobody: it is to be called when no transaction runs. A WAL of
+// Close waits for no reader: it is to be called when no transaction runs. A WAL of
 // less than 1000 pages stays where it is, for the next opening to read; a longer
 // one is written back into the catalog. Idempotent.
 func (d *DB) Close() error {
@@ -239,12 +276,12 @@ func (d *DB) Close() error {
 }
 
 // closePool closes all connections. SQLite writes the WAL back when the last one
-// goes, if that one may write: so the last one is a reader, which takes 0.2 ms,
-// unless the WAL has grown.
+// goes, if that one may write: so the last one is a reader, which takes 0.2 ms.
 func (d *DB) closePool() error {
-	if d.lock == nil || d.walSize(d.fs) >= keepWAL*pageSize {
+	if d.lock == nil {
 		return d.pool.close()
 	}
+	d.writeBackAtEnd()
 	last, err := newPool(dsn(d.file, 1, "mode=ro"))
 	if err != nil {
 		return d.pool.close()

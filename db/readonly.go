@@ -20,6 +20,10 @@ import (
 // others, which needs the shared memory file; where that cannot be had, a private
 // copy of catalog and WAL.
 func (d *DB) openForReading(ctx context.Context, o Options) error {
+	if f, err := o.FS.OpenFile(filepath.Join(d.dir, lockName), os.O_RDONLY, 0); err == nil {
+		defer f.Close()
+		d.witnessFile = f
+	}
 	fi, err := o.FS.Stat(d.file)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && fi.Size() == 0) {
 		return content.WithHint(fmt.Errorf("%w: there is no catalog", content.ErrNoStore), "make one with: dist init")

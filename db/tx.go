@@ -24,6 +24,7 @@ type Tx struct {
 	write   bool
 	media   map[string]int64 // media types this transaction has seen
 	marking *bool            // whether a collection is marking, nil when not asked yet
+	changes int              // statements that may have changed something
 }
 
 // Locked is the write lock, held.
@@ -61,6 +62,7 @@ func (d *DB) Locked(ctx context.Context, fn func(*Locked) error) error {
 	if err := lock.lock(ctx); err != nil {
 		return err
 	}
+	d.hook("db.locked")
 	// What fn did is done: an error of unlocking must not pass for one of fn.
 	defer func() {
 		if uerr := lock.unlock(); uerr != nil {
@@ -82,8 +84,11 @@ func (l *Locked) Write(fn func(*Tx) error) error {
 	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	l.d.hook("db.begun")
 	tx := &Tx{Now: l.d.now(), ctx: l.ctx, d: l.d, c: c, write: true}
-	sound, err = l.d.run(tx, fn)
+	if sound, err = l.d.run(tx, fn); err == nil {
+		l.d.writeBackLate(c, tx.changes)
+	}
 	return err
 }
 
@@ -96,12 +101,21 @@ func (d *DB) run(tx *Tx, fn func(*Tx) error) (sound bool, err error) {
 	if err == nil {
 		err = context.Cause(tx.ctx)
 	}
+	var generation int64
+	if err == nil && tx.changes > 0 {
+		generation, err = d.advance(tx.c)
+	}
 	if err != nil {
 		_, rerr := tx.c.exec("ROLLBACK")
 		return rerr == nil, err
 	}
+	d.hook("db.commit")
 	if err := d.commit(func() error { _, err := tx.c.exec("COMMIT"); return err }); err != nil {
 		return false, &CommitError{err}
+	}
+	d.hook("db.committed")
+	if tx.changes > 0 {
+		d.testify(generation)
 	}
 	d.commits.Add(1)
 	d.keepMedia(tx.media)
@@ -152,6 +166,7 @@ func (tx *Tx) exec(query string, args ...any) (sql.Result, error) {
 	if err := tx.ctx.Err(); err != nil {
 		return nil, context.Cause(tx.ctx)
 	}
+	tx.changes++
 	return tx.c.exec(query, args...)
 }
 

@@ -1,0 +1,89 @@
+package db
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"dist.example/content"
+)
+
+// identity is what tells one state of a catalog from another (tables base and head).
+type identity struct {
+	store       string // '' where none was given
+	generation  int64
+	epoch, base int64 // of the last transaction and of table base: the same where all belongs together
+}
+
+// identity reads it, in the transaction that runs.
+func (c *conn) identity() (id identity, err error) {
+	err = c.row("SELECT b.store, h.generation, h.epoch, b.epoch FROM base b, head h", &id.store, &id.generation, &id.epoch, &id.base)
+	return id, err
+}
+
+// judge refuses a catalog that is not the one that was written last. seen is what
+// the witness said before the identity was read.
+func (d *DB) judge(id identity, seen int64) error {
+	switch {
+	case d.store != "" && id.store != "" && d.store != id.store:
+		return errStranger("it is that of another store (%s)", id.store)
+	case id.epoch != id.base:
+		return errStranger("%s and %s-wal do not belong together", catalogName, catalogName)
+	case id.generation < seen:
+		return errStranger("it is older than the store: an earlier copy, or its last %d changes are lost", seen-id.generation)
+	}
+	return nil
+}
+
+func errStranger(format string, args ...any) error {
+	return content.WithHint(fmt.Errorf("%w: the catalog (%s) cannot be trusted: %s", content.ErrCorrupt, catalogName, fmt.Sprintf(format, args...)),
+		HintRebuild)
+}
+
+// HintRebuild is what helps when the catalog is lost or damaged.
+const HintRebuild = "`dist check --rebuild` makes the catalog anew from the content"
+
+// The witness stands in write.lock behind the process id of the last holder: the
+// generation that was committed last. It is written after COMMIT and never
+// synced, so that it may fall behind but never run ahead.
+const (
+	holderLength  = 20
+	witnessLength = 20
+)
+
+// witness reads what was committed last, as far as that is known; 0 when it is
+// not.
+func (d *DB) witness() int64 {
+	var b [witnessLength]byte
+	n, _ := d.witnessFile.ReadAt(b[:], holderLength)
+	g, err := strconv.ParseInt(strings.TrimSpace(string(b[:n])), 10, 64)
+	if n < witnessLength || b[witnessLength-1] != '\n' || err != nil {
+		return 0
+	}
+	return g
+}
+
+// testify records the generation that has just been committed. A disk that
+// refuses it has refused more than that.
+func (d *DB) testify(generation int64) {
+	d.lock.file.WriteAt(fmt.Appendf(nil, "%-19d\n", generation), holderLength)
+}
+
+// advance counts a transaction that changes something, as its last statement, and
+// refuses it where the catalog is not the one that was written last.
+func (d *DB) advance(c *conn) (generation int64, err error) {
+	var id identity
+	err = c.row(`UPDATE head SET generation = generation + 1
+		RETURNING generation, epoch, (SELECT epoch FROM base), (SELECT store FROM base)`, &generation, &id.epoch, &id.base, &id.store)
+	if err != nil {
+		return 0, err
+	}
+	id.generation = generation - 1 // as it was found
+	return generation, d.judge(id, d.witness())
+}
+
+// nothing stands for a witness that cannot be read.
+type nothing struct{}
+
+func (nothing) ReadAt([]byte, int64) (int, error) { return 0, errors.New("no witness") }
