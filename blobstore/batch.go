@@ -16,6 +16,7 @@ type batch struct {
 	names   []content.NameChange
 	release bool // the lease ends with this transaction
 	doomed  []oci.Digest
+	deleted Deletion // what became of doomed
 }
 
 func newBatch(l *lease) *batch {

@@ -33,13 +33,14 @@ func (s *Store) batchedItem(opts content.IngestOptions, p []byte) (*item, error)
 	}
 	it.temp = s.path(ingestDir, freshKey())
 	if it.tempFile, err = s.writeTemp(it.temp, p); err == nil {
+		s.hook("batched.written")
 		err = s.fs.Link(it.temp, s.blobPath(it.desc.Digest))
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		s.dropTemp(it)
 		return nil, fmt.Errorf("write %s: %w", it.desc.Digest, fsys.Classify(err))
 	}
-	s.hook("loose.linked")
+	s.hook("batched.linked")
 	return it, nil
 }
 
@@ -58,6 +59,14 @@ func (s *Store) writeTemp(name string, p []byte) (fsys.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// endTemp is dropTemp for an item that is committed.
+func (s *Store) endTemp(it *item) {
+	if it.tempFile != nil {
+		s.hook("batched.done")
+	}
+	s.dropTemp(it)
 }
 
 // dropTemp ends the name that a batched item has beside its blob's.
@@ -87,6 +96,9 @@ func (c *committing) syncBatched() (err error) {
 			dirs[c.s.blobDir(it.desc.Digest)] = true
 		}
 	}
+	if len(files) == 0 {
+		return nil
+	}
 	if len(files) >= manyFiles {
 		if err := c.s.fs.SyncFS(c.s.dir); !errors.Is(err, errors.ErrUnsupported) {
 			return err
@@ -97,6 +109,7 @@ func (c *committing) syncBatched() (err error) {
 			return err
 		}
 	}
+	c.s.hook("batched.synced")
 	for dir := range dirs {
 		if err := c.s.fs.SyncDir(dir); err != nil {
 			return err

@@ -43,10 +43,11 @@ func TestMain(m *testing.M) {
 
 // roles are what children do. Each gets the store's folder as its first argument.
 var roles = map[string]func(args []string) error{
-	"write": childWrite,
-	"hold":  childHold,
-	"read":  childRead,
-	"put":   childPut,
+	"write":  childWrite,
+	"ingest": childIngest,
+	"hold":   childHold,
+	"read":   childRead,
+	"put":    childPut,
 }
 
 // child is a process of this binary in a role.
@@ -128,6 +129,29 @@ func childWrite(args []string) error {
 		return err
 	}
 	return errors.Join(w.Close(), s.Close())
+}
+
+// childIngest begins the ingest of noise(seed, size) as a stream, writes n bytes
+// and waits: DIR SEED SIZE N.
+func childIngest(args []string) error {
+	s, err := childOpen(args[0])
+	if err != nil {
+		return err
+	}
+	ses, err := s.Begin(context.Background(), blobstore.SessionOptions{Note: "child"})
+	if err != nil {
+		return err
+	}
+	p := noise(uint64(number(args[1])), number(args[2]))
+	w, err := ses.Ingest(context.Background(), expecting(p))
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(p[:number(args[3])]); err != nil {
+		return err
+	}
+	awaitEnd()
+	return errors.Join(w.Close(), ses.Close(), s.Close())
 }
 
 // childHold puts a blob into a session and waits, with the session open: DIR SEED.

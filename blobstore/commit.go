@@ -45,9 +45,10 @@ func (b *batch) finish(s *Store) {
 	}
 	for _, it := range b.items {
 		for _, in := range it.ingests() {
+			s.hook("ingest.done")
 			in.remove()
 		}
-		s.dropTemp(it)
+		s.endTemp(it)
 		if it.done != nil {
 			it.done(it.info())
 		}
@@ -147,11 +148,13 @@ func (c *committing) transact(tx *db.Tx) error {
 		if err := tx.SealPack(id); err != nil {
 			return err
 		}
+		c.s.hook("pack.spoiled")
 	}
 	ids, err := c.objects(tx)
 	if err != nil {
 		return err
 	}
+	c.s.hook("commit.objects")
 	if err := c.leases(tx, ids); err != nil {
 		return err
 	}
@@ -253,12 +256,14 @@ func (c *committing) placeLoose(tx *db.Tx) error {
 		}
 		switch {
 		case found && o.Loc == db.LocPack:
+			c.s.hook("loose.needless")
 			c.s.fs.Remove(c.s.blobPath(it.desc.Digest))
 		case found && o.Loc.Held():
 		default:
 			if err := c.s.placeLoose(it); err != nil {
 				return fmt.Errorf("place %s: %w", it.desc.Digest, fsys.Classify(err))
 			}
+			c.s.hook("loose.placed")
 		}
 	}
 	return nil
@@ -382,6 +387,7 @@ func (c *committing) names(tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	c.s.hook("names.checked")
 	removals, err := c.doom(tx)
 	if err != nil {
 		return err
@@ -407,6 +413,7 @@ func (c *committing) names(tx *db.Tx) error {
 		return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
 	}
 	c.end += int64(len(buf))
+	c.s.hook("names.noted")
 	return nil
 }
 
@@ -425,6 +432,7 @@ func (c *committing) packEnd(tx *db.Tx) error {
 		p.State = db.PackSealed
 	}
 	err := tx.GrowPack(p)
+	c.s.hook("pack.grown")
 	if errors.Is(err, content.ErrConflict) {
 		return errChanged // somebody sealed it: take another
 	}

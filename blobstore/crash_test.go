@@ -149,7 +149,7 @@ func storeAgain(s *blobstore.Store, p []byte, ack *acked) error {
 func scripts(t *testing.T) []script {
 	im := newImage(t, noise(1, 1000), noise(2, 400<<10), noise(3, 1500<<10))
 	old := newImage(t, noise(3, 1000))
-	large := noise(4, 3<<20)
+	large, mid := noise(4, 3<<20), noise(7, 500<<10)
 	pair := [][]byte{noise(5, 1000), noise(6, 1000)}
 	return []script{
 		{"small batches", nil, func(t *testing.T, s *blobstore.Store, ack *acked) error {
@@ -206,7 +206,26 @@ func scripts(t *testing.T) []script {
 		}, func(t *testing.T, s *blobstore.Store, ack *acked) error {
 			return storeAgain(s, large, ack)
 		}},
+		{"taking over a part of the same stream", func(t *testing.T, s *blobstore.Store) {
+			leave(t, s, stream, mid[:300<<10])
+		}, func(_ *testing.T, s *blobstore.Store, ack *acked) error {
+			return ingestAgain(s, expecting(mid), mid, ack)
+		}},
+		{"taking over a part of another stream", func(t *testing.T, s *blobstore.Store) {
+			leave(t, s, stream, changed(mid[:300<<10], 200<<10))
+		}, func(_ *testing.T, s *blobstore.Store, ack *acked) error {
+			return ingestAgain(s, stream, mid, ack)
+		}},
 	}
+}
+
+// ingestAgain is ingestAll that is acknowledged.
+func ingestAgain(s *blobstore.Store, o content.IngestOptions, p []byte, ack *acked) error {
+	err := ingestAll(s, o, p)
+	if err == nil {
+		ack.blob(oci.DigestBytes(p))
+	}
+	return err
 }
 
 func TestACrashAnywhereLosesNothingThatWasPromised(t *testing.T) {

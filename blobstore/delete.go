@@ -16,15 +16,20 @@ import (
 type HeldError struct{ Holders []db.Holder }
 
 func (e *HeldError) Error() string {
-	lines := make([]string, 0, len(e.Holders))
+	return fmt.Sprintf("delete: %v: %s", content.ErrConflict, strings.Join(e.Lines(5), "; "))
+}
+
+// Lines says in one sentence each what holds what. Beyond limit, the last one
+// says only how many there are besides.
+func (e *HeldError) Lines(limit int) []string {
+	lines := make([]string, 0, min(len(e.Holders), limit+1))
 	for i, h := range e.Holders {
-		if i == 5 {
-			lines = append(lines, fmt.Sprintf("and %d more", len(e.Holders)-i))
-			break
+		if i == limit {
+			return append(lines, fmt.Sprintf("and %d more", len(e.Holders)-i))
 		}
 		lines = append(lines, holderText(h))
 	}
-	return fmt.Sprintf("delete: %v: %s", content.ErrConflict, strings.Join(lines, "; "))
+	return lines
 }
 
 func holderText(h db.Holder) string {
@@ -44,9 +49,25 @@ func (e *HeldError) Unwrap() error { return content.ErrConflict }
 // Delete implements content.Manager. Leases count when they were made by hand or
 // their owner lives. The bytes go with the next collection. Errors: *HeldError.
 func (s *Store) Delete(ctx context.Context, digests ...oci.Digest) error {
+	_, err := s.DeleteSet(ctx, digests...)
+	return err
+}
+
+// Deletion is what a deletion did.
+type Deletion struct {
+	Objects int      // that were here and went
+	Bytes   int64    // that they take on disk until they are collected
+	Names   []string // that stood for them and went too, in order
+}
+
+// DeleteSet is Delete, and tells what went.
+func (s *Store) DeleteSet(ctx context.Context, digests ...oci.Digest) (Deletion, error) {
 	b := newBatch(nil)
 	b.doomed = digests
-	return s.commit(ctx, b)
+	if err := s.commit(ctx, b); err != nil {
+		return Deletion{}, err
+	}
+	return b.deleted, nil
 }
 
 // doom judges the batch's deletions and carries them out; the removals of names
@@ -71,14 +92,19 @@ func (c *committing) doom(tx *db.Tx) ([]db.RefChange, error) {
 		return nil, &HeldError{verdict.Holders}
 	}
 	var changes []db.RefChange
+	c.b.deleted = Deletion{Objects: len(verdict.Members)}
 	for _, r := range verdict.Names {
 		changes = append(changes, db.RefChange{Name: r.Name, Expect: &r.Object.Digest, Why: "delete", Forget: true})
+		c.b.deleted.Names = append(c.b.deleted.Names, r.Name)
 	}
 	ids = ids[:0]
 	for _, o := range verdict.Members {
 		ids = append(ids, o.ID)
+		c.b.deleted.Bytes += o.Stored
 	}
-	return changes, tx.Doom(ids)
+	err = tx.Doom(ids)
+	c.s.hook("delete.doomed")
+	return changes, err
 }
 
 // leaseHolds says whether a lease stands in the way of deleting: it was made by

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -274,7 +275,7 @@ func TestResumingHashesOnlyBehindTheCheckpoint(t *testing.T) {
 		t.Fatalf("the checkpoint is at %d with a state of %d bytes", row.Offset, len(row.HashState))
 	}
 	setRow := func(offset int64, state []byte, boot string) {
-		catalog(t, s.Dir(), func(tx *db.Tx) error { return tx.Checkpoint(key, offset, state, boot) })
+		catalog(t, s.Dir(), func(tx *db.Tx) error { return tx.Checkpoint(key, offset, state, boot, time.Now()) })
 	}
 	const all, rest = 64, 4 // reads, of at least and at most so many
 	for _, c := range []struct {

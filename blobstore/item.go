@@ -144,7 +144,7 @@ func (s *Store) looseItem(ctx context.Context, opts content.IngestOptions, in *i
 	if err := s.linkLoose(in, d); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", in.key, fsys.Classify(err))
 	}
-	s.hook("loose.linked")
+	s.hook("loose.durable")
 	return it, ctx.Err()
 }
 
@@ -155,10 +155,12 @@ func (s *Store) linkLoose(in *ingest, d oci.Digest) error {
 		return err
 	}
 	in.sealed = true
+	s.hook("loose.readonly")
 	err := s.fs.Link(s.ingestPath(in.key), s.blobPath(d))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	s.hook("loose.linked")
 	// Also a name that is there already may be one that an earlier try could not
 	// sync any more.
 	return s.fs.SyncDir(s.blobDir(d))
@@ -181,8 +183,10 @@ func (s *Store) placeLoose(it *item) error {
 	if err := s.fs.Link(from, tmp); err != nil {
 		return err
 	}
+	s.hook("loose.replacing")
 	if err := s.fs.Rename(tmp, name); err != nil {
 		return err
 	}
+	s.hook("loose.replaced")
 	return s.fs.SyncDir(s.blobDir(it.desc.Digest))
 }

@@ -76,7 +76,7 @@ func (l layout) readHead() (head, error) {
 
 // create makes the folders and store.json. Processes that do it at the same
 // time agree on one identity: the first to link the file wins.
-func (l layout) create() error {
+func (l layout) create(hook func(point string)) error {
 	if err := l.refuseForeign(); err != nil {
 		return err
 	}
@@ -92,6 +92,7 @@ func (l layout) create() error {
 			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 		}
 	}
+	hook("store.folders")
 	var id [16]byte
 	rand.Read(id[:])
 	p, err := json.Marshal(head{format, hex.EncodeToString(id[:])})
@@ -102,7 +103,9 @@ func (l layout) create() error {
 	if err := writeFile(l.fs, tmp, append(p, '\n'), 0o444); err != nil {
 		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
+	hook("store.written")
 	err = l.fs.Link(tmp, l.path(headFile))
+	hook("store.linked")
 	l.fs.Remove(tmp)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
@@ -112,6 +115,7 @@ func (l layout) create() error {
 			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 		}
 	}
+	hook("store.made")
 	return nil
 }
 

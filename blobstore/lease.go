@@ -51,6 +51,7 @@ func (s *Store) newLease(kind db.LeaseKind, note string, lasts time.Duration) (*
 		return nil, fmt.Errorf("lease: %w", err)
 	}
 	l.file = f
+	s.hook("lease.made")
 	return l, nil
 }
 
@@ -107,6 +108,7 @@ func (l *lease) close() error {
 		l.renewal = nil
 	}
 	l.mu.Unlock()
+	l.s.hook("lease.ended")
 	l.s.fs.Remove(l.s.leasePath(l.id))
 	return l.file.Close()
 }
@@ -128,6 +130,7 @@ func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (cont
 	if err != nil {
 		return content.Lease{}, errors.Join(err, l.close())
 	}
+	s.hook("lease.stored")
 	s.mu.Lock()
 	s.leases[l.id] = l
 	s.mu.Unlock()

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"os"
+	"time"
 
 	"dist.example/content"
 	"dist.example/db"
@@ -13,6 +16,14 @@ import (
 
 // Status implements content.IngestManager.
 func (s *Store) Status(ctx context.Context, key string) (content.Status, error) {
+	st, err := s.status(ctx, key)
+	if err == nil && !st.Live {
+		st, err = s.status(ctx, key) // it may have finished between the row and the file
+	}
+	return st, err
+}
+
+func (s *Store) status(ctx context.Context, key string) (content.Status, error) {
 	var (
 		row   db.Ingest
 		found bool
@@ -24,14 +35,21 @@ func (s *Store) Status(ctx context.Context, key string) (content.Status, error) 
 	if err == nil && !found {
 		err = fmt.Errorf("ingest %s: %w", key, content.ErrNotFound)
 	}
-	return s.statusOf(row), err
+	if err != nil {
+		return content.Status{}, err
+	}
+	return s.statusOf(row), nil
 }
 
 // statusOf tells of an ingest by its row and by its file, which is further.
 func (s *Store) statusOf(row db.Ingest) content.Status {
 	st := content.Status{
 		Key: row.Key, Offset: row.Offset, Total: row.Total, Expected: row.Expected,
-		StartedAt: row.Started, UpdatedAt: row.Updated, PID: row.PID,
+		StartedAt: row.Started, UpdatedAt: row.Updated, Marked: row.Offset, MarkedAt: row.Updated,
+		Live: s.live(s.ingestPath(row.Key)),
+	}
+	if st.Live {
+		st.PID = row.PID
 	}
 	if fi, err := s.fs.Stat(s.ingestPath(row.Key)); err == nil {
 		st.Offset = max(st.Offset, fi.Size())
@@ -42,9 +60,42 @@ func (s *Store) statusOf(row db.Ingest) content.Status {
 	return st
 }
 
+// live says whether an owner has the lock on an ingest's file. The look is so
+// short that whoever wants the lock for good only has to try again.
+func (s *Store) live(name string) bool {
+	f, err := s.fs.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer f.Close()
+	ok, err := f.TryLock(false)
+	return err != nil || !ok
+}
+
 // Active implements content.IngestManager.
 func (s *Store) Active(ctx context.Context) iter.Seq2[content.Status, error] {
-	return listed(ctx, s, func(tx *db.Tx) iter.Seq2[db.Ingest, error] { return tx.Ingests() }, s.statusOf)
+	return func(yield func(content.Status, error) bool) {
+		var rows []db.Ingest // first: no transaction has to wait for files
+		for row, err := range listed(ctx, s, (*db.Tx).Ingests, func(row db.Ingest) db.Ingest { return row }) {
+			if err != nil {
+				yield(content.Status{}, err)
+				return
+			}
+			rows = append(rows, row)
+		}
+		for _, row := range rows {
+			st, err := s.statusOf(row), error(nil)
+			if !st.Live {
+				st, err = s.Status(ctx, row.Key)
+			}
+			if errors.Is(err, content.ErrNotFound) {
+				continue // finished meanwhile
+			}
+			if !yield(st, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Abort implements content.IngestManager. The row goes first: a file without one
@@ -58,13 +109,16 @@ func (s *Store) Abort(ctx context.Context, key string) error {
 		return fmt.Errorf("abort ingest %s: %w", key, fsys.Classify(err))
 	}
 	defer f.Close()
-	ok, err := f.TryLock(true)
+	ok, err := s.lockDead(ctx, f)
 	if ok && err == nil {
 		// Its owner may have finished, and another one begun the same key.
 		ok, err = fsys.SameFile(f, s.ingestPath(key), s.fs)
 	}
-	if !ok || err != nil {
-		return errors.Join(err, fmt.Errorf("abort ingest %s: %w: a process is writing it", key, content.ErrConflict))
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: a process is writing it", content.ErrConflict)
+	}
+	if err != nil {
+		return fmt.Errorf("abort ingest %s: %w", key, fsys.Classify(err))
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		return tx.DeleteIngest(key)
@@ -72,7 +126,29 @@ func (s *Store) Abort(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
+	s.hook("abort.forgotten")
 	return fsys.Classify(s.fs.Remove(s.ingestPath(key)))
+}
+
+// lockDead locks the file of an ingest, which it says no to while an owner has
+// it. One who only looks (see live) is gone in a moment.
+func (s *Store) lockDead(ctx context.Context, f fsys.File) (bool, error) {
+	for {
+		if ok, err := f.TryLock(true); ok || err != nil {
+			return ok, err
+		}
+		if ok, err := f.TryLock(false); !ok || err != nil {
+			return false, err // it is locked for good
+		}
+		if err := f.Unlock(); err != nil {
+			return false, err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
 }
 
 // listed lists the rows of one snapshot as something else.

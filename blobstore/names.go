@@ -178,10 +178,25 @@ func missingError(name string, objects []db.Object) error {
 
 // Search finds the digests held whose hash begins with a hex prefix, at most
 // limit of them.
-func (s *Store) Search(ctx context.Context, hexPrefix string, limit int) (ds []oci.Digest, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		ds, err = tx.ByHexPrefix(strings.ToLower(hexPrefix), limit)
-		return err
+func (s *Store) Search(ctx context.Context, hexPrefix string, limit int) ([]oci.Digest, error) {
+	all, err := s.SearchAll(ctx, []string{hexPrefix}, limit)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// SearchAll is Search for several prefixes at one moment: the answer to each is
+// at its place.
+func (s *Store) SearchAll(ctx context.Context, hexPrefixes []string, limit int) ([][]oci.Digest, error) {
+	all := make([][]oci.Digest, len(hexPrefixes))
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		for i, prefix := range hexPrefixes {
+			if all[i], err = tx.ByHexPrefix(strings.ToLower(prefix), limit); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return ds, err
+	return all, err
 }

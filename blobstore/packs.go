@@ -123,6 +123,7 @@ func (s *Store) newPack(ctx context.Context) (*openPack, error) {
 		if err != nil {
 			return nil, fmt.Errorf("new pack: %w", fsys.Classify(err))
 		}
+		s.hook("pack.made")
 		if err := s.initPack(f, id); err != nil {
 			s.fs.Remove(s.packPath(id))
 			f.Close()
@@ -147,7 +148,9 @@ func (s *Store) initPack(f fsys.File, id int64) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return s.fs.SyncDir(s.path(packsDir))
+	err := s.fs.SyncDir(s.path(packsDir))
+	s.hook("pack.durable")
+	return err
 }
 
 // retract takes back bytes whose transaction was given up for certain. Not after

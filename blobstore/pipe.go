@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"hash"
+	"sync"
 
 	"dist.example/fsys"
 	"dist.example/oci"
@@ -20,14 +21,17 @@ const (
 // own, so that the caller can fetch the next bytes meanwhile. One chunk is being
 // filled while another is worked on.
 type pipe struct {
-	file   fsys.File
-	hash   hash.Hash
-	offset int64 // of the next chunk
+	file  fsys.File
+	hash  hash.Hash
+	eager bool // chunks are worked on before they are full, when there is nothing else to do
+	spare chan []byte
+	work  chan []byte
+	idle  chan error // the worker's verdict on the chunk before
+	err   error
+
+	mu     sync.Mutex // an eager worker takes chunks by itself
 	fill   []byte
-	spare  chan []byte
-	work   chan []byte
-	idle   chan error // the worker's verdict on the chunk before
-	err    error
+	offset int64 // of the chunk that is being filled
 }
 
 // newPipe goes on at offset with a hash that has seen everything before it.
@@ -57,33 +61,81 @@ func (p *pipe) run(offset int64) {
 	defer close(toHash)
 	begun := offset
 	for b := range p.work {
-		toHash <- b
-		_, err := p.file.WriteAt(b, offset)
-		offset += int64(len(b))
-		if err == nil && offset-begun >= writeBack {
-			err = p.file.WriteBack(begun, offset-begun)
-			begun = offset
+		for len(b) > 0 {
+			toHash <- b
+			_, err := p.file.WriteAt(b, offset)
+			offset += int64(len(b))
+			if err == nil && offset-begun >= writeBack {
+				err = p.file.WriteBack(begun, offset-begun)
+				begun = offset
+			}
+			<-hashed
+			b = p.done(b, err)
 		}
-		<-hashed
-		p.spare <- b[:0]
-		p.idle <- err
 	}
+}
+
+// done gives a verdict on b, unless an eager worker has a chunk to go on with. A
+// full one is its caller's, who waits for the verdict.
+func (p *pipe) done(b []byte, err error) (next []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spare <- b[:0]
+	if n := len(p.fill); p.eager && err == nil && n > 0 && n < cap(p.fill) {
+		return p.next()
+	}
+	p.idle <- err
+	return nil
+}
+
+// next takes the current chunk away and begins another; mu is held, and a buffer
+// is there to spare.
+func (p *pipe) next() []byte {
+	b := p.fill
+	p.offset += int64(len(b))
+	p.fill = <-p.spare
+	return b
 }
 
 // Write accepts all of b or returns the error of an earlier chunk.
 func (p *pipe) Write(b []byte) (int, error) {
 	n := 0
 	for len(b) > 0 {
-		k := copy(p.fill[len(p.fill):cap(p.fill)], b)
-		p.fill = p.fill[:len(p.fill)+k]
+		k, full := p.take(b)
 		b, n = b[k:], n+k
-		if len(p.fill) == cap(p.fill) {
+		if full {
 			if err := p.flush(); err != nil {
 				return n, err
 			}
 		}
 	}
+	if p.eager {
+		return n, p.offer()
+	}
 	return n, nil
+}
+
+// take copies from b what has room in the current chunk.
+func (p *pipe) take(b []byte) (n int, full bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n = copy(p.fill[len(p.fill):cap(p.fill)], b)
+	p.fill = p.fill[:len(p.fill)+n]
+	return n, len(p.fill) == cap(p.fill)
+}
+
+// offer hands the current chunk over if nothing is being worked on; else the
+// worker comes for it.
+func (p *pipe) offer() error {
+	if p.err != nil {
+		return p.err
+	}
+	select {
+	case p.err = <-p.idle:
+		return p.handOver()
+	default:
+		return nil
+	}
 }
 
 // flush waits for the chunk before and hands the current one over.
@@ -91,16 +143,22 @@ func (p *pipe) flush() error {
 	if p.err != nil {
 		return p.err
 	}
-	if p.err = <-p.idle; p.err != nil {
+	p.err = <-p.idle
+	return p.handOver()
+}
+
+// handOver gives the current chunk to the worker, which has none.
+func (p *pipe) handOver() error {
+	if p.err != nil {
 		return p.err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if len(p.fill) == 0 {
 		p.idle <- nil
 		return nil
 	}
-	p.offset += int64(len(p.fill))
-	p.work <- p.fill
-	p.fill = <-p.spare
+	p.work <- p.next()
 	return nil
 }
 
@@ -117,7 +175,11 @@ func (p *pipe) drain() error {
 }
 
 // size counts the bytes accepted.
-func (p *pipe) size() int64 { return p.offset + int64(len(p.fill)) }
+func (p *pipe) size() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.offset + int64(len(p.fill))
+}
 
 // close ends the goroutines. Nothing may be written after it.
 func (p *pipe) close() {
@@ -128,10 +190,12 @@ func (p *pipe) close() {
 }
 
 // state is the hash's state for a checkpoint. The pipe must be drained.
-func (p *pipe) state() ([]byte, error) {
-	m, ok := p.hash.(encoding.BinaryMarshaler)
+func (p *pipe) state() ([]byte, error) { return stateOf(p.hash) }
+
+func stateOf(h hash.Hash) ([]byte, error) {
+	m, ok := h.(encoding.BinaryMarshaler)
 	if !ok {
-		return nil, fmt.Errorf("hash %T keeps no state", p.hash)
+		return nil, fmt.Errorf("hash %T keeps no state", h)
 	}
 	return m.MarshalBinary()
 }

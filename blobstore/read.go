@@ -230,6 +230,7 @@ func (s *Store) markDamaged(d oci.Digest, row db.Object) {
 	if s.readOnly {
 		return
 	}
+	s.hook("damage.found")
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"sync"
@@ -43,7 +42,8 @@ type SessionOptions struct {
 // What Put, Push and a Writer's Commit accept is visible and durable only after
 // the next Flush or Commit has returned nil. A blob of a known size up to 1 MiB
 // has no ingest of its own, whatever its key: it is in memory until its Writer
-// commits, and whoever else writes the same key does so beside it.
+// commits, and whoever else writes the same key does so beside it. (Ingest has a
+// file from the first byte on.)
 //
 // Lifecycle: Begin → … → Commit, and Close in every case. A session that is
 // closed without Commit keeps what it has, under its lease, for the next try.
@@ -118,68 +118,6 @@ func (ses *Session) putLarge(ctx context.Context, o content.IngestOptions, b Blo
 		return content.Info{}, err
 	}
 	return w.Commit(ctx)
-}
-
-// Writer implements content.Ingester.
-func (ses *Session) Writer(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
-	batched := opts.Total >= 0 && opts.Total <= batchedLoose
-	if batched || opts.Total >= 0 && opts.Total <= memoryLimit(opts.MediaType) {
-		opts.Key = ""
-	}
-	opts.Lease = ses.lease.id
-	for {
-		if opts.Expected != "" {
-			held, err := ses.hold(ctx, opts.Expected, opts.MediaType)
-			if err != nil {
-				return nil, err
-			}
-			if held {
-				return nil, fmt.Errorf("ingest %s: %w", opts.Expected, content.ErrExists)
-			}
-		}
-		w, err := ses.s.openWriter(ctx, opts, ses)
-		if err == nil {
-			if batched {
-				w.batched, w.limit = true, max(w.limit, opts.Total)
-			}
-			return w, nil
-		}
-		if !errors.Is(err, content.ErrExists) { // else it came in while this waited
-			return nil, err
-		}
-	}
-}
-
-// NewWriter is Writer for content that is given, held or not, so that it is judged
-// in any case: it does not return ErrExists. done, if it is not nil, is told as in
-// Blob.
-func (ses *Session) NewWriter(ctx context.Context, opts content.IngestOptions, done func(content.Info)) (content.Writer, error) {
-	opts.Lease = ses.lease.id
-	w, err := ses.s.openWriter(ctx, opts, ses)
-	if err != nil {
-		return nil, err
-	}
-	w.told = done
-	return w, nil
-}
-
-// hold puts an object that is held under the session's lease, with the next
-// batch, and says whether it is.
-func (ses *Session) hold(ctx context.Context, d oci.Digest, mediaType string) (bool, error) {
-	ses.mu.Lock()
-	pending := ses.batch.has(d, mediaType)
-	ses.mu.Unlock()
-	if pending {
-		return true, nil
-	}
-	held, err := ses.s.has(ctx, d, mediaType)
-	if held {
-		ses.mu.Lock()
-		ses.batch.held[d] = true
-		ses.wake()
-		ses.mu.Unlock()
-	}
-	return held, err
 }
 
 // Exists implements content.Pusher; what exists is under the session's lease

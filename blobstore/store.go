@@ -23,6 +23,9 @@ const (
 	lockWait = 30 * time.Second
 	// waitNotice is when a wait is told of.
 	waitNotice = 5 * time.Second
+	// lookAgain is how often a process that waits to be alone looks whether it still
+	// has to be.
+	lookAgain = 50 * time.Millisecond
 )
 
 // Options direct Open. The zero value opens a store that exists.
@@ -80,7 +83,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && s.absentHead() {
-		if err = s.create(); err == nil {
+		if err = s.create(s.hook); err == nil {
 			s.head, err = s.readHead()
 		}
 	}
@@ -137,7 +140,7 @@ func (s *Store) attach(ctx context.Context) error {
 	}
 	s.db, err = db.Open(ctx, s.dir, db.Options{
 		FS: s.fs, ReadOnly: s.readOnly, Warn: s.warn, Store: s.head.UUID, Hook: s.hook,
-		Exclusive: func(migrate func() error) error { return s.alone(ctx, migrate) },
+		Exclusive: func(migrate func() error, needed func() bool) error { return s.alone(ctx, migrate, needed) },
 	})
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.dir, err)
@@ -145,9 +148,10 @@ func (s *Store) attach(ctx context.Context) error {
 	return nil
 }
 
-// alone runs fn while no other process has the store open: this one gives its
-// shared lock back, takes the exclusive one, and shares again.
-func (s *Store) alone(ctx context.Context, fn func() error) error {
+// alone runs fn while no other process has the store open, unless another does it
+// first: this one gives its shared lock back, takes the exclusive one, and shares
+// again.
+func (s *Store) alone(ctx context.Context, fn func() error, needed func() bool) (err error) {
 	t := time.AfterFunc(waitNotice, func() {
 		s.warn("waiting for the other processes that use the store " + s.dir + ": it has to be brought up to date")
 	})
@@ -155,14 +159,22 @@ func (s *Store) alone(ctx context.Context, fn func() error) error {
 	if err := s.lock.Unlock(); err != nil {
 		return err
 	}
-	if err := s.lock.Lock(ctx, true); err != nil {
-		return err
+	defer func() { err = errors.Join(err, s.lock.Lock(ctx, false)) }()
+	for needed() {
+		ok, err := s.lock.TryLock(true)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return errors.Join(fn(), s.lock.Unlock())
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	err := fn()
-	if uerr := s.lock.Unlock(); uerr != nil {
-		return errors.Join(err, uerr)
-	}
-	return errors.Join(err, s.lock.Lock(ctx, false))
+	return nil
 }
 
 // refuseLostCatalog keeps an empty catalog from being made where content lies
@@ -177,7 +189,7 @@ func (s *Store) refuseLostCatalog() error {
 	}
 	return content.WithHint(
 		fmt.Errorf("open store %s: %w: it holds content, but its catalog (%s) is lost", s.dir, content.ErrCorrupt, catalogFile),
-		"bring %s and %s-wal back from a copy, both of them together", catalogFile, catalogFile)
+		db.HintRebuild)
 }
 
 // holdsContent says whether there is any pack or loose blob.
@@ -241,7 +253,7 @@ func (s *Store) Writer(ctx context.Context, opts content.IngestOptions) (content
 		if err := s.absent(ctx, opts); err != nil {
 			return nil, err
 		}
-		w, err := s.openWriter(ctx, opts, s)
+		w, err := s.openWriter(ctx, opts, s, resuming)
 		if err == nil {
 			return w, nil
 		}
@@ -289,7 +301,7 @@ func (s *Store) has(ctx context.Context, d oci.Digest, mediaType string) (bool, 
 
 // openWriter checks what is asked and opens the ingest of a key at once, of none
 // when it grows.
-func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to sink) (*writer, error) {
+func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to sink, how opening) (*writer, error) {
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
@@ -305,11 +317,11 @@ func (s *Store) openWriter(ctx context.Context, opts content.IngestOptions, to s
 	if opts.Key == "" {
 		w.opts.Key, w.own = freshKey(), true
 	} else {
-		f, err := s.openIngest(ctx, opts, false)
+		f, err := s.openIngest(ctx, opts, how)
 		if err != nil {
 			return nil, err
 		}
-		w.file = f
+		w.file, w.replays = f, how == comparing
 	}
 	return w, nil
 }

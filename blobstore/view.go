@@ -50,6 +50,7 @@ func (s *Store) view(d oci.Digest, p []byte) (string, error) {
 	if err := s.writeView(name, p); err != nil {
 		return "", fmt.Errorf("path of %s: %w", d, fsys.Classify(err))
 	}
+	s.hook("view.renamed")
 	return name, nil
 }
 
@@ -66,6 +67,7 @@ func (s *Store) writeView(name string, p []byte) error {
 	}
 	_, err = f.Write(p)
 	err = errors.Join(err, f.Close())
+	s.hook("view.written")
 	if err == nil {
 		err = s.fs.Rename(tmp, name)
 	}

@@ -2,12 +2,14 @@ package blobstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/oci"
 )
 
@@ -32,6 +34,8 @@ type writer struct {
 	buf     []byte
 	file    *ingest // nil while the content is in memory
 	own     bool    // the key is nobody's: nobody can go on with it
+	replays bool    // its stream comes from the first byte again, see Session.Ingest
+	wrong   bool    // such a stream had certainly the wrong content
 	limit   int64   // what grows beyond it goes to a file
 	done    bool
 	err     error
@@ -61,7 +65,11 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	if t := w.opts.Total; t >= 0 && w.offset()+int64(len(p)) > t {
-		return 0, fmt.Errorf("ingest %s: %w: more than its %d bytes", w.name(), content.ErrCorrupt, t)
+		err := fmt.Errorf("ingest %s: %w: more than its %d bytes", w.name(), content.ErrCorrupt, t)
+		if w.replays {
+			w.err, w.wrong = err, true
+		}
+		return 0, err
 	}
 	n, err := w.write(p)
 	w.err = err
@@ -83,7 +91,7 @@ func (w *writer) write(p []byte) (int, error) {
 
 // spill moves what is in memory to an ingest file.
 func (w *writer) spill() error {
-	f, err := w.s.openIngest(w.ctx, w.opts, true)
+	f, err := w.s.openIngest(w.ctx, w.opts, alone)
 	if err != nil {
 		return err
 	}
@@ -105,7 +113,7 @@ func (w *writer) offset() int64 {
 
 // name is what messages call the ingest.
 func (w *writer) name() string {
-	if w.opts.Expected != "" {
+	if w.opts.Expected != "" && !w.replays {
 		return w.opts.Expected.String()
 	}
 	return w.opts.Key
@@ -115,10 +123,13 @@ func (w *writer) name() string {
 func (w *writer) Status() content.Status {
 	st := content.Status{
 		Key: w.opts.Key, Offset: w.offset(), Total: w.opts.Total, Expected: w.opts.Expected,
-		StartedAt: w.started, UpdatedAt: time.Now(), PID: pid,
+		StartedAt: w.started, UpdatedAt: time.Now(), Live: !w.done, MarkedAt: w.started,
 	}
 	if w.file != nil {
-		st.StartedAt = w.file.started
+		st.StartedAt, st.Marked, st.MarkedAt = w.file.started, w.file.marked, w.file.markedAt
+	}
+	if st.Live {
+		st.PID = pid
 	}
 	return st
 }
@@ -128,7 +139,7 @@ func (w *writer) Reset() error {
 	if w.done {
 		return fmt.Errorf("reset ingest %s: %w: it is closed", w.name(), content.ErrInvalid)
 	}
-	w.buf, w.err = w.buf[:0], nil
+	w.buf, w.err, w.wrong = w.buf[:0], nil, false
 	if w.file == nil {
 		return nil
 	}
@@ -144,7 +155,7 @@ func (w *writer) Close() error {
 	switch {
 	case w.file == nil:
 		return nil
-	case w.own:
+	case w.own, w.wrong, w.replays && w.file.remains() == 0:
 		return w.file.abandon()
 	}
 	return w.file.Close()
@@ -158,11 +169,12 @@ func (w *writer) Commit(ctx context.Context) (content.Info, error) {
 	case w.err != nil:
 		return content.Info{}, w.err
 	}
-	if t := w.opts.Total; t >= 0 && w.offset() != t {
-		return content.Info{}, fmt.Errorf("ingest %s: %w: %d bytes in place of %d", w.name(), content.ErrCorrupt, w.offset(), t)
+	if err := w.judge(); err != nil {
+		return content.Info{}, err
 	}
 	it, err := w.finish(ctx)
 	if err != nil {
+		w.wrong = w.wrong || w.replays && errors.Is(err, content.ErrInvalid)
 		return content.Info{}, err
 	}
 	it.done = w.told
@@ -172,6 +184,51 @@ func (w *writer) Commit(ctx context.Context) (content.Info, error) {
 	}
 	w.done = true
 	return info, nil
+}
+
+// judge compares what was written with what was expected, as far as that cannot
+// wait for finish. A stream that comes again next time is judged whole, while a
+// part that it ended within is still there.
+func (w *writer) judge() error {
+	got, total := w.offset(), w.opts.Total
+	switch {
+	case total >= 0 && got != total && w.replays:
+		return w.endedEarly(fmt.Sprintf("%d of %d bytes", got, total))
+	case total >= 0 && got != total:
+		return fmt.Errorf("ingest %s: %w: %d bytes in place of %d", w.name(), content.ErrCorrupt, got, total)
+	case !w.replays:
+		return nil
+	}
+	d, err := w.file.sum()
+	switch {
+	case err != nil:
+	case w.opts.Expected == "" || d == w.opts.Expected:
+		err = w.file.cut()
+	case total < 0:
+		return w.endedEarly(fmt.Sprintf("%d bytes, which hash to %s", got, d))
+	default:
+		w.wrong = true
+		err = fmt.Errorf("%w: the bytes hash to %s", content.ErrCorrupt, d)
+	}
+	if err != nil {
+		return fmt.Errorf("ingest %s: %w", w.name(), fsys.Classify(err))
+	}
+	return nil
+}
+
+// endedEarly is the error of a stream that may have more to come next time.
+func (w *writer) endedEarly(had string) error {
+	kept := w.file.remains()
+	switch {
+	case kept == 0:
+		return fmt.Errorf("ingest %s: %w: it ended early: %s", w.name(), content.ErrCorrupt, had)
+	case kept == w.offset():
+		had += "; they are kept"
+	default:
+		had += fmt.Sprintf("; %d bytes of an earlier try are kept", kept)
+	}
+	return content.WithHint(fmt.Errorf("ingest %s: %w: it ended early: %s", w.name(), content.ErrCorrupt, had),
+		"run it again: what comes is compared with what is kept, and goes on behind it")
 }
 
 // finish turns what was written into an item: verified, and durable where it is

@@ -123,7 +123,24 @@ type Status struct {
 	Expected  oci.Digest
 	StartedAt time.Time
 	UpdatedAt time.Time
-	PID       int // the owner's process id, 0 when none is known
+	// Live says that a Writer has the ingest open, in this process or another. Who
+	// may not look at the owner's lock is told that there is one.
+	Live bool
+	PID  int // the live owner's process id, 0 when there is none
+	// MarkedAt is when the ingest was opened or, later, had its last checkpoint, and
+	// Marked the offset that it had then.
+	Marked   int64
+	MarkedAt time.Time
+}
+
+// Rate is bytes a second since MarkedAt. It is 0 for an ingest that nobody
+// writes, and falls towards 0 while a live one stalls.
+func (s Status) Rate(now time.Time) int64 {
+	since := now.Sub(s.MarkedAt).Seconds()
+	if !s.Live || since <= 0 {
+		return 0
+	}
+	return int64(float64(max(0, s.Offset-s.Marked)) / since)
 }
 
 // Writer writes one blob. It is not for concurrent use.

@@ -148,7 +148,7 @@ func (c *conn) stmt(query string) (*sql.Stmt, error) {
 	}
 	s, err := c.c.PrepareContext(context.Background(), query)
 	if err != nil {
-		return nil, classify(err)
+		return nil, classifyRead(err)
 	}
 	c.stmts[query] = s
 	return s, nil
@@ -159,7 +159,7 @@ func (c *conn) stmt(query string) (*sql.Stmt, error) {
 func (c *conn) lend(query string) (s *sql.Stmt, release func(), err error) {
 	if c.lent[query] {
 		s, err = c.c.PrepareContext(context.Background(), query)
-		return s, func() { s.Close() }, classify(err)
+		return s, func() { s.Close() }, classifyRead(err)
 	}
 	s, err = c.stmt(query)
 	if err != nil {
@@ -186,7 +186,7 @@ func (c *conn) row(query string, dest ...any) error {
 	if err != nil {
 		return err
 	}
-	return classify(s.QueryRowContext(context.Background()).Scan(dest...))
+	return scanned(s.QueryRowContext(context.Background()).Scan(dest...))
 }
 
 // script runs several statements, or one that cannot be prepared ahead.

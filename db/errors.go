@@ -1,6 +1,7 @@
 package db
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -28,7 +29,7 @@ var classes = map[int]error{
 	sqlitelib.SQLITE_AUTH:     content.ErrDenied,
 	sqlitelib.SQLITE_BUSY:     content.ErrConflict,
 	sqlitelib.SQLITE_LOCKED:   content.ErrConflict,
-	sqlitelib.SQLITE_NOTADB:   content.ErrNoStore,
+	sqlitelib.SQLITE_NOTADB:   content.ErrCorrupt,
 	sqlitelib.SQLITE_CORRUPT:  content.ErrCorrupt,
 }
 
@@ -62,10 +63,36 @@ func classify(err error) error {
 	case !ok || errors.Is(err, class):
 		return err
 	case class == content.ErrCorrupt:
-		return fmt.Errorf("the catalog is damaged: %w: %w", class, err)
+		return errDamaged(err)
 	default:
 		return fmt.Errorf("catalog: %w: %w", class, err)
 	}
+}
+
+// errDamaged is an error that means that the catalog is not what was written.
+func errDamaged(cause error) error {
+	return content.WithHint(fmt.Errorf("the catalog is damaged: %w: %w", content.ErrCorrupt, cause), HintRebuild)
+}
+
+// classifyRead is classify for preparing a statement and for running a query. All queries are known
+// to fit the tables and the types of their columns: what does not is damage.
+func classifyRead(err error) error {
+	err = classify(err)
+	switch c := code(err); {
+	case err == nil || errors.Is(err, sql.ErrNoRows) || errors.Is(err, content.ErrCorrupt):
+		return err
+	case c&0xff == sqlitelib.SQLITE_ERROR:
+		return errDamaged(err)
+	}
+	return err
+}
+
+// scanned is an error of reading a row: a value of another type than its column's.
+func scanned(err error) error {
+	if err == nil || code(err) != 0 || errors.Is(err, sql.ErrNoRows) {
+		return classifyRead(err)
+	}
+	return errDamaged(err)
 }
 
 // isBusy says whether another connection was in the way.

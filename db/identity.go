@@ -1,6 +1,7 @@
 package db
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +20,9 @@ type identity struct {
 // identity reads it, in the transaction that runs.
 func (c *conn) identity() (id identity, err error) {
 	err = c.row("SELECT b.store, h.generation, h.epoch, b.epoch FROM base b, head h", &id.store, &id.generation, &id.epoch, &id.base)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errDamaged(err)
+	}
 	return id, err
 }
 

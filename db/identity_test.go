@@ -179,7 +179,16 @@ func TestAnOlderSchemaIsMigratedWhenNobodyElseHasIt(t *testing.T) {
 		t.Errorf("reading only: %v", err)
 	}
 	alone := 0
-	d := openDB(t, dir, Options{Store: storeA, Exclusive: func(migrate func() error) error { alone++; return migrate() }})
+	d := openDB(t, dir, Options{Store: storeA, Exclusive: func(migrate func() error, needed func() bool) error {
+		if alone++; !needed() {
+			t.Error("it is not needed")
+		}
+		err := migrate()
+		if needed() {
+			t.Error("it is needed still")
+		}
+		return err
+	}})
 	read(t, d, func(tx *Tx) error {
 		totals, err := tx.Totals()
 		if v, _, _ := tx.Meta("k"); v != "v" || totals.Version != schema.Version {
@@ -190,7 +199,7 @@ func TestAnOlderSchemaIsMigratedWhenNobodyElseHasIt(t *testing.T) {
 	if alone != 1 {
 		t.Errorf("exclusive %d times", alone)
 	}
-	openDB(t, t.TempDir(), Options{Exclusive: func(func() error) error {
+	openDB(t, t.TempDir(), Options{Exclusive: func(func() error, func() bool) error {
 		t.Error("making a catalog is no migration")
 		return nil
 	}})

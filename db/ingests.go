@@ -8,8 +8,8 @@ import (
 	"dist.example/oci"
 )
 
-// Ingest is content on its way in. Offset, HashState and BootID are those of the
-// last checkpoint.
+// Ingest is content on its way in. Offset, HashState, BootID and Updated are those
+// of the last checkpoint.
 type Ingest struct {
 	ID        int64 // given by the catalog
 	Key       string
@@ -22,7 +22,7 @@ type Ingest struct {
 	Source    string // locator, "" for none
 	MediaType string // "" when not known
 	Started   time.Time
-	Updated   time.Time // set by the catalog
+	Updated   time.Time // set by PutIngest
 	PID       int
 }
 
@@ -91,11 +91,12 @@ func (tx *Tx) PutIngest(in Ingest) error {
 	return err
 }
 
-// Checkpoint records that an ingest's bytes up to offset are durable, and the
-// state of their hash. Errors: content.ErrNotFound.
-func (tx *Tx) Checkpoint(key string, offset int64, hashState []byte, bootID string) error {
+// Checkpoint records that an ingest's bytes up to offset are durable, the state
+// of their hash (nil for none), and when the ingest had come so far: syncing may
+// have taken its time since. Errors: content.ErrNotFound.
+func (tx *Tx) Checkpoint(key string, offset int64, hashState []byte, bootID string, at time.Time) error {
 	n, err := tx.changed(`UPDATE ingests SET "offset" = ?, hash_state = ?, boot_id = ?, updated = ? WHERE key = ?`,
-		offset, hashState, bootID, tx.Now.UnixMilli(), key)
+		offset, hashState, bootID, at.UnixMilli(), key)
 	if err == nil && n == 0 {
 		return errNoRow("ingest", key)
 	}

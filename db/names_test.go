@@ -213,10 +213,10 @@ func TestIngests(t *testing.T) {
 		return tx.PutIngest(in)
 	})
 	write(t, d, func(tx *Tx) error {
-		if err := tx.Checkpoint("none", 1, nil, ""); !errors.Is(err, content.ErrNotFound) {
+		if err := tx.Checkpoint("none", 1, nil, "", time.Now()); !errors.Is(err, content.ErrNotFound) {
 			t.Errorf("checkpoint of none: %v", err)
 		}
-		return tx.Checkpoint("k", 64, []byte("state"), "boot")
+		return tx.Checkpoint("k", 64, []byte("state"), "boot", time.Now())
 	})
 	read(t, d, func(tx *Tx) error {
 		got, found, err := tx.Ingest("k")

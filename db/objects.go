@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"dist.example/content"
 	"dist.example/oci"
 )
 
@@ -92,7 +91,7 @@ func (s *objectScan) object() (Object, error) {
 func digestFrom(raw []byte) (oci.Digest, error) {
 	d, err := oci.DigestFromRaw(raw)
 	if err != nil {
-		return "", fmt.Errorf("the catalog is damaged: %w: %w", content.ErrCorrupt, err)
+		return "", errDamaged(err)
 	}
 	return d, nil
 }

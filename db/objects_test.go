@@ -259,7 +259,7 @@ func TestTotals(t *testing.T) {
 	g.lease("l", LeasePut, 20)
 	write(t, g.d, func(tx *Tx) error {
 		check(t, tx.PutIngest(Ingest{Key: "k", Total: 100}))
-		check(t, tx.Checkpoint("k", 40, nil, "boot"))
+		check(t, tx.Checkpoint("k", 40, nil, "boot", tx.Now))
 		return tx.GrowPack(Pack{ID: 1, State: PackOpen, End: 100, Live: 20, Dead: 5})
 	})
 	read(t, g.d, func(tx *Tx) error {

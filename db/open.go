@@ -45,8 +45,8 @@ type Options struct {
 	// one is refused.
 	Store string
 	// Exclusive runs the migration of a catalog that others may have open, once they
-	// have not; nil just runs it.
-	Exclusive func(migrate func() error) error
+	// have not, unless needed says meanwhile that one of them did it; nil just runs it.
+	Exclusive func(migrate func() error, needed func() bool) error
 	// Hook is called at the steps of a transaction. Only tests set it, to stop a
 	// process there.
 	Hook func(point string)
@@ -78,9 +78,9 @@ type DB struct {
 
 // Open opens the catalog in the store's folder dir. Unless o.ReadOnly, it is made
 // and migrated when need be; any number of processes may do so at once. Close
-// releases it. Errors: content.ErrNoStore when there is no catalog to read, when
-// it is another program's database, no database at all, or of a newer version;
-// content.ErrDenied, content.ErrNoSpace, content.ErrCorrupt.
+// releases it. Errors: content.ErrNoStore when there is no catalog to read or it is
+// of a newer version; content.ErrCorrupt when it is damaged, another program's
+// database or no database at all; content.ErrDenied, content.ErrNoSpace.
 func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	o.setDefaults()
 	d := &DB{
@@ -118,7 +118,7 @@ func (o *Options) setDefaults() {
 		o.Commit = func(commit func() error) error { return commit() }
 	}
 	if o.Exclusive == nil {
-		o.Exclusive = func(migrate func() error) error { return migrate() }
+		o.Exclusive = func(migrate func() error, _ func() bool) error { return migrate() }
 	}
 	if o.Hook == nil {
 		o.Hook = func(string) {}
@@ -145,7 +145,10 @@ func (d *DB) openForWriting(ctx context.Context, o Options) (err error) {
 	}
 	migrate := func() error { return d.Locked(ctx, func(*Locked) error { return d.migrate() }) }
 	if version > 0 {
-		return o.Exclusive(migrate)
+		return o.Exclusive(migrate, func() bool {
+			v, err := d.version()
+			return err != nil || v < schema.Version
+		})
 	}
 	return migrate()
 }
@@ -198,7 +201,7 @@ func (d *DB) versionOf(c *conn) (version int, err error) {
 		return 0, err
 	}
 	if app != 0 || version != 0 || tables != 0 {
-		return 0, fmt.Errorf("%w: %s is a database of another program", content.ErrNoStore, catalogName)
+		return 0, content.WithHint(fmt.Errorf("%w: %s is a database of another program", content.ErrCorrupt, catalogName), HintRebuild)
 	}
 	return 0, nil
 }
@@ -241,6 +244,7 @@ func (d *DB) migrate() (err error) {
 	}
 	fmt.Fprintf(&script, "UPDATE base SET store = '%s'; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
 		strings.ReplaceAll(d.store, "'", "''"), schema.ApplicationID, schema.Version)
+	d.testify(0) // generations begin here; what the witness says is of another catalog
 	if err := c.script(script.String()); err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func (tx *Tx) get(query string, args []any, dest ...any) (bool, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
-	return err == nil, classify(err)
+	return err == nil, scanned(err)
 }
 
 // each calls fn for every row of query. fn scans the row, and returns false to
@@ -202,16 +202,17 @@ func (tx *Tx) each(query string, args []any, fn func(scan func(...any) error) (m
 	defer release()
 	rows, err := s.QueryContext(context.Background(), args...)
 	if err != nil {
-		return classify(err)
+		return classifyRead(err)
 	}
 	defer rows.Close()
+	scan := func(dest ...any) error { return scanned(rows.Scan(dest...)) }
 	for n := 0; rows.Next(); n++ {
 		if n%256 == 0 && tx.ctx.Err() != nil {
 			return context.Cause(tx.ctx)
 		}
-		if more, err := fn(rows.Scan); err != nil || !more {
+		if more, err := fn(scan); err != nil || !more {
 			return classify(err)
 		}
 	}
-	return classify(rows.Err())
+	return classifyRead(rows.Err())
 }

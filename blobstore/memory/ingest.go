@@ -70,7 +70,8 @@ func (s *Store) open(ctx context.Context, opts content.IngestOptions, fresh bool
 	}
 	s.ingests[opts.Key] = ing
 	ing.free = make(chan struct{})
-	ing.status.PID = os.Getpid()
+	st := &ing.status
+	st.Live, st.PID, st.Marked, st.MarkedAt = true, os.Getpid(), st.Offset, time.Now()
 	return &writer{s: s, ing: ing}, nil, nil
 }
 
@@ -170,6 +171,7 @@ func (w *writer) Reset() error {
 	w.s.used -= w.ing.status.Offset
 	w.ing.data, w.ing.status.Offset = nil, 0
 	w.ing.status.UpdatedAt = time.Now()
+	w.ing.status.Marked, w.ing.status.MarkedAt = 0, time.Now()
 	return nil
 }
 
@@ -196,7 +198,7 @@ func (w *writer) release() {
 		return
 	}
 	w.done = true
-	w.ing.status.PID = 0
+	w.ing.status.Live, w.ing.status.PID = false, 0
 	close(w.ing.free)
 	w.ing.free = nil
 }

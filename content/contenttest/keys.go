@@ -3,7 +3,9 @@ package contenttest
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"time"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -79,6 +81,46 @@ var keyPromises = []promise{
 		}
 		_, err = f.Status(f.Context(), "another")
 		f.want(content.ErrNotFound, err)
+	}},
+	{"AnIngestIsLiveWhileAWriterHasIt", func(f *fixture) {
+		w := f.writer(content.IngestOptions{Key: "k", Total: -1, MediaType: octets})
+		f.write(w, noise(1, 100))
+		for range 2 { // looking changes nothing
+			f.liveness("k", true)
+		}
+		if st := w.Status(); !st.Live || st.PID != os.Getpid() {
+			f.Errorf("its Writer says %+v", st)
+		}
+		f.must(w.Close())
+		f.liveness("k", false)
+		if w.Status().Live {
+			f.Error("a closed Writer says that it is live")
+		}
+		w = f.writer(content.IngestOptions{Key: "k", Total: -1, MediaType: octets})
+		f.liveness("k", true)
+		f.commit(w)
+	}},
+	{"TheRateCountsFromTheOpening", func(f *fixture) {
+		w := f.writer(content.IngestOptions{Key: "k", Total: -1, MediaType: octets})
+		f.write(w, noise(1, 1<<20))
+		f.must(w.Close())
+		if st, err := f.Status(f.Context(), "k"); err != nil || st.Rate(time.Now()) != 0 {
+			f.Errorf("the rate of an ingest that nobody writes is %d, %v", st.Rate(time.Now()), err)
+		}
+		w = f.writer(content.IngestOptions{Key: "k", Total: -1, MediaType: octets})
+		st, err := f.Status(f.Context(), "k")
+		f.must(err)
+		if st.Marked != 1<<20 || st.Rate(st.MarkedAt.Add(time.Second)) != 0 {
+			f.Errorf("after opening it counts from %d, and says %d B/s", st.Marked, st.Rate(st.MarkedAt.Add(time.Second)))
+		}
+		f.write(w, noise(2, 8<<20))
+		st, err = f.Status(f.Context(), "k")
+		f.must(err)
+		fast, slow := st.Rate(st.MarkedAt.Add(time.Second)), st.Rate(st.MarkedAt.Add(time.Minute))
+		if fast <= 0 || fast != st.Offset-st.Marked || slow <= 0 || slow >= fast || st.Rate(st.MarkedAt) != 0 {
+			f.Errorf("after %d bytes the rate is %d at first, then %d", st.Offset-st.Marked, fast, slow)
+		}
+		f.must(w.Close())
 	}},
 	{"ActiveListsByKey", func(f *fixture) {
 		for _, key := range []string{"b", "a", "c/d", "B"} {
@@ -179,6 +221,28 @@ var keyPromises = []promise{
 			}
 		}
 	}},
+}
+
+// liveness checks that the ingest with a key is told to be live, or not.
+func (f *fixture) liveness(key string, live bool) {
+	f.Helper()
+	one, err := f.Status(f.Context(), key)
+	f.must(err)
+	all := []content.Status{one}
+	for st, err := range f.Active(f.Context()) {
+		f.must(err)
+		if st.Key == key {
+			all = append(all, st)
+		}
+	}
+	if len(all) != 2 {
+		f.Fatalf("Active lists %q %d times", key, len(all)-1)
+	}
+	for _, st := range all {
+		if st.Live != live || (st.PID == os.Getpid()) != live || !live && st.PID != 0 {
+			f.Errorf("live is %v, process %d, want %v", st.Live, st.PID, live)
+		}
+	}
 }
 
 // opened is what Writer returned in another goroutine.
