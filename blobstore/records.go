@@ -125,7 +125,7 @@ func (it *item) needsNote(row db.Object) bool {
 		return false
 	case row.Loc.Held():
 		return retypes(row.Media, now)
-	case it.loose():
+	case it.loose(), row.Media != "" && row.Media != now: // an earlier note may say otherwise
 		return true
 	}
 	_, known := pack.MediaHint(now)

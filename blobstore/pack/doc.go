@@ -46,8 +46,9 @@
 //
 // An append that a crash broke off leaves junk at the recorded end or past it:
 // Scan stops there and says nothing. A bad header before the end is damage: Scan
-// reports the stretch and goes on at the next header with a good checksum. What
-// comes after such a gap is marked Salvaged, because a blob may contain what
-// looks like records; a blob is proved by its digest all the same, a note is
-// not. A flipped bit in a payload is found when it is read.
+// reports the stretch and goes on at the next record. Where one bit of the header
+// is wrong, its checksum tells which, and so where that is; else it is the next
+// header with a good checksum, and what comes after such a gap is marked Salvaged,
+// because a blob may contain what looks like records: a blob is proved by its
+// digest all the same, a note is not. A flipped bit in a payload is found when it is read.
 package pack

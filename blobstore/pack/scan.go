@@ -16,8 +16,8 @@ const scanWindow = 256 << 10
 // Entry is a record that Scan has met.
 type Entry struct {
 	Record
-	// Salvaged says that damage came before it, so that it was found by its magic
-	// and not by following the records before it. It may then be a record within a
+	// Salvaged says that damage of more than a bit came before it, so that it was
+	// found by its magic and not by following the records before it. It may then be a record within a
 	// blob: a blob proves itself by its digest, a note needs another witness.
 	Salvaged bool
 }
@@ -85,12 +85,15 @@ func (s *scanner) walk(yield func(Entry, error) bool) bool {
 // skip handles the bad header at off, before the end: it reports the gap and
 // returns where to go on, or -1 where the walk ends.
 func (s *scanner) skip(off int64, yield func(Entry, error) bool) int64 {
-	next, err := s.resync(off + 1)
+	next, err := s.bridge(off)
+	if err == nil && next == 0 {
+		s.salvaged = true
+		next, err = s.resync(off + 1)
+	}
 	if err != nil {
 		yield(Entry{}, fmt.Errorf("scan pack at %d: %w", off, err))
 		return -1
 	}
-	s.salvaged = true
 	// A hit past the end is in the junk: the records below the end are over.
 	next = min(next, s.end)
 	if !yield(Entry{}, &GapError{From: off, To: next}) {
@@ -108,6 +111,25 @@ func (s *scanner) record(off int64) (Record, bool, error) {
 	}
 	rec, ok := parseRecord(p, off)
 	return rec, ok && rec.End() <= s.size, nil
+}
+
+// bridge finds the end of a record whose header has one flipped bit, 0 for any
+// other damage. The checksum tells which bit it is: with a single one no other
+// header fits. So the way to the next record stays a proved one.
+func (s *scanner) bridge(off int64) (int64, error) {
+	p, err := s.from(off)
+	if err != nil {
+		return 0, err
+	}
+	p = bytes.Clone(p[:min(len(p), maxHeader)])
+	for bit := range 8 * len(p) {
+		p[bit/8] ^= 1 << (bit % 8)
+		if rec, ok := parseRecord(p, off); ok && rec.End() <= s.size {
+			return rec.End(), nil
+		}
+		p[bit/8] ^= 1 << (bit % 8)
+	}
+	return 0, nil
 }
 
 // resync looks for the next good header from off on, and returns size when there

@@ -100,8 +100,38 @@ func TestRecordsWithinBlobsAreNotTrusted(t *testing.T) {
 		t.Errorf("sound: %+v", got)
 	}
 	file[host.Offset] ^= 1
+	file[host.Offset+1] ^= 1
 	if got := scan(t, file, end); len(got.offsets) != 2 || got.salvaged != 2 || len(got.gaps) != 1 {
 		t.Errorf("damaged: %+v", got)
+	}
+}
+
+// Whichever bit of a header is flipped, its record alone is lost, and what lies in
+// it is not found.
+func TestOneFlippedBitLosesOneRecord(t *testing.T) {
+	e := NewEncoder()
+	defer e.Release()
+	inner, _, err := e.AppendBlob(nil, oci.DigestBytes(nil), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []oci.Digest{oci.DigestBytes(inner), oci.SHA512.FromBytes(inner)} {
+		file, rec, err := e.AppendBlob(EncodeHeader(testHeader), host, oci.MediaTypeLayerGzip, inner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, next, err := e.AppendBlob(file, oci.DigestBytes(nil), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for bit := range 8 * rec.HeaderLen() {
+			file[rec.Offset+bit/8] ^= 1 << (bit % 8)
+			got := scan(t, file, int64(len(file)))
+			if !slices.Equal(got.offsets, []int64{next.Offset}) || got.salvaged != 0 || len(got.gaps) != 1 || got.gaps[0].To != next.Offset {
+				t.Errorf("bit %d of %s: %+v", bit, host, got)
+			}
+			file[rec.Offset+bit/8] ^= 1 << (bit % 8)
+		}
 	}
 }
 
@@ -209,6 +239,31 @@ func FuzzScan(f *testing.F) {
 					t.Fatalf("record %+v after %d in %d", e, last, len(p))
 				}
 				last = e.End()
+			}
+		}
+	})
+}
+
+// A few bytes of damage, too few to make a header of, cost the records that they
+// fall into and no other.
+func FuzzScanDamaged(f *testing.F) {
+	file, recs, _ := build(f)
+	for _, rec := range recs {
+		f.Add(uint16(rec.PayloadOffset()-HeaderSize-1), []byte{0xff, 0xff})
+		f.Add(uint16(rec.Offset-HeaderSize), []byte{file[rec.Offset] ^ 1})
+		f.Add(uint16(rec.Offset-HeaderSize), []byte("PACK"))
+	}
+	f.Add(uint16(recs[2].Offset-HeaderSize), file[recs[3].Offset:recs[3].Offset+headerSHA256-1])
+	f.Fuzz(func(t *testing.T, at uint16, damage []byte) {
+		from := HeaderSize + int64(at)%(int64(len(file))-HeaderSize)
+		damage = damage[:min(len(damage), headerSHA256-1, len(file)-int(from))]
+		spoilt := bytes.Clone(file)
+		copy(spoilt[from:], damage)
+		got := scan(t, spoilt, int64(len(file)))
+		for _, rec := range recs {
+			sound := bytes.Equal(spoilt[rec.Offset:rec.PayloadOffset()], file[rec.Offset:rec.PayloadOffset()])
+			if found := slices.Contains(got.offsets, rec.Offset); found != sound {
+				t.Errorf("%d bytes at %d: record at %d, its header sound: %v, found: %v", len(damage), from, rec.Offset, sound, found)
 			}
 		}
 	})

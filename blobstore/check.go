@@ -1,0 +1,269 @@
+package blobstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// CheckOptions direct CheckAll.
+type CheckOptions struct {
+	// Observe is told how far the check is: one blob with the name "check", whose
+	// total is what lies on the disk. From several goroutines; nil is fine.
+	Observe content.Observer
+}
+
+// CheckReport is what a check has found.
+type CheckReport struct {
+	Objects int64 // whose bytes were read and hashed
+	Bytes   int64 // of them, as they lie on the disk
+	Packs   int64
+	Names   int64
+	// Damaged are objects whose bytes are bad or gone, by digest.
+	Damaged []Damage
+	// Catalog has a sentence for everything in which the catalog is wrong: only
+	// making it anew helps. At most maxComplaints of them.
+	Catalog []string
+	// Mended has a sentence for everything that was wrong with the packs, hurt
+	// nobody yet and has been put right. Of a read-only store: that is to be.
+	Mended []string
+	// Waste is what a collection would remove; none of it is an error.
+	Waste []Waste
+}
+
+// Clean says that nothing was found.
+func (r CheckReport) Clean() bool {
+	return len(r.Damaged) == 0 && len(r.Catalog) == 0 && len(r.Mended) == 0
+}
+
+// Damage is an object that cannot be read, or that is missing where a name
+// reaches it.
+type Damage struct {
+	Digest  oci.Digest
+	Size    int64
+	Place   string   // "pack 3", "loose" or "absent"
+	Problem string   // what is wrong, in a few words
+	Names   []string // that reach it, a few of them
+}
+
+// Waste is one kind of garbage.
+type Waste struct {
+	Kind         string
+	Count, Bytes int64
+}
+
+const (
+	maxComplaints = 1000 // sentences about the catalog
+	damageNames   = 5    // names told of a damaged object
+	checkBatch    = 256  // records or rows looked at together
+)
+
+// CheckAll compares the catalog with the bytes both ways: every object that is
+// held has its bytes, where and as the catalog says; every type, edge and name is
+// what the bytes and the notes in the packs say; and what the packs hold is in the
+// catalog. All bytes are read and hashed. What is found damaged is marked, so that
+// the next pull or put replaces it; a read-only store is checked without that.
+//
+// Other processes may read and write meanwhile: what looks wrong is looked at
+// again before it is reported. Memory is bounded by the names ever given, and a
+// few bits for each object.
+//
+// What the packs have lost and the catalog still knows, notes and headers, is
+// written again.
+//
+// What it finds is in the report and is no error, a catalog that cannot be read to
+// its end included. Errors are those that kept it from looking: the cause of ctx, a
+// disk that cannot be read.
+func (s *Store) CheckAll(ctx context.Context, o CheckOptions) (CheckReport, error) {
+	c := &checker{
+		s: s, observe: o.Observe, ends: map[int64]int64{}, gaps: map[int64][]gap{}, untold: map[int64]string{},
+		names: map[string]*nameNotes{}, lost: map[int64]string{},
+		waste: map[string]*Waste{},
+	}
+	if c.observe == nil {
+		c.observe = func(content.Event) {}
+	}
+	err := c.run(ctx)
+	sortDamage(c.report.Damaged)
+	return c.report, err
+}
+
+func sortDamage(ds []Damage) {
+	slices.SortFunc(ds, func(a, b Damage) int { return cmp.Compare(a.Digest, b.Digest) })
+}
+
+// checker is one run of CheckAll.
+type checker struct {
+	s       *Store
+	observe content.Observer
+	total   int64
+	done    atomic.Int64
+
+	mu       sync.Mutex
+	report   CheckReport
+	dropped  int              // complaints beyond the limit
+	seen     idSet            // objects that were found whole where the catalog says
+	typed    idSet            // objects whose type something beside the catalog tells
+	untold   map[int64]string // objects whose type nothing tells so far, and that type
+	lost     map[int64]string // objects without a type, and one that something tells
+	denied   idSet            // objects of which something tells another type
+	ends     map[int64]int64  // up to where packs were read
+	gaps     map[int64][]gap  // stretches of packs without records
+	names    map[string]*nameNotes
+	agreed   idSet // changes of names that a note tells as the log does
+	disputed []dispute
+	waste    map[string]*Waste
+	rewrite  []pack.Note // to be written again
+	headers  []db.Pack   // whose header is to be written again
+}
+
+func (c *checker) run(ctx context.Context) error {
+	c.tell(content.EventStarted)
+	for _, step := range []func(context.Context) error{
+		c.catalog, c.measure, c.packs, c.objects, c.notes, c.types, c.missing, c.mend, c.garbage,
+	} {
+		// A catalog that cannot be read here may be readable there.
+		if err := step(ctx); err != nil && !c.unreadable(err) {
+			return err
+		}
+	}
+	if c.dropped > 0 {
+		c.report.Catalog = append(c.report.Catalog, fmt.Sprintf("and %d more", c.dropped))
+	}
+	c.tell(content.EventFinished)
+	return nil
+}
+
+// unreadable says whether err means that the catalog is broken, and notes it.
+func (c *checker) unreadable(err error) bool {
+	if !errors.Is(err, content.ErrCorrupt) {
+		return false
+	}
+	c.complain("it cannot be read: %v", err)
+	return true
+}
+
+func (c *checker) complain(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := fmt.Sprintf(format, args...)
+	switch {
+	case slices.Contains(c.report.Catalog, text):
+	case len(c.report.Catalog) >= maxComplaints:
+		c.dropped++
+	default:
+		c.report.Catalog = append(c.report.Catalog, text)
+	}
+}
+
+// advance notes that n bytes of an object were found right.
+func (c *checker) advance(n int64) {
+	c.done.Add(n)
+	c.tell(content.EventAdvanced)
+}
+
+func (c *checker) tell(kind content.EventKind) {
+	c.observe(content.Event{Kind: kind, Name: "check", Offset: min(c.done.Load(), c.total), Total: c.total})
+}
+
+// catalog looks at the catalog alone.
+func (c *checker) catalog(ctx context.Context) error {
+	for _, look := range []func(*db.Tx) ([]string, error){
+		func(tx *db.Tx) ([]string, error) { return tx.Integrity(100) },
+		func(tx *db.Tx) ([]string, error) { return tx.Contradictions() },
+	} {
+		err := c.s.db.Read(ctx, func(tx *db.Tx) error {
+			found, err := look(tx)
+			for _, f := range found {
+				c.complain("%s", f)
+			}
+			return err
+		})
+		if err != nil && !c.unreadable(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure finds out how much there is to read.
+func (c *checker) measure(ctx context.Context) error {
+	return c.s.db.Read(ctx, func(tx *db.Tx) error {
+		t, err := tx.Totals()
+		c.total = t.Objects[db.LocPack].Stored + t.Objects[db.LocLoose].Stored
+		return err
+	})
+}
+
+// damaged reports an object, and marks it unless it is marked already.
+func (c *checker) damaged(ctx context.Context, o db.Object, place string, problem string) error {
+	d := Damage{Digest: o.Digest, Size: o.Size, Place: place, Problem: problem}
+	err := c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		d.Names, err = tx.NamesAbove(o.ID, damageNames)
+		return err
+	})
+	if err != nil && !c.unreadable(err) {
+		return err
+	}
+	if o.Loc.Held() {
+		c.s.markDamaged(o.Digest, o)
+	}
+	slices.Sort(d.Names)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Damaged = append(c.report.Damaged, d)
+	return nil
+}
+
+// workers is how many goroutines read and hash.
+func workers() int { return max(2, runtime.GOMAXPROCS(0)) }
+
+// placeOf is where an object is, for people.
+func placeOf(o db.Object) string {
+	switch {
+	case o.Pack != 0:
+		return fmt.Sprintf("pack %d", o.Pack)
+	case o.Loc == db.LocAbsent || o.Loc == db.LocDoomed:
+		return "absent"
+	}
+	return placeLoose
+}
+
+// idSet is a set of ids of objects: a bit for each, in pages, since a damaged
+// catalog may have any.
+type idSet struct {
+	mu    sync.Mutex
+	pages map[int64]*[1024]uint64
+}
+
+const idPage = 64 * 1024
+
+func (s *idSet) add(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page, bit := id/idPage, uint64(id)%idPage
+	if s.pages == nil {
+		s.pages = map[int64]*[1024]uint64{}
+	}
+	if s.pages[page] == nil {
+		s.pages[page] = new([1024]uint64)
+	}
+	s.pages[page][bit/64] |= 1 << (bit % 64)
+}
+
+func (s *idSet) has(id int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, bit := s.pages[id/idPage], uint64(id)%idPage
+	return p != nil && p[bit/64]&(1<<(bit%64)) != 0
+}

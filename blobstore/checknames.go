@@ -1,0 +1,258 @@
+package blobstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"dist.example/blobstore/pack"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// noted is a note, and whether it was found behind damage.
+type noted struct {
+	pack.Note
+	salvaged bool
+}
+
+// nameNotes is the newest note of a name, 0 and "" for none. Notes behind damage
+// do not count.
+type nameNotes struct {
+	seq int64
+	now oci.Digest
+}
+
+// refNotes takes notes of names, and compares them with the log.
+func (c *checker) refNotes(tx *db.Tx, refs []noted) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	seqs := make([]int64, len(refs))
+	for i, n := range refs {
+		seqs[i] = n.Seq
+	}
+	log, err := tx.LogAt(seqs)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range refs {
+		e, logged := log[n.Seq]
+		agrees := e.Name == n.Name && e.Old == n.Old && e.New == n.New && e.Why == n.Why
+		switch {
+		case n.salvaged:
+		case logged && !agrees:
+			c.disputed = append(c.disputed, dispute{n.Note, e})
+		default:
+			if logged {
+				c.agreed.add(n.Seq)
+			}
+			if best := c.names[n.Name]; best == nil || best.seq < n.Seq {
+				c.names[n.Name] = &nameNotes{n.Seq, n.New}
+			}
+		}
+	}
+	return nil
+}
+
+// dispute is a change of a name of which note and log say different things.
+type dispute struct {
+	note pack.Note
+	log  db.LogEntry
+}
+
+// disputes reports the changes of which no note says what the log does. A note
+// beside one that agrees is of an append that was never committed, which a catalog
+// made anew could not tell.
+func (c *checker) disputes() {
+	for _, d := range c.disputed {
+		if !c.agreed.has(d.note.Seq) {
+			c.complain("change %d of names: the log has %s for %s (%s), its note %s for %s (%s)", d.note.Seq,
+				orNothing(d.log.New), d.log.Name, d.log.Why, orNothing(d.note.New), d.note.Name, d.note.Why)
+		}
+	}
+}
+
+func orNothing(d oci.Digest) string {
+	if d == "" {
+		return "nothing"
+	}
+	return d.String()
+}
+
+// notes compares the names with their notes. One snapshot has both the names and
+// how far the packs go, so that exactly the notes of that moment are read; what the
+// packs have gained since the first look is little.
+func (c *checker) notes(ctx context.Context) error {
+	var (
+		packs []db.Pack
+		refs  []db.RefTarget
+	)
+	err := c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if refs, err = tx.RefTargets(); err != nil {
+			return err
+		}
+		for p, err := range tx.Packs() {
+			if err != nil {
+				return err
+			}
+			packs = append(packs, p)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range packs {
+		if err := c.pack(ctx, p, false); err != nil {
+			return err
+		}
+	}
+	c.disputes()
+	there := map[string]bool{}
+	for _, r := range refs {
+		there[r.Name] = true
+		if err := c.name(ctx, r); err != nil {
+			return err
+		}
+	}
+	c.report.Names = int64(len(refs))
+	for name, note := range c.names {
+		if note.now != "" && !there[name] {
+			if err := c.name(ctx, db.RefTarget{Name: name}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// name compares a name with its newest note. The catalog may know of a later change
+// than the packs where these have lost records: if its log says the same, the note
+// is written again.
+func (c *checker) name(ctx context.Context, r db.RefTarget) error {
+	note := c.names[r.Name]
+	if note == nil {
+		note = &nameNotes{}
+	}
+	if note.seq == r.Seq && note.now == r.Target {
+		return nil
+	}
+	if len(c.gaps) > 0 && (r.Seq == 0 || r.Seq > note.seq) {
+		later, err := c.laterChange(ctx, r, note.seq)
+		if err != nil {
+			return err
+		}
+		if later.Name != "" {
+			c.write(later, "the last change of the name %s was lost from a pack", r.Name)
+			return nil
+		}
+	}
+	c.complain("name %s: it is %s since change %d, its newest note says %s since change %d",
+		r.Name, orNothing(r.Target), r.Seq, orNothing(note.now), note.seq)
+	return nil
+}
+
+// laterChange is the note of the newest change of a name, if the log has one after
+// seq that led to where the name is now.
+func (c *checker) laterChange(ctx context.Context, r db.RefTarget, seq int64) (n pack.Note, err error) {
+	err = c.s.db.Read(ctx, func(tx *db.Tx) error {
+		for e, err := range tx.Log(r.Name) {
+			if err != nil {
+				return err
+			}
+			if e.Seq > seq && e.New == r.Target && (r.Seq == 0 || r.Seq == e.Seq) {
+				n = pack.Note{Type: pack.NoteRef, Seq: e.Seq, When: e.At, Name: e.Name, Old: e.Old, New: e.New, Why: e.Why}
+			}
+			break // the newest alone counts
+		}
+		return nil
+	})
+	return n, err
+}
+
+// missing finds what names should reach and is not here. What is damaged is
+// reported already.
+func (c *checker) missing(ctx context.Context) error {
+	var names []string
+	err := c.s.db.Read(ctx, func(tx *db.Tx) error {
+		refs, err := tx.RefTargets()
+		for _, r := range refs {
+			names = append(names, r.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	lacking := map[int64]*Damage{}
+	for _, name := range names {
+		err := c.s.db.Read(ctx, func(tx *db.Tx) error {
+			r, found, err := tx.Ref(name)
+			if err != nil || !found {
+				return err
+			}
+			_, missing, err := tx.Reach([]int64{r.Object.ID})
+			for _, o := range missing {
+				if o.Loc == db.LocDamaged {
+					continue
+				}
+				if lacking[o.ID] == nil {
+					lacking[o.ID] = &Damage{Digest: o.Digest, Size: o.Size, Place: db.LocAbsent.String(), Problem: "missing"}
+				}
+				if d := lacking[o.ID]; len(d.Names) < damageNames {
+					d.Names = append(d.Names, name)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, d := range lacking {
+		c.report.Damaged = append(c.report.Damaged, *d)
+	}
+	return nil
+}
+
+// write has a note written again.
+func (c *checker) write(n pack.Note, why string, args ...any) {
+	c.rewrite = append(c.rewrite, n)
+	c.report.Mended = append(c.report.Mended, fmt.Sprintf(why, args...))
+}
+
+// mend writes again what packs have lost and the catalog still knows: what a
+// rebuilt catalog would lack.
+func (c *checker) mend(ctx context.Context) error {
+	for _, p := range c.headers {
+		if !c.allGone(p) {
+			c.report.Mended = append(c.report.Mended, fmt.Sprintf("the header of pack %d was damaged", p.ID))
+		}
+	}
+	slices.Sort(c.report.Mended)
+	if c.s.readOnly {
+		return nil
+	}
+	for _, p := range c.headers {
+		if c.allGone(p) {
+			continue
+		}
+		c.s.hook("mend.header")
+		if err := c.s.rewriteHeader(c.s.head.UUID, p); err != nil {
+			return fmt.Errorf("write the header of pack %d: %w", p.ID, err)
+		}
+	}
+	if err := c.s.sealPacks(ctx, slices.Collect(maps.Keys(c.gaps))); err != nil || len(c.rewrite) == 0 {
+		return err
+	}
+	return c.s.writeNotes(ctx, c.rewrite)
+}
+
+// allGone says whether a pack has no record left.
+func (c *checker) allGone(p db.Pack) bool {
+	return slices.Contains(c.gaps[p.ID], gap{pack.HeaderSize, p.End})
+}

@@ -1,0 +1,109 @@
+package blobstore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+)
+
+// rewriteHeader writes the header of a pack anew: all of it is known. A pack that
+// another process is writing is left for the next time.
+func (l layout) rewriteHeader(store string, p db.Pack) error {
+	f, err := l.fs.OpenFile(l.packPath(p.ID), os.O_RDWR, 0)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer f.Close()
+	if free, err := f.TryLock(true); !free || err != nil {
+		return err
+	}
+	h, err := packHeader(store, p)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(pack.EncodeHeader(h), 0); err != nil {
+		return fsys.Classify(err)
+	}
+	return fsys.Classify(f.Sync())
+}
+
+// packHeader is the header that a pack of this store has.
+func packHeader(store string, p db.Pack) (pack.Header, error) {
+	h := pack.Header{ID: uint64(p.ID), Created: p.Created}
+	_, err := hex.Decode(h.Store[:], []byte(store))
+	return h, err
+}
+
+// sealPacks ends the growth of packs, so that nothing is written behind damage.
+func (s *Store) sealPacks(ctx context.Context, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		for _, id := range ids {
+			if err := tx.SealPack(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeNotes appends notes to an open pack, durably.
+func (s *Store) writeNotes(ctx context.Context, notes []pack.Note) error {
+	enc := pack.NewEncoder()
+	defer enc.Release()
+	var buf []byte
+	for _, n := range notes {
+		var err error
+		if buf, _, err = enc.AppendNote(buf, n); err != nil {
+			return err
+		}
+	}
+	for {
+		err := s.appendNotes(ctx, buf)
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+}
+
+func (s *Store) appendNotes(ctx context.Context, buf []byte) error {
+	p, spoiled, err := s.takePack(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.release()
+	if _, err = p.file.WriteAt(buf, p.end); err == nil {
+		err = p.file.DataSync()
+	}
+	if err != nil {
+		p.retract(s)
+		return fmt.Errorf("write pack %d: %w", p.id, fsys.Classify(err))
+	}
+	s.hook("mend.noted")
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		for _, id := range spoiled {
+			if err := tx.SealPack(id); err != nil {
+				return err
+			}
+		}
+		err := tx.GrowPack(db.Pack{ID: p.id, State: db.PackOpen, End: p.end + int64(len(buf))})
+		if errors.Is(err, content.ErrConflict) {
+			return errChanged // somebody sealed it: take another
+		}
+		return err
+	})
+	var unknown *db.CommitError
+	if err != nil && !errors.As(err, &unknown) {
+		p.retract(s)
+	}
+	return err
+}

@@ -1,0 +1,328 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// The folders beside the catalog that a rebuild uses.
+const (
+	newCatalogDir = "catalog.new" // where the new one grows
+	oldCatalogDir = "catalog.old" // where the old one is kept
+	writeLockFile = "write.lock"
+)
+
+// RebuildOptions direct Rebuild.
+type RebuildOptions struct {
+	// FS is the file system, nil for the operating system's.
+	FS fsys.FS
+	// Observe is told how far the rebuild is: one blob with the name "rebuild",
+	// whose total is the size of all packs and loose blobs. nil is fine.
+	Observe content.Observer
+	// Warn is told, in a line each, for whom the rebuild waits; nil drops it.
+	Warn func(string)
+	// Wait is how long it waits for other processes to leave the store, 0 for 30 s.
+	Wait time.Duration
+	// Hook is called at the named points of the protocol. Only tests set it.
+	Hook func(point string)
+}
+
+// RebuildReport is what a rebuild has restored, and what it could not.
+type RebuildReport struct {
+	Objects, Bytes int64 // held, and their bytes on the disk
+	Packs          int64
+	Names          int64
+	Changes        int64 // of names, in the history
+	// Damaged is what has no good copy: records and files whose bytes are not those
+	// of their digest, and what a name should reach and is not here.
+	Damaged []Damage
+	// LostNames could not be made, since what they stand for is not here.
+	LostNames []LostName
+	// Left has a sentence for every file, stretch and note that was left alone.
+	Left []string
+	// Ingests counts the unfinished ones, whose bytes stay in the store as garbage.
+	Ingests, Partial int64
+	// Kept counts the objects that no name reaches. They are kept for RebuildKeep.
+	Kept int64
+}
+
+// Whole says that all of the content was good.
+func (r RebuildReport) Whole() bool {
+	return len(r.Damaged) == 0 && len(r.LostNames) == 0 && len(r.Left) == 0
+}
+
+// LostName is a name whose target is not here.
+type LostName struct {
+	Name   string
+	Digest oci.Digest
+}
+
+// RebuildKeep is how long a rebuild keeps what no name reaches.
+const RebuildKeep = 7 * 24 * time.Hour
+
+// rebuildBatch is how many rows go into one transaction of a rebuild. Nobody waits
+// for it: large ones touch the pages of the index less often.
+const rebuildBatch = 32_768
+
+// Rebuild makes the catalog of the store in folder dir anew, from its packs and
+// loose blobs alone: objects, edges, media types, names and their history. The old
+// catalog, whatever it was, is moved to catalog.old. Nothing else in the store is
+// changed. It needs the store for itself.
+//
+// Not restored are leases, sources, verifications, unfinished ingests, and
+// deletions: what was deleted and not collected yet is there again, without its
+// names. Everything that no name reaches is kept for RebuildKeep.
+//
+// A crash leaves the old catalog or none: then the store is refused until a
+// rebuild has been finished. What is found damaged is in the report and is no
+// error. Errors: content.ErrNoStore without store.json; content.ErrConflict while
+// other processes use the store; content.ErrDenied, content.ErrNoSpace.
+func Rebuild(ctx context.Context, dir string, o RebuildOptions) (RebuildReport, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return RebuildReport{}, fmt.Errorf("rebuild %s: %w", dir, err)
+	}
+	o.defaults()
+	r := &rebuilder{
+		layout: layout{dir, o.FS}, o: o,
+		manifests: map[oci.Digest]bool{}, media: map[oci.Digest]pack.Note{}, changes: map[int64]pack.Note{}, bad: map[oci.Digest]Damage{},
+	}
+	if err := fsys.CheckLocal(dir); err != nil {
+		return r.report, err
+	}
+	if r.head, err = r.readHead(); err != nil {
+		return r.report, err
+	}
+	unlock, err := r.lockAlone(ctx)
+	if err != nil {
+		return r.report, err
+	}
+	defer unlock()
+	if err := r.build(ctx); err != nil {
+		return r.report, fmt.Errorf("rebuild the catalog of %s: %w", dir, fsys.Classify(err))
+	}
+	if err := r.replace(); err != nil {
+		return r.report, fmt.Errorf("rebuild the catalog of %s: %w", dir, fsys.Classify(err))
+	}
+	return r.report, nil
+}
+
+func (o *RebuildOptions) defaults() {
+	if o.FS == nil {
+		o.FS = fsys.OS()
+	}
+	if o.Observe == nil {
+		o.Observe = func(content.Event) {}
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	if o.Wait == 0 {
+		o.Wait = lockWait
+	}
+	if o.Hook == nil {
+		o.Hook = func(string) {}
+	}
+}
+
+// rebuilder is one run of Rebuild.
+type rebuilder struct {
+	layout
+	o      RebuildOptions
+	head   head
+	db     *db.DB // the new catalog
+	report RebuildReport
+
+	total int64
+	done  atomic.Int64
+
+	// What the packs have told so far. For one goroutine.
+	manifests map[oci.Digest]bool      // by their records
+	media     map[oci.Digest]pack.Note // the newest word on each object's type
+	changes   map[int64]pack.Note      // of names, by number
+	highest   int64                    // number of a change, believed or not
+	bad       map[oci.Digest]Damage    // copies that are not good
+	packs     []db.Pack
+}
+
+var errInUse = errors.New("in use")
+
+// lockAlone takes the store's lock so that nobody else has it.
+func (r *rebuilder) lockAlone(ctx context.Context) (unlock func(), err error) {
+	f, err := r.fs.OpenFile(r.path(lockFile), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("rebuild %s: %w", r.dir, fsys.Classify(err))
+	}
+	t := time.AfterFunc(waitNotice, func() { r.o.Warn("waiting for other processes to leave the store " + r.dir) })
+	defer t.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Wait, errInUse)
+	defer cancel()
+	if ok, err := f.TryLock(true); ok && err == nil {
+		return func() { f.Close() }, nil
+	}
+	if err := f.Lock(ctx, true); err != nil {
+		f.Close()
+		if errors.Is(err, errInUse) {
+			err = content.WithHint(fmt.Errorf("rebuild %s: %w: other processes have used the store for %s", r.dir, content.ErrConflict, r.o.Wait),
+				"try again when they have ended")
+		}
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// build makes the new catalog in a folder of its own, complete and durable.
+func (r *rebuilder) build(ctx context.Context) (err error) {
+	if err := r.empty(newCatalogDir); err != nil {
+		return err
+	}
+	if err := r.fs.MkdirAll(r.path(newCatalogDir), 0o755); err != nil {
+		return err
+	}
+	r.db, err = db.Open(ctx, r.path(newCatalogDir), db.Options{FS: r.fs, CacheMiB: 64, Warn: r.o.Warn, Store: r.head.UUID, Hook: r.o.Hook})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.db.Close()) }()
+	r.measure()
+	r.tell(content.EventStarted)
+	for _, step := range []func(context.Context) error{r.readPacks, r.readLoose, r.types, r.edges, r.names, r.keep, r.countIngests} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	r.tell(content.EventFinished)
+	return r.db.Settle(ctx)
+}
+
+// empty removes a folder of the store and the files in it. One that is not there
+// is no error.
+func (r *rebuilder) empty(dir string) error {
+	if _, err := r.fs.Stat(r.path(dir)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	entries, err := r.list(dir)
+	for _, e := range entries {
+		err = errors.Join(err, r.fs.Remove(r.path(dir, e.Name())))
+	}
+	if err != nil {
+		return err
+	}
+	return r.fs.Remove(r.path(dir))
+}
+
+// list lists a folder of the store; nothing where there is none.
+func (l layout) list(dir string) ([]fs.DirEntry, error) {
+	entries, err := l.fs.ReadDir(l.path(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// replace puts the new catalog in the place of the old one, which moves aside with
+// its log. While there is none, the store is refused.
+func (r *rebuilder) replace() error {
+	r.o.Hook("rebuild.built")
+	if err := r.syncNew(); err != nil {
+		return err
+	}
+	if err := r.moveAside(); err != nil {
+		return err
+	}
+	r.o.Hook("rebuild.aside")
+	if err := r.fs.Rename(r.path(newCatalogDir, catalogFile), r.path(catalogFile)); err != nil {
+		return err
+	}
+	if err := r.fs.SyncDir(r.dir); err != nil {
+		return err
+	}
+	r.o.Hook("rebuild.renamed")
+	return r.empty(newCatalogDir)
+}
+
+// syncNew makes the new catalog durable. Nobody has it open any more.
+func (r *rebuilder) syncNew() error {
+	f, err := r.fs.OpenFile(r.path(newCatalogDir, catalogFile), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return r.fs.SyncDir(r.path(newCatalogDir))
+}
+
+// moveAside moves the old catalog to catalog.old. The file itself goes first: what
+// is left of a move that was broken off has no catalog, and is refused. Then the
+// next rebuild moves the rest.
+func (r *rebuilder) moveAside() error {
+	if _, err := r.fs.Stat(r.path(catalogFile)); err == nil {
+		if err := r.empty(oldCatalogDir); err != nil {
+			return err
+		}
+	}
+	if err := r.fs.MkdirAll(r.path(oldCatalogDir), 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{catalogFile, catalogFile + "-wal", catalogFile + "-shm"} {
+		err := r.fs.Rename(r.path(name), r.path(oldCatalogDir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := r.fs.SyncDir(r.dir); err != nil {
+			return err
+		}
+		r.o.Hook("rebuild.moved")
+	}
+	if err := r.fs.SyncDir(r.path(oldCatalogDir)); err != nil {
+		return err
+	}
+	return r.forgetWitness()
+}
+
+// forgetWitness empties write.lock: it remembers how far the old catalog was, and
+// the new one would pass for an older copy of it.
+func (r *rebuilder) forgetWitness() error {
+	f, err := r.fs.OpenFile(r.path(writeLockFile), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(0), f.Sync(), f.Close())
+}
+
+// measure finds out how much there is to read.
+func (r *rebuilder) measure() {
+	for _, dir := range []string{packsDir, filepath.Join(blobsDir, "sha256"), filepath.Join(blobsDir, "sha512")} {
+		entries, _ := r.list(dir) // what cannot be listed is told when it is read
+		for _, e := range entries {
+			r.total += sizeOf(e)
+		}
+	}
+}
+
+// tell reports how far this is.
+func (r *rebuilder) tell(kind content.EventKind) {
+	r.o.Observe(content.Event{Kind: kind, Name: "rebuild", Offset: min(r.done.Load(), r.total), Total: r.total})
+}
+
+func (r *rebuilder) advance(n int64) {
+	r.done.Add(n)
+	r.tell(content.EventAdvanced)
+}
+
+func (r *rebuilder) left(format string, args ...any) {
+	r.report.Left = append(r.report.Left, fmt.Sprintf(format, args...))
+}

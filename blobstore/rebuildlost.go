@@ -1,0 +1,84 @@
+package blobstore
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"dist.example/blobstore/pack"
+	"dist.example/db"
+)
+
+// removeLost notes that the names whose objects are not here have gone: with the
+// newest note of a name and the catalog at odds, every check would find fault.
+func (r *rebuilder) removeLost(ctx context.Context, lost []pack.Note) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	enc := pack.NewEncoder()
+	defer enc.Release()
+	var (
+		buf []byte
+		seq = r.highest
+		err error
+	)
+	for _, n := range lost {
+		seq++
+		gone := pack.Note{Type: pack.NoteRef, Seq: seq, When: time.Now().UTC().Truncate(time.Millisecond), Name: n.Name, Old: n.New, Why: "rebuild"}
+		if buf, _, err = enc.AppendNote(buf, gone); err != nil {
+			return err
+		}
+		r.changes[seq] = gone
+	}
+	r.highest = seq
+	p, err := r.appendNotes(buf)
+	if err != nil {
+		return err
+	}
+	return r.db.Write(ctx, func(tx *db.Tx) error { return tx.GrowPack(p) })
+}
+
+// appendNotes writes notes behind the end of an open pack, or to a new one, and
+// returns what GrowPack is to be told.
+func (r *rebuilder) appendNotes(buf []byte) (db.Pack, error) {
+	for _, p := range r.packs {
+		if p.State == db.PackOpen {
+			err := r.writePack(p.ID, buf, p.End)
+			return db.Pack{ID: p.ID, State: db.PackOpen, End: p.End + int64(len(buf))}, err
+		}
+	}
+	p := db.Pack{State: db.PackOpen, Created: time.Now()}
+	entries, err := r.list(packsDir)
+	if err != nil {
+		return p, err
+	}
+	for _, e := range entries {
+		if id, ok := packID(e.Name()); ok {
+			p.ID = max(p.ID, id)
+		}
+	}
+	p.ID++
+	h, err := packHeader(r.head.UUID, p)
+	if err != nil {
+		return p, err
+	}
+	buf = append(pack.EncodeHeader(h), buf...)
+	p.End = int64(len(buf))
+	if err := r.writePack(p.ID, buf, 0); err != nil {
+		return p, err
+	}
+	return p, r.fs.SyncDir(r.path(packsDir))
+}
+
+// writePack writes to a pack, durably.
+func (r *rebuilder) writePack(id int64, p []byte, off int64) error {
+	f, err := r.fs.OpenFile(r.packPath(id), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(p, off); err != nil {
+		return err
+	}
+	return f.Sync()
+}

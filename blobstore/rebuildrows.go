@@ -1,0 +1,388 @@
+package blobstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dist.example/blobstore/pack"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// readLoose hashes all loose blobs.
+func (r *rebuilder) readLoose(ctx context.Context) error {
+	for _, alg := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
+		entries, err := r.list(filepath.Join(blobsDir, alg.String()))
+		if err != nil {
+			return err
+		}
+		for some := range slices.Chunk(entries, checkBatch) {
+			var digests []oci.Digest
+			for _, e := range some {
+				if d, err := oci.ParseDigest(alg.String() + ":" + e.Name()); err == nil {
+					digests = append(digests, d)
+				} else {
+					r.left("%s/%s/%s is no blob's name", blobsDir, alg, e.Name())
+				}
+			}
+			if err := r.hashLoose(ctx, digests); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hashLoose hashes some loose blobs, several at once, and writes the rows of those
+// that are good.
+func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
+	sizes, found := make([]int64, len(digests)), make([]oci.Digest, len(digests))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers())
+	for i, d := range digests {
+		g.Go(func() (err error) {
+			found[i], sizes[i], err = r.hashFile(gctx, d)
+			r.advance(sizes[i])
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	var rows []db.Present
+	for i, d := range digests {
+		if found[i] != d {
+			r.bad[d] = Damage{Digest: d, Size: sizes[i], Place: placeLoose, Problem: fmt.Sprintf("the bytes hash to %s", found[i])}
+			continue
+		}
+		rows = append(rows, db.Present{Digest: d, Size: sizes[i], Media: r.typeOf(d), Loc: db.LocLoose, Stored: sizes[i]})
+	}
+	_, err := r.put(ctx, rows)
+	return err
+}
+
+// hashFile hashes the file of a loose blob.
+func (l layout) hashFile(ctx context.Context, d oci.Digest) (oci.Digest, int64, error) {
+	f, err := l.fs.OpenFile(l.blobPath(d), os.O_RDONLY, 0)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	return hashAll(ctx, f, d)
+}
+
+// types gives objects the types that their newest notes say.
+func (r *rebuilder) types(ctx context.Context) error {
+	for some := range slices.Chunk(slices.Collect(maps.Keys(r.media)), rebuildBatch) {
+		err := r.db.Write(ctx, func(tx *db.Tx) error {
+			rows, err := tx.Objects(some)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				if now := r.typeOf(row.Digest); now != row.Media {
+					if err := tx.SetMediaType(row.ID, now); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// family is a manifest and what it refers to.
+type family struct {
+	parent int64
+	edges  []oci.Edge
+}
+
+// edges parses all manifests.
+func (r *rebuilder) edges(ctx context.Context) error {
+	for d, n := range r.media {
+		if oci.HasSuccessors(n.Media) {
+			r.manifests[d] = true
+		}
+	}
+	for some := range slices.Chunk(slices.Collect(maps.Keys(r.manifests)), 1000) {
+		var rows map[oci.Digest]db.Object
+		err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
+			rows, err = tx.Objects(some)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		var families []family
+		for _, o := range rows {
+			if !oci.HasSuccessors(o.Media) || !o.Loc.Held() {
+				continue
+			}
+			edges, err := r.parse(o)
+			if err != nil {
+				return err
+			}
+			families = append(families, family{o.ID, edges})
+		}
+		if err := r.putEdges(ctx, families); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parse reads a manifest that was verified already.
+func (r *rebuilder) parse(o db.Object) ([]oci.Edge, error) {
+	data, err := r.bytes(o)
+	if err != nil {
+		return nil, err
+	}
+	edges, err := oci.Successors(o.Media, data)
+	if err != nil {
+		r.left("%s: it is no %s: %v", o.Digest, o.Media, err)
+	}
+	return edges, nil
+}
+
+func (r *rebuilder) bytes(o db.Object) ([]byte, error) {
+	if o.Loc == db.LocPack {
+		f, err := r.fs.OpenFile(r.packPath(o.Pack), os.O_RDONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return pack.ReadBlob(f, record(o.Digest, o))
+	}
+	if o.Size > oci.MaxManifestSize {
+		return nil, nil // it does not parse, as what is too long
+	}
+	f, err := r.fs.OpenFile(r.blobPath(o.Digest), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readWhole(f, o.Size)
+}
+
+func (r *rebuilder) putEdges(ctx context.Context, families []family) error {
+	if len(families) == 0 {
+		return nil
+	}
+	return r.db.Write(ctx, func(tx *db.Tx) error {
+		var (
+			children []oci.Descriptor
+			edges    []db.Edge
+		)
+		for _, f := range families {
+			for _, e := range f.edges {
+				children = append(children, e.Descriptor)
+				edges = append(edges, db.Edge{Parent: f.parent, Role: e.Role})
+			}
+		}
+		ids, err := tx.EnsureObjects(children)
+		if err != nil {
+			return err
+		}
+		for i := range edges {
+			edges[i].Child = ids[i]
+		}
+		return tx.PutEdges(edges)
+	})
+}
+
+// keep puts what no name reaches under a lease, and reports what names reach and
+// is damaged.
+func (r *rebuilder) keep(ctx context.Context) error {
+	var (
+		reached idSet
+		missing = map[oci.Digest]*Damage{}
+	)
+	err := r.db.Read(ctx, func(tx *db.Tx) error {
+		for ref, err := range tx.Refs("") {
+			if err != nil {
+				return err
+			}
+			ids, lacking, err := tx.Reach([]int64{ref.Object.ID})
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				reached.add(id)
+			}
+			for _, o := range lacking {
+				if missing[o.Digest] == nil {
+					missing[o.Digest] = &Damage{Digest: o.Digest, Size: o.Size, Place: db.LocAbsent.String(), Problem: "missing"}
+				}
+				if d := missing[o.Digest]; len(d.Names) < damageNames {
+					d.Names = append(d.Names, ref.Name)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.damages(ctx, missing); err != nil {
+		return err
+	}
+	return r.lease(ctx, &reached)
+}
+
+// damages reports the copies that are not good and have none that is, and what is
+// missing where a name reaches.
+func (r *rebuilder) damages(ctx context.Context, missing map[oci.Digest]*Damage) error {
+	var rows map[oci.Digest]db.Object
+	err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, err = tx.Objects(slices.Collect(maps.Keys(r.bad)))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for digest, d := range r.bad {
+		if rows[digest].Loc.Held() {
+			continue
+		}
+		if m := missing[digest]; m != nil {
+			d.Names = m.Names
+			delete(missing, digest)
+		}
+		r.report.Damaged = append(r.report.Damaged, d)
+	}
+	for _, m := range missing {
+		r.report.Damaged = append(r.report.Damaged, *m)
+	}
+	sortDamage(r.report.Damaged)
+	return nil
+}
+
+// lease keeps the objects that are not reached.
+func (r *rebuilder) lease(ctx context.Context, reached *idSet) error {
+	var b [12]byte
+	rand.Read(b[:])
+	id := hex.EncodeToString(b[:])
+	for last := int64(0); ; {
+		var page []int64
+		err := r.db.Write(ctx, func(tx *db.Tx) (err error) {
+			if page, err = tx.HeldAfter(last, rebuildBatch); err != nil {
+				return err
+			}
+			held := slices.DeleteFunc(slices.Clone(page), reached.has)
+			if len(held) == 0 {
+				return nil
+			}
+			if r.report.Kept == 0 {
+				l := db.Lease{ID: id, Kind: db.LeasePut, Created: tx.Now, Expires: tx.Now.Add(RebuildKeep), Note: "rebuild"}
+				if err := tx.PutLease(l); err != nil {
+					return err
+				}
+			}
+			r.report.Kept += int64(len(held))
+			return tx.HoldObjects(id, held)
+		})
+		if err != nil || len(page) < rebuildBatch {
+			return err
+		}
+		last = page[len(page)-1]
+	}
+}
+
+// countIngests counts what was under way. Its keys are lost with the catalog.
+func (r *rebuilder) countIngests(context.Context) error {
+	entries, err := r.list(ingestDir)
+	for _, e := range entries {
+		r.report.Ingests++
+		r.report.Partial += sizeOf(e)
+	}
+	return err
+}
+
+// names makes the names that the newest changes tell of, and their history.
+func (r *rebuilder) names(ctx context.Context) error {
+	newest := map[string]int64{}
+	for seq, n := range r.changes {
+		newest[n.Name] = max(newest[n.Name], seq)
+	}
+	var lost []pack.Note
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(newest)), rebuildBatch) {
+		err := r.db.Write(ctx, func(tx *db.Tx) error {
+			gone, err := r.nameSome(tx, some, newest)
+			lost = append(lost, gone...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.removeLost(ctx, lost); err != nil {
+		return err
+	}
+	return r.history(ctx)
+}
+
+// nameSome makes names, and returns the newest changes of those whose object is not
+// here.
+func (r *rebuilder) nameSome(tx *db.Tx, names []string, newest map[string]int64) (lost []pack.Note, err error) {
+	var targets []oci.Digest
+	for _, name := range names {
+		if d := r.changes[newest[name]].New; d != "" {
+			targets = append(targets, d)
+		}
+	}
+	rows, err := tx.Objects(targets)
+	if err != nil {
+		return nil, err
+	}
+	var refs []db.RestoredRef
+	for _, name := range names {
+		n := r.changes[newest[name]]
+		row, found := rows[n.New]
+		switch {
+		case n.New == "":
+		case !found || !row.Loc.Held():
+			lost = append(lost, n)
+			r.report.LostNames = append(r.report.LostNames, LostName{name, n.New})
+		default:
+			refs = append(refs, db.RestoredRef{Name: name, Object: row.ID, Seq: n.Seq, Updated: n.When})
+		}
+	}
+	r.report.Names += int64(len(refs))
+	return lost, tx.RestoreRefs(refs)
+}
+
+// history writes the log of names.
+func (r *rebuilder) history(ctx context.Context) error {
+	seqs := slices.Sorted(maps.Keys(r.changes))
+	r.report.Changes = int64(len(seqs))
+	if len(seqs) == 0 && r.highest > 0 {
+		return r.db.Write(ctx, func(tx *db.Tx) error { return tx.RestoreLog(nil, r.highest) })
+	}
+	for some := range slices.Chunk(seqs, rebuildBatch) {
+		entries := make([]db.LogEntry, len(some))
+		for i, seq := range some {
+			n := r.changes[seq]
+			entries[i] = db.LogEntry{
+				Seq: n.Seq, Name: n.Name, Old: n.Old, New: n.New, At: n.When.Truncate(time.Millisecond), Why: n.Why,
+				Keeps: n.Why != "delete",
+			}
+		}
+		if err := r.db.Write(ctx, func(tx *db.Tx) error { return tx.RestoreLog(entries, r.highest) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
