@@ -42,8 +42,14 @@ func New(o Options) *Client {
 	if o.Observe == nil {
 		o.Observe = func(content.Event) {}
 	}
+	if o.Hook == nil {
+		o.Hook = func(string) {}
+	}
 	return &Client{opts: o}
 }
+
+// hook names a point that a test may stop at.
+func (c *Client) hook(point string) { c.opts.Hook(point) }
 
 // Close closes the store if it was opened. Idempotent.
 func (c *Client) Close() error {

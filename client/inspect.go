@@ -35,6 +35,18 @@ type Inspection struct {
 	Held, Known int64 // bytes of all that it reaches: here, and altogether
 }
 
+// ArtifactType is what kind of artifact it is, see oci.ArtifactType; "" for an image
+// and for what is no manifest.
+func (in Inspection) ArtifactType() string {
+	switch {
+	case in.Manifest != nil:
+		return oci.ArtifactType(*in.Manifest)
+	case in.Index != nil:
+		return in.Index.ArtifactType
+	}
+	return ""
+}
+
 // Inspect describes an object. Of an index, platform picks the image to describe
 // in its place; nil describes the index.
 func (c *Client) Inspect(ctx context.Context, id string, platform *oci.Platform) (Inspection, error) {

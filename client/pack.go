@@ -6,177 +6,235 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"dist.example/blobstore"
 	"dist.example/content"
-	"dist.example/fsys"
 	"dist.example/layer"
 	"dist.example/oci"
 )
 
+// PackKind is the kind of manifest that Pack makes.
+type PackKind string
+
+// The kinds.
+const (
+	PackImage    PackKind = "image"
+	PackArtifact PackKind = "artifact"
+	PackIndex    PackKind = "index"
+)
+
 // PackOptions direct Pack.
 type PackOptions struct {
-	Compression layer.Compression // of layers made of folders
-	FollowLinks bool              // symbolic links in folders are packed as what they lead to
-	Prefix      string            // folders become this one in the image, "" its root
-	Platform    *oci.Platform     // nil is oci.DefaultPlatform
-	Epoch       time.Time         // of SOURCE_DATE_EPOCH, zero when it is not set
+	// Kind is what is made, "" an image. With Append it is what the name has to stand
+	// for, "" anything.
+	Kind PackKind
+	// Append adds to the manifest that the name stands for.
+	Append bool
+	// ArtifactType is the type of a new artifact, a media type. "" is
+	// DefaultArtifactType or, with a configuration, none: that one's type counts.
+	ArtifactType string
+	// Compression is that of layers made of folders. Folders in artifacts are gzip,
+	// which is what those who unpack them take: anything else is ErrInvalid.
+	Compression layer.Compression
+	FollowLinks bool   // symbolic links in folders are packed as what they lead to
+	Prefix      string // folders become this one in the image, "" its root
+	// Platform is what a new image is for, as far as a given configuration does not
+	// say; nil is oci.DefaultPlatform.
+	Platform *oci.Platform
+	Epoch    time.Time // of SOURCE_DATE_EPOCH, zero when it is not set
 }
 
 // Packed is the outcome of Pack.
 type Packed struct {
 	Name       oci.Reference
-	Descriptor oci.Descriptor
-	Manifest   []byte // the exact bytes of the manifest
-	Layers     []layer.LayerInfo
-	Config     oci.Descriptor
+	Kind       PackKind
+	Descriptor oci.Descriptor    // of the manifest, with its artifact type
+	Manifest   []byte            // its exact bytes
+	Config     oci.Descriptor    // zero for an index
+	Layers     []layer.LayerInfo // all of them; those of artifacts have no DiffID
+	Manifests  []Part            // of an index, all of them
 }
 
-// Pack makes an image of layers, lowest first, and lets name stand for it. Each
-// layer is an object put before (by id), a folder, or a tar that is a file.
-// Identical input gives an identical digest, on any machine and in any folder.
-// Manifest, configuration and name appear in one transaction.
+// Pack makes a manifest, or adds to one, and lets name stand for it. Each word is
+// ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]; an id is a digest, a name or a prefix
+// of a hash. What words and keys mean depends on the kind:
 //
-// Errors: ErrInvalid for what is no layer, or is both an object and a file;
-// ErrNotFound for what is neither.
-func (c *Client) Pack(ctx context.Context, name string, layers []string, o PackOptions) (Packed, error) {
+//   - image: layers, lowest first: objects, folders, tars (plain, gzip, zstd). The
+//     keys are layer and config.
+//   - artifact: files, folders and objects, as they are. A path is the title under
+//     which it comes back; any key is a title, but for config.
+//   - index: manifests and indexes. A key is a platform, os/arch[/variant].
+//
+// Identical input gives an identical digest, on any machine and in any folder.
+// Everything is stored in one session, and the name moves in the transaction that
+// makes the manifest visible, if it still stands for what it did at the beginning.
+//
+// Errors: ErrInvalid for words that do not fit the kind or are both an object and a
+// file; ErrNotFound for what is neither, and, with Append, when name or something
+// it reaches is not here (ErrCorrupt when that is damaged); ErrUnsupported for a
+// layer that the format appended to has no type for; ErrConflict when the name moved
+// meanwhile.
+func (c *Client) Pack(ctx context.Context, name string, words []string, o PackOptions) (Packed, error) {
 	ref, err := oci.ParseReference(name)
 	if err != nil {
 		return Packed{}, err
 	}
-	if ref.Digest != "" {
-		return Packed{}, fmt.Errorf("pack %s: %w: the digest comes from what is packed, give a tag", name, content.ErrInvalid)
-	}
-	s, err := c.Init(ctx)
-	if err != nil {
-		return Packed{}, err
-	}
-	change, err := expectation(ctx, s, ref)
-	if err != nil {
-		return Packed{}, err
-	}
-	ses, err := s.Begin(ctx, blobstore.SessionOptions{Note: "pack"})
-	if err != nil {
-		return Packed{}, err
-	}
-	defer ses.Close()
-	p := &packing{c: c, s: s, ses: ses, o: o}
-	for _, word := range layers {
-		info, err := p.layer(ctx, word)
-		if err != nil {
-			return Packed{}, fmt.Errorf("pack %s: %w", ref, err)
-		}
-		p.layers = append(p.layers, info)
-	}
-	out, err := p.image(ctx, ref)
+	out, err := c.pack(ctx, ref, words, o)
 	if err != nil {
 		return Packed{}, fmt.Errorf("pack %s: %w", ref, err)
 	}
+	return out, nil
+}
+
+func (c *Client) pack(ctx context.Context, ref oci.Reference, words []string, o PackOptions) (Packed, error) {
+	p := &packing{c: c, o: o, ref: ref}
+	err := p.o.parse()
+	if err == nil {
+		p.words, err = parseWords(words)
+	}
+	switch {
+	case err != nil:
+		return Packed{}, err
+	case ref.Digest != "":
+		return Packed{}, fmt.Errorf("%w: the digest comes from what is packed, give a tag", content.ErrInvalid)
+	case len(words) == 0:
+		return Packed{}, fmt.Errorf("%w: nothing to pack", content.ErrInvalid)
+	}
+	change, err := p.open(ctx)
+	if err != nil {
+		return Packed{}, err
+	}
+	if p.ses, err = p.s.Begin(ctx, blobstore.SessionOptions{Note: "pack"}); err != nil {
+		return Packed{}, err
+	}
+	defer p.ses.Close()
+	out, err := p.build(ctx)
+	if err != nil {
+		return Packed{}, err
+	}
+	c.hook("packing.built")
 	change.Target, change.Why = out.Descriptor.Digest, "pack"
-	return out, ses.Commit(ctx, change)
+	if err := p.ses.Commit(ctx, change); err != nil {
+		if errors.Is(err, content.ErrConflict) {
+			err = content.WithHint(err, "run it again: it begins with what the name stands for now")
+		}
+		return Packed{}, err
+	}
+	return out, nil
+}
+
+// parse checks what can be checked before the kind is known.
+func (o *PackOptions) parse() error {
+	switch o.Kind {
+	case "", PackImage, PackArtifact, PackIndex:
+	default:
+		return fmt.Errorf("kind %q: %w: want image, artifact or index", o.Kind, content.ErrInvalid)
+	}
+	if o.ArtifactType != "" {
+		t, err := oci.ParseMediaType(o.ArtifactType)
+		if err != nil {
+			return fmt.Errorf("artifact %w", err)
+		}
+		o.ArtifactType = t
+	}
+	return nil
+}
+
+// suits refuses options that mean nothing for the kind.
+func (o *PackOptions) suits(kind PackKind) error {
+	switch {
+	case o.ArtifactType != "" && kind != PackArtifact:
+		return fmt.Errorf("%w: an artifact type is for an artifact, not for an %s", content.ErrInvalid, kind)
+	case o.ArtifactType != "" && o.Append:
+		return fmt.Errorf("%w: an artifact that is appended to keeps its type", content.ErrInvalid)
+	case o.Prefix != "" && kind != PackImage:
+		return fmt.Errorf("%w: a prefix is for an image, not for an %s", content.ErrInvalid, kind)
+	case o.FollowLinks && kind == PackIndex:
+		return fmt.Errorf("%w: an index has no folders whose links could be followed", content.ErrInvalid)
+	}
+	return nil
 }
 
 // packing is one run of Pack.
 type packing struct {
-	c      *Client
-	s      *blobstore.Store
-	ses    *blobstore.Session
-	o      PackOptions
-	layers []layer.LayerInfo
+	c     *Client
+	s     *blobstore.Store
+	ses   *blobstore.Session
+	o     PackOptions
+	ref   oci.Reference
+	words []packWord
+	base  *packBase // what is appended to, nil for a new manifest
 }
 
-// layer makes or finds one layer.
-func (p *packing) layer(ctx context.Context, word string) (layer.LayerInfo, error) {
-	desc, err := lookup(ctx, p.s, word)
-	if err != nil && !errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrInvalid) {
-		return layer.LayerInfo{}, err
+// open opens the store, settles the kind and says which change of the name is to
+// come.
+func (p *packing) open(ctx context.Context) (change content.NameChange, err error) {
+	open := p.c.Init
+	if p.o.Append {
+		open = p.c.Open
 	}
-	fi, serr := os.Stat(word)
-	switch {
-	case err == nil && serr == nil:
-		return layer.LayerInfo{}, content.WithHint(fmt.Errorf("%q: %w: it is both an object and a file", word, content.ErrInvalid),
-			"write ./%s for the file, or the full digest for the object", word)
-	case err == nil:
-		return p.object(ctx, desc)
-	case serr != nil && !os.IsNotExist(serr):
-		return layer.LayerInfo{}, fsys.Classify(serr)
-	case serr != nil && errors.Is(err, content.ErrInvalid) && !isPath(word):
-		return layer.LayerInfo{}, err
-	case serr != nil:
-		return layer.LayerInfo{}, fmt.Errorf("%q: %w: neither an object nor a file", word, content.ErrNotFound)
-	case fi.IsDir():
-		return p.folder(ctx, word)
+	if p.s, err = open(ctx); err != nil {
+		return change, err
 	}
-	return p.file(ctx, word)
-}
-
-func isPath(word string) bool { return filepath.IsAbs(word) || filepath.Base(word) != word }
-
-// object is a layer that was put before; its plain bytes are read for their
-// digest.
-func (p *packing) object(ctx context.Context, desc oci.Descriptor) (layer.LayerInfo, error) {
-	r, err := p.s.Fetch(ctx, desc)
-	if err != nil {
-		return layer.LayerInfo{}, err
+	if change, err = expectation(ctx, p.s, p.ref); err != nil {
+		return change, err
 	}
-	defer r.Close()
-	if _, err := p.ses.Exists(ctx, desc); err != nil { // takes it under the lease
-		return layer.LayerInfo{}, err
-	}
-	if desc.MediaType == oci.MediaTypeOctets {
-		res, err := layer.Inspect(ctx, r)
-		if err != nil {
-			return layer.LayerInfo{}, fmt.Errorf("%s: %w", desc.Digest, err)
+	if p.o.Append {
+		if p.base, err = p.readBase(ctx, *change.Expect); err != nil {
+			return change, err
 		}
-		desc.MediaType = res.MediaType
-		return layer.LayerInfo{Descriptor: desc, DiffID: res.DiffID, CreatedBy: "dist pack"}, nil
+		if p.o.Kind != "" && p.o.Kind != p.base.kind {
+			return change, fmt.Errorf("%w: it is an %s, not an %s", content.ErrInvalid, p.base.kind, p.o.Kind)
+		}
+		p.o.Kind = p.base.kind
 	}
-	diffID, _, err := layer.DiffID(ctx, r, desc.MediaType)
-	if err != nil {
-		return layer.LayerInfo{}, fmt.Errorf("%s: %w", desc.Digest, err)
+	if p.o.Kind == "" {
+		p.o.Kind = PackImage
 	}
-	return layer.LayerInfo{Descriptor: desc, DiffID: diffID, CreatedBy: "dist pack"}, nil
+	return change, p.o.suits(p.o.Kind)
 }
 
-// folder packs a folder; the store, if it lies in there, stays out.
-func (p *packing) folder(ctx context.Context, path string) (layer.LayerInfo, error) {
-	return p.write(ctx, path, p.o.Compression.MediaType(), func(w io.Writer) (layer.Result, error) {
-		return layer.Write(ctx, w, path, layer.Options{
-			Compression: p.o.Compression, Epoch: p.o.Epoch, Prefix: p.o.Prefix,
-			FollowLinks: p.o.FollowLinks, Exclude: []string{p.s.Dir()},
-		})
-	})
+// build makes or finds everything that the words name, and stores the manifest.
+func (p *packing) build(ctx context.Context) (Packed, error) {
+	var (
+		out Packed
+		err error
+	)
+	switch p.o.Kind {
+	case PackArtifact:
+		out, err = p.artifact(ctx)
+	case PackIndex:
+		out, err = p.index(ctx)
+	default:
+		out, err = p.image(ctx)
+	}
+	if err != nil {
+		return Packed{}, err
+	}
+	out.Name, out.Kind = p.ref, p.o.Kind
+	return out, p.store(ctx, out.Descriptor, out.Manifest)
 }
 
-// file takes a tar as it is.
-func (p *packing) file(ctx context.Context, path string) (layer.LayerInfo, error) {
-	f, err := openInput(ctx, path)
-	if err != nil {
-		return layer.LayerInfo{}, err
-	}
-	defer f.Close()
-	head := make([]byte, 8)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return layer.LayerInfo{}, fsys.Classify(err)
-	}
-	info, err := p.write(ctx, path, layer.Detect(head[:n]).MediaType(), func(w io.Writer) (layer.Result, error) {
-		return layer.Inspect(ctx, io.TeeReader(f, w))
-	})
-	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return info, err
+// store puts a document that is in memory.
+func (p *packing) store(ctx context.Context, desc oci.Descriptor, data []byte) error {
+	return p.ses.Push(ctx, desc, bytes.NewReader(data))
 }
 
-// write stores what produce writes, and tells of progress.
-func (p *packing) write(ctx context.Context, name, mediaType string, produce func(io.Writer) (layer.Result, error)) (layer.LayerInfo, error) {
+// hold takes an object that is held under the session's lease.
+func (p *packing) hold(ctx context.Context, desc oci.Descriptor) error {
+	held, err := p.ses.Exists(ctx, desc)
+	if err == nil && !held {
+		err = fmt.Errorf("%s: %w in this store", desc.Digest, content.ErrNotFound)
+	}
+	return err
+}
+
+// write stores a layer that produce writes, and tells of progress.
+func (p *packing) write(ctx context.Context, name, mediaType string, produce func(io.Writer) (layer.Result, error)) (layer.Result, error) {
 	w, err := p.ses.Writer(ctx, content.IngestOptions{Total: -1, MediaType: mediaType})
 	if err != nil {
-		return layer.LayerInfo{}, err
+		return layer.Result{}, err
 	}
 	defer w.Close()
 	t := &told{w: w, observe: p.c.opts.Observe, name: name}
@@ -184,17 +242,18 @@ func (p *packing) write(ctx context.Context, name, mediaType string, produce fun
 	res, err := produce(t)
 	if err != nil {
 		t.tell(content.EventFailed)
-		return layer.LayerInfo{}, err
+		return layer.Result{}, err
 	}
 	info, err := w.Commit(ctx)
 	if err != nil {
-		return layer.LayerInfo{}, err
+		return layer.Result{}, err
 	}
 	t.tell(content.EventFinished)
+	p.c.hook("packing.written")
 	if info.Digest != res.Digest {
-		return layer.LayerInfo{}, fmt.Errorf("layer %s: %w: stored as %s", res.Digest, content.ErrCorrupt, info.Digest)
+		return layer.Result{}, fmt.Errorf("layer %s: %w: stored as %s", res.Digest, content.ErrCorrupt, info.Digest)
 	}
-	return layer.LayerInfo{Descriptor: res.Descriptor(), DiffID: res.DiffID, CreatedBy: "dist pack"}, nil
+	return res, nil
 }
 
 // told passes bytes on and tells of them.
@@ -214,25 +273,4 @@ func (t *told) Write(p []byte) (int, error) {
 
 func (t *told) tell(k content.EventKind) {
 	t.observe(content.Event{Kind: k, Name: t.name, Offset: t.n, Total: -1})
-}
-
-// image stores configuration and manifest.
-func (p *packing) image(ctx context.Context, ref oci.Reference) (Packed, error) {
-	platform := oci.DefaultPlatform()
-	if p.o.Platform != nil {
-		platform = *p.o.Platform
-	}
-	config, manifest, configDesc, manifestDesc, err := layer.Image(layer.ImageOptions{
-		Platform: platform, Name: ref, Created: p.o.Epoch, Layers: p.layers,
-	})
-	if err != nil {
-		return Packed{}, err
-	}
-	if err := p.ses.Push(ctx, configDesc, bytes.NewReader(config)); err != nil {
-		return Packed{}, err
-	}
-	if err := p.ses.Push(ctx, manifestDesc, bytes.NewReader(manifest)); err != nil {
-		return Packed{}, err
-	}
-	return Packed{Name: ref, Descriptor: manifestDesc, Manifest: manifest, Layers: p.layers, Config: configDesc}, nil
 }

@@ -59,7 +59,7 @@ func verbs() []verb {
 		{"fetch", "remote", "Bring an image into the store, or print one object of a repository.", new(fetchCmd)},
 		{"fetch-object", "remote", "Print one object of a repository.", new(fetchObjectCmd)},
 
-		{"pack", "author", "Make an image of folders, tar files and content put before.", new(packCmd)},
+		{"pack", "author", "Make an image, an artifact or an index of files and content put before, or add to one.", new(packCmd)},
 		{"inspect", "author", "Show what a manifest, an index or a configuration says.", new(inspectCmd)},
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},

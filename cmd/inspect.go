@@ -34,6 +34,7 @@ Examples:
 type inspectJSON struct {
 	Digest     oci.Digest    `json:"digest"`
 	MediaType  string        `json:"mediaType"`
+	Artifact   string        `json:"artifactType,omitempty"`
 	Size       int64         `json:"size"`
 	Place      string        `json:"place"`
 	Names      []string      `json:"names"`
@@ -51,14 +52,23 @@ type partJSON struct {
 	Role      string     `json:"role"`
 	Digest    oci.Digest `json:"digest"`
 	MediaType string     `json:"mediaType"`
+	Artifact  string     `json:"artifactType,omitempty"`
 	Size      int64      `json:"size"`
 	Platform  string     `json:"platform,omitempty"`
+	Title     string     `json:"title,omitempty"`
 	Held      bool       `json:"held"`
+}
+
+func newPartJSON(p client.Part) partJSON {
+	return partJSON{
+		Role: p.Role.String(), Digest: p.Digest, MediaType: p.MediaType, Artifact: p.ArtifactType, Size: p.Size,
+		Platform: oci.FormatPlatform(p.Platform), Title: p.Annotations[oci.AnnotationTitle], Held: p.Held,
+	}
 }
 
 func newInspectJSON(in client.Inspection) inspectJSON {
 	j := inspectJSON{
-		Digest: in.Digest, MediaType: in.MediaType, Size: in.Size, Place: in.Place,
+		Digest: in.Digest, MediaType: in.MediaType, Artifact: in.ArtifactType(), Size: in.Size, Place: in.Place,
 		Names: []string{}, Sources: append([]string{}, in.Sources...),
 		Held: in.Held, Known: in.Known, Signatures: in.Signatures, Parts: []partJSON{},
 		Index: in.Index, Manifest: in.Manifest, Config: in.Config,
@@ -67,9 +77,7 @@ func newInspectJSON(in client.Inspection) inspectJSON {
 		j.Names = append(j.Names, n.String())
 	}
 	for _, p := range in.Parts {
-		j.Parts = append(j.Parts, partJSON{
-			p.Role.String(), p.Digest, p.MediaType, p.Size, oci.FormatPlatform(p.Platform), p.Held,
-		})
+		j.Parts = append(j.Parts, newPartJSON(p))
 	}
 	return j
 }
@@ -92,9 +100,11 @@ func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
 	fields := [][2]string{
 		{"digest", j.Digest.String()},
 		{"type", j.MediaType},
-		{"size", humanSize(j.Size)},
-		{"place", j.Place},
 	}
+	if j.Artifact != "" {
+		fields = append(fields, [2]string{"artifact", j.Artifact})
+	}
+	fields = append(fields, [2]string{"size", humanSize(j.Size)}, [2]string{"place", j.Place})
 	for _, n := range j.Names {
 		fields = append(fields, [2]string{"name", n})
 	}
@@ -120,18 +130,53 @@ func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
 	return j.printParts(w)
 }
 
+// printParts lists the parts. What only artifacts have takes a column only where
+// there is some.
 func (j inspectJSON) printParts(w io.Writer) error {
-	t := newTable(w, columns("ROLE", "DIGEST", "TYPE", "SIZE|", "PLATFORM", "HERE"))
-	for _, p := range j.Parts {
-		here := "yes"
-		if !p.Held {
-			here = "no"
+	cols := []partColumn{
+		{"ROLE", func(p partJSON) string { return p.Role }},
+		{"DIGEST", func(p partJSON) string { return shortDigest(p.Digest) }},
+		{"TYPE", func(p partJSON) string { return p.MediaType }},
+		{"SIZE|", func(p partJSON) string { return humanSize(p.Size) }},
+		{"PLATFORM", func(p partJSON) string { return p.Platform }},
+		{"HERE", func(p partJSON) string { return yesNo(p.Held) }},
+	}
+	for _, c := range []partColumn{
+		{"ARTIFACT", func(p partJSON) string { return p.Artifact }},
+		{"TITLE", func(p partJSON) string { return p.Title }},
+	} {
+		if slices.ContainsFunc(j.Parts, func(p partJSON) bool { return c.cell(p) != "" }) {
+			cols = append(cols, c)
 		}
-		if err := t.add(p.Role, shortDigest(p.Digest), p.MediaType, humanSize(p.Size), p.Platform, here); err != nil {
+	}
+	titles := make([]string, len(cols))
+	for i, c := range cols {
+		titles[i] = c.title
+	}
+	t := newTable(w, columns(titles...))
+	for _, p := range j.Parts {
+		cells := make([]string, len(cols))
+		for i, c := range cols {
+			cells[i] = c.cell(p)
+		}
+		if err := t.add(cells...); err != nil {
 			return err
 		}
 	}
 	return t.flush()
+}
+
+// partColumn is a column of the table of parts.
+type partColumn struct {
+	title string
+	cell  func(partJSON) string
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 // configFields is how an image runs, leaving out what it does not say.

@@ -1,45 +1,74 @@
 package cmd
 
 import (
+	"fmt"
+
 	"dist.example/client"
+	"dist.example/content"
 	"dist.example/layer"
 	"dist.example/oci"
 )
 
 // packCmd is `dist pack`.
 type packCmd struct {
-	Name        string   `arg:"" help:"Name to give the image."`
-	Layer       []string `arg:"" optional:"" help:"Layers, lowest first: folders, tar files, or ids of content put before."`
-	Print       bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
-	Type        string   `short:"t" enum:"image" default:"image" placeholder:"KIND" help:"What to make: image."`
-	Compress    string   `enum:"gzip,zstd,none" default:"gzip" placeholder:"HOW" help:"How layers made of folders are compressed: gzip, zstd or none."`
-	Prefix      string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
-	FollowLinks bool     `help:"Pack what symbolic links lead to in place of the links."`
-	Platform    platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform that the image is for. The default is this machine's."`
+	Name         string   `arg:"" help:"Name to give what is made, or with -a the name of what is added to."`
+	Word         []string `arg:"" optional:"" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
+	Print        bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
+	Append       bool     `short:"a" help:"Add to the manifest that NAME stands for; all else in it stays."`
+	Type         string   `short:"t" enum:"image,artifact,index," default:"" placeholder:"KIND" help:"What to make: image (the default), artifact or index. With -a it must be what NAME is."`
+	Key          string   `short:"k" placeholder:"KEY" env:"DIST_KEY" help:"Key to sign with. This version cannot sign and refuses to go on."`
+	ArtifactType string   `placeholder:"TYPE" help:"Type of an artifact, a media type. Without it and without config= it is application/vnd.unknown.artifact.v1."`
+	Compress     string   `enum:"gzip,zstd,none" default:"gzip" placeholder:"HOW" help:"How layers made of folders are compressed: gzip, zstd or none. Folders in artifacts are gzip."`
+	Prefix       string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
+	FollowLinks  bool     `help:"Pack what symbolic links lead to in place of the links."`
+	Platform     platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform that a new image is for. The default is this machine's."`
 }
 
 // Help is the longer text of `dist pack --help`.
 func (packCmd) Help() string {
-	return `The same folders make the same image, byte for byte, wherever and whenever they are packed: entries are sorted, owners are root, and times are 0, or SOURCE_DATE_EPOCH at most.
+	return `An image is made of layers, lowest first: objects put before, folders, and tars, which may be compressed with gzip or zstd. config= gives a configuration made elsewhere; the layers' diff_ids and the platform are filled in where it has none, and must be right where it has them.
+
+An artifact is made of any files, folders and objects. Each file and folder comes back under the path that was given, or under KEY; an object has a title only as KEY=ID. config= gives a configuration. oras pulls such an artifact into a folder.
+
+An index lists manifests and indexes, for OS/ARCH in OS/ARCH=ID, else for the platform that an image's configuration says.
+
+ID is a digest, a name, or the first 6 or more digits of a digest. TYPE is a media type or a word that put -t takes. A word that is both an object and a file is refused: write ./x for the file.
+
+The same input makes the same manifest, byte for byte, wherever and whenever it is packed: entries of folders are sorted, owners are root, and times are 0, or SOURCE_DATE_EPOCH at most.
 
 Examples:
 
     $ dist pack registry.example/team/app:v1 ./rootfs
     $ dist pack --prefix /usr/local/go --follow-links demo/go:v1 "$(go env GOROOT)"
-    $ dist pack -p -t image demo:v1 "$(dist put -t layer content1.tar)"`
+    $ dist pack -p -t image demo:v1 "$(dist put -t layer content1.tar)"
+    $ dist pack demo:v1 config=config.json base.tar.gz ./app
+    $ dist pack -a demo:v1 ./more
+    $ dist pack -t artifact --artifact-type application/vnd.example.report demo/report:v1 report.json:json ./figures
+    $ dist pack -t index demo:all demo:amd64 linux/arm64=demo:arm`
 }
 
 type packJSON struct {
-	Name     string     `json:"name"`
-	Digest   oci.Digest `json:"digest"`
-	Size     int64      `json:"size"`
-	Manifest string     `json:"manifest"`
-	Config   oci.Digest `json:"config"`
-	Layers   []partJSON `json:"layers"`
+	Name         string     `json:"name"`
+	Kind         string     `json:"kind"`
+	Digest       oci.Digest `json:"digest"`
+	MediaType    string     `json:"mediaType"`
+	ArtifactType string     `json:"artifactType,omitempty"`
+	Size         int64      `json:"size"`
+	Manifest     string     `json:"manifest"`
+	Config       oci.Digest `json:"config,omitempty"`
+	Layers       []partJSON `json:"layers"`
+	Manifests    []partJSON `json:"manifests"`
 }
 
-// Run makes the image and prints its digest, or the manifest.
+// Run makes the manifest and prints its digest, or all of it.
 func (c *packCmd) Run(s *session) error {
+	if c.Key != "" {
+		return about(c.Name, content.WithHint(fmt.Errorf("%w: signing is not in this version", content.ErrUnsupported),
+			"leave out -k, and DIST_KEY, to make the manifest without a signature"))
+	}
+	if c.Platform.Platform != nil && s.getenv("DIST_PLATFORM") == "" && (c.Append || c.Type == "artifact" || c.Type == "index") {
+		return usagef("--platform is what a new image is for; leave it out")
+	}
 	compression, err := layer.ParseCompression(c.Compress)
 	if err != nil {
 		return err
@@ -53,7 +82,8 @@ func (c *packCmd) Run(s *session) error {
 		return err
 	}
 	s.progress.start()
-	packed, err := dist.Pack(s.ctx, c.Name, c.Layer, client.PackOptions{
+	packed, err := dist.Pack(s.ctx, c.Name, c.Word, client.PackOptions{
+		Kind: client.PackKind(c.Type), Append: c.Append, ArtifactType: c.ArtifactType,
 		Compression: compression, FollowLinks: c.FollowLinks, Prefix: c.Prefix,
 		Platform: c.Platform.Platform, Epoch: epoch,
 	})
@@ -61,6 +91,15 @@ func (c *packCmd) Run(s *session) error {
 	if err != nil {
 		return about(c.Name, err)
 	}
+	if err := c.show(s, packed); err != nil {
+		return err
+	}
+	s.warn("pack " + c.Name + ": the manifest is not signed")
+	s.warn("hint: this version cannot sign; whoever pulls it by its digest gets exactly this manifest")
+	return nil
+}
+
+func (c *packCmd) show(s *session, packed client.Packed) error {
 	if c.Print {
 		_, err := s.stdout.Write(packed.Manifest)
 		return err
@@ -70,13 +109,15 @@ func (c *packCmd) Run(s *session) error {
 
 func newPackJSON(p client.Packed) packJSON {
 	j := packJSON{
-		Name: p.Name.String(), Digest: p.Descriptor.Digest, Size: p.Descriptor.Size,
-		Manifest: string(p.Manifest), Config: p.Config.Digest, Layers: []partJSON{},
+		Name: p.Name.String(), Kind: string(p.Kind), Digest: p.Descriptor.Digest, MediaType: p.Descriptor.MediaType,
+		ArtifactType: p.Descriptor.ArtifactType, Size: p.Descriptor.Size,
+		Manifest: string(p.Manifest), Config: p.Config.Digest, Layers: []partJSON{}, Manifests: []partJSON{},
 	}
 	for _, l := range p.Layers {
-		j.Layers = append(j.Layers, partJSON{
-			Role: oci.RoleLayer.String(), Digest: l.Descriptor.Digest, MediaType: l.Descriptor.MediaType, Size: l.Descriptor.Size, Held: true,
-		})
+		j.Layers = append(j.Layers, newPartJSON(client.Part{Descriptor: l.Descriptor, Role: oci.RoleLayer, Held: true}))
+	}
+	for _, m := range p.Manifests {
+		j.Manifests = append(j.Manifests, newPartJSON(m))
 	}
 	return j
 }

@@ -11,6 +11,7 @@ import (
 type column struct {
 	title string
 	right bool
+	least int // width, whatever the cells are
 }
 
 // columns makes left-aligned columns; a title that ends in "|" stands right.
@@ -18,7 +19,7 @@ func columns(titles ...string) []column {
 	cols := make([]column, len(titles))
 	for i, t := range titles {
 		name, right := strings.CutSuffix(t, "|")
-		cols[i] = column{name, right}
+		cols[i] = column{title: name, right: right}
 	}
 	return cols
 }
@@ -42,7 +43,7 @@ func newTable(w io.Writer, cols []column) *table {
 	t := &table{w: w, columns: cols, widths: make([]int, len(cols))}
 	titles := make([]string, len(cols))
 	for i, c := range cols {
-		titles[i] = c.title
+		titles[i], t.widths[i] = c.title, c.least
 	}
 	t.hold(titles)
 	return t

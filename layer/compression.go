@@ -88,9 +88,9 @@ func foreign(head []byte) string {
 	return ""
 }
 
-// claimed is the compression that a media type promises; the second value is
+// Promised is the compression that a media type promises; the second value is
 // false for types that promise none, such as application/octet-stream.
-func claimed(mediaType string) (Compression, bool) {
+func Promised(mediaType string) (Compression, bool) {
 	switch {
 	case strings.HasSuffix(mediaType, "+gzip"), strings.HasSuffix(mediaType, ".gzip"), strings.HasSuffix(mediaType, "+estargz"):
 		return Gzip, true

@@ -1,8 +1,6 @@
 package layer
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
@@ -30,6 +28,14 @@ type ImageOptions struct {
 	Created time.Time
 	Layers  []LayerInfo // lowest first
 	Config  oci.ImageConfig
+	// Document is a configuration made elsewhere, nil for none; Config does not
+	// count beside it. If it lists diff_ids they must be those of Layers, and it is
+	// the image's to the byte. If it lists none, they are filled in, and so are its
+	// history and, where it lacks system or processor, Platform; all else in it
+	// stays, fields that are not known here too. ConfigType is its media type, "" is
+	// OCI's.
+	Document   []byte
+	ConfigType string
 	// Annotations go into the manifest; they win over Name and Created.
 	Annotations map[string]string
 }
@@ -44,8 +50,9 @@ type LayerInfo struct {
 
 // Image makes the configuration and the manifest of an image. Both are indented
 // JSON with a line feed at the end, meant to be read, and depend on the options
-// alone. Errors: ErrInvalid for a platform without system or processor, and for
-// a layer whose type, digests or size are none of a layer.
+// alone. Errors: ErrInvalid for a platform without system or processor, for a
+// layer whose type, digests or size are none of a layer, and for a Document that
+// is no configuration of these layers.
 func Image(o ImageOptions) (config, manifest []byte, configDesc, manifestDesc oci.Descriptor, err error) {
 	fail := func(err error) ([]byte, []byte, oci.Descriptor, oci.Descriptor, error) {
 		return nil, nil, oci.Descriptor{}, oci.Descriptor{}, err
@@ -53,14 +60,10 @@ func Image(o ImageOptions) (config, manifest []byte, configDesc, manifestDesc oc
 	if err := o.validate(); err != nil {
 		return fail(err)
 	}
-	if config, configDesc, err = encode(oci.MediaTypeImageConfig, o.config()); err != nil {
+	if config, configDesc, err = o.configuration(); err != nil {
 		return fail(err)
 	}
-	if manifest, manifestDesc, err = encode(oci.MediaTypeManifest, o.manifest(configDesc)); err != nil {
-		return fail(err)
-	}
-	// The same check that every reader makes, which also bounds the size.
-	if _, err := oci.ParseManifest(oci.MediaTypeManifest, manifest); err != nil {
+	if manifest, manifestDesc, err = oci.Encode(oci.MediaTypeManifest, o.manifest(configDesc)); err != nil {
 		return fail(fmt.Errorf("pack image: %w", err))
 	}
 	return config, manifest, configDesc, manifestDesc, nil
@@ -70,7 +73,11 @@ func (o ImageOptions) validate() error {
 	if o.Platform.OS == "" || o.Platform.Architecture == "" {
 		return fmt.Errorf("pack image: %w: platform %q: both system and processor are needed", content.ErrInvalid, oci.FormatPlatform(&o.Platform))
 	}
-	for i, l := range o.Layers {
+	return validateLayers(o.Layers)
+}
+
+func validateLayers(layers []LayerInfo) error {
+	for i, l := range layers {
 		if err := oci.ValidateDescriptor(l.Descriptor); err != nil {
 			return fmt.Errorf("pack image: layer %d: %w", i+1, err)
 		}
@@ -86,15 +93,16 @@ func (o ImageOptions) validate() error {
 	return nil
 }
 
-func (o ImageOptions) created() time.Time {
-	if o.Created.IsZero() {
+// instant is an epoch as documents say it: 1970 where none is set.
+func instant(epoch time.Time) time.Time {
+	if epoch.IsZero() {
 		return time.Unix(0, 0).UTC()
 	}
-	return o.Created.UTC().Truncate(time.Second)
+	return epoch.UTC().Truncate(time.Second)
 }
 
 func (o ImageOptions) config() oci.Image {
-	created := o.created()
+	created := instant(o.Created)
 	img := oci.Image{
 		Created:  &created,
 		Platform: o.Platform,
@@ -123,27 +131,20 @@ func (o ImageOptions) manifest(config oci.Descriptor) oci.Manifest {
 }
 
 func (o ImageOptions) annotations() map[string]string {
-	a := map[string]string{}
-	if o.Name != (oci.Reference{}) {
-		a[AnnotationName] = o.Name.Name()
-	}
-	if !o.Created.IsZero() {
-		a[oci.AnnotationCreated] = o.created().Format(time.RFC3339)
-	}
+	a := Annotations(o.Name, o.Created)
 	maps.Copy(a, o.Annotations)
 	return a
 }
 
-// encode writes v as the bytes that will be stored and describes them. Commands
-// in a history read better when & and < are not escaped.
-func encode(mediaType string, v any) ([]byte, oci.Descriptor, error) {
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return nil, oci.Descriptor{}, fmt.Errorf("pack image: %s: %w", mediaType, err)
+// Annotations are those that every manifest and index made here has: its name (see
+// ImageOptions.Name) and, where SOURCE_DATE_EPOCH is set, the time of its making.
+func Annotations(name oci.Reference, created time.Time) map[string]string {
+	a := map[string]string{}
+	if name != (oci.Reference{}) {
+		a[AnnotationName] = name.Name()
 	}
-	p := buf.Bytes()
-	return p, oci.Descriptor{MediaType: mediaType, Digest: oci.DigestBytes(p), Size: int64(len(p))}, nil
+	if !created.IsZero() {
+		a[oci.AnnotationCreated] = instant(created).Format(time.RFC3339)
+	}
+	return a
 }

@@ -36,6 +36,22 @@ func Inspect(ctx context.Context, r io.Reader) (Result, error) {
 	return read(ctx, r, "", members)
 }
 
+// InspectAs is Inspect of what is said to be a layer of mediaType, which the result
+// then has: the bytes must have the compression that the type promises. What the
+// type does not say to be a tar (a statement about an image, for example) is not
+// looked into, and its plain bytes are its own. Errors: those of Inspect and DiffID.
+func InspectAs(ctx context.Context, r io.Reader, mediaType string) (Result, error) {
+	visit := members
+	if _, ok := Promised(mediaType); !ok {
+		visit = drain
+	}
+	res, err := read(ctx, r, mediaType, visit)
+	if err == nil {
+		res.MediaType = mediaType
+	}
+	return res, err
+}
+
 // read hashes r and its plain bytes, which visit consumes.
 func read(ctx context.Context, r io.Reader, mediaType string, visit func(io.Reader) (int, error)) (Result, error) {
 	in := newSink(io.Discard)
@@ -80,7 +96,7 @@ func unwrap(ctx context.Context, r io.Reader, c Compression, to io.Writer, visit
 
 // promise compares a media type with what the bytes are.
 func promise(mediaType string, is Compression, head []byte) error {
-	said, ok := claimed(mediaType)
+	said, ok := Promised(mediaType)
 	if ok && said != is {
 		return content.WithHint(
 			fmt.Errorf("layer: %w: its type %s says compression %s, its bytes are %s", content.ErrInvalid, mediaType, said, is),

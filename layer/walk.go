@@ -52,7 +52,7 @@ func newPacker(ctx context.Context, root string, o Options) (*packer, error) {
 func (p *packer) pack() error {
 	prefix := cleanPrefix(p.o.Prefix)
 	for i, c := range prefix {
-		if c == '/' {
+		if c == '/' && !p.o.OmitParents {
 			// Nothing tells these folders' age; they count as new.
 			if err := p.header(tar.Header{Typeflag: tar.TypeDir, Name: prefix[:i], ModTime: p.o.Epoch}); err != nil {
 				return err

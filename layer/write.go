@@ -25,6 +25,9 @@ type Options struct {
 	// Prefix is the folder in the image that the packed one becomes, for example
 	// /usr/local/go. Folders above it are made too. "" and "/" are the image's root.
 	Prefix string
+	// OmitParents leaves the folders above Prefix out: whoever unpacks the layer
+	// makes them, or allows nothing above the prefix.
+	OmitParents bool
 	// FollowLinks packs what symbolic links lead to, in the tree or outside of it,
 	// in place of the links. A link that leads to a folder which holds it is an
 	// error, as is one that leads nowhere.

@@ -173,6 +173,13 @@ func TestPrefixMakesTheFoldersAboveIt(t *testing.T) {
 	}
 }
 
+func TestWithoutParentsNothingStandsAboveThePrefix(t *testing.T) {
+	_, p := pack(t, plant(t, map[string]string{"f": ""}), layer.Options{Prefix: "a/b", OmitParents: true})
+	if got, want := names(headers(t, p)), []string{"a/b/", "a/b/f"}; !slices.Equal(got, want) {
+		t.Errorf("members %q, want %q", got, want)
+	}
+}
+
 func TestLinksAreKept(t *testing.T) {
 	root := plant(t, map[string]string{"in": "-> dir", "out": "-> ../nowhere", "dir/": ""})
 	_, p := pack(t, root, layer.Options{})

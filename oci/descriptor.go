@@ -31,3 +31,13 @@ const (
 	AnnotationCreated = v1.AnnotationCreated
 	AnnotationRefName = v1.AnnotationRefName
 )
+
+// ArtifactType is what kind of artifact m is: its artifactType or, where that is
+// missing, the type of its configuration (image-spec, manifest.md). It is "" for an
+// image.
+func ArtifactType(m Manifest) string {
+	if m.ArtifactType != "" || IsImageConfig(m.Config.MediaType) {
+		return m.ArtifactType
+	}
+	return m.Config.MediaType
+}

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -52,6 +53,14 @@ func FormatPlatform(p *Platform) string {
 		return ""
 	}
 	return platforms.Format(Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant})
+}
+
+// SamePlatform says whether a and b are one platform in two spellings (arm64 and
+// arm64/v8 are).
+func SamePlatform(a, b Platform) bool {
+	a, b = platforms.Normalize(a), platforms.Normalize(b)
+	return a.OS == b.OS && a.Architecture == b.Architecture && a.Variant == b.Variant &&
+		a.OSVersion == b.OSVersion && slices.Equal(a.OSFeatures, b.OSFeatures)
 }
 
 // SelectPlatform picks from candidates the one for want: an exact match first,

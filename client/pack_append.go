@@ -1,0 +1,71 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// packBase is the manifest that is appended to.
+type packBase struct {
+	desc     oci.Descriptor
+	data     []byte
+	kind     PackKind
+	manifest oci.Manifest // of an image or an artifact
+	index    oci.Index    // of an index
+}
+
+// readBase reads the manifest that the name stands for, and makes sure that all it
+// needs is here.
+func (p *packing) readBase(ctx context.Context, d oci.Digest) (*packBase, error) {
+	if d == "" {
+		return nil, content.WithHint(fmt.Errorf("%w in this store", content.ErrNotFound),
+			"leave out -a to make it new; `dist images` lists the names there are")
+	}
+	info, err := p.s.Info(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	b := &packBase{desc: info.Descriptor()}
+	if !oci.HasSuccessors(b.desc.MediaType) {
+		return nil, content.WithHint(fmt.Errorf("%w: it stands for %s, which is no manifest", content.ErrInvalid, b.desc.MediaType),
+			"leave out -a to make a manifest of it under another name")
+	}
+	if err := p.whole(ctx, d); err != nil {
+		return nil, err
+	}
+	if b.data, err = content.ReadAll(ctx, p.s, b.desc, oci.MaxManifestSize); err != nil {
+		return nil, err
+	}
+	return b, b.parse()
+}
+
+func (b *packBase) parse() (err error) {
+	if oci.IsIndex(b.desc.MediaType) {
+		b.kind = PackIndex
+		b.index, err = oci.ParseIndex(b.desc.MediaType, b.data)
+		return err
+	}
+	b.kind = PackArtifact
+	b.manifest, err = oci.ParseManifest(b.desc.MediaType, b.data)
+	if oci.IsImageConfig(b.manifest.Config.MediaType) {
+		b.kind = PackImage
+	}
+	return err
+}
+
+// whole refuses a manifest that lacks something here: what is made of it would
+// lack it, too.
+func (p *packing) whole(ctx context.Context, d oci.Digest) error {
+	missing, err := p.s.Missing(ctx, d)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	// What is known and not readable is damaged; what is absent is not known.
+	_, err = p.s.Info(ctx, missing[0])
+	return content.WithHint(&blobstore.MissingError{Name: p.ref.String(), Digests: missing, Damaged: err == nil},
+		"`dist pull` fetches what is missing or damaged")
+}

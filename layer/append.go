@@ -1,0 +1,120 @@
+package layer
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+const (
+	dockerLayerPlain = "application/vnd.docker.image.rootfs.diff.tar"
+	dockerLayerGzip  = oci.MediaTypeDockerLayer
+)
+
+// Base is an image that more layers go onto.
+type Base struct {
+	MediaType string // of the manifest
+	Manifest  []byte
+	Config    []byte
+}
+
+// Append puts layers on top of an image: the manifest's list, the diff_ids and the
+// history grow, everything else in both documents stays, fields that are not known
+// here too. A manifest in Docker's format stays in it, and its layers get Docker's
+// types. epoch is as in ImageOptions.Created; it counts for the history.
+//
+// Errors: ErrInvalid for a base whose manifest and configuration do not fit each
+// other, and for layers as in Image; ErrUnsupported for a layer that Docker's format
+// has no type for.
+func Append(b Base, layers []LayerInfo, epoch time.Time) (config, manifest []byte, configDesc, manifestDesc oci.Descriptor, err error) {
+	fail := func(err error) ([]byte, []byte, oci.Descriptor, oci.Descriptor, error) {
+		return nil, nil, oci.Descriptor{}, oci.Descriptor{}, fmt.Errorf("append to image: %w", err)
+	}
+	if err := validateLayers(layers); err != nil {
+		return fail(err)
+	}
+	m, err := oci.ParseManifest(b.MediaType, b.Manifest)
+	if err != nil {
+		return fail(err)
+	}
+	if b.MediaType == oci.MediaTypeDockerManifest {
+		if layers, err = dockerLayers(layers); err != nil {
+			return fail(err)
+		}
+	}
+	doc, err := parseConfig(b.Config)
+	if err != nil {
+		return fail(err)
+	}
+	if len(doc.diffIDs) != len(m.Layers) {
+		return fail(fmt.Errorf("%w: its configuration lists %d diff_ids, its manifest %d layers", content.ErrInvalid, len(doc.diffIDs), len(m.Layers)))
+	}
+	if err := doc.extend(layers, epoch); err != nil {
+		return fail(err)
+	}
+	if config, configDesc, err = oci.Encode(m.Config.MediaType, doc); err != nil {
+		return fail(err)
+	}
+	if manifest, manifestDesc, err = b.grow(configDesc, layers); err != nil {
+		return fail(err)
+	}
+	return config, manifest, configDesc, manifestDesc, nil
+}
+
+// grow is the manifest with another configuration and more layers.
+func (b Base) grow(config oci.Descriptor, layers []LayerInfo) ([]byte, oci.Descriptor, error) {
+	doc, err := oci.ParseDocument(b.Manifest)
+	if err != nil {
+		return nil, oci.Descriptor{}, err
+	}
+	var raw json.RawMessage
+	if _, err := doc.Get("config", &raw); err != nil {
+		return nil, oci.Descriptor{}, err
+	}
+	desc, err := oci.ParseDocument(raw)
+	if err != nil {
+		return nil, oci.Descriptor{}, err
+	}
+	// What was said of where the old one is, or what it is, is not true of the new.
+	desc.Delete("urls")
+	desc.Delete("data")
+	for key, v := range map[string]any{"digest": config.Digest, "size": config.Size} {
+		if err := desc.Set(key, v); err != nil {
+			return nil, oci.Descriptor{}, err
+		}
+	}
+	if err := doc.Set("config", desc); err != nil {
+		return nil, oci.Descriptor{}, err
+	}
+	more := make([]any, len(layers))
+	for i, l := range layers {
+		more[i] = l.Descriptor
+	}
+	if err := doc.Append("layers", more...); err != nil {
+		return nil, oci.Descriptor{}, err
+	}
+	return oci.Encode(b.MediaType, doc)
+}
+
+// dockerLayers gives layers the types of Docker's format.
+func dockerLayers(layers []LayerInfo) ([]LayerInfo, error) {
+	out := make([]LayerInfo, len(layers))
+	for i, l := range layers {
+		out[i] = l
+		switch l.Descriptor.MediaType {
+		case oci.MediaTypeLayer:
+			out[i].Descriptor.MediaType = dockerLayerPlain
+		case oci.MediaTypeLayerGzip:
+			out[i].Descriptor.MediaType = dockerLayerGzip
+		case dockerLayerPlain, dockerLayerGzip:
+		default:
+			return nil, content.WithHint(
+				fmt.Errorf("layer %s: %w: type %s in a manifest of Docker's format", l.Descriptor.Digest, content.ErrUnsupported, l.Descriptor.MediaType),
+				"layers of such an image are plain or gzip: --compress gzip")
+		}
+	}
+	return out, nil
+}
