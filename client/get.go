@@ -87,6 +87,7 @@ func (c *Client) GetFile(ctx context.Context, id, path string) (info content.Inf
 	if err := tmp.Close(); err != nil {
 		return info, fsys.Classify(err)
 	}
+	c.hook("get.written")
 	return info, fsys.Classify(os.Rename(tmp.Name(), path))
 }
 

@@ -27,8 +27,16 @@ func (c *Client) Lookup(ctx context.Context, word string) (oci.Descriptor, error
 	return lookup(ctx, s, word)
 }
 
-func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descriptor, error) {
-	prefix, of := word, ""
+// hash is what a word says of a digest.
+type hash struct {
+	digest    oci.Digest // when the word says all of it, else ""
+	prefix    string     // the digits that it may begin with; the word itself when it says no algorithm
+	algorithm string     // of prefix, "" where the word does not say
+}
+
+// parseHash takes a word apart. An error is that of a word that has to be a
+// digest and is malformed.
+func parseHash(word string) (hash, error) {
 	for _, alg := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
 		rest, ok := strings.CutPrefix(word, alg.String()+":")
 		if !ok {
@@ -36,19 +44,42 @@ func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descripto
 		}
 		d, err := oci.ParseDigest(word)
 		if err == nil {
-			info, err := s.Info(ctx, d)
-			return info.Descriptor(), err
+			return hash{digest: d}, nil
 		}
 		if !isPrefix(rest) || len(rest) >= alg.Size()*2 {
-			return oci.Descriptor{}, err
+			return hash{}, err
 		}
-		prefix, of = rest, alg.String()
+		return hash{prefix: rest, algorithm: alg.String()}, nil
 	}
+	return hash{prefix: word}, nil
+}
+
+// among keeps of digests those of the hash's algorithm.
+func (h hash) among(ds []oci.Digest) []oci.Digest {
+	return slices.DeleteFunc(ds, func(d oci.Digest) bool { return h.algorithm != "" && d.Algorithm().String() != h.algorithm })
+}
+
+// errAmbiguous is about a prefix of several digests.
+func errAmbiguous(word string, ds []oci.Digest) error {
+	return content.WithHint(fmt.Errorf("%q: %w: several objects begin so: %s and %s", word, content.ErrInvalid, ds[0], ds[1]),
+		"give more of the digest")
+}
+
+func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descriptor, error) {
+	h, err := parseHash(word)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	if h.digest != "" {
+		info, err := s.Info(ctx, h.digest)
+		return info.Descriptor(), err
+	}
+	prefix := h.prefix
 	var (
 		named oci.Descriptor
 		nerr  = fmt.Errorf("%q: %w in this store", word, content.ErrNotFound)
 	)
-	if ref, err := oci.ParseReference(word); err == nil && of == "" {
+	if ref, err := oci.ParseReference(word); err == nil && h.algorithm == "" {
 		if named, err = s.Resolve(ctx, ref); err != nil && !errors.Is(err, content.ErrNotFound) {
 			return named, err
 		}
@@ -63,8 +94,7 @@ func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descripto
 	if err != nil {
 		return named, err
 	}
-	ds = slices.DeleteFunc(ds, func(d oci.Digest) bool { return of != "" && d.Algorithm().String() != of })
-	return weigh(ctx, s, word, ds, named, nerr)
+	return weigh(ctx, s, word, h.among(ds), named, nerr)
 }
 
 // weigh holds what a name found against the objects that a prefix finds.
@@ -73,17 +103,22 @@ func weigh(ctx context.Context, s *blobstore.Store, word string, ds []oci.Digest
 	case len(ds) == 0:
 		return named, nerr
 	case nerr == nil && (len(ds) > 1 || ds[0] != named.Digest):
-		return named, content.WithHint(
-			fmt.Errorf("%q: %w: it is a name (of %s) and begins the digest %s", word, content.ErrInvalid, named.Digest, ds[0]),
-			"give the full name with its tag, or more of the digest")
+		return named, errNameAndDigest(word, named.Digest, ds[0])
 	case nerr == nil:
 		return named, nil
 	case len(ds) > 1:
-		return named, content.WithHint(fmt.Errorf("%q: %w: several objects begin so: %s and %s", word, content.ErrInvalid, ds[0], ds[1]),
-			"give more of the digest")
+		return named, errAmbiguous(word, ds)
 	}
 	info, err := s.Info(ctx, ds[0])
 	return info.Descriptor(), err
+}
+
+// errNameAndDigest is about a word that is a name of one object and begins the
+// digest of another, or the same.
+func errNameAndDigest(word string, named, begins oci.Digest) error {
+	return content.WithHint(
+		fmt.Errorf("%q: %w: it is a name (of %s) and begins the digest %s", word, content.ErrInvalid, named, begins),
+		"give the full name with its tag, or more of the digest")
 }
 
 // isPrefix says whether word may be the beginning of a hash.

@@ -109,6 +109,7 @@ func (p *pull) run(ctx context.Context) error {
 	if !work {
 		return nil
 	}
+	p.c.hook("pull.resolved")
 	ses, err := p.store.Begin(ctx, blobstore.SessionOptions{Note: "pull"})
 	if err != nil {
 		return err
@@ -120,7 +121,9 @@ func (p *pull) run(ctx context.Context) error {
 		if err := p.copyAll(ctx, ses); err != nil {
 			return err
 		}
+		p.c.hook("pull.copied")
 		err := ses.Commit(ctx, p.changes()...)
+		p.c.hook("pull.named")
 		var missing *blobstore.MissingError
 		switch {
 		case try == 2:
@@ -225,7 +228,7 @@ func (p *pull) copyAll(ctx context.Context, ses *blobstore.Session) error {
 			to = verifying{ses, p.store}
 		}
 		stats, err := content.Copy(ctx, to, p.remote.Repository(im.ref), im.desc, content.CopyOptions{
-			Jobs: p.c.opts.Jobs, Children: p.o.children, Origin: im.ref.Name(), Observe: p.c.opts.Observe,
+			Jobs: p.c.opts.Jobs, Children: p.o.children, Origin: im.ref.Name(), Observe: p.observe,
 		})
 		p.stats = p.stats.Add(stats)
 		if err != nil {
@@ -233,6 +236,18 @@ func (p *pull) copyAll(ctx context.Context, ses *blobstore.Session) error {
 		}
 	}
 	return nil
+}
+
+// observe passes progress on; between two objects a test may stop.
+func (p *pull) observe(e content.Event) {
+	p.c.opts.Observe(e)
+	switch {
+	case e.Kind != content.EventFinished:
+	case oci.HasSuccessors(e.Descriptor.MediaType):
+		p.c.hook("pull.manifest")
+	default:
+		p.c.hook("pull.blob")
+	}
 }
 
 func (p *pull) changes() []content.NameChange {

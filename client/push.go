@@ -105,11 +105,14 @@ func (p *push) run(ctx context.Context) error {
 	if err := p.send(ctx); err != nil {
 		return err
 	}
+	p.c.hook("push.root")
 	p.moved = true
 	if p.to.Tag == "" {
 		return nil
 	}
-	return p.repo.Tag(ctx, p.root, p.to)
+	err = p.repo.Tag(ctx, p.root, p.to)
+	p.c.hook("push.tagged")
+	return err
 }
 
 // choose replaces an index by its image for the platform that was asked for.
@@ -133,6 +136,7 @@ func (p *push) hold(ctx context.Context) (release func(), err error) {
 		return nil, err
 	}
 	release = func() {
+		p.c.hook("push.done")
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := p.store.Release(ctx, l.ID); err != nil {
@@ -148,7 +152,7 @@ func (p *push) hold(ctx context.Context) (release func(), err error) {
 
 func (p *push) send(ctx context.Context) error {
 	stats, err := content.Copy(ctx, p.repo, p.store, p.root, content.CopyOptions{
-		Jobs: p.c.opts.Jobs, Observe: p.c.opts.Observe,
+		Jobs: p.c.opts.Jobs, Observe: p.observe,
 		Children: func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
 			return p.children(ctx, parent, edges)
 		},
@@ -159,6 +163,14 @@ func (p *push) send(ctx context.Context) error {
 		p.judge(ctx, p.root.Digest)
 	}
 	return err
+}
+
+// observe passes progress on; between two objects a test may stop.
+func (p *push) observe(e content.Event) {
+	p.c.opts.Observe(e)
+	if e.Kind == content.EventFinished {
+		p.c.hook("push.object")
+	}
 }
 
 // judge reads everything that was to be sent, after a registry found something

@@ -49,14 +49,20 @@ func (o PutOptions) session() blobstore.SessionOptions {
 }
 
 // mediaType is the type for content that begins with head.
-func (o PutOptions) mediaType(head []byte) (string, error) {
-	switch o.Type {
+func (o PutOptions) mediaType(head []byte) (string, error) { return mediaTypeOf(o.Type, head) }
+
+// wordLayer is the type whose meaning depends on the content.
+const wordLayer = "layer"
+
+// mediaTypeOf is what a word for a type means for content that begins with head.
+func mediaTypeOf(word string, head []byte) (string, error) {
+	switch word {
 	case "":
 		return oci.MediaTypeOctets, nil
-	case "layer":
+	case wordLayer:
 		return layer.Detect(head).MediaType(), nil
 	}
-	return oci.ParseMediaType(o.Type)
+	return oci.ParseMediaType(word)
 }
 
 // Put stores what r has to its end as one object, durably, and makes the store
@@ -75,9 +81,11 @@ func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.In
 	if _, err := put(ctx, ses, o, r, func(i content.Info) { info = i }); err != nil {
 		return content.Info{}, err
 	}
+	c.hook("put.streamed")
 	if err := ses.Commit(ctx); err != nil {
 		return content.Info{}, err
 	}
+	c.hook("put.committed")
 	return info, nil
 }
 
@@ -212,6 +220,7 @@ func (c *Client) PutBatch(ctx context.Context, o PutOptions, paths iter.Seq2[str
 	if err := putAll(ctx, ses, o, paths, &inOrder{done: done, ready: map[int]putResult{}}); err != nil {
 		return errors.Join(err, ses.Flush(ctx))
 	}
+	c.hook("put.batched")
 	return ses.Commit(ctx)
 }
 

@@ -45,8 +45,11 @@ func verbs() []verb {
 	return []verb{
 		{"put", "content", "Store a file, or stdin, and print its id.", new(putCmd)},
 		{"get", "content", "Write content to stdout or to a file, or tell about it.", new(getCmd)},
+		{"ingest", "content", "Verify and store what comes on stdin, under a key.", new(ingestCmd)},
+		{"active", "content", "List the content that is on its way into the store.", new(activeCmd)},
 		{"list", "content", "List the content of the store.", new(listCmd)},
 		{"path", "content", "Print the path of a file that holds the content.", new(pathCmd)},
+		{"delete", "content", "Remove content, all of it as one set.", new(deleteCmd)},
 
 		{"images", "names", "List names and what they stand for.", new(imagesCmd)},
 		{"tag", "names", "Give content a name.", new(tagCmd)},
@@ -64,6 +67,7 @@ func verbs() []verb {
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
 		{"store", "store", "Tell about the store as a whole.", new(storeCmd)},
+		{"check", "store", "Check all content and the catalog; make the catalog anew.", new(checkCmd)},
 		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
 		{"version", "store", "Print version, Go and platform.", new(versionCmd)},
 	}

@@ -198,7 +198,7 @@ func TestCallsWithoutAVerb(t *testing.T) {
 		{[]string{"version", "--format", "xml"}, 2, "", "none of table, json, jsonl or go-template=TEXT"},
 	} {
 		var stdout, stderr bytes.Buffer
-		exit := run(context.Background(), tc.args, strings.NewReader(""), &stdout, &stderr)
+		exit := Program{}.run(context.Background(), tc.args, strings.NewReader(""), &stdout, &stderr)
 		if exit != tc.exit || !strings.HasPrefix(stdout.String(), tc.stdout) || !strings.Contains(stderr.String(), tc.stderr) {
 			t.Errorf("dist %q: exit %d, stdout %.60q, stderr %.100q", tc.args, exit, &stdout, &stderr)
 		}

@@ -54,6 +54,10 @@ type errorJSON struct {
 	HTTP      int    `json:"http"`
 	Retryable bool   `json:"retryable"`
 	Hint      string `json:"hint"`
+
+	// Holders are what stands in the way of a deletion.
+	Holders []holderJSON `json:"holders,omitempty"`
+	lines   []string     // the same, for people
 }
 
 // report tells of err, which ended verb, and returns the exit code.
@@ -70,6 +74,9 @@ func report(w io.Writer, verb string, err error, asJSON bool, style styler) int 
 		return e.Exit
 	}
 	fmt.Fprintf(w, "%s %s\n", style.bad("dist:"), e.Message)
+	for _, line := range e.lines {
+		fmt.Fprintf(w, "%s %s\n", style.bad("dist:"), oneLine(line))
+	}
 	if e.Hint != "" {
 		fmt.Fprintf(w, "%s %s\n", style.note("dist: hint:"), e.Hint)
 	}
@@ -87,6 +94,10 @@ func describe(verb string, err error) errorJSON {
 	if errors.As(err, &remote) {
 		e.Registry, e.HTTP, e.Retryable = remote.Registry, remote.Status, remote.Retryable
 	}
+	var held *heldError
+	if errors.As(err, &held) {
+		e.Holders, e.lines = held.holders(), held.Lines(maxLines)
+	}
 	var usage *usageError
 	if e.Hint == "" && verb != "" && errors.As(err, &usage) {
 		e.Hint = fmt.Sprintf("run \"dist %s --help\" for its arguments and examples", verb)
@@ -94,7 +105,7 @@ func describe(verb string, err error) errorJSON {
 	what := oneLine(err.Error())
 	if errors.Is(err, context.Canceled) {
 		what = "interrupted"
-		if verb == "pull" || verb == "fetch" {
+		if verb == "pull" || verb == "fetch" || verb == "ingest" {
 			what = "interrupted, state kept"
 		}
 	}

@@ -15,7 +15,7 @@ type fetchCmd struct {
 
 // Help is the longer text of `dist fetch --help`.
 func (fetchCmd) Help() string {
-	return `Brings the content of an image into the store and lets its name stand for it. With two or more arguments it prints one object of a repository, so that pipelines can say fetch for both.
+	return `Brings the content of an image into the store and lets its name stand for it. With two or more arguments it prints one object of a repository, so that pipelines can say fetch for both. (A pipeline whose first part fails may leave one argument: xargs runs its command once, also for an empty list; -r keeps it from that.)
 
 Examples:
 

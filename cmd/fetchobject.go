@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"io"
 	"time"
 
@@ -47,8 +46,6 @@ func (c *fetchObjectCmd) stream(s *session, dist *client.Client) error {
 		return err
 	}
 	defer r.Close()
-	if _, err := io.Copy(s.stdout, r); err != nil {
-		return fmt.Errorf("fetch %s: %w", c.Object, err)
-	}
-	return nil
+	_, err = io.Copy(s.stdout, r)
+	return err
 }

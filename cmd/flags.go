@@ -121,7 +121,7 @@ func (s *session) client(network networkFlags, n jobs) (*client.Client, error) {
 	}
 	c := client.New(client.Options{
 		Store: dir, Registry: network.options(s.warn), Jobs: int(n),
-		Observe: s.progress.observe, Warn: s.warn,
+		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook,
 	})
 	s.closers = append(s.closers, c.Close)
 	return c, nil

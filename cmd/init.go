@@ -33,7 +33,7 @@ func (initCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	c := client.New(client.Options{Store: dir, Warn: s.warn})
+	c := client.New(client.Options{Store: dir, Warn: s.warn, Hook: s.hook})
 	s.closers = append(s.closers, c.Close)
 	if _, err := c.Init(s.ctx); err != nil {
 		return about(dir, err)

@@ -14,19 +14,31 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// Program is dist with what only tests add to it. The zero value is dist itself.
+type Program struct {
+	// Hook is called at the named points of the protocols (docs/ARCHITECTURE.md,
+	// section 6), from any goroutine, while locks are held; nil outside of tests.
+	Hook func(point string)
+}
+
 // Main runs dist with args (without the program's name) and returns the exit
 // code. The environment and the working directory are the process's.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return Program{}.Main(args, stdin, stdout, stderr)
+}
+
+// Main is the function Main, with the program's hook.
+func (p Program) Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal ends things in good order; from then on the system's own
 	// handling is back, so that a second one kills.
 	context.AfterFunc(ctx, stop)
-	return run(ctx, args, stdin, stdout, stderr)
+	return p.run(ctx, args, stdin, stdout, stderr)
 }
 
 // run is Main without signals.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var c globalFlags
 	parser, exited, err := newParser(&c, args, stdout, stderr)
 	if err != nil {
@@ -46,7 +58,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	s := &session{
 		ctx: ctx, stdin: interruptible(ctx, stdin), stdout: stdout, stderr: stderr,
-		getenv: os.Getenv, globals: &c,
+		getenv: os.Getenv, globals: &c, hook: p.Hook,
 		progress: newProgress(c.Progress, stderr, style, os.Getenv),
 	}
 	err = parsed.Run(s)

@@ -15,6 +15,7 @@ type session struct {
 	getenv         func(string) string
 	globals        *globalFlags
 	progress       *progress
+	hook           func(point string) // see Program
 	closers        []func() error
 }
 

@@ -35,3 +35,11 @@ func (p *progress) summary(a account, took time.Duration) {
 			humanSize(a.moved), humanSize(a.reused), plural(a.requests, "request"), humanDuration(took))
 	}
 }
+
+// closing prints the last line of a verb that has nothing else to say.
+func (p *progress) closing(text string) {
+	p.stop()
+	if p.kind == "bars" || p.kind == "plain" {
+		fmt.Fprintf(p.w, "dist: %s\n", text)
+	}
+}

@@ -11,12 +11,33 @@
 //	mkrand FILE SIZE SEED   write SIZE bytes that are always the same
 //	cmpfile A B             two files hold the same bytes
 //	flip FILE OFFSET        invert one byte of FILE
-//	sql FILE STATEMENT…     change a SQLite file
+//	sql FILE STATEMENT…     change a SQLite file, or print what it is asked for
 //	seed WHAT NAME …        put an image into the script's registry; $SEEDED is its digest
-//	fault KIND WHAT …       let requests to it go wrong, until heal
+//	mirror HOST CAPABILITY… let the registry answer for HOST, through a hosts.toml
+//	tokens                  let the registry ask for tokens, which anybody gets
+//	fault KIND WHAT …       let requests to it go wrong, or wait, until heal
 //	regstat                 print what it was asked since the last time
 //
 // and as programs, so that pipelines find them too: dist, jq, shasum -a256, and
 // as-nobody CMD…, which runs CMD without the rights of root. $REGISTRY is
 // host:port of an empty registry that is the script's own.
+//
+// TestKilledAtEveryPoint and TestKilledAtRandom kill dist where it is worst. In the
+// environment of the dist that the tests run, DIST_CRASH=POINT[:N] kills it at the
+// N-th time that it reaches a point of docs/ARCHITECTURE.md, section 6, and
+// DIST_TRACE=FILE lists the points that it reaches. In the environment of the
+// tests, DIST_TORTURE=1m is how long the random kills go on, and DIST_SEED=N runs
+// the commands and kills of an earlier time again.
+//
+// The scripts of the folder e2e meet other programs: docker-registry, skopeo, jq
+// and crane. They run only under make e2e, which also tests the static binary in
+// place of this package's. Their $REGISTRY is a docker-registry behind a proxy,
+// which keeps its blobs in the folder $REGISTRY_BLOBS. For them there are, in place
+// of seed,
+//
+//	traffic sent|received MIN MAX   so many bytes of blobs passed since the last time
+//	stopat sent|received BYTES      let so many bytes of blobs pass until heal
+//	stopped                         wait until they have passed
+//	breakat sent|received BYTES     cut the connection that would pass more
+//	protected HTPASSWD              start one more, at $PROTECTED, that asks for passwords
 package testscripts

@@ -3,6 +3,8 @@ package testscripts
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -35,19 +37,15 @@ func registryOf(ts *testscript.TestScript) *registrytest.Registry {
 // seed puts something into the registry and sets $SEEDED to its digest.
 func seed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: seed image NAME SIZE… | platforms NAME OS/ARCH… | manifest NAME MEDIATYPE FILE")
+		ts.Fatalf("usage: seed image|docker NAME SIZE… | platforms NAME OS/ARCH… | manifest NAME MEDIATYPE FILE")
 	}
 	r, name := registryOf(ts), args[1]
 	var desc oci.Descriptor
 	switch args[0] {
 	case "image":
-		var layers [][]byte
-		for i, size := range args[2:] {
-			n, err := strconv.Atoi(size)
-			ts.Check(err)
-			layers = append(layers, registrytest.Bytes(uint64(i+1), n))
-		}
-		desc = r.PushImage(name, layers...)
+		desc = r.PushImage(name, randomLayers(ts, args[2:])...)
+	case "docker":
+		desc = r.PushDockerImage(name, randomLayers(ts, args[2:])...)
 	case "platforms":
 		desc = r.PushPlatforms(name, args[2:]...)
 	case "manifest":
@@ -59,11 +57,41 @@ func seed(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SEEDED", desc.Digest.String())
 }
 
+func randomLayers(ts *testscript.TestScript, sizes []string) [][]byte {
+	var layers [][]byte
+	for i, size := range sizes {
+		layers = append(layers, registrytest.Bytes(uint64(i+1), number(ts, size)))
+	}
+	return layers
+}
+
+// mirror lets the script's registry answer for HOST, in what the capabilities
+// say (pull, resolve, push). What it may not answer goes to where nobody is.
+func mirror(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: mirror HOST CAPABILITY…")
+	}
+	dir := filepath.Join(ts.Getenv("XDG_CONFIG_HOME"), "dist", "certs.d", args[0])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	hosts := fmt.Sprintf("server = \"http://127.0.0.1:1\"\n[host.\"http://%s\"]\ncapabilities = [\"%s\"]\n",
+		registryOf(ts).Host, strings.Join(args[1:], `", "`))
+	ts.Check(os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(hosts), 0o644))
+}
+
+// tokens lets the registry ask for a token from now on, which its own server gives
+// to everybody, as Docker Hub does.
+func tokens(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: tokens")
+	}
+	registryOf(ts).Ask(registrytest.Auth{Bearer: true})
+}
+
 // fault lets requests of a kind (blob, manifest, tags … or any) go wrong; heal
 // takes all faults away.
 func fault(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: fault KIND reset|corrupt|answer STATUS|cut BYTES|stall OFFSET [times N]")
+		ts.Fatalf("usage: fault KIND reset|corrupt|answer STATUS|cut BYTES|stall OFFSET|hold OFFSET [times N]")
 	}
 	m := registrytest.Match{Kind: registryserver.Kind(args[0])}
 	if args[0] == "any" {
@@ -85,7 +113,9 @@ func fault(ts *testscript.TestScript, neg bool, args []string) {
 	case args[1] == "cut" && len(args) == 3:
 		f = registrytest.CutAfter(int64(number(ts, args[2])))
 	case args[1] == "stall" && len(args) == 3:
-		f = stallFrom(number(ts, args[2]))
+		f = stallFrom(number(ts, args[2]), nil)
+	case args[1] == "hold" && len(args) == 3:
+		f = stallFrom(number(ts, args[2]), registryOf(ts).Healed())
 	default:
 		ts.Fatalf("fault %s: no such thing", strings.Join(args[1:], " "))
 	}
@@ -93,8 +123,8 @@ func fault(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // stallFrom lets no byte of a blob at offset or after it out, until the client has
-// gone.
-func stallFrom(offset int) registrytest.Fault {
+// gone or release is closed.
+func stallFrom(offset int, release <-chan struct{}) registrytest.Fault {
 	return func(w http.ResponseWriter, req *http.Request, next http.Handler) {
 		start := 0
 		if r := req.Header.Get("Range"); r != "" {
@@ -102,7 +132,7 @@ func stallFrom(offset int) registrytest.Fault {
 				panic(err)
 			}
 		}
-		registrytest.Stall(int64(max(0, offset-start)), nil)(w, req, next)
+		registrytest.Stall(int64(max(0, offset-start)), release)(w, req, next)
 	}
 }
 

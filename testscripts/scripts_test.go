@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -21,7 +23,9 @@ import (
 // DIST_BINARY names in its place.
 func TestMain(m *testing.M) {
 	programs := map[string]func(){
-		"dist":      func() { os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"dist": func() {
+			os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
 		"jq":        jq,
 		"shasum":    shasum,
 		"as-nobody": asNobody,
@@ -34,9 +38,20 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 ".",
-		Setup:               setup,
+	testscript.Run(t, params(".", startRegistry))
+}
+
+// params are how the scripts of a folder run; registry starts the one that each
+// of them has to itself.
+func params(dir string, registry func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			if err := setup(env); err != nil {
+				return err
+			}
+			return registry(env)
+		},
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -49,9 +64,11 @@ func TestScripts(t *testing.T) {
 			"seed":    seed,
 			"fault":   fault,
 			"heal":    heal,
+			"mirror":  mirror,
+			"tokens":  tokens,
 			"regstat": regstat,
 		},
-	})
+	}
 }
 
 // setup gives a script a home of its own, so that nothing of the machine's
@@ -62,10 +79,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DIST_STORE", env.WorkDir+"/store")
 	env.Setenv("DOCKER_CONFIG", env.WorkDir+"/home/.docker")
 	env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/home/.config")
-	if err := os.MkdirAll(env.WorkDir+"/home", 0o755); err != nil {
-		return err
-	}
-	return startRegistry(env)
+	return os.MkdirAll(env.WorkDir+"/home", 0o755)
 }
 
 // exits runs a command whose exit code must be the first argument.
@@ -96,8 +110,9 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// runSQL changes a SQLite file, to make the stores that dist must refuse. The
-// driver is the catalog's.
+// runSQL changes a SQLite file, to make the stores that dist must refuse, or looks
+// into one: each row of a SELECT is printed on a line, its columns separated by
+// "|". The driver is the catalog's.
 func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: sql FILE STATEMENT…")
@@ -106,9 +121,39 @@ func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer db.Close()
 	for _, statement := range args[1:] {
+		if strings.HasPrefix(strings.ToUpper(statement), "SELECT ") {
+			ts.Check(printRows(ts.Stdout(), db, statement))
+			continue
+		}
 		_, err := db.Exec(statement)
 		ts.Check(err)
 	}
+}
+
+func printRows(w io.Writer, db *sql.DB, query string) error {
+	rows, err := db.Query(query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	columns, dest := make([]sql.NullString, len(names)), make([]any, len(names))
+	for i := range columns {
+		dest[i] = &columns[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		for i, c := range columns {
+			names[i] = c.String
+		}
+		fmt.Fprintln(w, strings.Join(names, "|"))
+	}
+	return rows.Err()
 }
 
 // mkrand writes SIZE bytes that depend on SEED alone.
@@ -120,9 +165,12 @@ func mkrand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	var seed [32]byte
 	copy(seed[:], args[2])
-	p := make([]byte, size)
-	_, _ = rand.NewChaCha8(seed).Read(p)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), p, 0o644))
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	_, err = io.CopyN(f, rand.NewChaCha8(seed), int64(size))
+	ts.Check(err)
+	ts.Check(f.Close())
 }
 
 // cmpfile compares two files byte by byte and says only where they differ.

@@ -48,14 +48,24 @@ type token struct {
 
 func newAuthority(a Auth) *authority { return &authority{Auth: a, tokens: map[string]*token{}} }
 
+// Ask asks for credentials from now on, as Options.Auth does from the beginning.
+func (r *Registry) Ask(a Auth) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.auth = newAuthority(a)
+}
+
 // ExpireTokens makes all tokens that were given out so far worthless.
 func (r *Registry) ExpireTokens() {
-	if r.auth == nil {
+	r.mu.Lock()
+	a := r.auth
+	r.mu.Unlock()
+	if a == nil {
 		return
 	}
-	r.auth.mu.Lock()
-	defer r.auth.mu.Unlock()
-	clear(r.auth.tokens)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.tokens)
 }
 
 // admit lets req by, or answers it: with a token, or with what is asked for.

@@ -32,11 +32,20 @@ func (r *Registry) Inject(m Match, f Fault) {
 	r.faults = append(r.faults, &injected{m, f})
 }
 
-// Heal takes all faults away.
+// Heal takes all faults away, and lets go on what waits for Healed.
 func (r *Registry) Heal() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.faults = nil
+	close(r.healed)
+	r.healed = make(chan struct{})
+}
+
+// Healed is closed by the next Heal. Stall and Hold take it for their release.
+func (r *Registry) Healed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.healed
 }
 
 // due are the faults for req, which counts for each of them.

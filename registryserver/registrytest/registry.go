@@ -34,6 +34,10 @@ type Options struct {
 	// Store is what is served; nil stands for a fresh one in memory. Two
 	// registries can share one, such as a registry and where it redirects to.
 	Store content.Store
+	// Handler answers instead of registryserver over Store, which is ignored, as is
+	// what directs it: such as a proxy, so that another registry's requests are
+	// recorded and go wrong. There is nothing to seed then.
+	Handler http.Handler
 	// ReadOnly refuses pushes.
 	ReadOnly bool
 	// Prefix is registryserver's.
@@ -61,6 +65,7 @@ type Registry struct {
 	mu       sync.Mutex
 	requests []*Request
 	faults   []*injected
+	healed   chan struct{} // closed by the next Heal
 	before   func(*http.Request)
 }
 
@@ -88,10 +93,10 @@ func start(o Options) *Registry {
 	if o.Store == nil {
 		o.Store = memory.New()
 	}
-	r := &Registry{
-		store: o.Store,
-		inner: registryserver.New(o.Store, registryserver.Options{Writable: !o.ReadOnly, Prefix: o.Prefix, Log: o.Log}),
+	if o.Handler == nil {
+		o.Handler = registryserver.New(o.Store, registryserver.Options{Writable: !o.ReadOnly, Prefix: o.Prefix, Log: o.Log})
 	}
+	r := &Registry{store: o.Store, inner: o.Handler, healed: make(chan struct{})}
 	if o.Auth != nil {
 		r.auth = newAuthority(*o.Auth)
 	}
@@ -151,7 +156,10 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Registry) admitted(w http.ResponseWriter, req *http.Request) {
-	if r.auth != nil && !r.auth.admit(r.URL, w, req) {
+	r.mu.Lock()
+	auth := r.auth
+	r.mu.Unlock()
+	if auth != nil && !auth.admit(r.URL, w, req) {
 		return
 	}
 	r.inner.ServeHTTP(w, req)

@@ -2,9 +2,12 @@ package registrytest_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -197,6 +200,68 @@ func TestAStalledBodyWaits(t *testing.T) {
 	reg.Inject(registrytest.Match{Kind: registryserver.KindBase}, registrytest.Hold(make(chan struct{})))
 }
 
+func TestAnotherHandlerIsRecordedToo(t *testing.T) {
+	other := registrytest.New(t, registrytest.Options{})
+	desc := other.PutBlob("x/y", registrytest.Bytes(1, 1000))
+	to, err := url.Parse(other.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := registrytest.New(t, registrytest.Options{Handler: httputil.NewSingleHostReverseProxy(to)})
+	path := "/v2/a/blobs/" + desc.Digest.String()
+	if _, body, err := get(t, front, path); err != nil || len(body) != 1000 {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+	front.Inject(registrytest.Match{Kind: blobKind}, registrytest.Answer(http.StatusTeapot))
+	if resp, _, err := get(t, front, path); err != nil || resp.StatusCode != http.StatusTeapot {
+		t.Error(resp, err)
+	}
+	if front.BlobBytes(desc.Digest) != 1000 || front.Count(registrytest.Match{}) != 2 || other.Count(registrytest.Match{}) != 1 {
+		t.Errorf("%d bytes, %+v, behind it %+v", front.BlobBytes(desc.Digest), front.Requests(), other.Requests())
+	}
+}
+
+func TestHealLetsGoOnWhatWaitsForIt(t *testing.T) {
+	reg := registrytest.New(t, registrytest.Options{})
+	data := registrytest.Bytes(1, 100_000)
+	desc := reg.PutBlob("x/y", data)
+	for range 2 {
+		reg.Inject(registrytest.Match{Kind: blobKind}, registrytest.Stall(1000, reg.Healed()))
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, reg.URL+"/v2/a/blobs/"+desc.Digest.String(), nil)
+		resp, err := reg.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reg.Heal()
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+}
+
+func TestADockerImageHasItsOwnTypes(t *testing.T) {
+	reg := registrytest.New(t, registrytest.Options{})
+	reg.PushDockerImage("app:v1", []byte("layer"))
+	resp, body, err := get(t, reg, "/v2/app/manifests/v1", "Accept", oci.MediaTypeDockerManifest)
+	if err != nil || resp.Header.Get("Content-Type") != oci.MediaTypeDockerManifest {
+		t.Fatal(resp, err)
+	}
+	m, err := oci.ParseManifest(oci.MediaTypeDockerManifest, body)
+	if err != nil || m.Config.MediaType != oci.MediaTypeDockerConfig || m.Layers[0].MediaType != oci.MediaTypeDockerLayer {
+		t.Fatalf("%s: %v", body, err)
+	}
+	_, body, _ = get(t, reg, "/v2/app/blobs/"+m.Layers[0].Digest.String())
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := io.ReadAll(r); err != nil || string(plain) != "layer" {
+		t.Errorf("%q, %v", plain, err)
+	}
+}
+
 func TestACutUploadKeepsItsPart(t *testing.T) {
 	reg := registrytest.New(t, registrytest.Options{})
 	resp, err := reg.Client().Post(reg.URL+"/v2/a/blobs/uploads/", "", nil)
@@ -224,6 +289,10 @@ func TestBasicAuth(t *testing.T) {
 		t.Errorf("%v", resp)
 	}
 	if resp, _, _ = get(t, reg, "/v2/", "Authorization", "Basic YW5uOnBhOnNz"); resp.StatusCode != 200 {
+		t.Errorf("%v", resp)
+	}
+	reg.Ask(registrytest.Auth{User: "bob", Password: "other"})
+	if resp, _, _ = get(t, reg, "/v2/", "Authorization", "Basic YW5uOnBhOnNz"); resp.StatusCode != 401 {
 		t.Errorf("%v", resp)
 	}
 }

@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
@@ -74,25 +75,56 @@ func (r *Registry) PushImage(path string, layers ...[]byte) oci.Descriptor {
 	if r.t != nil {
 		r.t.Helper()
 	}
-	return r.pushImage(path, oci.Platform{OS: "linux", Architecture: "amd64"}, layers)
+	return r.pushImage(path, ociImage, oci.Platform{OS: "linux", Architecture: "amd64"}, layers)
 }
 
-func (r *Registry) pushImage(path string, p oci.Platform, layers [][]byte) oci.Descriptor {
+// PushDockerImage is PushImage for an image as Docker pushes them: a manifest of
+// schema 2, whose layers are compressed.
+func (r *Registry) PushDockerImage(path string, layers ...[]byte) oci.Descriptor {
+	if r.t != nil {
+		r.t.Helper()
+	}
+	return r.pushImage(path, dockerImage, oci.Platform{OS: "linux", Architecture: "amd64"}, layers)
+}
+
+// imageKind says what the parts of an image are like.
+type imageKind struct {
+	manifest, config, layer string // media types
+	compress                bool
+}
+
+var (
+	ociImage    = imageKind{oci.MediaTypeManifest, oci.MediaTypeImageConfig, oci.MediaTypeLayer, false}
+	dockerImage = imageKind{oci.MediaTypeDockerManifest, oci.MediaTypeDockerConfig, oci.MediaTypeDockerLayer, true}
+)
+
+func (r *Registry) pushImage(path string, kind imageKind, p oci.Platform, layers [][]byte) oci.Descriptor {
 	if r.t != nil {
 		r.t.Helper()
 	}
 	config := oci.Image{Platform: p, RootFS: oci.RootFS{Type: "layers"}}
-	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Layers: []oci.Descriptor{}}
+	m := oci.Manifest{MediaType: kind.manifest, Layers: []oci.Descriptor{}}
 	m.SchemaVersion = 2
 	for _, l := range layers {
-		m.Layers = append(m.Layers, r.PutBlob(oci.MediaTypeLayer, l))
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, oci.DigestBytes(l))
+		if kind.compress {
+			l = gzipped(l)
+		}
+		m.Layers = append(m.Layers, r.PutBlob(kind.layer, l))
 	}
 	data, err := json.Marshal(config)
 	r.must(err)
-	m.Config = r.PutBlob(oci.MediaTypeImageConfig, data)
-	desc := r.PutManifest(path, oci.MediaTypeManifest, m)
+	m.Config = r.PutBlob(kind.config, data)
+	desc := r.PutManifest(path, kind.manifest, m)
 	return desc
+}
+
+func gzipped(p []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write(p) // to memory
+	_ = w.Close()
+	return b.Bytes()
 }
 
 // PushPlatforms stores an index of one image for each platform, such as
@@ -107,7 +139,7 @@ func (r *Registry) PushPlatforms(path string, platforms ...string) oci.Descripto
 	for _, s := range platforms {
 		p, err := oci.ParsePlatform(s)
 		r.must(err)
-		desc := r.pushImage("", p, [][]byte{
+		desc := r.pushImage("", ociImage, p, [][]byte{
 			Bytes(1, 100_000),
 			[]byte(strings.Repeat("for "+s+"\n", 5000)),
 		})

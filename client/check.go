@@ -1,0 +1,37 @@
+package client
+
+import (
+	"context"
+
+	"dist.example/blobstore"
+)
+
+// The reports of CheckStore and Rebuild.
+type (
+	// CheckReport is what CheckStore has found.
+	CheckReport = blobstore.CheckReport
+	// RebuildReport is what Rebuild has restored, and what it could not.
+	RebuildReport = blobstore.RebuildReport
+	// Damage is an object whose bytes are bad or gone.
+	Damage = blobstore.Damage
+)
+
+// CheckStore compares the store's catalog with its bytes, all of which are read
+// and hashed. See blobstore.Store.CheckAll. Errors: those of opening the store,
+// content.ErrCorrupt where the catalog cannot even be opened, and of a disk that
+// cannot be read; what is found damaged is in the report.
+func (c *Client) CheckStore(ctx context.Context) (CheckReport, error) {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return CheckReport{}, err
+	}
+	return s.CheckAll(ctx, blobstore.CheckOptions{Observe: c.opts.Observe})
+}
+
+// Rebuild makes the store's catalog anew from its content. The client must not
+// have opened the store before. See blobstore.Rebuild.
+func (c *Client) Rebuild(ctx context.Context) (RebuildReport, error) {
+	return blobstore.Rebuild(ctx, c.opts.Store, blobstore.RebuildOptions{
+		Observe: c.opts.Observe, Warn: c.opts.Warn, Hook: c.opts.Hook,
+	})
+}

@@ -1,0 +1,114 @@
+package cmd
+
+import (
+	"iter"
+	"strconv"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// activeCmd is `dist active`.
+type activeCmd struct {
+	quietFlag
+	Stale bool     `help:"List those that nobody writes any more: their process was killed, or its input ended early."`
+	Abort []string `sep:"none" placeholder:"KEY" help:"Drop what was left behind under this key, with its bytes; may be given more than once."`
+}
+
+// Help is the longer text of `dist active --help`.
+func (activeCmd) Help() string {
+	return `An ingest is content on its way into the store: from "dist ingest", "put", "pull" and the like. OFFSET is how far it is, TOTAL its size ("?" where that is not known), RATE bytes a second, lately; AGE is since it was begun.
+
+What was left behind ("--stale") is gone on with by whoever ingests or pulls the same again. "--abort" gives it up: exit 3 for a key that is not there, 8 for one that a process writes. -q prints keys.
+
+Examples:
+
+    $ watch -n0.2 dist active
+    $ dist active --stale
+    $ dist active --abort redis-layer
+    $ dist active --stale -q | xargs -d '\n' -n1 dist active --abort`
+}
+
+// Run lists ingests, or drops some.
+func (c *activeCmd) Run(s *session) error {
+	if len(c.Abort) > 0 && (c.Quiet || c.Stale) {
+		return usagef("--abort lists nothing; leave out -q and --stale")
+	}
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	for _, key := range c.Abort {
+		if err := dist.Abort(s.ctx, key); err != nil {
+			return about(key, err)
+		}
+	}
+	if len(c.Abort) > 0 {
+		return nil
+	}
+	var others int64
+	chosen := choose(dist.Active(s.ctx), func(st content.Status) bool { return st.Live != c.Stale }, &others)
+	if err := printList(s.stdout, s.format(), c.Quiet, ingestListing(s), chosen); err != nil {
+		return err
+	}
+	if others > 0 && !c.Stale && !c.Quiet && !s.format().structured() {
+		s.warn(plural(others, "ingest") + ` left behind; "dist active --stale" lists what nobody writes any more`)
+	}
+	return nil
+}
+
+// choose passes on what is wanted, and counts the others.
+func choose[T any](items iter.Seq2[T, error], wanted func(T) bool, others *int64) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for item, err := range items {
+			if err == nil && !wanted(item) {
+				*others++
+			} else if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+func ingestListing(s *session) listing[content.Status] {
+	now := time.Now()
+	cols := columns("KEY", "OFFSET|", "TOTAL|", "RATE|", "AGE|", "PID|")
+	// As wide as numbers get, so that nothing jumps about from one look to the next.
+	for i, width := range []int{0, len("1023.9 KiB"), len("1023.9 KiB"), len("1023.9 KiB/s"), len("119 min"), len("4194304")} {
+		cols[i].least = width
+	}
+	return listing[content.Status]{
+		key:     "ingests",
+		columns: cols,
+		row: func(st content.Status) []string {
+			pid := "-"
+			if st.PID > 0 {
+				pid = strconv.Itoa(st.PID)
+			}
+			return []string{st.Key, humanSize(st.Offset), humanSize(st.Total), humanSize(st.Rate(now)) + "/s", humanAge(st.StartedAt, now), pid}
+		},
+		id:     func(st content.Status) string { return st.Key },
+		object: func(st content.Status) any { return newIngestJSON(st, now) },
+	}
+}
+
+// ingestJSON is an ingest in JSON documents.
+type ingestJSON struct {
+	Key      string     `json:"key"`
+	Offset   int64      `json:"offset"`
+	Total    int64      `json:"total"`
+	Expected oci.Digest `json:"expected"`
+	Live     bool       `json:"live"`
+	PID      int        `json:"pid"`
+	Rate     int64      `json:"bytesPerSecond"`
+	Started  time.Time  `json:"started"`
+	Updated  time.Time  `json:"updated"`
+}
+
+func newIngestJSON(st content.Status, now time.Time) ingestJSON {
+	return ingestJSON{
+		Key: st.Key, Offset: st.Offset, Total: st.Total, Expected: st.Expected, Live: st.Live, PID: st.PID,
+		Rate: st.Rate(now), Started: st.StartedAt.UTC(), Updated: st.UpdatedAt.UTC().Truncate(time.Millisecond),
+	}
+}

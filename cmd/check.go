@@ -1,0 +1,285 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"dist.example/client"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// checkCmd is `dist check`.
+type checkCmd struct {
+	quietFlag
+	Rebuild bool `help:"Make the catalog anew from the content, once no other process uses the store."`
+}
+
+// Help is the longer text of `dist check --help`.
+func (checkCmd) Help() string {
+	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed, the exit code is 4, and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
+
+When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It says what cannot be restored: leases, sources, unfinished ingests, and deletions. What no name reaches is kept for 7 days. The old catalog stays in the store's folder catalog.old.
+
+Examples:
+
+    $ dist check
+    $ dist check --format json | jq .waste
+    $ dist check --rebuild`
+}
+
+// Run checks, or rebuilds.
+func (c *checkCmd) Run(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	s.progress.start()
+	if c.Rebuild {
+		return c.rebuild(s, dist)
+	}
+	return c.check(s, dist)
+}
+
+func (c *checkCmd) check(s *session, dist *client.Client) error {
+	start := time.Now()
+	report, err := dist.CheckStore(s.ctx)
+	s.progress.stop()
+	if err != nil {
+		return err
+	}
+	for _, text := range report.Catalog {
+		s.warn("the catalog: " + text)
+	}
+	for _, text := range report.Mended {
+		s.warn(text + mendedText(dist, s))
+	}
+	if err := c.print(s, newCheckJSON(report), report.Damaged); err != nil {
+		return err
+	}
+	if report.Clean() {
+		s.progress.closing(checkAccount(report, time.Since(start)))
+		return nil
+	}
+	return checkError(report)
+}
+
+// mendedText says what became of a thing that check can put right.
+func mendedText(dist *client.Client, s *session) string {
+	if store, err := dist.Open(s.ctx); err != nil || store.ReadOnly() {
+		return "; the owner's next check puts it right"
+	}
+	return "; it was written again"
+}
+
+// print prints the report: as a document, or else the damaged objects as a table.
+func (c *checkCmd) print(s *session, document any, damaged []client.Damage) error {
+	if s.format().json() && !c.Quiet {
+		return printObject(s.stdout, s.format(), document, nil)
+	}
+	if len(damaged) == 0 && !s.format().structured() {
+		return nil // a heading alone would say that there is something
+	}
+	return printList(s.stdout, s.format(), c.Quiet, damageListing(), each(damaged))
+}
+
+func damageListing() listing[client.Damage] {
+	return listing[client.Damage]{
+		key:     "damaged",
+		columns: columns("DIGEST", "SIZE|", "PLACE", "PROBLEM", "NAMES"),
+		row: func(d client.Damage) []string {
+			names := strings.Join(d.Names, " ")
+			if names == "" {
+				names = "-"
+			}
+			return []string{d.Digest.String(), humanSize(d.Size), d.Place, d.Problem, names}
+		},
+		id:     func(d client.Damage) string { return d.Digest.String() },
+		object: func(d client.Damage) any { return newDamageJSON(d) },
+	}
+}
+
+// checkAccount is the closing line of a check that found nothing.
+func checkAccount(r client.CheckReport, took time.Duration) string {
+	text := fmt.Sprintf("checked %s, %s in %s, %s: no damage", plural(r.Objects, "object"), humanSize(r.Bytes),
+		humanDuration(took), plural(r.Names, "name"))
+	var bytes int64
+	for _, w := range r.Waste {
+		bytes += w.Bytes
+	}
+	if bytes > 0 {
+		text += fmt.Sprintf("; %s are of no use any more", humanSize(bytes))
+	}
+	return text
+}
+
+// checkError sums up what a check has found.
+func checkError(r client.CheckReport) error {
+	var found []string
+	if n := len(r.Damaged); n > 0 {
+		found = append(found, plural(int64(n), "damaged object"))
+	}
+	if n := len(r.Catalog); n > 0 {
+		found = append(found, plural(int64(n), "fault")+" of the catalog")
+	}
+	if n := len(r.Mended); n > 0 {
+		found = append(found, plural(int64(n), "lost record"))
+	}
+	err := fmt.Errorf("%w: %s", content.ErrCorrupt, strings.Join(found, ", "))
+	switch {
+	case len(r.Catalog) > 0:
+		return content.WithHint(err, db.HintRebuild)
+	case len(r.Damaged) > 0:
+		return content.WithHint(err, "pull or put it again: what is damaged is replaced")
+	}
+	return content.WithHint(err, "the disk may be failing: check again")
+}
+
+func (c *checkCmd) rebuild(s *session, dist *client.Client) error {
+	report, err := dist.Rebuild(s.ctx)
+	s.progress.stop()
+	if err != nil {
+		return err
+	}
+	for _, text := range notRestored(report) {
+		s.warn(text)
+	}
+	j := newRebuildJSON(report)
+	if s.format().json() {
+		err = printObject(s.stdout, s.format(), j, nil)
+	} else if !c.Quiet {
+		err = j.print(s.stdout)
+	}
+	if err == nil && len(report.Damaged) > 0 && !s.format().json() {
+		err = printList(s.stdout, s.format(), c.Quiet, damageListing(), each(report.Damaged))
+	}
+	if err != nil || report.Whole() {
+		return err
+	}
+	return content.WithHint(fmt.Errorf("%w: not all of the content is good: %s", content.ErrCorrupt, rebuildFaults(report)),
+		"pull or put again what is missing")
+}
+
+// notRestored are the lines about what a rebuilt catalog lacks.
+func notRestored(r client.RebuildReport) []string {
+	var lines []string
+	for _, n := range r.LostNames {
+		lines = append(lines, fmt.Sprintf("the name %s could not be restored: %s is not here", n.Name, n.Digest))
+	}
+	lines = append(lines, r.Left...)
+	if r.Ingests > 0 {
+		lines = append(lines, fmt.Sprintf("%s could not be restored: %s begin again from nothing", plural(r.Ingests, "unfinished ingest"), humanSize(r.Partial)))
+	}
+	if r.Kept > 0 {
+		lines = append(lines, fmt.Sprintf("%s without a name kept for 7 days, deleted ones among them if their bytes were still here", plural(r.Kept, "object")))
+	}
+	return append(lines, "leases, sources and what signatures were verified could not be restored: only the catalog had them")
+}
+
+func rebuildFaults(r client.RebuildReport) string {
+	var parts []string
+	add := func(n int, text string) {
+		if n > 0 {
+			parts = append(parts, text)
+		}
+	}
+	add(len(r.Damaged), plural(int64(len(r.Damaged)), "damaged object"))
+	add(len(r.LostNames), plural(int64(len(r.LostNames)), "lost name"))
+	add(len(r.Left), fmt.Sprintf("%d told above", len(r.Left)))
+	return strings.Join(parts, ", ")
+}
+
+// checkJSON is the report of a check in JSON.
+type checkJSON struct {
+	Clean   bool         `json:"clean"`
+	Objects int64        `json:"objects"`
+	Bytes   int64        `json:"bytes"`
+	Packs   int64        `json:"packs"`
+	Names   int64        `json:"names"`
+	Damaged []damageJSON `json:"damaged"`
+	Catalog []string     `json:"catalog"`
+	Mended  []string     `json:"mended"`
+	Waste   []wasteJSON  `json:"waste"`
+}
+
+type damageJSON struct {
+	Digest  oci.Digest `json:"digest"`
+	Size    int64      `json:"size"`
+	Place   string     `json:"place"`
+	Problem string     `json:"problem"`
+	Names   []string   `json:"names"`
+}
+
+type wasteJSON struct {
+	Kind  string `json:"kind"`
+	Count int64  `json:"count"`
+	Bytes int64  `json:"bytes"`
+}
+
+func newDamageJSON(d client.Damage) damageJSON {
+	return damageJSON{d.Digest, d.Size, d.Place, d.Problem, append([]string{}, d.Names...)}
+}
+
+func newDamagesJSON(ds []client.Damage) []damageJSON {
+	out := make([]damageJSON, 0, len(ds))
+	for _, d := range ds {
+		out = append(out, newDamageJSON(d))
+	}
+	return out
+}
+
+func newCheckJSON(r client.CheckReport) checkJSON {
+	j := checkJSON{
+		Clean: r.Clean(), Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Damaged: newDamagesJSON(r.Damaged),
+		Catalog: append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...), Waste: []wasteJSON{},
+	}
+	for _, w := range r.Waste {
+		j.Waste = append(j.Waste, wasteJSON(w))
+	}
+	return j
+}
+
+// rebuildJSON is the report of a rebuild in JSON.
+type rebuildJSON struct {
+	Objects   int64          `json:"objects"`
+	Bytes     int64          `json:"bytes"`
+	Packs     int64          `json:"packs"`
+	Names     int64          `json:"names"`
+	Changes   int64          `json:"changes"`
+	Kept      int64          `json:"keptObjects"`
+	Damaged   []damageJSON   `json:"damaged"`
+	LostNames []lostNameJSON `json:"lostNames"`
+	Left      []string       `json:"left"`
+	Ingests   int64          `json:"ingests"`
+	Partial   int64          `json:"partialBytes"`
+}
+
+type lostNameJSON struct {
+	Name   string     `json:"name"`
+	Digest oci.Digest `json:"digest"`
+}
+
+func newRebuildJSON(r client.RebuildReport) rebuildJSON {
+	j := rebuildJSON{
+		Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Changes: r.Changes, Kept: r.Kept,
+		Damaged: newDamagesJSON(r.Damaged), LostNames: []lostNameJSON{}, Left: append([]string{}, r.Left...),
+		Ingests: r.Ingests, Partial: r.Partial,
+	}
+	for _, n := range r.LostNames {
+		j.LostNames = append(j.LostNames, lostNameJSON(n))
+	}
+	return j
+}
+
+func (j rebuildJSON) print(w io.Writer) error {
+	return printFields(w, [][2]string{
+		{"objects", fmt.Sprintf("%d, %s on disk", j.Objects, humanSize(j.Bytes))},
+		{"packs", fmt.Sprint(j.Packs)},
+		{"names", fmt.Sprint(j.Names)},
+		{"changes of names", fmt.Sprint(j.Changes)},
+		{"kept without a name", plural(j.Kept, "object")},
+	})
+}
