@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	programs := map[string]func(){
 		"dist": func() {
-			os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+			os.Exit(cmd.Program{Hook: crashHook()}.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
 		"jq":        jq,
 		"shasum":    shasum,

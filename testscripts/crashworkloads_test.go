@@ -1,0 +1,242 @@
+package testscripts
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/client"
+	"dist.example/layer"
+	"dist.example/oci"
+	"dist.example/registryserver/registrytest"
+)
+
+// fixtures makes files and a registry that workloads share, and says what $NAME
+// stands for in their arguments. Nothing changes them.
+func fixtures(t *testing.T) map[string]string {
+	dir := t.TempDir()
+	write := func(name string, p []byte) {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, p, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := registrytest.Bytes(100, 1<<20)
+	tiny, small, middle := registrytest.Bytes(1, 100<<10), registrytest.Bytes(101, 1000), registrytest.Bytes(4, 1200<<10)
+	write("small", small)
+	write("large", large)
+	write("text", bytes.Repeat([]byte("the same words over and over\n"), 20_000))
+	write("part", large[:700<<10])
+	write("other", append(bytes.Clone(large[:600<<10]), registrytest.Bytes(104, 424<<10)...))
+	write("folder/a", registrytest.Bytes(102, 2000))
+	write("folder/b/c", registrytest.Bytes(103, 400<<10))
+	var tarred bytes.Buffer
+	if _, err := layer.Write(t.Context(), &tarred, filepath.Join(dir, "folder"), layer.Options{Compression: layer.None}); err != nil {
+		t.Fatal(err)
+	}
+	tar := tarred.Bytes()
+	write("tar", tar)
+	var list strings.Builder
+	for i := range 12 {
+		name := fmt.Sprintf("many/%d", i)
+		write(name, registrytest.Bytes(uint64(110+i), 500+i%4/3*(400<<10)))
+		fmt.Fprintln(&list, filepath.Join(dir, name))
+	}
+	write("list", []byte(list.String()))
+	write("huge", nil)
+	if err := os.Truncate(filepath.Join(dir, "huge"), 65<<20); err != nil { // beyond one checkpoint
+		t.Fatal(err)
+	}
+	reg := registrytest.New(t, registrytest.Options{})
+	app1 := reg.PushImage("app:v1", tiny, registrytest.Bytes(2, 300<<10), registrytest.Bytes(3, 400<<10), middle)
+	reg.PushImage("app:v2", registrytest.Bytes(1, 100<<10), registrytest.Bytes(5, 10_000))
+	reg.PushPlatforms("multi:v1", "linux/amd64", "linux/arm64")
+	return map[string]string{
+		"F": dir, "PULL": reg.Host, "TAR": digestOf(tar), "LARGE": digestOf(large), "SMALL": digestOf(small), "MIDDLE": digestOf(middle),
+		"APP1": app1.Digest.String(),
+	}
+}
+
+// call is a command without input that ends well.
+func call(args ...string) command { return command{args: args} }
+
+// workloads are commands for all that writes to a store.
+func workloads() []workload {
+	return slices.Concat(putting(), ingesting(), moving(), keeping(), healing())
+}
+
+func made(b *box) { b.dist("init") }
+
+// putting are workloads that bring content from files.
+func putting() []workload {
+	return []workload{
+		{name: "init", command: call("init", "--store", "store"), quiet: true},
+		{name: "put into no store", command: call("put", "$F/small")},
+		{name: "put beside a tail", prepare: func(b *box) {
+			b.dist("put", "$F/small")
+			b.dies("pack.synced", call("put", "$F/many/0"))
+		}, command: call("put", "$F/many/1")},
+		{name: "put large", prepare: made, command: command{args: []string{"put"}, stdin: "$F/large"}},
+		{name: "put beyond a checkpoint", prepare: made, command: command{args: []string{"put"}, stdin: "$F/huge"}, only: []string{"ingest.", "loose.sealed"}},
+		{name: "put over an orphan", prepare: func(b *box) {
+			b.dies("loose.durable", call("put", "$F/large"))
+		}, command: call("put", "$F/large"), only: []string{"loose.", "ingest."}},
+		{name: "put what a pack has", prepare: func(b *box) { b.dist("put", "-t", "text", "$F/text") }, command: call("put", "$F/text"), only: []string{"loose."}},
+		{name: "put what is not expected", prepare: made, command: command{args: []string{"put", "--expected-digest", "$SMALL", "$F/large"}, exit: 4}, only: []string{"ingest.", "lease.", "db.commit"}},
+		{name: "put many", prepare: made, command: command{args: []string{"put", "--batch"}, stdin: "$F/list"}},
+		{name: "put past a long log", prepare: long, command: command{args: []string{"put", "--batch"}, stdin: "$F/list"}, only: []string{"db.checkpoint"}},
+		{name: "put what is damaged", prepare: func(b *box) {
+			rotten(b)
+			b.ok(command{args: []string{"get", "-o", "out", "$LARGE"}, exit: 4})
+		}, damaged: true, command: call("put", "$F/large"), only: []string{"loose.", "db.commit"}},
+		{name: "pack", prepare: func(b *box) { b.dist("put", "-t", "layer", "$F/tar") }, command: call("pack", "demo/app:v1", "$F/folder", "$TAR")},
+	}
+}
+
+// ingesting are workloads with keys.
+func ingesting() []workload {
+	ingest := func(file string) command {
+		return command{args: []string{"ingest", "--expected-size", "1048576", "the key"}, stdin: file}
+	}
+	begun := func(b *box) {
+		c := ingest("$F/part")
+		c.exit = 4 // it keeps the part
+		b.ok(c)
+	}
+	return []workload{
+		{name: "ingest into no store", command: ingest("$F/large"), only: []string{"store.", "ingest.", "loose."}},
+		{name: "ingest with a part", prepare: begun, command: ingest("$F/large")},
+		{name: "ingest something else", prepare: begun, command: ingest("$F/other"), only: []string{"ingest.", "db.commit"}},
+		{name: "ingest a part", prepare: made, command: command{args: ingest("").args, stdin: "$F/part", exit: 4}},
+		{name: "abort", prepare: begun, command: call("active", "--abort", "the key"), again: []int{3}},
+	}
+}
+
+// long is a store whose write-ahead log is about to be written back.
+func long(b *box) {
+	c := client.New(client.Options{Store: b.store()})
+	defer c.Close()
+	s, err := c.Init(b.t.Context())
+	b.must(err)
+	ses, err := s.Begin(b.t.Context(), blobstore.SessionOptions{Note: "test", Keep: time.Hour})
+	b.must(err)
+	defer ses.Close()
+	for i := range uint64(1000) {
+		if fi, err := os.Stat(filepath.Join(b.store(), "catalog.db-wal")); err == nil && fi.Size() > 990*4096 {
+			return
+		}
+		_, err := ses.Put(b.t.Context(), blobstore.Blob{Data: registrytest.Bytes(1000+i, 100)})
+		b.must(err)
+		b.must(ses.Flush(b.t.Context()))
+	}
+	b.t.Fatal("the log does not grow")
+}
+
+// healing are workloads of check.
+func healing() []workload {
+	named := func(b *box) {
+		b.dist("pull", "$PULL/app:v1")
+		b.dist("put", "$F/small")
+	}
+	check := command{args: []string{"check"}, exit: 4}
+	return []workload{
+		{name: "check a lost header", prepare: func(b *box) {
+			named(b)
+			b.flip("packs/1.pack", func([]byte) int { return 20 })
+		}, damaged: true, command: check, again: []int{0}, quiet: true, only: []string{"mend."}},
+		{name: "check a lost note", prepare: func(b *box) {
+			named(b)
+			b.flip("packs/1.pack", func(p []byte) int { return bytes.LastIndex(p, []byte(`"name":`)) })
+		}, damaged: true, command: check, again: []int{0}, quiet: true},
+		{name: "rebuild without a catalog", prepare: named, lose: func(b *box) {
+			for _, end := range []string{"", "-wal", "-shm"} {
+				_ = os.Remove(filepath.Join(b.store(), "catalog.db"+end))
+			}
+		}, command: call("check", "--rebuild"), quiet: true},
+		{name: "rebuild a torn catalog", prepare: named, lose: func(b *box) {
+			b.must(os.Truncate(filepath.Join(b.store(), "catalog.db"), 5000))
+		}, command: call("check", "--rebuild"), quiet: true},
+		{name: "rebuild for nothing", prepare: named, lose: func(*box) {}, command: call("check", "--rebuild"), quiet: true, only: []string{"rebuild."}},
+	}
+}
+
+// sql changes the catalog, past all that watches over it.
+func (b *box) sql(statements ...string) {
+	db, err := sql.Open("sqlite", filepath.Join(b.store(), "catalog.db"))
+	b.must(err)
+	defer db.Close()
+	for _, statement := range statements {
+		_, err := db.Exec(statement)
+		b.must(err)
+	}
+}
+
+// flip changes a byte of a file of the store.
+func (b *box) flip(name string, at func(p []byte) int) {
+	name = filepath.Join(b.store(), name)
+	fi, err := os.Stat(name)
+	b.must(err)
+	p, err := os.ReadFile(name)
+	b.must(err)
+	p[at(p)] ^= 1
+	b.must(os.Chmod(name, 0o644))
+	b.must(os.WriteFile(name, p, 0o644))
+	b.must(os.Chmod(name, fi.Mode().Perm()))
+}
+
+// rotten is a store whose large blob has a wrong byte, which nobody has seen yet.
+func rotten(b *box) {
+	b.dist("put", "$F/large")
+	name, err := filepath.Rel(b.store(), b.blob("$LARGE"))
+	b.must(err)
+	b.flip(name, func([]byte) int { return 1000 })
+}
+
+// moving are workloads between registry and store.
+func moving() []workload {
+	pulled := func(b *box) { b.dist("pull", "$PULL/app:v1") }
+	return []workload{
+		{name: "pull", prepare: made, command: call("pull", "$PULL/app:v1"), quiet: true},
+		{name: "pull an index into no store", command: call("pull", "--all-platforms", "$PULL/multi:v1"), quiet: true, only: []string{"pull.", "store.", "pack."}},
+		{name: "pull a newer one", prepare: func(b *box) {
+			b.dist("pull", "$PULL/app:v2")
+			b.dist("tag", "$PULL/app:v2", "$PULL/app:v1")
+		}, command: call("pull", "$PULL/app:v1"), quiet: true, only: []string{"pull.", "names.", "db.commit"}},
+		{name: "pull what was ended late", prepare: func(b *box) {
+			b.dies("ingest.done", call("pull", "$PULL/app:v1"))
+			b.must(os.Remove(b.blob("$MIDDLE")))
+		}, damaged: true, command: call("pull", "--verify", "$PULL/app:v1"), quiet: true, only: []string{"ingest.", "loose.", "damage."}},
+		{name: "push", prepare: pulled, command: call("push", "-r", "$PUSH", "$PULL/app:v1"), quiet: true},
+		{name: "fetch", prepare: made, command: call("fetch", "$PULL/app:v1"), quiet: true, only: []string{"pull."}},
+	}
+}
+
+// keeping are workloads with what a store has.
+func keeping() []workload {
+	pulled := func(b *box) { b.dist("pull", "$PULL/app:v1") }
+	both := func(b *box) { b.dist("pull", "$PULL/app:v1", "$PULL/app:v2") }
+	return []workload{
+		{name: "tag", prepare: both, command: call("tag", "$PULL/app:v2", "$PULL/app:v1")},
+		{name: "remove", prepare: both, command: call("remove", "$PULL/app:v2", "$PULL/app:v1"), again: []int{3}},
+		{name: "migrate", prepare: func(b *box) {
+			pulled(b)
+			b.sql("DROP TABLE head", "DROP TABLE base", "PRAGMA user_version = 1")
+		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
+		{name: "delete", prepare: both, command: call("delete", "$APP1", "$MIDDLE")},
+		{name: "path", prepare: func(b *box) { b.dist("put", "$F/small") }, command: call("path", "$SMALL")},
+		{name: "get", prepare: pulled, command: call("get", "-o", "out", "$MIDDLE")},
+		{name: "get what is damaged", prepare: rotten, damaged: true, unhealed: true, command: command{args: []string{"get", "-o", "out", "$LARGE"}, exit: 4}},
+	}
+}
+
+func digestOf(p []byte) string { return oci.DigestBytes(p).String() }
