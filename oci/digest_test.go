@@ -67,7 +67,7 @@ func TestDigestBytesAndReaderAgree(t *testing.T) {
 }
 
 func FuzzParseDigest(f *testing.F) {
-	for _, s := range []string{"", "sha256:" + hex64, "sha512:" + hex128, "sha256:", "md5:00", strings.ToUpper("sha256:" + hex64), "a:b:c"} {
+	for _, s := range []string{"", "sha256:" + hex64, "sha512:" + hex128, "sha256:", "md5:00", strings.ToUpper("sha256:" + hex64), "a:b:c", hex64, "sha256:" + hex64 + "\n", "sha384:" + hex64 + hex64[:32], "multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8", "blake3:" + hex64, "sha256:" + hex128, "sha512:" + hex64, "tarsum.v1+sha256:" + hex64} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -81,6 +81,9 @@ func FuzzParseDigest(f *testing.F) {
 		}
 		if err != nil {
 			return
+		}
+		if algorithm, hex, _ := strings.Cut(s, ":"); d.String() != s || d.Algorithm().String() != algorithm || d.Encoded() != hex {
+			t.Errorf("%q is %s of %s", s, d.Algorithm(), d.Encoded())
 		}
 		back, err := oci.DigestFromRaw(raw)
 		if err != nil || back != d || d.Validate() != nil {

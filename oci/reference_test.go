@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	docker "github.com/distribution/reference"
+
 	"dist.example/oci"
 )
 
@@ -151,6 +153,9 @@ func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{
 		"", "redis", "redis:7", "redis@sha256:" + hex64, "localhost:5000/a/b:v1", "MyHost/app", "[::1]:5000/a", hex64,
 		"docker.io/redis", "a//b", "quay.io/a__b/c--d:T.t-1", "index.docker.io/library/x@sha512:" + hex128,
+		"registry.k8s.io/pause:3.9", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app:2024-05-21T17.02", "gcr.io/k8s-staging/a/b/c/d@sha256:" + hex64,
+		"redis:7.2-alpine@sha256:" + hex64, "docker://redis", "https://ghcr.io/a/b", "localhost/a", "host_name:5000/a", "redis:", "redis@", "Redis", "a/b:c/d", "xn--n3h.test/a",
+		"sha256:" + hex64, "[fe80::1%25eth0]:5000/a", "quay.io:443/a:" + strings.Repeat("t", 128), "docker.io/library/redis:latest ",
 	} {
 		f.Add(s)
 	}
@@ -172,6 +177,9 @@ func FuzzParseReference(f *testing.F) {
 		}
 		if same, err := r.WithRegistry(r.Registry); err != nil || same != r {
 			t.Fatalf("%q on its own registry: %q, %v", s, same, err)
+		}
+		if named, err := docker.ParseDockerRef(s); err != nil || named.String() != r.Local().String() {
+			t.Fatalf("%q is %q here, and for Docker %v, %v", s, r.Local(), named, err)
 		}
 	})
 }

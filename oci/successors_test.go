@@ -1,9 +1,14 @@
 package oci_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,16 +159,64 @@ func TestRolesHaveWords(t *testing.T) {
 	}
 }
 
-func FuzzSuccessors(f *testing.F) {
-	for _, s := range []string{manifest, index, "", "{}", "null", `{"schemaVersion":2,"manifests":[]}`, manifest + "}", strings.Replace(manifest, "layers", "Layers", 1)} {
-		f.Add(s, true)
-		f.Add(s, false)
+// documents are manifests and indexes as registries of the world hold them.
+func documents(t testing.TB) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/manifests/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no documents", err)
 	}
-	f.Fuzz(func(t *testing.T, s string, isIndex bool) {
-		typ, other := oci.MediaTypeManifest, oci.MediaTypeIndex
-		if isIndex {
-			typ, other = other, typ
+	docs := map[string]string{}
+	for _, name := range files {
+		p, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		docs[filepath.Base(name)] = string(p)
+	}
+	return docs
+}
+
+func TestDocumentsOfTheWorld(t *testing.T) {
+	want := map[string]int{
+		"attestation.json": 3, "docker-image.json": 3, "docker-list.json": 1, "docker-schema1.json": -1,
+		"helm-chart.json": 2, "index-attested.json": 2, "index-nested.json": 2, "signature.json": 3,
+	}
+	docs := documents(t)
+	if len(docs) != len(want) {
+		t.Errorf("%d documents, want %d", len(docs), len(want))
+	}
+	for name, doc := range docs {
+		typ := oci.DetectManifest([]byte(doc))
+		edges, err := oci.Successors(typ, []byte(doc))
+		if n := want[name]; n < 0 {
+			if !oci.IsSchema1(typ) {
+				t.Errorf("%s is %q", name, typ)
+			}
+		} else if err != nil || len(edges) != n {
+			t.Errorf("%s: %q, %v", name, roles(edges), err)
+		}
+	}
+}
+
+func FuzzSuccessors(f *testing.F) {
+	seeds := []string{manifest, index, "", "{}", "null", `{"schemaVersion":2,"manifests":[]}`, manifest + "}", strings.Replace(manifest, "layers", "Layers", 1)}
+	for _, doc := range []string{manifest, index} {
+		for _, more := range []string{`"manifests":[` + desc("1") + `],`, `"config":` + desc("1") + `,`, `"layers":[` + desc("1") + `],`, `"subject":` + desc("1") + `,`, `"fsLayers":[],`} {
+			seeds = append(seeds, "{"+more+doc[1:], strings.Replace(doc, `"mediaType":"`, more+`"mediaTypes":"`, 1))
+		}
+	}
+	docs := documents(f)
+	for _, name := range slices.Sorted(maps.Keys(docs)) {
+		seeds = append(seeds, docs[name])
+	}
+	for _, s := range seeds {
+		for typ := range manifestTypes {
+			f.Add(s, uint8(typ))
+		}
+	}
+	f.Fuzz(func(t *testing.T, s string, n uint8) {
+		typ := manifestTypes[int(n)%len(manifestTypes)]
 		edges, err := oci.Successors(typ, []byte(s))
 		if err != nil {
 			if !errors.Is(err, oci.ErrInvalid) || edges != nil {
@@ -176,9 +229,88 @@ func FuzzSuccessors(f *testing.F) {
 				t.Errorf("%v", err)
 			}
 		}
+		if detected := oci.DetectManifest([]byte(s)); detected != "" && oci.IsIndex(detected) != oci.IsIndex(typ) {
+			t.Errorf("%s, but it is taken for %s", typ, detected)
+		}
 		// What is one is never the other, unless it says nothing at all.
+		other := oci.MediaTypeIndex
+		if oci.IsIndex(typ) {
+			other = oci.MediaTypeManifest
+		}
 		if twice, err := oci.Successors(other, []byte(s)); err == nil && len(edges)+len(twice) > 0 && roles(edges) != roles(twice) {
 			t.Errorf("both a manifest (%s) and an index (%s)", roles(edges), roles(twice))
 		}
+		// A reader that knows nothing of manifests finds the same digests.
+		if got, want := digests(edges), digestsWithin(t, s); !slices.Equal(got, want) {
+			t.Errorf("%s has %q, another reader finds %q", s, got, want)
+		}
+		// And so do those that decode the whole of it.
+		if got := decodedDigests(typ, s); got != nil && !slices.Equal(got, digests(edges)) {
+			t.Errorf("%s has %q, decoded %q", s, digests(edges), got)
+		}
 	})
+}
+
+var manifestTypes = []string{oci.MediaTypeManifest, oci.MediaTypeIndex, oci.MediaTypeDockerManifest, oci.MediaTypeDockerList}
+
+func digests(edges []oci.Edge) []string {
+	var all []string
+	for _, e := range edges {
+		all = append(all, e.Digest.String())
+	}
+	return all
+}
+
+// digestsWithin collects the digests of a document's descriptors, in the order of
+// roles.
+func digestsWithin(t *testing.T, s string) []string {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(s), &doc); err != nil {
+		t.Fatalf("%s is no object: %v", s, err)
+	}
+	var all []string
+	add := func(v any) {
+		if d, ok := v.(map[string]any); ok {
+			all = append(all, fmt.Sprint(d["digest"]))
+		}
+	}
+	for _, key := range []string{"config", "layers", "manifests", "subject"} {
+		if list, ok := doc[key].([]any); ok {
+			for _, v := range list {
+				add(v)
+			}
+			continue
+		}
+		add(doc[key])
+	}
+	return all
+}
+
+// decodedDigests are those of ParseManifest and ParseIndex; nil when these refuse
+// a field that Successors does not look at.
+func decodedDigests(typ, s string) []string {
+	var ds []oci.Descriptor
+	var subject *oci.Descriptor
+	if oci.IsIndex(typ) {
+		x, err := oci.ParseIndex(typ, []byte(s))
+		if err != nil {
+			return nil
+		}
+		ds, subject = x.Manifests, x.Subject
+	} else {
+		m, err := oci.ParseManifest(typ, []byte(s))
+		if err != nil {
+			return nil
+		}
+		ds, subject = append([]oci.Descriptor{m.Config}, m.Layers...), m.Subject
+	}
+	if subject != nil {
+		ds = append(ds, *subject)
+	}
+	var all []string
+	for _, d := range ds {
+		all = append(all, d.Digest.String())
+	}
+	return all
 }

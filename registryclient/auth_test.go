@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -433,17 +434,46 @@ func TestParseChallenges(t *testing.T) {
 
 func FuzzParseChallenges(f *testing.F) {
 	f.Add(`Bearer realm="https://a/t",service="r",scope="repository:a:pull"`)
-	f.Add(`Basic realm="a\"b", Bearer realm=x`)
+	for _, s := range []string{
+		`Basic realm="a\"b", Bearer realm=x`,
+		`Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/redis:pull"`,
+		`Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:user/image:pull"`,
+		`Bearer realm="https://quay.io/v2/auth",service="quay.io"`,
+		`Bearer realm="https://gitlab.test/jwt/auth",service="container_registry",error="invalid_token"`,
+		`Bearer realm="https://h.test/service/token",service="harbor-registry",scope="repository:a/b:pull,push repository:c/d:pull"`,
+		`Basic realm="https://1234.dkr.ecr.eu-west-1.amazonaws.com/",service="ecr.amazonaws.com"`,
+		`Basic realm="Registry Realm"`, `BASIC`, `Negotiate`, `NTLM TlRMTVNTUAAB, Basic realm=""`,
+		`Digest realm="a", nonce="b,c=d", qop="auth,auth-int"`, `Bearer realm="x"service="y"`, `bearer realm = 'x'`, `Bearer REALM="a", Realm="b"`, `Bearer realm="a\\\"", x="\\"`, "Basic realm=\"\x00\xff\"",
+	} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, ch := range parseChallenges([]string{s}) {
+		got := parseChallenges([]string{s})
+		if len(got) > 16 {
+			t.Fatalf("%d challenges", len(got))
+		}
+		var written strings.Builder
+		for i, ch := range got {
 			if ch.scheme == "" || ch.scheme != strings.ToLower(ch.scheme) {
 				t.Fatalf("scheme %q", ch.scheme)
 			}
-			for name := range ch.params {
-				if name == "" || strings.ContainsAny(name, " \t,=\"") {
+			if i > 0 {
+				written.WriteString(", ")
+			}
+			written.WriteString(ch.scheme)
+			sep := " "
+			for name, value := range ch.params {
+				if name == "" || name != strings.ToLower(name) || strings.ContainsAny(name, " \t,=\"") {
 					t.Fatalf("parameter %q", name)
 				}
+				written.WriteString(sep + name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`)
+				sep = ","
 			}
+		}
+		// What was understood is what is understood when it is written out properly.
+		again := parseChallenges([]string{written.String()})
+		if !slices.EqualFunc(got, again, func(a, b challenge) bool { return a.scheme == b.scheme && maps.Equal(a.params, b.params) }) {
+			t.Fatalf("%q is %v; written %s it is %v", s, got, &written, again)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -213,19 +215,76 @@ server = "https://up.test"
 }
 
 func FuzzParseHosts(f *testing.F) {
-	f.Add("server = \"https://up.test\"\n[host.\"http://b.test\"]\ncapabilities = [\"pull\"]\nclient=[[\"a\",\"b\"]]\n")
-	own := hostSpec{url: &url.URL{Scheme: "https", Host: "r.test"}}
+	for _, s := range []string{
+		"server = \"https://up.test\"\n[host.\"http://b.test\"]\ncapabilities = [\"pull\"]\nclient=[[\"a\",\"b\"]]\n",
+		"", "server = \"https://docker.io\"\n\n[host.\"https://registry-1.docker.io\"]\n  capabilities = [\"pull\", \"resolve\"]\n",
+		"# mirror\nserver = \"https://registry-1.docker.io\"\n\n[host.\"https://public-mirror.example.com\"]\n  capabilities = [\"pull\"]\n[host.\"https://docker-mirror.internal\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"docker-mirror.crt\"\n",
+		"[host.\"http://192.168.31.250:5000\"]\n  capabilities = [\"pull\", \"resolve\", \"push\"]\n  skip_verify = true\n",
+		"[host.\"https://m.test/v2/prefix\"]\n  override_path = true\n  dial_timeout = \"1s\"\n  [host.\"https://m.test/v2/prefix\".header]\n    x-custom = [\"a\", \"b\"]\n    one = \"c\"\n",
+		"server = \"https://r.test\"\nca = [\"/etc/a.crt\", \"b.crt\"]\nclient = \"/etc/c.pem\"\n", "[host]\n  [host.\"127.0.0.1:5000\"]\n", "[host.\"::1\"]\n", "[host.\"https://[::1]:5000/\"]\n",
+		"[host.\"https://u:p@x\"]", "[host.\"https://x?q\"]", "[host.\"https://x/a#f\"]", "[host.\"ftp://x\"]", "[host.\"https://\"]", "server = \"https://x/v2//\"", "client = [[\"a\", \"b\", \"c\"]]",
+		"capabilities = [\"pull\"]\n", "host.\"a.test\".skip_verify = true\nhost.\"b.test\".skip_verify = false\n",
+	} {
+		f.Add(s)
+	}
+	own := hostSpec{url: &url.URL{Scheme: "https", Host: "r.test"}, caps: canPull | canResolve | canPush}
 	f.Fuzz(func(t *testing.T, s string) {
 		specs, err := parseHosts([]byte(s), "/dir", own)
-		if err == nil && len(specs) == 0 {
+		if err != nil {
+			if !errors.Is(err, content.ErrInvalid) || specs != nil {
+				t.Fatalf("%q: %v, %v", s, specs, err)
+			}
+			return
+		}
+		if len(specs) == 0 {
 			t.Fatal("nobody answers")
 		}
-		for _, sp := range specs {
-			if err == nil && (sp.url.Host == "" || sp.url.User != nil) {
-				t.Fatalf("%q: %v", s, sp.url)
+		for i, sp := range specs {
+			checkSpec(t, s, sp)
+			if i < len(specs)-1 && sp.caps&canPush != 0 && !strings.Contains(s, "push") && !strings.Contains(s, `\`) {
+				t.Errorf("%q: %s takes pushes that nobody gave it", s, sp.url)
 			}
 		}
+		if !strings.Contains(s, "server") && !strings.Contains(s, `\`) && specs[len(specs)-1].url.String() != own.url.String() {
+			t.Errorf("%q: the last is %s, want the registry itself", s, specs[len(specs)-1].url)
+		}
+		again, err := parseHosts([]byte(s), "/dir", own)
+		if err != nil || fmt.Sprint(urlsOf(again)) != fmt.Sprint(urlsOf(specs)) {
+			t.Errorf("%q: %v, then %v", s, urlsOf(specs), urlsOf(again))
+		}
 	})
+}
+
+// checkSpec says what is always so for a host that is asked.
+func checkSpec(t *testing.T, s string, sp hostSpec) {
+	t.Helper()
+	if sp.url.Host == "" || sp.url.User != nil || sp.url.RawQuery != "" || sp.url.Fragment != "" || strings.HasSuffix(sp.url.Path, "/") {
+		t.Errorf("%q: %v", s, sp.url)
+	}
+	if sp.url.Scheme != "http" && sp.url.Scheme != "https" {
+		t.Errorf("%q: scheme of %v", s, sp.url)
+	}
+	for _, file := range slices.Concat(sp.ca, pairsOf(sp.client)) {
+		if !filepath.IsAbs(file) {
+			t.Errorf("%q: file %q", s, file)
+		}
+	}
+}
+
+func pairsOf(pairs [][2]string) []string {
+	var all []string
+	for _, p := range pairs {
+		all = append(all, p[0], p[1])
+	}
+	return all
+}
+
+func urlsOf(specs []hostSpec) []string {
+	var all []string
+	for _, sp := range specs {
+		all = append(all, sp.url.String())
+	}
+	return all
 }
 
 func TestTLS(t *testing.T) {

@@ -293,8 +293,22 @@ func TestTagsEarlyEndAndAbsentRepository(t *testing.T) {
 
 func FuzzNextLink(f *testing.F) {
 	f.Add(`</v2/a/tags/list?last=b>; rel="next"`)
-	f.Add(`<x>; rel=prev, <y>; title="<z>"; rel="next"`)
+	for _, s := range []string{
+		`<x>; rel=prev, <y>; title="<z>"; rel="next"`,
+		`<https://r.test/v2/a/tags/list?n=50&last=v1.2>; rel=next`,
+		`</v2/_catalog?last=a%2Fb&n=100>;rel="next"`,
+		`<?last=b>; REL="prev next"`, `<>; rel="next"`, `<a>`, `rel="next"`, `<a; rel="next"`, `<a>; rel="nextish"`,
+	} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
+		if !strings.Contains(strings.ToLower(s), "next") && nextLink([]string{s}) != "" {
+			t.Fatalf("%q has a next link", s)
+		}
+		const target = "/v2/a/tags/list?last=b"
+		if got := nextLink([]string{`<x>; rel="prev"`, "<" + target + `>; rel="next", <` + s}); got != target {
+			t.Fatalf("a link that follows the next one changes it: %q, %q", got, s)
+		}
 		if got := nextLink([]string{s}); got != "" && (!strings.Contains(s, "<"+got+">") || strings.Contains(got, ">")) {
 			t.Fatalf("%q gives %q", s, got)
 		}

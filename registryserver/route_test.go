@@ -102,7 +102,13 @@ func TestContentRangesAreRead(t *testing.T) {
 func FuzzParseRoute(f *testing.F) {
 	f.Add("/v2/a/blobs/uploads/" + newSession("a"))
 	f.Add("/v2/a/manifests/sha256:" + strings.Repeat("0", 64))
-	f.Add("/v2//tags/list")
+	for _, path := range []string{
+		"/v2", "/v2/", "/v2//tags/list", "/v2/a/b/c/tags/list", "/v2/a/manifests/latest", "/v2/tags/list/manifests/tags", "/v2/a/blobs/uploads/",
+		"/v2/blobs/uploads/blobs/uploads", "/v2/A/manifests/x", "/v2/a/manifests/../x", "/v2/a/referrers/sha256:" + strings.Repeat("0", 64), "/v1/_ping", "/v2/_catalog",
+		"/v2/a/manifests/" + strings.Repeat("t", 129), "/v2/docker.io/library/a/blobs/sha512:" + strings.Repeat("a", 128),
+	} {
+		f.Add(path)
+	}
 	f.Fuzz(func(t *testing.T, path string) {
 		at, err := parseRoute(path)
 		if err != nil {
@@ -116,6 +122,12 @@ func FuzzParseRoute(f *testing.F) {
 		}
 		if at.tag != "" && at.digest != "" {
 			t.Errorf("%q is both tag and digest", path)
+		}
+		if at.digest != "" && at.digest.Validate() != nil {
+			t.Errorf("%q has the digest %q", path, at.digest)
+		}
+		if k := KindOf(path); k != at.kind {
+			t.Errorf("%q is %s, parsed %s", path, k, at.kind)
 		}
 	})
 }
