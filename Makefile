@@ -6,6 +6,7 @@ LDFLAGS    = -s -w -X dist.example/cmd.version=$(VERSION)
 BUILD      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
 BIN        = bin/dist
 FUZZTIME  ?= 10s
+TORTURE   ?= 30s
 BENCH     ?= .
 SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # What runs several things at once, and so is worth the race detector's time.
@@ -44,7 +45,8 @@ race: ## run the tests of what is concurrent under the race detector (needs a C 
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@for pkg in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+		targets="$$($(GO) test -list '^Fuzz' $$pkg)" || { echo "$$targets"; exit 1; }; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
 			echo "== $$pkg $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
@@ -53,8 +55,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: build ## run the benchmarks; crane and oras are measured beside dist where they are installed
 	DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-e2e: build ## run the scripts against the static binary, and with other tools where they are installed
-	DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 ./testscripts
+e2e: build ## test the static binary, also with docker-registry, skopeo, jq and crane (CONTRIBUTING.md)
+	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
+		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 900s ./testscripts
 
 cross: ## build for every system and processor that is supported
 	@for target in $(SYSTEMS); do \

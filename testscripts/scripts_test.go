@@ -20,7 +20,7 @@ import (
 )
 
 // TestMain makes the test binary stand in for dist, or puts the one that
-// DIST_BINARY names in its place.
+// DIST_BINARY names in its place. Among peers, jq is the real one, too.
 func TestMain(m *testing.M) {
 	programs := map[string]func(){
 		"dist": func() {
@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	if binary := os.Getenv("DIST_BINARY"); binary != "" {
 		delete(programs, "dist")
 		os.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	}
+	if _, err := exec.LookPath("jq"); err == nil && withPeers() {
+		delete(programs, "jq")
 	}
 	testscript.Main(m, programs)
 }

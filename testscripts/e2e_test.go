@@ -1,0 +1,174 @@
+package testscripts
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dist.example/registryserver/registrytest"
+)
+
+// peers are the programs that the scripts of the folder e2e meet, and where those
+// that are not here come from.
+var peers = []struct{ program, from string }{
+	{"docker-registry", "apt-get install docker-registry, on Debian (no service of it is used)"},
+	{"skopeo", "apt-get install skopeo, on Debian"},
+	{"jq", "apt-get install jq, on Debian"},
+	{"crane", "go install github.com/google/go-containerregistry/cmd/crane@v0.22.1"},
+}
+
+// withPeers says whether scripts meet other programs, which make e2e asks for.
+func withPeers() bool { return os.Getenv("DIST_E2E") != "" }
+
+// TestPeers runs the scripts of the folder e2e. Their $REGISTRY is Debian's
+// docker-registry, behind a proxy that counts and stops what passes.
+func TestPeers(t *testing.T) {
+	if !withPeers() {
+		t.Skip("meets other programs; use make e2e")
+	}
+	for _, p := range peers {
+		if _, err := exec.LookPath(p.program); err != nil {
+			t.Errorf("%s is missing: %s", p.program, p.from)
+		}
+	}
+	if t.Failed() {
+		return
+	}
+	p := params("e2e", startPeer)
+	delete(p.Cmds, "seed") // fills registries of the project's own
+	p.Cmds["protected"] = protected
+	p.Cmds["stopat"] = stopAt
+	p.Cmds["stopped"] = stopped
+	p.Cmds["breakat"] = breakAt
+	p.Cmds["traffic"] = traffic
+	testscript.Run(t, p)
+}
+
+// startPeer gives a script its own docker-registry, at $REGISTRY, which keeps its
+// blobs below $REGISTRY_BLOBS.
+func startPeer(env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, "docker-registry")
+	address, err := runPeer(dir, "", env.Defer)
+	if err != nil {
+		return err
+	}
+	r, err := registrytest.NewServer(registrytest.Options{Handler: proxyTo(address)})
+	if err != nil {
+		return err
+	}
+	env.Defer(r.Close)
+	env.Values[registryKey{}] = r
+	env.Defer(r.Heal) // or else requests that wait keep it from closing
+	env.Values[gateKey{}] = new(*gate)
+	env.Setenv("REGISTRY", r.Host)
+	env.Setenv("REGISTRY_BLOBS", filepath.Join(dir, "root", "docker", "registry", "v2", "blobs", "sha256"))
+	return nil
+}
+
+// protected starts one more docker-registry, at $PROTECTED, which lets in only
+// those who are in an htpasswd file.
+func protected(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: protected HTPASSWD")
+	}
+	address, err := runPeer(ts.MkAbs("protected"), ts.MkAbs(args[0]), ts.Defer)
+	ts.Check(err)
+	ts.Setenv("PROTECTED", address)
+}
+
+// runPeer starts a docker-registry in a folder of its own and returns its address.
+func runPeer(dir, htpasswd string, atEnd func(func())) (string, error) {
+	config := fmt.Sprintf(`version: 0.1
+storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}
+http: {addr: "127.0.0.1:0", secret: known}
+`, filepath.Join(dir, "root"))
+	if htpasswd != "" {
+		config += fmt.Sprintf("auth: {htpasswd: {realm: e2e, path: %q}}\n", htpasswd)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "config.yml")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		return "", err
+	}
+	log := &listening{found: make(chan string, 1)}
+	cmd := exec.Command("docker-registry", "serve", file)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // REGISTRY_… of this machine would change the configuration
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // it is killed
+	}()
+	atEnd(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	select {
+	case address := <-log.found:
+		return address, nil
+	case <-ended:
+	case <-time.After(time.Minute):
+	}
+	return "", fmt.Errorf("docker-registry does not listen: %s", log)
+}
+
+// listening finds in a log where a server listens.
+type listening struct {
+	mu    sync.Mutex
+	log   bytes.Buffer // up to that line
+	found chan string  // sent to once
+	done  bool
+}
+
+func (l *listening) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done {
+		return len(p), nil
+	}
+	l.log.Write(p)
+	if m := regexp.MustCompile(`listening on ([0-9.]+:[0-9]+)`).FindSubmatch(l.log.Bytes()); m != nil {
+		l.done = true
+		l.found <- string(m[1])
+	}
+	return len(p), nil
+}
+
+func (l *listening) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.String()
+}
+
+// proxyTo passes everything on as it is. The registry behind it takes the proxy's
+// address for its own, so that its links lead by here, too.
+func proxyTo(address string) http.Handler {
+	to := &url.URL{Scheme: "http", Host: address}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Host = r.In.Host
+		},
+		Transport:    &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorLog:     log.New(io.Discard, "", 0), // clients that are killed
+	}
+}
