@@ -32,18 +32,25 @@ type CheckReport struct {
 	// Damaged are objects whose bytes are bad or gone, by digest.
 	Damaged []Damage
 	// Catalog has a sentence for everything in which the catalog is wrong: only
-	// making it anew helps. At most maxComplaints of them.
+	// making it anew helps. At most 1000, then one that says how many more.
 	Catalog []string
+	// Faults is how many things the catalog has wrong, those that Catalog does not
+	// tell included.
+	Faults int
 	// Mended has a sentence for everything that was wrong with the packs, hurt
-	// nobody yet and has been put right. Of a read-only store: that is to be.
+	// nobody yet and has been put right. Of a read-only store: that is to be. A
+	// header where the disk cannot be read stays as it is.
 	Mended []string
+	// Newer has a sentence for everything that a newer version of this program has
+	// written and this one does not understand. It was neither judged nor touched.
+	Newer []string
 	// Waste is what a collection would remove; none of it is an error.
 	Waste []Waste
 }
 
 // Clean says that nothing was found.
 func (r CheckReport) Clean() bool {
-	return len(r.Damaged) == 0 && len(r.Catalog) == 0 && len(r.Mended) == 0
+	return len(r.Damaged) == 0 && len(r.Catalog) == 0 && len(r.Mended) == 0 && len(r.Newer) == 0
 }
 
 // Damage is an object that cannot be read, or that is missing where a name
@@ -75,8 +82,8 @@ const (
 // the next pull or put replaces it; a read-only store is checked without that.
 //
 // Other processes may read and write meanwhile: what looks wrong is looked at
-// again before it is reported. Memory is bounded by the names ever given, and a
-// few bits for each object.
+// again before it is reported. Memory is bounded by the names ever given, a few
+// bits for each object, and what is found wrong: an entry for each damaged object.
 //
 // What the packs have lost and the catalog still knows, notes and headers, is
 // written again.
@@ -87,7 +94,7 @@ const (
 func (s *Store) CheckAll(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	c := &checker{
 		s: s, observe: o.Observe, ends: map[int64]int64{}, gaps: map[int64][]gap{}, untold: map[int64]string{},
-		names: map[string]*nameNotes{}, lost: map[int64]string{},
+		names: map[string]*nameNotes{}, lost: map[int64]string{}, foreign: map[int64]bool{},
 		waste: map[string]*Waste{},
 	}
 	if c.observe == nil {
@@ -95,7 +102,18 @@ func (s *Store) CheckAll(ctx context.Context, o CheckOptions) (CheckReport, erro
 	}
 	err := c.run(ctx)
 	sortDamage(c.report.Damaged)
+	slices.Sort(c.report.Newer)
 	return c.report, err
+}
+
+// lack adds an object that is missing, and a name that reaches it.
+func lack(in map[oci.Digest]*Damage, o db.Object, name string) {
+	if in[o.Digest] == nil {
+		in[o.Digest] = &Damage{Digest: o.Digest, Size: o.Size, Place: db.LocAbsent.String(), Problem: "missing"}
+	}
+	if d := in[o.Digest]; len(d.Names) < damageNames {
+		d.Names = append(d.Names, name)
+	}
 }
 
 func sortDamage(ds []Damage) {
@@ -111,7 +129,6 @@ type checker struct {
 
 	mu       sync.Mutex
 	report   CheckReport
-	dropped  int              // complaints beyond the limit
 	seen     idSet            // objects that were found whole where the catalog says
 	typed    idSet            // objects whose type something beside the catalog tells
 	untold   map[int64]string // objects whose type nothing tells so far, and that type
@@ -119,11 +136,13 @@ type checker struct {
 	denied   idSet            // objects of which something tells another type
 	ends     map[int64]int64  // up to where packs were read
 	gaps     map[int64][]gap  // stretches of packs without records
+	foreign  map[int64]bool   // packs whose format is a newer version's
 	names    map[string]*nameNotes
 	agreed   idSet // changes of names that a note tells as the log does
 	disputed []dispute
 	waste    map[string]*Waste
 	rewrite  []pack.Note // to be written again
+	losses   []string    // what that is about
 	headers  []db.Pack   // whose header is to be written again
 }
 
@@ -137,8 +156,8 @@ func (c *checker) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.dropped > 0 {
-		c.report.Catalog = append(c.report.Catalog, fmt.Sprintf("and %d more", c.dropped))
+	if n := c.report.Faults - len(c.report.Catalog); n > 0 {
+		c.report.Catalog = append(c.report.Catalog, fmt.Sprintf("and %d more", n))
 	}
 	c.tell(content.EventFinished)
 	return nil
@@ -157,13 +176,20 @@ func (c *checker) complain(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text := fmt.Sprintf(format, args...)
-	switch {
-	case slices.Contains(c.report.Catalog, text):
-	case len(c.report.Catalog) >= maxComplaints:
-		c.dropped++
-	default:
+	if slices.Contains(c.report.Catalog, text) {
+		return
+	}
+	c.report.Faults++
+	if len(c.report.Catalog) < maxComplaints {
 		c.report.Catalog = append(c.report.Catalog, text)
 	}
+}
+
+// newer tells of what only a newer version understands.
+func (c *checker) newer(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Newer = append(c.report.Newer, fmt.Sprintf(format, args...)+": it needs a newer version of dist")
 }
 
 // advance notes that n bytes of an object were found right.

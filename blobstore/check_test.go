@@ -55,23 +55,24 @@ const (
 // index, a referrer, names that moved and one that went.
 func rich(t testing.TB) (dir string) {
 	t.Helper()
-	richOnce.Do(func() { richDir = makeRich(t) })
+	richOnce.Do(func() { makeRich(t) })
 	dir = filepath.Join(t.TempDir(), "store")
-	must(t, os.CopyFS(dir, os.DirFS(richDir)))
+	must(t, os.CopyFS(dir, os.DirFS(filepath.Join(richDir, "store"))))
 	return dir
 }
 
-// The store of rich is made once, and copied.
+// The store of rich is made once, in a folder that TestMain removes, and copied.
 var (
 	richOnce sync.Once
 	richDir  string
 )
 
-func makeRich(t testing.TB) string {
+func makeRich(t testing.TB) {
 	t.Helper()
-	root, err := os.MkdirTemp("", "blobstore-rich-")
+	var err error
+	richDir, err = os.MkdirTemp("", "blobstore-rich-")
 	must(t, err)
-	dir := filepath.Join(root, "store")
+	dir := filepath.Join(richDir, "store")
 	must(t, os.CopyFS(dir, os.DirFS(empty(t))))
 	s, err := blobstore.Open(t.Context(), dir, blobstore.Options{})
 	must(t, err)
@@ -104,7 +105,6 @@ func makeRich(t testing.TB) string {
 	signature.blobs[len(signature.blobs)-1] = document(t, m)
 	named(t, s, signature, "app:signature")
 	must(t, s.SetNames(t.Context(), content.NameChange{Reference: reference(t, "app:v2"), Why: "remove"}))
-	return dir
 }
 
 var signatureConfig = describe(oci.MediaTypeEmpty, []byte("{}"))
@@ -226,6 +226,15 @@ func mustPaint(t testing.TB, s *blobstore.Store) picture {
 	return p
 }
 
+// paintClosed is the picture of a store that nobody has open.
+func paintClosed(t testing.TB, dir string) picture {
+	t.Helper()
+	s, err := blobstore.Open(t.Context(), dir, blobstore.Options{})
+	must(t, err)
+	defer s.Close()
+	return mustPaint(t, s)
+}
+
 func TestCheckOfASoundStoreIsClean(t *testing.T) {
 	t.Parallel()
 	s := open(t, rich(t))
@@ -252,11 +261,7 @@ func TestCheckOfASoundStoreIsClean(t *testing.T) {
 func TestRebuildRestoresWhatTheContentTells(t *testing.T) {
 	t.Parallel()
 	dir := rich(t)
-	before := func() picture {
-		s := open(t, dir)
-		defer s.Close()
-		return mustPaint(t, s)
-	}()
+	before := paintClosed(t, dir)
 	r := rebuild(t, dir)
 	if !r.Whole() || r.Objects != int64(len(before.types)) || r.Names != int64(len(before.names)) {
 		t.Errorf("%+v", r)
@@ -317,7 +322,7 @@ func TestADamagedPackHeaderIsMended(t *testing.T) {
 		clean(t, s)
 		must(t, s.Close())
 		flip(t, filepath.Join(dir, "packs", "1.pack"), at)
-		if r := rebuild(t, dir); len(r.Left) != 1 || len(r.Damaged) != 0 {
+		if r := rebuild(t, dir); len(r.Mended) != 1 || len(r.Damaged) != 0 {
 			t.Fatalf("byte %d: %+v", at, r)
 		}
 		s = open(t, dir)
@@ -359,7 +364,7 @@ func TestCheckFindsWhatTheCatalogHasWrong(t *testing.T) {
 		"a place of another":         `UPDATE objects SET off = (SELECT max(off) FROM objects) WHERE id = (SELECT min(id) FROM objects WHERE loc = 1)`,
 		"a loose size":               `UPDATE objects SET size = size + 1, stored = size + 1 WHERE id = (SELECT min(id) FROM objects WHERE loc = 2)`,
 		"a codec":                    `UPDATE objects SET codec = 1 - codec WHERE id = (SELECT min(id) FROM objects WHERE loc = 1)`,
-		"a type":                     `UPDATE objects SET media = (SELECT max(id) FROM media_types) WHERE id = 1`,
+		"a type":                     `UPDATE objects SET media = (SELECT max(id) FROM media_types) WHERE id = (SELECT min(id) FROM objects WHERE media = (SELECT id FROM media_types WHERE name = 'text/plain'))`,
 		"a type of a loose one":      `UPDATE objects SET media = (SELECT id FROM media_types WHERE name = 'text/plain') WHERE id = (SELECT min(o.id) FROM objects o WHERE loc = 2 AND media <> (SELECT id FROM media_types WHERE name = 'text/plain'))`,
 		"all of a type":              `UPDATE media_types SET name = 'application/vnd.example.thang' WHERE name = '` + typeUnhinted + `'`,
 		"a type that is gone":        `UPDATE objects SET media = 999 WHERE id = 1`,

@@ -141,6 +141,9 @@ func (c *checker) name(ctx context.Context, r db.RefTarget) error {
 	if note.seq == r.Seq && note.now == r.Target {
 		return nil
 	}
+	if len(c.report.Newer) > 0 && (r.Seq == 0 || r.Seq > note.seq) {
+		return nil // its note may be among what this version does not understand
+	}
 	if len(c.gaps) > 0 && (r.Seq == 0 || r.Seq > note.seq) {
 		later, err := c.laterChange(ctx, r, note.seq)
 		if err != nil {
@@ -188,7 +191,7 @@ func (c *checker) missing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lacking := map[int64]*Damage{}
+	lacking := map[oci.Digest]*Damage{}
 	for _, name := range names {
 		err := c.s.db.Read(ctx, func(tx *db.Tx) error {
 			r, found, err := tx.Ref(name)
@@ -200,12 +203,7 @@ func (c *checker) missing(ctx context.Context) error {
 				if o.Loc == db.LocDamaged {
 					continue
 				}
-				if lacking[o.ID] == nil {
-					lacking[o.ID] = &Damage{Digest: o.Digest, Size: o.Size, Place: db.LocAbsent.String(), Problem: "missing"}
-				}
-				if d := lacking[o.ID]; len(d.Names) < damageNames {
-					d.Names = append(d.Names, name)
-				}
+				lack(lacking, o, name)
 			}
 			return err
 		})
@@ -222,34 +220,58 @@ func (c *checker) missing(ctx context.Context) error {
 // write has a note written again.
 func (c *checker) write(n pack.Note, why string, args ...any) {
 	c.rewrite = append(c.rewrite, n)
-	c.report.Mended = append(c.report.Mended, fmt.Sprintf(why, args...))
+	c.losses = append(c.losses, fmt.Sprintf(why, args...))
 }
 
 // mend writes again what packs have lost and the catalog still knows: what a
 // rebuilt catalog would lack.
 func (c *checker) mend(ctx context.Context) error {
-	for _, p := range c.headers {
-		if !c.allGone(p) {
-			c.report.Mended = append(c.report.Mended, fmt.Sprintf("the header of pack %d was damaged", p.ID))
-		}
-	}
-	slices.Sort(c.report.Mended)
-	if c.s.readOnly {
-		return nil
-	}
+	defer func() { slices.Sort(c.report.Mended) }()
 	for _, p := range c.headers {
 		if c.allGone(p) {
 			continue
 		}
-		c.s.hook("mend.header")
-		if err := c.s.rewriteHeader(c.s.head.UUID, p); err != nil {
+		done, err := c.mendHeader(p)
+		if err != nil {
 			return fmt.Errorf("write the header of pack %d: %w", p.ID, err)
 		}
+		c.mended(done, fmt.Sprintf("the header of pack %d was damaged", p.ID))
 	}
-	if err := c.s.sealPacks(ctx, slices.Collect(maps.Keys(c.gaps))); err != nil || len(c.rewrite) == 0 {
-		return err
+	if !c.s.readOnly {
+		if err := c.s.sealPacks(ctx, slices.Collect(maps.Keys(c.gaps))); err != nil {
+			return err
+		}
+		if len(c.rewrite) > 0 {
+			if err := c.s.writeNotes(ctx, c.rewrite); err != nil {
+				return err
+			}
+		}
 	}
-	return c.s.writeNotes(ctx, c.rewrite)
+	for _, loss := range c.losses {
+		c.mended(!c.s.readOnly, loss)
+	}
+	return nil
+}
+
+func (c *checker) mendHeader(p db.Pack) (done bool, err error) {
+	if c.s.readOnly {
+		return false, nil
+	}
+	c.s.hook("mend.header")
+	return c.s.rewriteHeader(c.s.head.UUID, p)
+}
+
+// mended reports what was wrong with the packs and what became of it.
+func (c *checker) mended(done bool, what string) {
+	switch {
+	case done:
+		what += "; it was written again"
+	case c.s.readOnly:
+		what += "; the owner's next check puts it right"
+	default:
+		what += "; it is in use, the next check puts it right"
+	}
+	c.report.Mended = append(c.report.Mended, what)
 }
 
 // allGone says whether a pack has no record left.

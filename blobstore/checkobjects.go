@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -88,6 +86,11 @@ func (c *checker) look(ctx context.Context, o db.Object) error {
 		case now != o && !sameBytes(now, o):
 			o = now
 			continue
+		case o.Loc == db.LocPack && c.foreign[o.Pack]:
+			return nil // told of the pack
+		case problem.newer:
+			c.newer("%s in %s: %s", o.Digest, placeOf(o), problem.text)
+			return nil
 		case problem.catalog:
 			c.complain("%s in %s: %s", o.Digest, placeOf(o), problem.text)
 			return nil
@@ -109,15 +112,20 @@ func (c *checker) again(ctx context.Context, o db.Object) (now db.Object, err er
 	return now, err
 }
 
-// problem is what is wrong with an object: with its bytes, or with what the
-// catalog says of them.
+// problem is what is wrong with an object: with its bytes, with what the catalog
+// says of them, or with this version, which does not understand them.
 type problem struct {
 	text    string
 	catalog bool
+	newer   bool
 }
 
 func damage(format string, args ...any) *problem {
 	return &problem{text: fmt.Sprintf(format, args...)}
+}
+
+func wrong(format string, args ...any) *problem {
+	return &problem{text: fmt.Sprintf(format, args...), catalog: true}
 }
 
 // read reads and verifies an object. An error is one that says nothing about it.
@@ -135,6 +143,8 @@ func (c *checker) read(ctx context.Context, o db.Object) (*problem, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return damage("the file is gone"), nil
+	case errors.Is(err, content.ErrCorrupt):
+		return damage("%s", lastCause(err)), nil
 	case err != nil:
 		return nil, fmt.Errorf("check %s: %w", o.Digest, fsys.Classify(err))
 	case p != nil:
@@ -146,36 +156,37 @@ func (c *checker) read(ctx context.Context, o db.Object) (*problem, error) {
 
 func (c *checker) readPacked(o db.Object) ([]byte, *problem, error) {
 	if o.Off < pack.HeaderSize {
-		return nil, &problem{fmt.Sprintf("there is no record at %d", o.Off), true}, nil
+		return nil, wrong("there is no record at %d", o.Off), nil
 	}
-	f, err := c.s.fs.OpenFile(c.s.packPath(o.Pack), os.O_RDONLY, 0)
+	f, err := c.s.openContent(c.s.packPath(o.Pack))
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
 	rec, err := pack.ReadRecord(f, o.Off)
-	if errors.Is(err, content.ErrCorrupt) {
-		if c.inGap(o.Pack, o.Off) {
-			return nil, damage("its record is damaged"), nil
-		}
-		return nil, &problem{fmt.Sprintf("there is no record at %d", o.Off), true}, nil
-	}
-	if err != nil {
+	switch {
+	case fsys.Unreadable(err):
+		return nil, nil, err
+	case errors.Is(err, content.ErrCorrupt) && c.inGap(o.Pack, o.Off):
+		return nil, damage("its record is damaged"), nil
+	case errors.Is(err, content.ErrCorrupt):
+		return nil, wrong("there is no record at %d", o.Off), nil
+	case err != nil:
 		return nil, nil, err
 	}
 	if differs := agreeing(rec, o); differs != "" {
-		return nil, &problem{differs, true}, nil
+		return nil, wrong("%s", differs), nil
 	}
 	data, err := pack.ReadBlob(f, rec)
-	if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrUnsupported) {
-		return nil, damage("%s", lastCause(err)), nil
+	if errors.Is(err, content.ErrUnsupported) {
+		return nil, &problem{text: lastCause(err), newer: true}, nil
 	}
 	return data, nil, err
 }
 
 // readLoose hashes a loose blob. It returns the bytes of manifests.
 func (c *checker) readLoose(ctx context.Context, o db.Object) ([]byte, *problem, error) {
-	f, err := c.s.fs.OpenFile(c.s.blobPath(o.Digest), os.O_RDONLY, 0)
+	f, err := c.s.openContent(c.s.blobPath(o.Digest))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -190,7 +201,7 @@ func (c *checker) readLoose(ctx context.Context, o db.Object) ([]byte, *problem,
 	case got != o.Digest:
 		return nil, damage("the bytes hash to %s", got), nil
 	case n != o.Size:
-		return nil, &problem{fmt.Sprintf("it has %d bytes, the file %d", o.Size, n), true}, nil
+		return nil, wrong("it has %d bytes, the file %d", o.Size, n), nil
 	}
 	if !oci.HasSuccessors(o.Media) || n > oci.MaxManifestSize {
 		return nil, nil, nil
@@ -239,17 +250,17 @@ func (c *checker) edges(ctx context.Context, o db.Object, data []byte) error {
 		c.complain("%s: it is no %s: %v", o.Digest, o.Media, err)
 		return nil
 	}
-	var known []db.Neighbour
-	err = c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
+	return c.s.db.Read(ctx, func(tx *db.Tx) error {
 		now, found, err := tx.ObjectByID(o.ID)
 		if err != nil || !found || !now.Loc.Held() {
 			return err
 		}
-		known, err = tx.Children(o.ID)
-		c.compareEdges(o, said, known)
+		known, err := tx.Children(o.ID)
+		if err == nil {
+			c.compareEdges(o, said, known)
+		}
 		return err
 	})
-	return err
 }
 
 func (c *checker) compareEdges(o db.Object, said []oci.Edge, known []db.Neighbour) {
@@ -267,7 +278,8 @@ func (c *checker) compareEdges(o db.Object, said []oci.Edge, known []db.Neighbou
 			c.complain("%s: its %s %s is not among the edges", o.Digest, e.Role, e.Digest)
 			continue
 		}
-		c.says(child, e.MediaType, true)
+		// What is held has its type with its bytes, whatever a parent says.
+		c.says(child, e.MediaType, false)
 	}
 	for _, k := range known {
 		here := func(e oci.Edge) bool { return e.Role == k.Role && e.Digest == k.Digest }
@@ -281,83 +293,4 @@ func (c *checker) compareEdges(o db.Object, said []oci.Edge, known []db.Neighbou
 // another type.
 func (c *checker) otherwise(o db.Object, k db.Neighbour) bool {
 	return oci.IsIndex(o.Media) != (k.Role == oci.RoleManifest) && k.Role != oci.RoleSubject
-}
-
-// knownMedia is a type as the catalog keeps it: bytes are without one.
-func knownMedia(mediaType string) string {
-	if mediaType == oci.MediaTypeOctets {
-		return ""
-	}
-	return mediaType
-}
-
-// says takes what something beside the catalog says of an object's type. binding
-// means that the catalog should know it too.
-func (c *checker) says(o db.Object, mediaType string, binding bool) {
-	mediaType = knownMedia(mediaType)
-	switch {
-	case mediaType == "" || o.ID == 0:
-	case o.Media == mediaType:
-		c.typed.add(o.ID)
-	case o.Media == "" && binding && o.Loc.Held():
-		c.mu.Lock()
-		c.lost[o.ID] = mediaType
-		c.mu.Unlock()
-	default:
-		c.mu.Lock()
-		if c.untold[o.ID] == mediaType { // given meanwhile
-			delete(c.untold, o.ID)
-		}
-		c.mu.Unlock()
-		if binding {
-			c.denied.add(o.ID)
-		}
-	}
-}
-
-// sameLife is how much earlier than an object's commit the note of its type may
-// be written. An older one may be of the same content at an earlier time, given
-// up since.
-const sameLife = 10 * time.Minute
-
-func (c *checker) noteSays(o db.Object, n pack.Note) {
-	c.says(o, n.Media, time.Unix(0, n.Seq).After(o.Committed.Add(-sameLife)))
-}
-
-// types reports the objects whose type in the catalog nothing confirms.
-func (c *checker) types(ctx context.Context) error {
-	for id, media := range c.untold {
-		if c.typed.has(id) {
-			continue
-		}
-		o, err := c.again(ctx, db.Object{ID: id})
-		if err != nil {
-			return err
-		}
-		if o.Loc.Held() && o.Media == media {
-			c.unconfirmed(o)
-		}
-	}
-	for id, media := range c.lost {
-		o, err := c.again(ctx, db.Object{ID: id})
-		if err != nil {
-			return err
-		}
-		if o.Loc.Held() && o.Media == "" {
-			c.complain("%s: it has no media type, and is %s", o.Digest, media)
-		}
-	}
-	return nil
-}
-
-// unconfirmed judges a type that the catalog alone knows. Where a pack has lost
-// records, and nothing tells of another type, its note was among them.
-func (c *checker) unconfirmed(o db.Object) {
-	if len(c.gaps) == 0 || c.denied.has(o.ID) {
-		c.complain("%s: it is called %s, which nothing confirms", o.Digest, o.Media)
-		return
-	}
-	// A later word on its type counts more than this one.
-	c.write(pack.Note{Type: pack.NoteMedia, Seq: o.Committed.UnixNano(), Digest: o.Digest, Media: o.Media, Size: o.Size},
-		"the type of %s was lost from a pack", o.Digest)
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,8 +55,8 @@ func (c *checker) pack(ctx context.Context, p db.Pack, verify bool) error {
 	if p.State == db.PackDead || p.End <= from && c.ends[p.ID] != 0 {
 		return nil
 	}
-	f, err := c.s.fs.OpenFile(c.s.packPath(p.ID), os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := c.s.openContent(c.s.packPath(p.ID))
+	if suspicious(err) {
 		return c.fileGone(ctx, p) // its objects tell
 	}
 	if err != nil {
@@ -66,12 +64,15 @@ func (c *checker) pack(ctx context.Context, p db.Pack, verify bool) error {
 	}
 	defer f.Close()
 	if from == pack.HeaderSize {
-		c.header(f, p)
+		if err := c.header(f, p); err != nil {
+			return err
+		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers())
-	err = c.scan(f, p, from, func(batch []pack.Entry) {
+	err = c.scan(f, p, from, func(batch []pack.Entry) error {
 		g.Go(func() error { return c.records(gctx, f, p, batch, verify) })
+		return context.Cause(gctx)
 	})
 	if werr := g.Wait(); err == nil {
 		err = werr
@@ -93,18 +94,27 @@ func (c *checker) fileGone(ctx context.Context, p db.Pack) error {
 }
 
 // header checks whose the pack is.
-func (c *checker) header(f fsys.File, p db.Pack) {
+func (c *checker) header(f fsys.File, p db.Pack) error {
 	h, err := pack.ReadHeader(f)
 	switch {
-	case err != nil:
+	case fsys.Unreadable(err):
+		// Writing 64 bytes does not make a bad sector good.
+		c.report.Mended = append(c.report.Mended, fmt.Sprintf("the header of pack %d cannot be read: %s", p.ID, lastCause(err)))
+	case errors.Is(err, content.ErrUnsupported):
+		c.foreign[p.ID] = true
+		c.newer("pack %d: %s", p.ID, lastCause(err))
+	case errors.Is(err, content.ErrCorrupt):
 		c.headers = append(c.headers, p)
+	case err != nil:
+		return fmt.Errorf("check pack %d: %w", p.ID, fsys.Classify(err))
 	case hex.EncodeToString(h.Store[:]) != c.s.head.UUID || h.ID != uint64(p.ID):
 		c.complain("pack %d: the file is pack %d of store %x", p.ID, h.ID, h.Store)
 	}
+	return nil
 }
 
 // scan walks the records of a pack from an offset to its end, in batches.
-func (c *checker) scan(f fsys.File, p db.Pack, from int64, do func([]pack.Entry)) error {
+func (c *checker) scan(f fsys.File, p db.Pack, from int64, do func([]pack.Entry) error) error {
 	fi, err := f.Stat()
 	if err != nil {
 		return err
@@ -118,7 +128,7 @@ func (c *checker) scan(f fsys.File, p db.Pack, from int64, do func([]pack.Entry)
 		found int64 // payload bytes of blobs
 		holes bool
 	)
-	for e, err := range pack.Scan(shifted{f, shift}, p.End-shift, size-shift) {
+	for e, err := range pack.Scan(shifted{legible{f}, shift}, p.End-shift, size-shift) {
 		var lack *pack.GapError
 		if errors.As(err, &lack) {
 			c.lack(f, p, gap{lack.From + shift, lack.To + shift})
@@ -134,11 +144,15 @@ func (c *checker) scan(f fsys.File, p db.Pack, from int64, do func([]pack.Entry)
 			found += e.StoredSize
 		}
 		if len(batch) == checkBatch || bytes > 8<<20 {
-			do(batch)
+			if err := do(batch); err != nil {
+				return err
+			}
 			batch, bytes = nil, 0
 		}
 	}
-	do(batch)
+	if err := do(batch); err != nil {
+		return err
+	}
 	if from == pack.HeaderSize && !holes && found != p.Live+p.Dead {
 		c.complain("pack %d: %d live and %d dead bytes, its records have %d", p.ID, p.Live, p.Dead, found)
 	}
@@ -162,10 +176,14 @@ type shifted struct {
 
 func (s shifted) ReadAt(p []byte, off int64) (int, error) { return s.r.ReadAt(p, off+s.by) }
 
+// gap notes a stretch without records. In a pack of a newer version there may be
+// more than this one sees.
 func (c *checker) gap(id int64, g gap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gaps[id] = append(c.gaps[id], g)
+	if !c.foreign[id] {
+		c.gaps[id] = append(c.gaps[id], g)
+	}
 }
 
 // inGap says whether a record that the catalog has at off was lost with a gap.
@@ -196,6 +214,8 @@ func (c *checker) records(ctx context.Context, f fsys.File, p db.Pack, batch []p
 			switch {
 			case errors.Is(err, content.ErrCorrupt):
 				c.gap(p.ID, gap{e.Offset, e.End()})
+			case errors.Is(err, content.ErrUnsupported):
+				c.newer("pack %d: the note at %d: %s", p.ID, e.Offset, lastCause(err))
 			case err != nil:
 				return fmt.Errorf("check pack %d: %w", p.ID, fsys.Classify(err))
 			case n.Type == pack.NoteMedia:

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 	if dir, _ := template(); dir != "" {
 		os.RemoveAll(dir)
 	}
+	os.RemoveAll(richDir)
 	os.Exit(code)
 }
 

@@ -80,6 +80,9 @@ func (s *Store) tryCommit(ctx context.Context, b *batch) error {
 	s.hook("commit.begin")
 	err = s.db.Write(ctx, c.transact)
 	s.hook("commit.end")
+	if err == nil {
+		s.cutTails(ctx, c.spoiled)
+	}
 	if err != nil && c.pack != nil {
 		var unknown *db.CommitError
 		if !errors.As(err, &unknown) {
@@ -144,10 +147,10 @@ func (c *committing) needsPack() bool {
 
 // transact is the batch's transaction, under the write lock.
 func (c *committing) transact(tx *db.Tx) error {
-	for _, id := range c.spoiled {
-		if err := tx.SealPack(id); err != nil {
-			return err
-		}
+	if err := sealAll(tx, c.spoiled); err != nil {
+		return err
+	}
+	if len(c.spoiled) > 0 {
 		c.s.hook("pack.spoiled")
 	}
 	ids, err := c.objects(tx)
@@ -231,7 +234,10 @@ func (c *committing) adopt(tx *db.Tx, kept map[int64]*item) error {
 	}
 	for id, it := range kept {
 		row, now := rows[id], it.knownType()
-		if retypes(row.Media, now) {
+		if it.retypes(row.Media) {
+			if !it.noted {
+				return errChanged // written meanwhile with another type, of which no note tells
+			}
 			if err := tx.SetMediaType(id, now); err != nil {
 				return err
 			}
@@ -392,22 +398,26 @@ func (c *committing) names(tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	enc := pack.NewEncoder()
-	defer enc.Release()
-	var buf []byte
+	var notes []pack.Note
 	for _, change := range append(changes, removals...) {
 		e, err := tx.SetRef(change)
 		if err != nil {
 			return err
 		}
-		if !e.Changed() {
-			continue
+		if e.Changed() {
+			notes = append(notes, pack.Note{
+				Type: pack.NoteRef, Seq: e.Seq, When: e.At, Name: e.Name, Old: e.Old, New: e.New, Why: e.Why, Media: e.Media,
+			})
 		}
-		if buf, _, err = enc.AppendNote(buf, pack.Note{
-			Type: pack.NoteRef, Seq: e.Seq, When: e.At, Name: e.Name, Old: e.Old, New: e.New, Why: e.Why, Media: e.Media,
-		}); err != nil {
-			return err
+	}
+	if n := len(notes); n > 1 { // a rebuild takes all of them or none
+		for i := range notes {
+			notes[i].First, notes[i].Of = notes[0].Seq, int64(n)
 		}
+	}
+	buf, err := encodeNotes(notes)
+	if err != nil {
+		return err
 	}
 	if _, err := c.pack.file.WriteAt(buf, c.end); err != nil {
 		return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))

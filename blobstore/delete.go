@@ -33,14 +33,20 @@ func (e *HeldError) Lines(limit int) []string {
 }
 
 func holderText(h db.Holder) string {
-	by := h.Via.Digest.String()
+	root := ""
 	switch {
 	case h.Name != "":
-		by = "the name " + h.Name
+		root = "the name " + h.Name
 	case h.Lease.ID != "":
-		by = fmt.Sprintf("lease %s (%s)", h.Lease.ID, h.Lease.Note)
+		root = fmt.Sprintf("lease %s (%s)", h.Lease.ID, h.Lease.Note)
 	}
-	return fmt.Sprintf("%s is held by %s", h.Object.Digest, by)
+	switch {
+	case root == "":
+		return fmt.Sprintf("%s is held by %s", h.Object.Digest, h.Via.Digest)
+	case h.Via.ID == h.Object.ID:
+		return fmt.Sprintf("%s is held by %s", h.Object.Digest, root)
+	}
+	return fmt.Sprintf("%s is held by %s through %s", h.Object.Digest, root, h.Via.Digest)
 }
 
 // Unwrap returns content.ErrConflict.
@@ -114,13 +120,14 @@ func (s *Store) leaseHolds(l db.Lease) bool {
 	return alive || l.Kind == db.LeaseUser && l.Counts(time.Now(), alive)
 }
 
-// leaseAlive says whether a process has the lease's file locked.
+// leaseAlive says whether a process has the lease's file locked. It asks for its
+// share only, as others that look may do at the same time.
 func (s *Store) leaseAlive(id string) bool {
 	f, err := s.fs.OpenFile(s.leasePath(id), os.O_RDWR, 0)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	free, err := f.TryLock(true)
+	free, err := f.TryLock(false)
 	return err == nil && !free
 }

@@ -26,19 +26,31 @@
 //   - A row that says present means durable bytes. Bytes without a row are garbage.
 //   - Names in blobs/ change only under the write lock, or are looked at again
 //     under it.
-//   - Bytes below a pack's recorded end never change, and a pack has one writer at
-//     a time: the one that holds the lock on its file until its COMMIT returned.
+//   - Bytes below a pack's recorded end never change, but for a damaged header,
+//     which CheckAll writes again under the pack's lock and Rebuild under the
+//     store's. A pack has one writer at a time: the one that holds the lock on its
+//     file until its COMMIT returned.
 //   - Nothing is unlinked before the transaction that gives it up is durable.
 //   - A name moves only in a transaction that saw everything it reaches present.
 //
 // # After a crash
 //
 // Bytes appended to a pack without their commit lie past its recorded end: the
-// next writer sees them, seals that pack and takes another. A loose blob linked
+// next writer sees them, seals that pack at its end, takes another, and cuts them
+// off. A loose blob linked
 // without its row is an orphan that the same ingest adopts. A partial ingest
 // keeps its file and row and is resumed by its key: from the last checkpoint in
 // the same boot, else by hashing the part again. All that a crash leaves is
 // garbage that a collection removes; docs/ARCHITECTURE.md has the table.
+//
+// # Damage
+//
+// What a reader finds damaged is marked, and counts as absent for who would write
+// it. CheckAll looks over everything beside whoever else is at work; it marks
+// damage and writes again what packs have lost and the catalog knows. Rebuild makes
+// the catalog anew from the packs and loose blobs, with the store for itself: a
+// crash of it leaves the old catalog, or none, and then the store is refused until
+// a rebuild has been finished.
 //
 // # What it does not do
 //

@@ -24,11 +24,7 @@ const flips = 100
 func TestNoFlippedBitOfTheCatalogIsBelieved(t *testing.T) {
 	t.Parallel()
 	dir := rich(t)
-	before := func() picture {
-		s := open(t, dir)
-		defer s.Close()
-		return mustPaint(t, s)
-	}()
+	before := paintClosed(t, dir)
 	good := settle(t, dir)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	counts := map[string]int{}
@@ -121,11 +117,7 @@ func first(p picture) oci.Digest { return slices.Min(slices.Collect(maps.Keys(p.
 func TestRebuildWhateverTheCatalogIs(t *testing.T) {
 	t.Parallel()
 	dir := rich(t)
-	before := func() picture {
-		s := open(t, dir)
-		defer s.Close()
-		return mustPaint(t, s)
-	}()
+	before := paintClosed(t, dir)
 	good := settle(t, dir)
 	file := filepath.Join(dir, "catalog.db")
 	for name, spoil := range map[string]func(){

@@ -146,8 +146,11 @@ func (in *ingest) record(offset int64, state []byte, at time.Time) error {
 	err := in.s.db.Write(ctx, func(tx *db.Tx) error {
 		return tx.Checkpoint(in.key, offset, state, in.s.boot, at)
 	})
+	if err != nil { // the bytes are there all the same: there is just no checkpoint
+		in.s.warn(fmt.Sprintf("how far %s is could not be recorded: %v", in.key, err))
+	}
 	in.s.hook("ingest.checkpointed")
-	return err
+	return nil
 }
 
 func (in *ingest) awaitMark() error {

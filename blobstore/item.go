@@ -31,6 +31,8 @@ type item struct {
 	tempFile fsys.File // still to be synced; nil for all others
 	lost     bool      // its sync failed: it has to come again
 
+	keepType bool // see content.IngestOptions
+
 	noted bool // its media type goes into the pack as a note
 	when  time.Time
 	was   *content.Info      // what was held before and stays, nil for none
@@ -95,7 +97,7 @@ func newItem(opts content.IngestOptions, d oci.Digest, size int64, manifest []by
 	}
 	return &item{
 		desc:  oci.Descriptor{MediaType: media, Digest: d, Size: size},
-		edges: edges, source: opts.Source, lease: opts.Lease, when: time.Now(),
+		edges: edges, source: opts.Source, lease: opts.Lease, keepType: opts.KeepType, when: time.Now(),
 	}, nil
 }
 
@@ -166,6 +168,10 @@ func (s *Store) linkLoose(in *ingest, d oci.Digest) error {
 	return s.fs.SyncDir(s.blobDir(d))
 }
 
+// newSuffix ends the name of a loose blob that is about to take the place of
+// another file.
+const newSuffix = ".new"
+
 // placeLoose makes sure, under the write lock, that the blob's name leads to the
 // item's file: whatever else has the name is an orphan that nobody has
 // verified.
@@ -178,7 +184,7 @@ func (s *Store) placeLoose(it *item) error {
 	if err != nil || same {
 		return err
 	}
-	tmp := name + ".new"
+	tmp := name + newSuffix
 	s.fs.Remove(tmp)
 	if err := s.fs.Link(from, tmp); err != nil {
 		return err

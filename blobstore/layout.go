@@ -1,8 +1,6 @@
 package blobstore
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,19 +23,17 @@ const (
 	headFile    = "store.json"
 	catalogFile = "catalog.db"
 	lockFile    = "lock"
-	blobsDir    = "blobs"
-	packsDir    = "packs"
-	ingestDir   = "ingest"
-	leasesDir   = "leases"
-	viewsDir    = "views"
-	trashDir    = "trash"
-)
+	// The locks of write transactions (package db takes it) and of collections.
+	writeLockFile = "write.lock"
+	gcLockFile    = "gc.lock"
 
-// head is store.json.
-type head struct {
-	Format int    `json:"format"`
-	UUID   string `json:"uuid"`
-}
+	blobsDir  = "blobs"
+	packsDir  = "packs"
+	ingestDir = "ingest"
+	leasesDir = "leases"
+	viewsDir  = "views"
+	trashDir  = "trash"
+)
 
 // layout knows where things are.
 type layout struct {
@@ -53,19 +49,19 @@ func (l layout) blobDir(d oci.Digest) string  { return l.path(blobsDir, d.Algori
 func (l layout) blobPath(d oci.Digest) string { return filepath.Join(l.blobDir(d), d.Encoded()) }
 func (l layout) packPath(id int64) string     { return l.path(packsDir, fmt.Sprintf("%d.pack", id)) }
 
-// readHead returns the store's identity; ErrNoStore when the folder is none.
-func (l layout) readHead() (head, error) {
+// parseHead reads store.json. Without one, or with one that is none: errNoHead.
+func (l layout) parseHead() (head, error) {
 	var h head
 	p, err := os.ReadFile(l.path(headFile))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return h, content.WithHint(fmt.Errorf("open store %s: %w there", l.dir, content.ErrNoStore),
-			"`dist init` makes a store in this folder; --store or DIST_STORE name another")
+		return h, content.WithHint(fmt.Errorf("open store %s: %w there", l.dir, errNoHead),
+			"`dist --store %s init` makes one there; --store or DIST_STORE name another", l.dir)
 	}
 	if err != nil {
 		return h, fmt.Errorf("open store %s: %w", l.dir, fsys.Classify(err))
 	}
-	if err := json.Unmarshal(p, &h); err != nil || len(h.UUID) != 32 || h.Format < 1 {
-		return h, fmt.Errorf("open store %s: %w: %s is not a store's", l.dir, content.ErrNoStore, headFile)
+	if err := json.Unmarshal(p, &h); err != nil || !isUUID(h.UUID) || h.Format < 1 {
+		return head{}, fmt.Errorf("open store %s: %w: %s is not a store's", l.dir, errNoHead, headFile)
 	}
 	if h.Format > format {
 		return h, content.WithHint(fmt.Errorf("open store %s: %w that this version reads: format %d, want %d", l.dir, content.ErrNoStore, h.Format, format),
@@ -93,18 +89,13 @@ func (l layout) create(hook func(point string)) error {
 		}
 	}
 	hook("store.folders")
-	var id [16]byte
-	rand.Read(id[:])
-	p, err := json.Marshal(head{format, hex.EncodeToString(id[:])})
-	if err != nil {
-		return err
-	}
-	tmp := l.path(fmt.Sprintf("%s.%s", headFile, hex.EncodeToString(id[:4])))
-	if err := writeFile(l.fs, tmp, append(p, '\n'), 0o444); err != nil {
+	h := newHead()
+	tmp := l.path(headFile + "." + h.UUID[:8])
+	if err := l.writeHead(tmp, h); err != nil {
 		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
 	hook("store.written")
-	err = l.fs.Link(tmp, l.path(headFile))
+	err := l.fs.Link(tmp, l.path(headFile))
 	hook("store.linked")
 	l.fs.Remove(tmp)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -143,7 +134,7 @@ func (l layout) refuseForeign() error {
 
 func ownName(name string) bool {
 	switch name {
-	case lockFile, blobsDir, packsDir, ingestDir, leasesDir, viewsDir, trashDir, "write.lock", "gc.lock":
+	case lockFile, blobsDir, packsDir, ingestDir, leasesDir, viewsDir, trashDir, writeLockFile, gcLockFile:
 		return true
 	}
 	return len(name) >= len(headFile) && name[:len(headFile)] == headFile ||

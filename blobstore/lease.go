@@ -38,7 +38,7 @@ type lease struct {
 func (l layout) leasePath(id string) string { return l.path(leasesDir, id) }
 
 // newLease makes the file of a lease and locks it.
-func (s *Store) newLease(kind db.LeaseKind, note string, lasts time.Duration) (*lease, error) {
+func (s *Store) newLease(ctx context.Context, kind db.LeaseKind, note string, lasts time.Duration) (*lease, error) {
 	var b [12]byte
 	rand.Read(b[:])
 	l := &lease{s: s, id: hex.EncodeToString(b[:]), kind: kind, note: note, lasts: lasts}
@@ -46,9 +46,14 @@ func (s *Store) newLease(kind db.LeaseKind, note string, lasts time.Duration) (*
 	if err != nil {
 		return nil, fmt.Errorf("lease: %w", fsys.Classify(err))
 	}
-	if _, err := f.TryLock(true); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lease: %w", err)
+	if ok, err := f.TryLock(true); !ok || err != nil {
+		if err == nil { // somebody looks whether its owner lives, and is gone in a moment
+			err = f.Lock(ctx, true)
+		}
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lease: %w", err)
+		}
 	}
 	l.file = f
 	s.hook("lease.made")
@@ -118,7 +123,7 @@ func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (cont
 	if err := s.writable(); err != nil {
 		return content.Lease{}, err
 	}
-	l, err := s.newLease(db.LeaseCommand, note, d)
+	l, err := s.newLease(ctx, db.LeaseCommand, note, d)
 	if err != nil {
 		return content.Lease{}, err
 	}

@@ -46,7 +46,7 @@ func (s *Store) statusOf(row db.Ingest) content.Status {
 	st := content.Status{
 		Key: row.Key, Offset: row.Offset, Total: row.Total, Expected: row.Expected,
 		StartedAt: row.Started, UpdatedAt: row.Updated, Marked: row.Offset, MarkedAt: row.Updated,
-		Live: s.live(s.ingestPath(row.Key)),
+		Live: s.live(s.ingestPath(row.Key), row.PID),
 	}
 	if st.Live {
 		st.PID = row.PID
@@ -61,11 +61,12 @@ func (s *Store) statusOf(row db.Ingest) content.Status {
 }
 
 // live says whether an owner has the lock on an ingest's file. The look is so
-// short that whoever wants the lock for good only has to try again.
-func (s *Store) live(name string) bool {
+// short that whoever wants the lock for good only has to try again. Who may not
+// open the file goes by the process.
+func (s *Store) live(name string, pid int) bool {
 	f, err := s.fs.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist)
+		return !errors.Is(err, fs.ErrNotExist) && fsys.ProcessAlive(pid)
 	}
 	defer f.Close()
 	ok, err := f.TryLock(false)
@@ -119,6 +120,11 @@ func (s *Store) Abort(ctx context.Context, key string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("abort ingest %s: %w", key, fsys.Classify(err))
+	}
+	if fi, err := f.Stat(); err == nil && fi.Mode()&0o200 != 0 {
+		// The bytes first: they may be what has filled the disk, which then has no room
+		// to forget them. A row that speaks of more than there is counts for nothing.
+		_ = f.Truncate(0)
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		return tx.DeleteIngest(key)

@@ -14,24 +14,24 @@ import (
 )
 
 // rewriteHeader writes the header of a pack anew: all of it is known. A pack that
-// another process is writing is left for the next time.
-func (l layout) rewriteHeader(store string, p db.Pack) error {
+// another process is writing is left for the next time, which done tells.
+func (l layout) rewriteHeader(store string, p db.Pack) (done bool, err error) {
 	f, err := l.fs.OpenFile(l.packPath(p.ID), os.O_RDWR, 0)
 	if err != nil {
-		return fsys.Classify(err)
+		return false, fsys.Classify(err)
 	}
 	defer f.Close()
 	if free, err := f.TryLock(true); !free || err != nil {
-		return err
+		return false, err
 	}
 	h, err := packHeader(store, p)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if _, err := f.WriteAt(pack.EncodeHeader(h), 0); err != nil {
-		return fsys.Classify(err)
+	if _, err = f.WriteAt(pack.EncodeHeader(h), 0); err == nil {
+		err = f.Sync()
 	}
-	return fsys.Classify(f.Sync())
+	return err == nil, fsys.Classify(err)
 }
 
 // packHeader is the header that a pack of this store has.
@@ -46,26 +46,35 @@ func (s *Store) sealPacks(ctx context.Context, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return s.db.Write(ctx, func(tx *db.Tx) error {
-		for _, id := range ids {
-			if err := tx.SealPack(id); err != nil {
-				return err
-			}
+	return s.db.Write(ctx, func(tx *db.Tx) error { return sealAll(tx, ids) })
+}
+
+func sealAll(tx *db.Tx, ids []int64) error {
+	for _, id := range ids {
+		if err := tx.SealPack(id); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// encodeNotes are the records of notes, one after the other.
+func encodeNotes(notes []pack.Note) (buf []byte, err error) {
+	enc := pack.NewEncoder()
+	defer enc.Release()
+	for _, n := range notes {
+		if buf, _, err = enc.AppendNote(buf, n); err != nil {
+			return nil, err
+		}
+	}
+	return buf, nil
 }
 
 // writeNotes appends notes to an open pack, durably.
 func (s *Store) writeNotes(ctx context.Context, notes []pack.Note) error {
-	enc := pack.NewEncoder()
-	defer enc.Release()
-	var buf []byte
-	for _, n := range notes {
-		var err error
-		if buf, _, err = enc.AppendNote(buf, n); err != nil {
-			return err
-		}
+	buf, err := encodeNotes(notes)
+	if err != nil {
+		return err
 	}
 	for {
 		err := s.appendNotes(ctx, buf)
@@ -90,10 +99,8 @@ func (s *Store) appendNotes(ctx context.Context, buf []byte) error {
 	}
 	s.hook("mend.noted")
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		for _, id := range spoiled {
-			if err := tx.SealPack(id); err != nil {
-				return err
-			}
+		if err := sealAll(tx, spoiled); err != nil {
+			return err
 		}
 		err := tx.GrowPack(db.Pack{ID: p.id, State: db.PackOpen, End: p.end + int64(len(buf))})
 		if errors.Is(err, content.ErrConflict) {
@@ -101,6 +108,9 @@ func (s *Store) appendNotes(ctx context.Context, buf []byte) error {
 		}
 		return err
 	})
+	if err == nil {
+		s.cutTails(ctx, spoiled)
+	}
 	var unknown *db.CommitError
 	if err != nil && !errors.As(err, &unknown) {
 		p.retract(s)

@@ -2,7 +2,6 @@ package blobstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -90,20 +89,24 @@ func (s *Store) Name(ctx context.Context, ref oci.Reference) (content.Name, erro
 // Names implements content.Names.
 func (s *Store) Names(ctx context.Context, prefix string) iter.Seq2[content.Name, error] {
 	return func(yield func(content.Name, error) bool) {
+		var refs []db.Ref // first: who looks at what they stand for reads in between
 		err := s.db.Read(ctx, func(tx *db.Tx) error {
 			for r, err := range tx.Refs(prefix) {
 				if err != nil {
 					return err
 				}
-				n, err := nameOf(r)
-				if !yield(n, err) {
-					return errStop
-				}
+				refs = append(refs, r)
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errStop) {
+		if err != nil {
 			yield(content.Name{}, err)
+			return
+		}
+		for _, r := range refs {
+			if !yield(nameOf(r)) {
+				return
+			}
 		}
 	}
 }

@@ -2,11 +2,11 @@ package blobstore
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"dist.example/blobstore/pack"
@@ -61,7 +61,7 @@ func (s *Store) openPackRows(ctx context.Context) (rows []db.Pack, err error) {
 // not to be had.
 func (s *Store) tryPack(ctx context.Context, id int64) (p *openPack, spoiled bool, err error) {
 	f, err := s.fs.OpenFile(s.packPath(id), os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
 		return nil, false, nil
 	}
 	if err != nil {
@@ -137,8 +137,8 @@ func (s *Store) initPack(f fsys.File, id int64) error {
 	if ok, err := f.TryLock(true); !ok || err != nil {
 		return errors.Join(err, fs.ErrExist)
 	}
-	h := pack.Header{ID: uint64(id), Created: time.Now()}
-	if _, err := hex.Decode(h.Store[:], []byte(s.head.UUID)); err != nil {
+	h, err := packHeader(s.head.UUID, db.Pack{ID: id, Created: time.Now()})
+	if err != nil {
 		return err
 	}
 	if _, err := f.WriteAt(pack.EncodeHeader(h), 0); err != nil {
@@ -148,9 +148,38 @@ func (s *Store) initPack(f fsys.File, id int64) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	err := s.fs.SyncDir(s.path(packsDir))
+	err = s.fs.SyncDir(s.path(packsDir))
 	s.hook("pack.durable")
 	return err
+}
+
+// cutTails takes away what writers that died left behind the ends of packs, once
+// these are sealed and that is durable: a rebuild without the catalog could not tell
+// it from what was committed. What cannot be cut now is left to a collection.
+func (s *Store) cutTails(ctx context.Context, sealed []int64) {
+	for _, id := range sealed {
+		s.cutTail(ctx, id)
+	}
+}
+
+func (s *Store) cutTail(ctx context.Context, id int64) {
+	f, err := s.fs.OpenFile(s.packPath(id), os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if ok, err := f.TryLock(true); !ok || err != nil {
+		return
+	}
+	if same, err := fsys.SameFile(f, s.packPath(id), s.fs); !same || err != nil {
+		return
+	}
+	row, _, err := s.packRow(ctx, id)
+	fi, serr := f.Stat()
+	if err == nil && serr == nil && row.State == db.PackSealed && fi.Size() > row.End {
+		_ = f.Truncate(row.End)
+		s.hook("pack.cut")
+	}
 }
 
 // retract takes back bytes whose transaction was given up for certain. Not after

@@ -47,7 +47,8 @@ func (s *Store) readerAt(ctx context.Context, d oci.Digest) (content.ReaderAt, d
 	return nil, again, damagedError(d, err)
 }
 
-// suspicious says whether an error may mean damage: the bytes are wrong or gone.
+// suspicious says whether an error may mean damage: the bytes are wrong, gone, or
+// where the disk cannot be read.
 func suspicious(err error) bool {
 	return errors.Is(err, content.ErrCorrupt) || errors.Is(err, fs.ErrNotExist)
 }
@@ -80,7 +81,7 @@ func (s *Store) open(d oci.Digest, row db.Object) (content.ReaderAt, error) {
 		}
 		return &packReader{bytes.NewReader(p), p}, nil
 	}
-	f, err := s.fs.OpenFile(s.blobPath(d), os.O_RDONLY, 0)
+	f, err := s.openContent(s.blobPath(d))
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func (s *Store) readPacked(r pack.Record, id int64) ([]byte, error) {
 	if !errors.Is(err, fs.ErrClosed) {
 		return p, err
 	}
-	if f, err = s.fs.OpenFile(s.packPath(id), os.O_RDONLY, 0); err != nil {
+	if f, err = s.openContent(s.packPath(id)); err != nil {
 		return nil, err
 	}
 	defer f.Close()
@@ -128,7 +129,7 @@ func (s *Store) packFile(id int64) (fsys.File, error) {
 	if f := s.packFiles[id]; f != nil {
 		return f, nil
 	}
-	f, err := s.fs.OpenFile(s.packPath(id), os.O_RDONLY, 0)
+	f, err := s.openContent(s.packPath(id))
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,6 @@ import (
 const (
 	newCatalogDir = "catalog.new" // where the new one grows
 	oldCatalogDir = "catalog.old" // where the old one is kept
-	writeLockFile = "write.lock"
 )
 
 // RebuildOptions direct Rebuild.
@@ -50,11 +49,14 @@ type RebuildReport struct {
 	Damaged []Damage
 	// LostNames could not be made, since what they stand for is not here.
 	LostNames []LostName
+	// Mended has a sentence for everything beside the catalog that was damaged and is
+	// written again.
+	Mended []string
 	// Left has a sentence for every file, stretch and note that was left alone.
 	Left []string
 	// Ingests counts the unfinished ones, whose bytes stay in the store as garbage.
 	Ingests, Partial int64
-	// Kept counts the objects that no name reaches. They are kept for RebuildKeep.
+	// Kept counts the objects that no name reaches. They are kept for 7 days.
 	Kept int64
 }
 
@@ -69,8 +71,11 @@ type LostName struct {
 	Digest oci.Digest
 }
 
-// RebuildKeep is how long a rebuild keeps what no name reaches.
-const RebuildKeep = 7 * 24 * time.Hour
+// rebuildKeep is how long a rebuild keeps what no name reaches.
+const rebuildKeep = 7 * 24 * time.Hour
+
+// rebuildNotice is when a rebuild says that it waits: nobody expects it to.
+const rebuildNotice = time.Second
 
 // rebuildBatch is how many rows go into one transaction of a rebuild. Nobody waits
 // for it: large ones touch the pages of the index less often.
@@ -78,16 +83,19 @@ const rebuildBatch = 32_768
 
 // Rebuild makes the catalog of the store in folder dir anew, from its packs and
 // loose blobs alone: objects, edges, media types, names and their history. The old
-// catalog, whatever it was, is moved to catalog.old. Nothing else in the store is
-// changed. It needs the store for itself.
+// catalog, whatever it was, is moved to catalog.old. Beside it, damaged pack headers
+// are written again, and the removal of names that are lost is appended to a pack.
+// It needs the store for itself. Memory grows with the objects that have a note of
+// their type, and with the changes of names.
 //
 // Not restored are leases, sources, verifications, unfinished ingests, and
 // deletions: what was deleted and not collected yet is there again, without its
-// names. Everything that no name reaches is kept for RebuildKeep.
+// names. Everything that no name reaches is kept for 7 days.
 //
 // A crash leaves the old catalog or none: then the store is refused until a
 // rebuild has been finished. What is found damaged is in the report and is no
-// error. Errors: content.ErrNoStore without store.json; content.ErrConflict while
+// error. A store.json that is lost, or that all packs contradict, is made anew.
+// Errors: content.ErrNoStore where there is no store; content.ErrConflict while
 // other processes use the store; content.ErrDenied, content.ErrNoSpace.
 func Rebuild(ctx context.Context, dir string, o RebuildOptions) (RebuildReport, error) {
 	dir, err := filepath.Abs(dir)
@@ -102,7 +110,7 @@ func Rebuild(ctx context.Context, dir string, o RebuildOptions) (RebuildReport, 
 	if err := fsys.CheckLocal(dir); err != nil {
 		return r.report, err
 	}
-	if r.head, err = r.readHead(); err != nil {
+	if _, err := r.parseHead(); err != nil && !(errors.Is(err, errNoHead) && r.holdsStore()) {
 		return r.report, err
 	}
 	unlock, err := r.lockAlone(ctx)
@@ -110,6 +118,9 @@ func Rebuild(ctx context.Context, dir string, o RebuildOptions) (RebuildReport, 
 		return r.report, err
 	}
 	defer unlock()
+	if err := r.findHead(); err != nil {
+		return r.report, fmt.Errorf("rebuild the catalog of %s: %w", dir, fsys.Classify(err))
+	}
 	if err := r.build(ctx); err != nil {
 		return r.report, fmt.Errorf("rebuild the catalog of %s: %w", dir, fsys.Classify(err))
 	}
@@ -165,7 +176,9 @@ func (r *rebuilder) lockAlone(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("rebuild %s: %w", r.dir, fsys.Classify(err))
 	}
-	t := time.AfterFunc(waitNotice, func() { r.o.Warn("waiting for other processes to leave the store " + r.dir) })
+	t := time.AfterFunc(rebuildNotice, func() {
+		r.o.Warn("waiting until no other process uses the store " + r.dir)
+	})
 	defer t.Stop()
 	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Wait, errInUse)
 	defer cancel()
@@ -191,7 +204,9 @@ func (r *rebuilder) build(ctx context.Context) (err error) {
 	if err := r.fs.MkdirAll(r.path(newCatalogDir), 0o755); err != nil {
 		return err
 	}
-	r.db, err = db.Open(ctx, r.path(newCatalogDir), db.Options{FS: r.fs, CacheMiB: 64, Warn: r.o.Warn, Store: r.head.UUID, Hook: r.o.Hook})
+	r.db, err = db.Open(ctx, r.path(newCatalogDir), db.Options{
+		FS: r.fs, CacheMiB: 64, Warn: r.o.Warn, Store: r.head.UUID, Hook: r.o.Hook, After: db.Witness(r.fs, r.dir),
+	})
 	if err != nil {
 		return err
 	}
@@ -287,20 +302,7 @@ func (r *rebuilder) moveAside() error {
 		}
 		r.o.Hook("rebuild.moved")
 	}
-	if err := r.fs.SyncDir(r.path(oldCatalogDir)); err != nil {
-		return err
-	}
-	return r.forgetWitness()
-}
-
-// forgetWitness empties write.lock: it remembers how far the old catalog was, and
-// the new one would pass for an older copy of it.
-func (r *rebuilder) forgetWitness() error {
-	f, err := r.fs.OpenFile(r.path(writeLockFile), os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Truncate(0), f.Sync(), f.Close())
+	return r.fs.SyncDir(r.path(oldCatalogDir))
 }
 
 // measure finds out how much there is to read.
@@ -321,6 +323,10 @@ func (r *rebuilder) tell(kind content.EventKind) {
 func (r *rebuilder) advance(n int64) {
 	r.done.Add(n)
 	r.tell(content.EventAdvanced)
+}
+
+func (r *rebuilder) mended(format string, args ...any) {
+	r.report.Mended = append(r.report.Mended, fmt.Sprintf(format, args...))
 }
 
 func (r *rebuilder) left(format string, args ...any) {

@@ -9,26 +9,39 @@ import (
 	"dist.example/db"
 )
 
+// dropHalves drops the changes that were to be committed together with one whose
+// number another change was given later: none of them was. (Where a note is only
+// missing, its fellows count.)
+func (r *rebuilder) dropHalves() {
+	var halves []int64
+	for seq, n := range r.changes {
+		for k := n.First; k < n.First+n.Of; k++ {
+			if c, ok := r.changes[k]; ok && (c.First != n.First || c.Of != n.Of || !c.When.Equal(n.When)) {
+				halves = append(halves, seq)
+				break
+			}
+		}
+	}
+	for _, seq := range halves {
+		delete(r.changes, seq)
+	}
+}
+
 // removeLost notes that the names whose objects are not here have gone: with the
 // newest note of a name and the catalog at odds, every check would find fault.
 func (r *rebuilder) removeLost(ctx context.Context, lost []pack.Note) error {
 	if len(lost) == 0 {
 		return nil
 	}
-	enc := pack.NewEncoder()
-	defer enc.Release()
-	var (
-		buf []byte
-		seq = r.highest
-		err error
-	)
-	for _, n := range lost {
+	seq, gone := r.highest, make([]pack.Note, len(lost))
+	for i, n := range lost {
 		seq++
-		gone := pack.Note{Type: pack.NoteRef, Seq: seq, When: time.Now().UTC().Truncate(time.Millisecond), Name: n.Name, Old: n.New, Why: "rebuild"}
-		if buf, _, err = enc.AppendNote(buf, gone); err != nil {
-			return err
-		}
-		r.changes[seq] = gone
+		gone[i] = pack.Note{Type: pack.NoteRef, Seq: seq, When: time.Now().UTC().Truncate(time.Millisecond), Name: n.Name, Old: n.New, Why: "rebuild"}
+		r.changes[seq] = gone[i]
+	}
+	buf, err := encodeNotes(gone)
+	if err != nil {
+		return err
 	}
 	r.highest = seq
 	p, err := r.appendNotes(buf)

@@ -2,12 +2,10 @@ package blobstore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -45,8 +43,15 @@ func (r *rebuilder) readPacks(ctx context.Context) error {
 
 // readPack takes what is sound out of one pack, and writes its row.
 func (r *rebuilder) readPack(ctx context.Context, id int64) error {
-	f, err := r.fs.OpenFile(r.packPath(id), os.O_RDONLY, 0)
-	if err != nil {
+	f, err := r.openContent(r.packPath(id))
+	switch {
+	case isNoFile(err):
+		r.left("%s/%d.pack is no file", packsDir, id)
+		return nil
+	case errors.Is(err, content.ErrCorrupt):
+		r.left("pack %d: %s", id, lastCause(err))
+		return nil
+	case err != nil:
 		return err
 	}
 	defer f.Close()
@@ -76,12 +81,16 @@ func (r *rebuilder) readPack(ctx context.Context, id int64) error {
 // header that is damaged and has two of magic, store and id right is written anew;
 // what is no pack of this store is reported.
 func (r *rebuilder) readHeader(f fsys.File, id int64) (created time.Time, own bool, err error) {
+	if fi, err := f.Stat(); err == nil && fi.Size() == 0 {
+		return created, false, nil // whoever made it was killed before anything was in it
+	}
 	h, err := pack.ReadHeader(f)
 	switch {
 	case errors.Is(err, content.ErrCorrupt):
 		if created, own = r.recognise(f, id); own {
-			r.left("the header of pack %d was damaged", id)
-			return created, true, r.rewriteHeader(r.head.UUID, db.Pack{ID: id, Created: created})
+			r.mended("the header of pack %d was damaged: it was written again", id)
+			_, err := r.rewriteHeader(r.head.UUID, db.Pack{ID: id, Created: created})
+			return created, true, err
 		}
 		r.left("pack %d: %s", id, lastCause(err))
 		return created, false, nil
@@ -206,7 +215,7 @@ func (p *packReading) scan(ctx context.Context, do func(func() (verdict, error))
 		}
 		return do(func() (verdict, error) { return p.judge(ctx, some) })
 	}
-	for e, err := range pack.Scan(p.file, p.size, p.size) {
+	for e, err := range pack.Scan(legible{p.file}, p.size, p.size) {
 		var lack *pack.GapError
 		switch {
 		case errors.As(err, &lack):
@@ -351,7 +360,7 @@ func (r *rebuilder) badRecord(id int64, b badRecord) {
 	case b.Kind == pack.KindBlob && errors.Is(b.err, content.ErrCorrupt):
 		r.bad[b.Digest] = Damage{Digest: b.Digest, Size: b.RawSize, Place: fmt.Sprintf("pack %d", id), Problem: lastCause(b.err)}
 	case b.Kind == pack.KindNote:
-		r.left("pack %d: the note at %d: %s", id, b.Offset, lastCause(b.err))
+		r.left("pack %d: the note at %d: %s; a change of a name or a type may be lost", id, b.Offset, lastCause(b.err))
 	default:
 		r.left("pack %d: the record at %d: %s", id, b.Offset, lastCause(b.err))
 	}
@@ -367,7 +376,7 @@ func (r *rebuilder) note(n pack.Note) {
 	case pack.NoteRef:
 		// Of two changes with one number one was never committed: the earlier, since
 		// the number was given out again after it.
-		if was, twice := r.changes[n.Seq]; !twice || cmp.Compare(n.When.UnixNano(), was.When.UnixNano()) > 0 {
+		if was, twice := r.changes[n.Seq]; !twice || n.When.After(was.When) {
 			r.changes[n.Seq] = n
 		}
 	}

@@ -4,16 +4,18 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"dist.example/blobstore/pack"
+	"dist.example/content"
 	"dist.example/db"
 	"dist.example/oci"
 )
@@ -28,9 +30,11 @@ func (r *rebuilder) readLoose(ctx context.Context) error {
 		for some := range slices.Chunk(entries, checkBatch) {
 			var digests []oci.Digest
 			for _, e := range some {
-				if d, err := oci.ParseDigest(alg.String() + ":" + e.Name()); err == nil {
+				switch d, err := oci.ParseDigest(alg.String() + ":" + e.Name()); {
+				case err == nil:
 					digests = append(digests, d)
-				} else {
+				case strings.HasSuffix(e.Name(), newSuffix): // what a crash left of placeLoose
+				default:
 					r.left("%s/%s/%s is no blob's name", blobsDir, alg, e.Name())
 				}
 			}
@@ -45,13 +49,16 @@ func (r *rebuilder) readLoose(ctx context.Context) error {
 // hashLoose hashes some loose blobs, several at once, and writes the rows of those
 // that are good.
 func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
-	sizes, found := make([]int64, len(digests)), make([]oci.Digest, len(digests))
+	sizes, found, bad := make([]int64, len(digests)), make([]oci.Digest, len(digests)), make([]error, len(digests))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers())
 	for i, d := range digests {
 		g.Go(func() (err error) {
 			found[i], sizes[i], err = r.hashFile(gctx, d)
 			r.advance(sizes[i])
+			if suspicious(err) {
+				bad[i], err = err, nil
+			}
 			return err
 		})
 	}
@@ -60,7 +67,14 @@ func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
 	}
 	var rows []db.Present
 	for i, d := range digests {
-		if found[i] != d {
+		switch {
+		case isNoFile(bad[i]):
+			r.left("%s/%s/%s is no file", blobsDir, d.Algorithm(), d.Encoded())
+			continue
+		case bad[i] != nil:
+			r.bad[d] = Damage{Digest: d, Size: sizes[i], Place: placeLoose, Problem: lastCause(bad[i])}
+			continue
+		case found[i] != d:
 			r.bad[d] = Damage{Digest: d, Size: sizes[i], Place: placeLoose, Problem: fmt.Sprintf("the bytes hash to %s", found[i])}
 			continue
 		}
@@ -72,7 +86,7 @@ func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
 
 // hashFile hashes the file of a loose blob.
 func (l layout) hashFile(ctx context.Context, d oci.Digest) (oci.Digest, int64, error) {
-	f, err := l.fs.OpenFile(l.blobPath(d), os.O_RDONLY, 0)
+	f, err := l.openContent(l.blobPath(d))
 	if err != nil {
 		return "", 0, err
 	}
@@ -147,6 +161,10 @@ func (r *rebuilder) edges(ctx context.Context) error {
 // parse reads a manifest that was verified already.
 func (r *rebuilder) parse(o db.Object) ([]oci.Edge, error) {
 	data, err := r.bytes(o)
+	if errors.Is(err, content.ErrCorrupt) { // it was good a moment ago
+		r.left("%s: what it refers to: %s", o.Digest, lastCause(err))
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +177,7 @@ func (r *rebuilder) parse(o db.Object) ([]oci.Edge, error) {
 
 func (r *rebuilder) bytes(o db.Object) ([]byte, error) {
 	if o.Loc == db.LocPack {
-		f, err := r.fs.OpenFile(r.packPath(o.Pack), os.O_RDONLY, 0)
+		f, err := r.openContent(r.packPath(o.Pack))
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +187,7 @@ func (r *rebuilder) bytes(o db.Object) ([]byte, error) {
 	if o.Size > oci.MaxManifestSize {
 		return nil, nil // it does not parse, as what is too long
 	}
-	f, err := r.fs.OpenFile(r.blobPath(o.Digest), os.O_RDONLY, 0)
+	f, err := r.openContent(r.blobPath(o.Digest))
 	if err != nil {
 		return nil, err
 	}
@@ -223,12 +241,7 @@ func (r *rebuilder) keep(ctx context.Context) error {
 				reached.add(id)
 			}
 			for _, o := range lacking {
-				if missing[o.Digest] == nil {
-					missing[o.Digest] = &Damage{Digest: o.Digest, Size: o.Size, Place: db.LocAbsent.String(), Problem: "missing"}
-				}
-				if d := missing[o.Digest]; len(d.Names) < damageNames {
-					d.Names = append(d.Names, ref.Name)
-				}
+				lack(missing, o, ref.Name)
 			}
 		}
 		return nil
@@ -286,7 +299,7 @@ func (r *rebuilder) lease(ctx context.Context, reached *idSet) error {
 				return nil
 			}
 			if r.report.Kept == 0 {
-				l := db.Lease{ID: id, Kind: db.LeasePut, Created: tx.Now, Expires: tx.Now.Add(RebuildKeep), Note: "rebuild"}
+				l := db.Lease{ID: id, Kind: db.LeasePut, Created: tx.Now, Expires: tx.Now.Add(rebuildKeep), Note: "rebuild"}
 				if err := tx.PutLease(l); err != nil {
 					return err
 				}
@@ -313,6 +326,7 @@ func (r *rebuilder) countIngests(context.Context) error {
 
 // names makes the names that the newest changes tell of, and their history.
 func (r *rebuilder) names(ctx context.Context) error {
+	r.dropHalves()
 	newest := map[string]int64{}
 	for seq, n := range r.changes {
 		newest[n.Name] = max(newest[n.Name], seq)

@@ -124,7 +124,7 @@ func (it *item) needsNote(row db.Object) bool {
 	case now == "":
 		return false
 	case row.Loc.Held():
-		return retypes(row.Media, now)
+		return it.retypes(row.Media)
 	case it.loose(), row.Media != "" && row.Media != now: // an earlier note may say otherwise
 		return true
 	}
@@ -141,10 +141,20 @@ func (it *item) knownType() string {
 	return it.desc.MediaType
 }
 
-// retypes says whether an object that is held gets the type that is given now:
-// the last word counts, save that a manifest stays one, since its edges are known.
-func retypes(was, now string) bool {
-	return now != "" && was != now && (oci.HasSuccessors(now) || !oci.HasSuccessors(was))
+// retypes says whether an object that is held gets the item's type: the last word
+// counts, unless it is to keep the one it has, and save that a manifest stays one,
+// since its edges are known.
+func (it *item) retypes(was string) bool {
+	now := it.knownType()
+	switch {
+	case now == "" || was == now:
+		return false
+	case oci.HasSuccessors(now):
+		return true
+	case oci.HasSuccessors(was):
+		return false
+	}
+	return !it.keepType || was == ""
 }
 
 // mediaNote's seq is the time: of two processes that write one object with two

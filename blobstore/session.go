@@ -71,7 +71,7 @@ func (s *Store) Begin(ctx context.Context, opts SessionOptions) (*Session, error
 	if opts.Keep > 0 {
 		kind, lasts = db.LeasePut, opts.Keep
 	}
-	l, err := s.newLease(kind, opts.Note, lasts)
+	l, err := s.newLease(ctx, kind, opts.Note, lasts)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,7 @@ type Blob struct {
 	MediaType string
 	Source    string
 	Expected  oci.Digest // "" when not known
+	KeepType  bool       // see content.IngestOptions
 	// Done, if set, is told once the blob is durable, in the order of the Puts.
 	Done func(content.Info)
 }
@@ -94,7 +95,9 @@ type Blob struct {
 // Errors: content.ErrCorrupt when it is not what was expected,
 // content.ErrInvalid for a manifest that is none.
 func (ses *Session) Put(ctx context.Context, b Blob) (content.Info, error) {
-	o := content.IngestOptions{Expected: b.Expected, Total: int64(len(b.Data)), MediaType: b.MediaType, Source: b.Source}
+	o := content.IngestOptions{
+		Expected: b.Expected, Total: int64(len(b.Data)), MediaType: b.MediaType, KeepType: b.KeepType, Source: b.Source,
+	}
 	it, err := ses.s.smallItem(o, b.Data)
 	if err != nil {
 		return content.Info{}, err

@@ -517,6 +517,48 @@ func TestTheLastWordOnATypeCountsWithinABatch(t *testing.T) {
 	}
 }
 
+// Who only takes an object for something else does not change what it is here.
+func TestATypeIsKeptForThoseWhoAskForIt(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	im := newImage(t, noise(1, 1000))
+	manifest := im.blobs[len(im.blobs)-1]
+	small, large, plain := noise(2, 1000), noise(3, 2<<20), noise(4, 1000)
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test", Keep: time.Hour})
+	for _, p := range [][]byte{small, large, manifest} {
+		put(t, ses, typeUnhinted, p)
+	}
+	put(t, ses, oci.MediaTypeOctets, plain)
+	must(t, ses.Flush(t.Context()))
+	for _, p := range [][]byte{small, large, plain} {
+		_, err := ses.Put(t.Context(), blobstore.Blob{Data: p, MediaType: "text/plain", KeepType: true})
+		must(t, err)
+	}
+	_, err := ses.Put(t.Context(), blobstore.Blob{Data: manifest, MediaType: oci.MediaTypeManifest, KeepType: true})
+	must(t, err)
+	must(t, ses.Commit(t.Context()))
+	must(t, ses.Close())
+	types := func(s *blobstore.Store) (all []string) {
+		t.Helper()
+		for _, p := range [][]byte{small, large, plain, manifest} {
+			info, err := s.Info(t.Context(), oci.DigestBytes(p))
+			must(t, err)
+			all = append(all, info.MediaType)
+		}
+		return all
+	}
+	want := []string{typeUnhinted, typeUnhinted, "text/plain", oci.MediaTypeManifest}
+	if got := types(s); !slices.Equal(got, want) {
+		t.Errorf("types %q, want %q", got, want)
+	}
+	must(t, s.Close())
+	rebuild(t, dir)
+	if got := types(open(t, dir)); !slices.Equal(got, want) {
+		t.Errorf("after a rebuild types %q, want %q", got, want)
+	}
+}
+
 func TestCloseOfASessionThatCannotCommitKeepsItsIngests(t *testing.T) {
 	t.Parallel()
 	s, f := instrumented(t, nil)

@@ -2,7 +2,9 @@ package blobstore_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"dist.example/blobstore"
@@ -164,4 +166,36 @@ func TestAWriterGoesOnWhenThereIsRoomAgain(t *testing.T) {
 	finish(t, w, p)
 	holds(t, s, p)
 	noIngests(t, s)
+}
+
+// On a full disk the catalog cannot even forget an ingest before its bytes are gone.
+func TestAbortFreesTheBytesBeforeItWrites(t *testing.T) {
+	t.Parallel()
+	var (
+		dir  = empty(t)
+		look = func(string) {}
+	)
+	s := openWith(t, dir, blobstore.Options{Hook: func(point string) { look(point) }})
+	w, err := s.Writer(t.Context(), content.IngestOptions{Key: "k", Total: -1})
+	must(t, err)
+	_, err = w.Write(noise(1, 3<<20))
+	must(t, err)
+	must(t, w.Close())
+	var sizes []int64
+	look = func(point string) {
+		if point != "db.begun" {
+			return
+		}
+		entries, err := os.ReadDir(filepath.Join(dir, "ingest"))
+		must(t, err)
+		for _, e := range entries {
+			fi, err := e.Info()
+			must(t, err)
+			sizes = append(sizes, fi.Size())
+		}
+	}
+	must(t, s.Abort(t.Context(), "k"))
+	if !slices.Equal(sizes, []int64{0}) {
+		t.Errorf("when the catalog is written the ingest's file has %d bytes", sizes)
+	}
 }

@@ -65,8 +65,8 @@ type Store struct {
 // content.ErrDenied. The caller closes the store.
 //
 // Errors: content.ErrNoStore when there is none (and Create is false), when it is
-// of a newer format or its catalog is not a catalog; content.ErrCorrupt when its
-// catalog is lost and content is not; content.ErrUnsupported on a network file
+// of a newer format; content.ErrCorrupt when its catalog or store.json is lost or
+// cannot be trusted, and content is there; content.ErrUnsupported on a network file
 // system, whose locks cannot be trusted; the cause of ctx when that ends while the
 // store is locked for maintenance.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
@@ -190,16 +190,6 @@ func (s *Store) refuseLostCatalog() error {
 	return content.WithHint(
 		fmt.Errorf("open store %s: %w: it holds content, but its catalog (%s) is lost", s.dir, content.ErrCorrupt, catalogFile),
 		db.HintRebuild)
-}
-
-// holdsContent says whether there is any pack or loose blob.
-func (s *Store) holdsContent() bool {
-	for _, dir := range []string{packsDir, filepath.Join(blobsDir, "sha256"), filepath.Join(blobsDir, "sha512")} {
-		if entries, err := s.fs.ReadDir(s.path(dir)); err == nil && len(entries) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // Close ends the store's use. Leases acquired and not released stay for their

@@ -68,16 +68,15 @@ func (s *Store) lockIngest(ctx context.Context, opts content.IngestOptions, how 
 
 // openIngestFile opens a key's file, to be written unless it is sealed.
 func (s *Store) openIngestFile(name string) (fsys.File, error) {
-	for {
-		f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-		if errors.Is(err, fs.ErrPermission) {
-			f, err = s.fs.OpenFile(name, os.O_RDONLY, 0)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // its owner has finished just now
-			}
-		}
+	f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if !errors.Is(err, fs.ErrPermission) {
 		return f, err
 	}
+	if f, err := s.fs.OpenFile(name, os.O_RDONLY, 0); !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	// Its owner has finished just now, or nothing may be made here.
+	return s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
 // unused says whether f is the empty file that opening it has just made.
@@ -129,7 +128,12 @@ func (in *ingest) restore(ctx context.Context) error {
 	})
 }
 
+// agrees says whether a part may be of what is wanted now. Where the digest is the
+// same, what was said of the size does not matter: it may have been wrong.
 func agrees(row db.Ingest, opts content.IngestOptions) bool {
+	if row.Expected != "" && row.Expected == opts.Expected {
+		return true
+	}
 	return (row.Expected == "" || opts.Expected == "" || row.Expected == opts.Expected) &&
 		(row.Total < 0 || opts.Total < 0 || row.Total == opts.Total)
 }

@@ -4,7 +4,11 @@ import (
 	"context"
 
 	"dist.example/blobstore"
+	"dist.example/db"
 )
+
+// HintRebuild is what helps when the catalog is lost or damaged.
+const HintRebuild = db.HintRebuild
 
 // The reports of CheckStore and Rebuild.
 type (

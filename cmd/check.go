@@ -3,12 +3,13 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"dist.example/client"
 	"dist.example/content"
-	"dist.example/db"
 	"dist.example/oci"
 )
 
@@ -22,7 +23,7 @@ type checkCmd struct {
 func (checkCmd) Help() string {
 	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed, the exit code is 4, and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
 
-When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It says what cannot be restored: leases, sources, unfinished ingests, and deletions. What no name reaches is kept for 7 days. The old catalog stays in the store's folder catalog.old.
+When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, unfinished ingests, and deletions. What no name reaches is kept for 7 days. The old catalog stays in the store's folder catalog.old.
 
 Examples:
 
@@ -55,7 +56,10 @@ func (c *checkCmd) check(s *session, dist *client.Client) error {
 		s.warn("the catalog: " + text)
 	}
 	for _, text := range report.Mended {
-		s.warn(text + mendedText(dist, s))
+		s.warn(text)
+	}
+	for _, text := range report.Newer {
+		s.warn(text)
 	}
 	if err := c.print(s, newCheckJSON(report), report.Damaged); err != nil {
 		return err
@@ -65,14 +69,6 @@ func (c *checkCmd) check(s *session, dist *client.Client) error {
 		return nil
 	}
 	return checkError(report)
-}
-
-// mendedText says what became of a thing that check can put right.
-func mendedText(dist *client.Client, s *session) string {
-	if store, err := dist.Open(s.ctx); err != nil || store.ReadOnly() {
-		return "; the owner's next check puts it right"
-	}
-	return "; it was written again"
 }
 
 // print prints the report: as a document, or else the damaged objects as a table.
@@ -122,16 +118,20 @@ func checkError(r client.CheckReport) error {
 	if n := len(r.Damaged); n > 0 {
 		found = append(found, plural(int64(n), "damaged object"))
 	}
-	if n := len(r.Catalog); n > 0 {
-		found = append(found, plural(int64(n), "fault")+" of the catalog")
+	if r.Faults > 0 {
+		found = append(found, plural(int64(r.Faults), "fault")+" of the catalog")
 	}
 	if n := len(r.Mended); n > 0 {
 		found = append(found, plural(int64(n), "lost record"))
 	}
+	if len(found) == 0 { // all that could be judged is good
+		return content.WithHint(fmt.Errorf("%w: %s of a newer version", content.ErrUnsupported, plural(int64(len(r.Newer)), "thing")),
+			"check with the version of dist that wrote it")
+	}
 	err := fmt.Errorf("%w: %s", content.ErrCorrupt, strings.Join(found, ", "))
 	switch {
 	case len(r.Catalog) > 0:
-		return content.WithHint(err, db.HintRebuild)
+		return content.WithHint(err, client.HintRebuild)
 	case len(r.Damaged) > 0:
 		return content.WithHint(err, "pull or put it again: what is damaged is replaced")
 	}
@@ -147,6 +147,9 @@ func (c *checkCmd) rebuild(s *session, dist *client.Client) error {
 	for _, text := range notRestored(report) {
 		s.warn(text)
 	}
+	if dir, kept := oldCatalog(s); kept {
+		s.warn("the old catalog is kept in " + dir)
+	}
 	j := newRebuildJSON(report)
 	if s.format().json() {
 		err = printObject(s.stdout, s.format(), j, nil)
@@ -159,8 +162,23 @@ func (c *checkCmd) rebuild(s *session, dist *client.Client) error {
 	if err != nil || report.Whole() {
 		return err
 	}
-	return content.WithHint(fmt.Errorf("%w: not all of the content is good: %s", content.ErrCorrupt, rebuildFaults(report)),
-		"pull or put again what is missing")
+	hint := "pull or put again what is missing"
+	if len(report.Damaged)+len(report.LostNames) == 0 {
+		hint = "what could not be used is told above: compare \"dist images\" with what should be there"
+	}
+	return content.WithHint(fmt.Errorf("%w: not all of the content is good: %s", content.ErrCorrupt, rebuildFaults(report)), "%s", hint)
+}
+
+// oldCatalog is the folder of the store that a rebuild moves the old catalog to, and
+// whether there is one.
+func oldCatalog(s *session) (dir string, kept bool) {
+	store, err := storeFolder(s.globals.Store, s.getenv)
+	if err != nil {
+		return "", false
+	}
+	dir = filepath.Join(store, "catalog.old")
+	_, err = os.Stat(filepath.Join(dir, "catalog.db"))
+	return dir, err == nil
 }
 
 // notRestored are the lines about what a rebuilt catalog lacks.
@@ -169,7 +187,7 @@ func notRestored(r client.RebuildReport) []string {
 	for _, n := range r.LostNames {
 		lines = append(lines, fmt.Sprintf("the name %s could not be restored: %s is not here", n.Name, n.Digest))
 	}
-	lines = append(lines, r.Left...)
+	lines = append(append(lines, r.Mended...), r.Left...)
 	if r.Ingests > 0 {
 		lines = append(lines, fmt.Sprintf("%s could not be restored: %s begin again from nothing", plural(r.Ingests, "unfinished ingest"), humanSize(r.Partial)))
 	}
@@ -202,6 +220,7 @@ type checkJSON struct {
 	Damaged []damageJSON `json:"damaged"`
 	Catalog []string     `json:"catalog"`
 	Mended  []string     `json:"mended"`
+	Newer   []string     `json:"newer"`
 	Waste   []wasteJSON  `json:"waste"`
 }
 
@@ -234,7 +253,8 @@ func newDamagesJSON(ds []client.Damage) []damageJSON {
 func newCheckJSON(r client.CheckReport) checkJSON {
 	j := checkJSON{
 		Clean: r.Clean(), Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Damaged: newDamagesJSON(r.Damaged),
-		Catalog: append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...), Waste: []wasteJSON{},
+		Catalog: append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...),
+		Newer: append([]string{}, r.Newer...), Waste: []wasteJSON{},
 	}
 	for _, w := range r.Waste {
 		j.Waste = append(j.Waste, wasteJSON(w))
@@ -252,6 +272,7 @@ type rebuildJSON struct {
 	Kept      int64          `json:"keptObjects"`
 	Damaged   []damageJSON   `json:"damaged"`
 	LostNames []lostNameJSON `json:"lostNames"`
+	Mended    []string       `json:"mended"`
 	Left      []string       `json:"left"`
 	Ingests   int64          `json:"ingests"`
 	Partial   int64          `json:"partialBytes"`
@@ -265,7 +286,7 @@ type lostNameJSON struct {
 func newRebuildJSON(r client.RebuildReport) rebuildJSON {
 	j := rebuildJSON{
 		Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Changes: r.Changes, Kept: r.Kept,
-		Damaged: newDamagesJSON(r.Damaged), LostNames: []lostNameJSON{}, Left: append([]string{}, r.Left...),
+		Damaged: newDamagesJSON(r.Damaged), LostNames: []lostNameJSON{}, Mended: append([]string{}, r.Mended...), Left: append([]string{}, r.Left...),
 		Ingests: r.Ingests, Partial: r.Partial,
 	}
 	for _, n := range r.LostNames {

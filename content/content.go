@@ -107,6 +107,10 @@ type IngestOptions struct {
 	// MediaType is kept with the object; of a manifest type the content is parsed
 	// and its edges recorded.
 	MediaType string
+	// KeepType leaves an object that is held already the type that somebody gave it:
+	// MediaType is what the caller takes it for, in a manifest of its own. Without it
+	// the last word counts. A type that is a manifest's counts in any case.
+	KeepType bool
 	// Lease protects the object once it is committed; "" leaves it to the grace
 	// period of garbage collection.
 	Lease string
@@ -133,11 +137,14 @@ type Status struct {
 	MarkedAt time.Time
 }
 
+// stalled is how long nothing comes for an ingest before it is said so.
+const stalled = 3 * time.Second
+
 // Rate is bytes a second since MarkedAt. It is 0 for an ingest that nobody
-// writes, and falls towards 0 while a live one stalls.
+// writes, and for one that nothing has come for in three seconds.
 func (s Status) Rate(now time.Time) int64 {
 	since := now.Sub(s.MarkedAt).Seconds()
-	if !s.Live || since <= 0 {
+	if !s.Live || since <= 0 || now.Sub(s.UpdatedAt) > stalled {
 		return 0
 	}
 	return int64(float64(max(0, s.Offset-s.Marked)) / since)

@@ -4,10 +4,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"dist.example/content"
+	"dist.example/fsys"
 )
 
 // identity is what tells one state of a catalog from another (tables base and head).
@@ -35,7 +39,10 @@ func (d *DB) judge(id identity, seen int64) error {
 	case id.epoch != id.base:
 		return errStranger("%s and %s-wal do not belong together", catalogName, catalogName)
 	case id.generation < seen:
-		return errStranger("it is older than the store: an earlier copy, or its last %d changes are lost", seen-id.generation)
+		if lost := seen - id.generation; lost < manyChanges {
+			return errStranger("it is older than the store: an earlier copy, or its last %d changes are lost", lost)
+		}
+		return errStranger("it is older than the store: a copy of the one before it")
 	}
 	return nil
 }
@@ -44,6 +51,10 @@ func errStranger(format string, args ...any) error {
 	return content.WithHint(fmt.Errorf("%w: the catalog (%s) cannot be trusted: %s", content.ErrCorrupt, catalogName, fmt.Sprintf(format, args...)),
 		HintRebuild)
 }
+
+// manyChanges is more than are lost of one and the same catalog: another one begins
+// its count anew, at the time of its making.
+const manyChanges = 1 << 20
 
 // HintRebuild is what helps when the catalog is lost or damaged.
 const HintRebuild = "`dist check --rebuild` makes the catalog anew from the content"
@@ -56,11 +67,22 @@ const (
 	witnessLength = 20
 )
 
-// witness reads what was committed last, as far as that is known; 0 when it is
+// Witness is the generation that was committed last in the store's folder dir, 0
+// where that is not known.
+func Witness(fsx fsys.FS, dir string) int64 {
+	f, err := fsx.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY, 0)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	return readWitness(f)
+}
+
+// readWitness reads what was committed last, as far as that is known; 0 when it is
 // not.
-func (d *DB) witness() int64 {
+func readWitness(lock io.ReaderAt) int64 {
 	var b [witnessLength]byte
-	n, _ := d.witnessFile.ReadAt(b[:], holderLength)
+	n, _ := lock.ReadAt(b[:], holderLength)
 	g, err := strconv.ParseInt(strings.TrimSpace(string(b[:n])), 10, 64)
 	if n < witnessLength || b[witnessLength-1] != '\n' || err != nil {
 		return 0
@@ -86,8 +108,3 @@ func (d *DB) advance(c *conn) (generation int64, err error) {
 	id.generation = generation - 1 // as it was found
 	return generation, d.judge(id, d.witness())
 }
-
-// nothing stands for a witness that cannot be read.
-type nothing struct{}
-
-func (nothing) ReadAt([]byte, int64) (int, error) { return 0, errors.New("no witness") }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/schema"
 )
 
@@ -203,4 +205,155 @@ func TestAnOlderSchemaIsMigratedWhenNobodyElseHasIt(t *testing.T) {
 		t.Error("making a catalog is no migration")
 		return nil
 	}})
+}
+
+// writtenBack writes the WAL back, and says whether it begins anew.
+func writtenBack(t *testing.T, d *DB, mode string) (done bool) {
+	check(t, d.Locked(context.Background(), func(*Locked) (err error) {
+		done, err = d.writeBack(mode, 0)
+		return err
+	}))
+	return done
+}
+
+func step(t *testing.T, d *DB, v string) {
+	write(t, d, func(tx *Tx) error { return tx.SetMeta("step", v) })
+}
+
+func TestAnEpochIsThatOfOneLog(t *testing.T) {
+	dir := t.TempDir()
+	d := openDB(t, dir, Options{Store: storeA})
+	step(t, d, "0")
+	// A reader of the last state lets everything be written back, but the log cannot
+	// begin anew before it has gone.
+	read(t, d, func(tx *Tx) error {
+		_, _, err := tx.Meta("step")
+		if writtenBack(t, d, "RESTART") {
+			t.Error("it did not wait for the reader")
+		}
+		return err
+	})
+	step(t, d, "1")
+	old := saved(t, dir)
+	step(t, d, "2")
+	if !writtenBack(t, d, "RESTART") {
+		t.Error("it was not written back")
+	}
+	write(t, d, func(tx *Tx) error { return tx.SetMeta("after", "3") })
+	now := saved(t, dir)
+	check(t, d.Close())
+	catalogFiles{old[0], now[1]}.putBack(t, dir)
+	if !refused(t, dir, storeA, "2") {
+		t.Error("an older file beside the newest log was accepted")
+	}
+}
+
+func TestALogThatHasJustBegunAgreesWithItsCatalogAlone(t *testing.T) {
+	dir := t.TempDir()
+	d := openDB(t, dir, Options{Store: storeA})
+	step(t, d, "0")
+	writtenBack(t, d, "TRUNCATE")
+	old := saved(t, dir)
+	step(t, d, "1")
+	writtenBack(t, d, "TRUNCATE")
+	write(t, d, func(tx *Tx) error { return tx.SetMeta("other", "x") })
+	writtenBack(t, d, "RESTART")
+	killed := saved(t, dir)
+	check(t, d.Close())
+	catalogFiles{old[0], killed[1]}.putBack(t, dir)
+	if !refused(t, dir, storeA, "1") {
+		t.Error("an older file beside the log was accepted")
+	}
+}
+
+func TestACopyFromBeforeAMigrationIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	ms, err := schema.Migrations(0)
+	check(t, err)
+	check(t, sqlScript("PRAGMA journal_mode = WAL; "+ms[0].SQL+fmt.Sprintf("; PRAGMA application_id = %d; PRAGMA user_version = 1", schema.ApplicationID))(catalogFile(dir)))
+	before := saved(t, dir)
+	grown(t, dir, storeA, 2, func(int) {})
+	before.putBack(t, dir)
+	if !refused(t, dir, storeA, "1") {
+		t.Error("it was migrated again")
+	}
+}
+
+func TestACatalogBeginsAboveTheOneBefore(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	grown(t, dir, storeA, 2, func(int) {})
+	old, far := saved(t, dir), Witness(fsys.OS(), dir)+1<<50
+	d, err := Open(context.Background(), other, Options{Store: storeA, After: far})
+	check(t, err)
+	step(t, d, "new")
+	check(t, d.Settle(context.Background()))
+	check(t, d.Close())
+	saved(t, other).putBack(t, dir)
+	d, err = Open(context.Background(), dir, Options{Store: storeA})
+	check(t, err)
+	step(t, d, "newer")
+	check(t, d.Close())
+	if got := Witness(fsys.OS(), dir); got <= far {
+		t.Errorf("generation %d, not above %d", got, far)
+	}
+	old.putBack(t, dir)
+	if !refused(t, dir, storeA, "newer") {
+		t.Error("the catalog that was replaced was accepted")
+	}
+}
+
+// watched is a file system as another user has it, who may not write the store. It
+// tells of each look at a file.
+type watched struct {
+	fsys.FS
+	at func(name string)
+}
+
+func (w watched) Stat(name string) (fs.FileInfo, error) {
+	fi, err := w.FS.Stat(name)
+	w.at(name)
+	return fi, err
+}
+
+func (w watched) OpenFile(name string, flag int, perm fs.FileMode) (fsys.File, error) {
+	if flag&os.O_RDWR != 0 && filepath.Base(name) == lockName {
+		return nil, fs.ErrPermission
+	}
+	return w.FS.OpenFile(name, flag, perm)
+}
+
+func TestAReaderBesideAWriterIsNotRefused(t *testing.T) {
+	dir := t.TempDir()
+	d := openDB(t, dir, Options{Store: storeA})
+	step(t, d, "0")
+	check(t, d.Settle(context.Background()))
+	written := false
+	reader, err := Open(context.Background(), dir, Options{Store: storeA, ReadOnly: true, FS: watched{fsys.OS(), func(name string) {
+		if strings.HasSuffix(name, "-wal") && !written {
+			written = true
+			step(t, d, "1")
+		}
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, reader.Close())
+}
+
+func TestAnImmutableCatalogThatIsWrittenIsNotBelieved(t *testing.T) {
+	dir := t.TempDir()
+	d := openDB(t, dir, Options{Store: storeA})
+	step(t, d, "0")
+	check(t, d.Settle(context.Background()))
+	reader := openDB(t, dir, Options{Store: storeA, ReadOnly: true, FS: watched{fsys.OS(), func(string) {}}})
+	look := func(*Tx) error { return nil }
+	check(t, reader.Read(context.Background(), look))
+	write(t, d, func(tx *Tx) error { return tx.SetMeta("long", strings.Repeat("x", 1<<20)) })
+	check(t, d.Settle(context.Background()))
+	if err := reader.Read(context.Background(), look); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("after the file was written: %v", err)
+	}
+	if _, _, err := reader.Object(context.Background(), digest(1)); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("after the file was written: %v", err)
+	}
 }

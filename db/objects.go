@@ -146,7 +146,11 @@ func (d *DB) Object(ctx context.Context, digest oci.Digest) (o Object, found boo
 		return Object{}, false, err
 	}
 	defer func() { d.pool.put(c, err == nil) }()
-	return (&Tx{ctx: ctx, d: d, c: c}).Object(digest)
+	o, found, err = (&Tx{ctx: ctx, d: d, c: c}).Object(digest)
+	if uerr := d.unchanged(); uerr != nil {
+		err = uerr
+	}
+	return o, found, err
 }
 
 // ObjectByID finds a row by its id; false when there is none.

@@ -53,7 +53,7 @@ func TestPutObjectsInEveryState(t *testing.T) {
 				t.Errorf("%+v is not held", o)
 			}
 		}
-		if o := rows[digest(5)]; o.Media != "application/x-tar" || o.Size != 5 {
+		if o := rows[digest(5)]; o.Media != "" || o.Size != 5 { // what a parent said of the type does not count
 			t.Errorf("the absent row became %+v", o)
 		}
 		return err

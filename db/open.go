@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -44,6 +43,9 @@ type Options struct {
 	// recorded in a catalog that is made or migrated, and a catalog that has another
 	// one is refused.
 	Store string
+	// After is a generation that a catalog which is made now is to be above, that of
+	// the one that it is to replace.
+	After int64
 	// Exclusive runs the migration of a catalog that others may have open, once they
 	// have not, unless needed says meanwhile that one of them did it; nil just runs it.
 	Exclusive func(migrate func() error, needed func() bool) error
@@ -64,13 +66,14 @@ type DB struct {
 	cleanup func() error // of a copy
 	commits atomic.Int64
 	store   string
+	after   int64
 	hook    func(string)
 
-	witnessFile io.ReaderAt // write.lock
+	witness   func() int64 // the last generation that is known to have been committed
+	unchanged func() error // whether what was read of an immutable file counts
 	// Under the write lock:
-	unlooked  int  // statements since the WAL's length was looked at
-	marked    bool // the epoch is that of the WAL to come
-	notBefore int  // pages of the WAL at which to write it back, after a try that failed
+	unlooked  int // statements since the WAL's length was looked at
+	notBefore int // pages of the WAL at which to write it back, after a try that failed
 
 	mediaMu sync.RWMutex
 	media   map[string]int64 // committed media types, by name
@@ -86,7 +89,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	d := &DB{
 		dir: dir, fs: o.FS, file: filepath.Join(dir, catalogName), clock: o.Clock, commit: o.Commit,
 		cleanup: func() error { return nil }, media: map[string]int64{},
-		store: o.Store, hook: o.Hook, witnessFile: nothing{},
+		store: o.Store, after: o.After, hook: o.Hook, witness: func() int64 { return 0 }, unchanged: func() error { return nil },
 	}
 	open := d.openForWriting
 	if o.ReadOnly {
@@ -132,7 +135,7 @@ func (d *DB) openForWriting(ctx context.Context, o Options) (err error) {
 	if d.lock, err = openWriteLock(o, d.dir); err != nil {
 		return err
 	}
-	d.witnessFile = d.lock.file
+	d.witness = func() int64 { return readWitness(d.lock.file) }
 	if d.pool, err = newPool(dsn(d.file, o.CacheMiB)); err != nil {
 		return err
 	}
@@ -187,6 +190,8 @@ func (d *DB) versionOf(c *conn) (version int, err error) {
 		switch {
 		case version > schema.Version:
 			return 0, errNewer(version)
+		case version < schema.Version && seen > 0:
+			return 0, errStranger("it is a copy from before its last migration")
 		case version < schema.Version:
 			return version, nil
 		}
@@ -242,9 +247,8 @@ func (d *DB) migrate() (err error) {
 	for _, m := range migrations {
 		script.WriteString(m.SQL)
 	}
-	fmt.Fprintf(&script, "UPDATE base SET store = '%s'; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
-		strings.ReplaceAll(d.store, "'", "''"), schema.ApplicationID, schema.Version)
-	d.testify(0) // generations begin here; what the witness says is of another catalog
+	fmt.Fprintf(&script, "UPDATE head SET generation = max(generation, %d); UPDATE base SET store = '%s'; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+		max(d.after, d.witness())+1, strings.ReplaceAll(d.store, "'", "''"), schema.ApplicationID, schema.Version)
 	if err := c.script(script.String()); err != nil {
 		return err
 	}

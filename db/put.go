@@ -65,7 +65,8 @@ func (tx *Tx) PutObjects(objects []Present) ([]Put, error) {
 
 // EnsureObjects finds or makes the rows of descriptors, absent ones where nobody
 // knew them, and returns their ids in order. What a known row says is left as it
-// is, save for a media type it lacked.
+// is, save for a media type that an absent one lacked: the type of what is held
+// comes with its bytes.
 func (tx *Tx) EnsureObjects(descs []oci.Descriptor) ([]int64, error) {
 	b, err := tx.newRowBatch(len(descs), func(i int) oci.Digest { return descs[i].Digest })
 	if err != nil {
@@ -78,6 +79,9 @@ func (tx *Tx) EnsureObjects(descs []oci.Descriptor) ([]int64, error) {
 	ids := make([]int64, len(descs))
 	err = b.write(func(i int, k known, media any) (known, error) {
 		ids[i] = k.id
+		if k.loc != LocAbsent {
+			return k, nil
+		}
 		return b.addMedia(k, media), nil
 	})
 	return ids, err
@@ -91,8 +95,14 @@ func (tx *Tx) revive(k known, p Present, media any) error {
 			return err
 		}
 	}
+	// What an absent row says of the type is only what a parent said: taken over, it
+	// would make a manifest of bytes that nobody has parsed.
+	keep := "coalesce(?, media)"
+	if k.loc == LocAbsent {
+		keep = "?"
+	}
 	_, err := tx.exec(`UPDATE objects SET size = ?, loc = ?, pack = ?, off = ?, stored = ?, codec = ?, kind = ?,
-		media = coalesce(?, media), committed = ?, used = ? WHERE id = ?`,
+		media = `+keep+`, committed = ?, used = ? WHERE id = ?`,
 		p.Size, p.Loc, packArg(p.Loc, p.Pack), packArg(p.Loc, p.Off), p.Stored, p.Codec, p.Kind,
 		media, tx.Now.UnixMilli(), tx.Now.UnixMilli(), k.id)
 	if err != nil {

@@ -20,10 +20,10 @@ import (
 // others, which needs the shared memory file; where that cannot be had, a private
 // copy of catalog and WAL.
 func (d *DB) openForReading(ctx context.Context, o Options) error {
-	if f, err := o.FS.OpenFile(filepath.Join(d.dir, lockName), os.O_RDONLY, 0); err == nil {
-		defer f.Close()
-		d.witnessFile = f
-	}
+	// The witness before all else: writers may be at work, and what is read of the
+	// catalog after it is no older.
+	seen := Witness(o.FS, d.dir)
+	d.witness = func() int64 { return seen }
 	fi, err := o.FS.Stat(d.file)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && fi.Size() == 0) {
 		return content.WithHint(fmt.Errorf("%w: there is no catalog", content.ErrNoStore), "make one with: dist init")
@@ -32,6 +32,7 @@ func (d *DB) openForReading(ctx context.Context, o Options) error {
 		return fsys.Classify(err)
 	}
 	if d.walSize(o.FS) == 0 && !writable(o.FS, d.dir) {
+		d.unchanged = d.stamp(fi)
 		return d.openAs(o, "mode=ro", "immutable=1")
 	}
 	err = d.openAs(o, "mode=ro")
@@ -45,6 +46,22 @@ func (d *DB) openForReading(ctx context.Context, o Options) error {
 		return errors.Join(err, cerr)
 	}
 	return d.openAs(o)
+}
+
+// stamp returns a function that says whether the catalog's file is still the one
+// that fi is of. A file that is opened as immutable may be changed by its owner all
+// the same: what was read meanwhile is worth nothing then.
+func (d *DB) stamp(fi fs.FileInfo) func() error {
+	return func() error {
+		now, err := d.fs.Stat(d.file)
+		if err != nil {
+			return fsys.Classify(err)
+		}
+		if now.Size() == fi.Size() && now.ModTime().Equal(fi.ModTime()) {
+			return nil
+		}
+		return content.WithHint(fmt.Errorf("read the catalog: %w: its owner has written it meanwhile", content.ErrConflict), "run it again")
+	}
 }
 
 // openAs opens the catalog with SQLite's parameters and checks that it is one.

@@ -136,6 +136,9 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	err = fn(&Tx{Now: d.now(), ctx: ctx, d: d, c: c})
+	if uerr := d.unchanged(); uerr != nil {
+		err = uerr // whatever it was that was found
+	}
 	_, rerr := c.exec("ROLLBACK")
 	sound = rerr == nil
 	if err == nil {

@@ -85,7 +85,7 @@ func (d *DB) writeBack(mode string, wait int) (done bool, err error) {
 	}
 	sound := false
 	defer func() { d.pool.put(c, sound) }()
-	if err := d.newEpoch(c); err != nil {
+	if err := d.count(c, newEpoch); err != nil {
 		return false, err
 	}
 	d.hook("db.checkpoint")
@@ -99,19 +99,24 @@ func (d *DB) writeBack(mode string, wait int) (done bool, err error) {
 	}
 	done = err == nil && busy == 0
 	d.hook("db.checkpointed")
-	if done {
-		d.marked = false
+	if done && mode == "RESTART" {
+		// Until the next transaction the WAL would still have the page of base, and so
+		// agree with any catalog.db.
+		if err := d.count(c, ""); err != nil {
+			return false, err
+		}
 	}
 	err = c.script(fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout))
 	sound = err == nil
 	return done, err
 }
 
-// newEpoch marks the catalog, unless that was done for this WAL already.
-func (d *DB) newEpoch(c *conn) error {
-	if d.marked {
-		return nil
-	}
+// newEpoch marks the catalog for the WAL to come. It is drawn for each writing back:
+// what an earlier try marked may have begun a WAL since.
+const newEpoch = "UPDATE base SET epoch = abs(random() / 2); UPDATE head SET epoch = (SELECT epoch FROM base);"
+
+// count is a transaction that counts itself and runs a script besides.
+func (d *DB) count(c *conn, script string) error {
 	// After an error the connection is not kept: closing it rolls back.
 	if err := c.script("BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -120,14 +125,10 @@ func (d *DB) newEpoch(c *conn) error {
 	if err != nil {
 		return err
 	}
-	if err := c.script("UPDATE base SET epoch = abs(random() / 2); UPDATE head SET epoch = (SELECT epoch FROM base)"); err != nil {
-		return err
-	}
-	if err := c.script("COMMIT"); err != nil {
+	if err := c.script(script + "COMMIT"); err != nil {
 		return err
 	}
 	d.testify(generation)
-	d.marked = true
 	return nil
 }
 

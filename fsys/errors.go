@@ -47,6 +47,12 @@ func classOf(err error) error {
 // a later try.
 func InUse(err error) bool { return err != nil && isAny(err, inUse) }
 
+// Unreadable says whether err, of opening or reading a file, means that the system
+// cannot give back what was written there: a sector that the disk cannot read, or
+// a file system damaged at this place. It says nothing about errors of writing,
+// which have the same names.
+func Unreadable(err error) bool { return err != nil && isAny(err, unreadable) }
+
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 func isAny(err error, of []error) bool {

@@ -148,6 +148,23 @@ func TestClone(t *testing.T) {
 	}
 }
 
+// What the disk cannot give back has no class of its own: a write fails with the
+// same errors, and damages nothing.
+func TestUnreadable(t *testing.T) {
+	bad := &fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}
+	if !fsys.Unreadable(bad) || !fsys.Unreadable(fmt.Errorf("blob: %w", bad)) {
+		t.Error("an input/output error can be read")
+	}
+	for _, err := range []error{nil, io.EOF, fs.ErrNotExist, fs.ErrClosed, syscall.ENOSPC, syscall.EISDIR} {
+		if fsys.Unreadable(err) {
+			t.Errorf("%v is none of reading", err)
+		}
+	}
+	if got := fsys.Classify(bad); errors.Is(got, content.ErrCorrupt) {
+		t.Errorf("%v has the class of damage", got)
+	}
+}
+
 func TestClassify(t *testing.T) {
 	missing := func() error { _, err := os.Stat(filepath.Join(t.TempDir(), "missing")); return err }()
 	path := func(err error) error { return &fs.PathError{Op: "write", Path: "/store/x", Err: err} }

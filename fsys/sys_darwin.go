@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var badFileSystem []error // all of it is EIO
+
 // dataSync asks for F_FULLFSYNC: fsync alone leaves the bytes in the drive's
 // cache. File systems that do not know it get the fsync.
 func dataSync(fd uintptr) error {

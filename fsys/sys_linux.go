@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// badFileSystem is how file systems say that their own records are damaged, in
+// a checksum (EBADMSG) or in what they mean.
+var badFileSystem = []error{unix.EUCLEAN, unix.EBADMSG}
+
 func dataSync(fd uintptr) error {
 	return again(func() error { return unix.Fdatasync(int(fd)) })
 }

@@ -9,6 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var badFileSystem []error // whatever they call it there
+
 func dataSync(fd uintptr) error {
 	return again(func() error { return unix.Fsync(int(fd)) })
 }

@@ -13,6 +13,8 @@ var (
 	noSpace = []error{unix.ENOSPC, unix.EDQUOT, unix.EFBIG}
 	denied  = []error{unix.EACCES, unix.EPERM, unix.EROFS}
 	inUse   []error
+
+	unreadable = append([]error{unix.EIO}, badFileSystem...)
 )
 
 // again repeats a system call that a signal broke off.

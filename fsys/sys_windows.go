@@ -14,6 +14,8 @@ var (
 	noSpace = []error{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_DISK_QUOTA_EXCEEDED, windows.ERROR_FILE_TOO_LARGE, syscall.ENOSPC}
 	denied  = []error{windows.ERROR_ACCESS_DENIED, windows.ERROR_WRITE_PROTECT}
 	inUse   = []error{windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION, windows.ERROR_USER_MAPPED_FILE}
+
+	unreadable = []error{windows.ERROR_CRC, windows.ERROR_SECTOR_NOT_FOUND, windows.ERROR_READ_FAULT, windows.ERROR_IO_DEVICE, windows.ERROR_FILE_CORRUPT, windows.ERROR_DISK_CORRUPT, syscall.EIO}
 )
 
 // The locked byte: far past the end of any file, since a lock on Windows keeps

@@ -15,9 +15,11 @@ CREATE TABLE base (
 -- together.
 CREATE TABLE head (
   id         INTEGER PRIMARY KEY CHECK (id = 1),
-  generation INTEGER NOT NULL,  -- counts transactions; write.lock remembers it
+  -- Counts transactions, from the time of its making in milliseconds on, so that
+  -- every catalog begins above those before it. write.lock remembers it.
+  generation INTEGER NOT NULL,
   epoch      INTEGER NOT NULL
 ) STRICT;
 
 INSERT INTO base VALUES (1, '', abs(random() / 2));
-INSERT INTO head SELECT 1, 0, epoch FROM base;
+INSERT INTO head SELECT 1, CAST(unixepoch('subsec') * 1000 AS INTEGER), epoch FROM base;

@@ -166,6 +166,9 @@ func healing() []workload {
 		{name: "rebuild a torn catalog", prepare: named, lose: func(b *box) {
 			b.must(os.Truncate(filepath.Join(b.store(), "catalog.db"), 5000))
 		}, command: call("check", "--rebuild"), quiet: true},
+		{name: "rebuild without store.json", prepare: named, lose: func(b *box) {
+			b.must(os.Remove(filepath.Join(b.store(), "store.json")))
+		}, command: call("check", "--rebuild"), quiet: true, only: []string{"rebuild."}},
 		{name: "rebuild for nothing", prepare: named, lose: func(*box) {}, command: call("check", "--rebuild"), quiet: true, only: []string{"rebuild."}},
 	}
 }
@@ -230,6 +233,7 @@ func keeping() []workload {
 		{name: "remove", prepare: both, command: call("remove", "$PULL/app:v2", "$PULL/app:v1"), again: []int{3}},
 		{name: "migrate", prepare: func(b *box) {
 			pulled(b)
+			b.must(os.Remove(filepath.Join(b.store(), "write.lock"))) // whose witness would know better
 			b.sql("DROP TABLE head", "DROP TABLE base", "PRAGMA user_version = 1")
 		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
 		{name: "delete", prepare: both, command: call("delete", "$APP1", "$MIDDLE")},

@@ -50,6 +50,10 @@ type Note struct {
 	Media  string          `json:"media,omitempty"`
 	Size   int64           `json:"size,omitempty"`
 	Value  json.RawMessage `json:"value,omitempty"`
+	// First and Of are those of a ref note that was committed together with others:
+	// the lowest Seq of them, and how many there are, with Seqs one after the other.
+	First int64 `json:"first,omitempty"`
+	Of    int64 `json:"of,omitempty"`
 }
 
 // Key is what the note is about, together with its type: of several notes of one
@@ -141,6 +145,8 @@ func (n Note) check() error {
 		return errors.New("it has no type")
 	case n.Seq < 0 || n.Size < 0:
 		return fmt.Errorf("seq %d and size %d must not be negative", n.Seq, n.Size)
+	case n.Of < 0 || n.First < 0 || n.Of > 0 && (n.Seq < n.First || n.Seq-n.First >= n.Of):
+		return fmt.Errorf("seq %d is not among the %d from %d on", n.Seq, n.Of, n.First)
 	case n.Type == NoteMedia && (n.Digest == "" || n.Media == ""):
 		return fmt.Errorf("a media note needs digest and media")
 	case n.Type == NoteMedia && n.Name != "":

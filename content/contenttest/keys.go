@@ -116,9 +116,13 @@ var keyPromises = []promise{
 		f.write(w, noise(2, 8<<20))
 		st, err = f.Status(f.Context(), "k")
 		f.must(err)
-		fast, slow := st.Rate(st.MarkedAt.Add(time.Second)), st.Rate(st.MarkedAt.Add(time.Minute))
+		st.UpdatedAt = st.MarkedAt.Add(2 * time.Second)
+		fast, slow := st.Rate(st.MarkedAt.Add(time.Second)), st.Rate(st.MarkedAt.Add(4*time.Second))
 		if fast <= 0 || fast != st.Offset-st.Marked || slow <= 0 || slow >= fast || st.Rate(st.MarkedAt) != 0 {
 			f.Errorf("after %d bytes the rate is %d at first, then %d", st.Offset-st.Marked, fast, slow)
+		}
+		if rate := st.Rate(st.UpdatedAt.Add(4 * time.Second)); rate != 0 {
+			f.Errorf("with nothing for four seconds the rate is %d", rate)
 		}
 		f.must(w.Close())
 	}},
