@@ -10,6 +10,14 @@ import (
 	"dist.example/oci"
 )
 
+// What Delete did, or what stood in its way.
+type (
+	// Deletion tells what went.
+	Deletion = blobstore.Deletion
+	// HeldError tells what holds what.
+	HeldError = blobstore.HeldError
+)
+
 // Delete gives up objects, judged as one set: each must be held by nothing but
 // others of the set, and by names, which go with it. Either all of them go or
 // none. The words are digests, or the only ones here that begin with some hex
@@ -17,10 +25,10 @@ import (
 // nothing to do. Deleted objects read as absent at once; their bytes stay until
 // they are collected.
 //
-// Errors: *blobstore.HeldError; content.ErrInvalid for what is no digest, a name
+// Errors: *HeldError; content.ErrInvalid for what is no digest, a name
 // above all, and for digits that several digests begin with; content.ErrNotFound
 // for digits that none begins with; content.ErrNoStore.
-func (c *Client) Delete(ctx context.Context, words ...string) (blobstore.Deletion, error) {
+func (c *Client) Delete(ctx context.Context, words ...string) (Deletion, error) {
 	if len(words) == 0 {
 		return blobstore.Deletion{}, nil
 	}

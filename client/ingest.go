@@ -56,7 +56,7 @@ func (o IngestOptions) total() int64 {
 // compared with it, and counts as far as it is equal. When r ends before the
 // expected content is complete that is ErrCorrupt, and what came is kept for the
 // next try; so it is when ctx ends. Content that is wrong and not just incomplete
-// is ErrCorrupt too, and is dropped.
+// is ErrCorrupt too, and is dropped; only a Size tells the two apart.
 //
 // Errors besides: ErrInvalid for a key that is empty, longer than 4096 bytes, no
 // UTF-8 or has control characters, for the type, and for a manifest that is none;
@@ -172,20 +172,17 @@ func (in *ingesting) open(ctx context.Context) (content.Writer, error) {
 // stream stores all of the input, and tells of progress.
 func (in *ingesting) stream(ctx context.Context, w content.Writer) (content.Info, error) {
 	defer w.Close()
-	t := &told{w: w, name: in.key, observe: func(e content.Event) {
-		e.Total = in.o.total()
-		in.c.opts.Observe(e)
-	}}
-	t.tell(content.EventStarted)
-	info, err := in.copy(ctx, t, w)
-	if err == nil {
-		info, err = in.commit(ctx, info.Digest)
-	}
+	t := &told{w: w, observe: in.c.opts.Observe, name: in.key, total: in.o.total()}
+	var info content.Info
+	err := t.during(func() (err error) {
+		if info, err = in.copy(ctx, t, w); err == nil {
+			info, err = in.commit(ctx, info.Digest)
+		}
+		return err
+	})
 	if err != nil {
-		t.tell(content.EventFailed)
 		return content.Info{}, err
 	}
-	t.tell(content.EventFinished)
 	return info, nil
 }
 

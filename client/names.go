@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -28,10 +29,23 @@ type Image struct {
 	// here and as far as it is known of.
 	Held, Known int64
 	UpdatedAt   time.Time
+	// Damage, an ErrCorrupt, is why Platforms is empty: the manifest, index or
+	// configuration that tells them cannot be read. nil else.
+	Damage error
 }
 
-// Images lists the names that begin with prefix in their full form, "" means all,
-// in order.
+// Names lists the names that begin with prefix in their full form, "" means all,
+// in order. No content is read.
+func (c *Client) Names(ctx context.Context, prefix string) iter.Seq2[content.Name, error] {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return func(yield func(content.Name, error) bool) { yield(content.Name{}, err) }
+	}
+	return s.Names(ctx, prefix)
+}
+
+// Images is Names with what they stand for. What is damaged of one does not keep
+// the others from being listed, see Image.
 func (c *Client) Images(ctx context.Context, prefix string) ([]Image, error) {
 	s, err := c.Open(ctx)
 	if err != nil {
@@ -56,10 +70,24 @@ func describe(ctx context.Context, s *blobstore.Store, n content.Name) (Image, e
 	img := Image{Name: n.Reference, Target: n.Target, UpdatedAt: n.UpdatedAt}
 	var err error
 	if img.Platforms, err = platformsOf(ctx, s, n.Target); err != nil {
-		return img, err
+		if img.Damage = damage(err); img.Damage == nil && !errors.Is(err, content.ErrUnsupported) {
+			return img, err
+		}
 	}
 	img.Held, img.Known, err = s.Reach(ctx, n.Target.Digest)
 	return img, err
+}
+
+// damage is err as an ErrCorrupt if it says that what a name stands for is damaged,
+// lost or not what its type says; nil for any other.
+func damage(err error) error {
+	switch {
+	case errors.Is(err, content.ErrCorrupt):
+		return err
+	case errors.Is(err, content.ErrNotFound), errors.Is(err, content.ErrInvalid):
+		return content.WithHint(fmt.Errorf("%w: %w", content.ErrCorrupt, err), "pull or put it again: what is damaged is replaced")
+	}
+	return nil
 }
 
 // platformsOf tells of which platforms desc has an image, and which are here.
@@ -96,13 +124,24 @@ func platformsOf(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (
 }
 
 // imagePlatform reads the platform from an image's configuration; "" for what is
-// no image or not here.
+// no image, and for a configuration that is not here or tells none.
 func imagePlatform(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (string, error) {
-	_, cfg, err := imageConfig(ctx, s, desc)
+	data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
+	if err != nil {
+		return "", err
+	}
+	m, err := oci.ParseManifest(desc.MediaType, data)
+	if errors.Is(err, content.ErrUnsupported) || err == nil && !oci.IsImageConfig(m.Config.MediaType) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	cfg, err := readConfig(ctx, s, m.Config)
 	if errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrUnsupported) || errors.Is(err, content.ErrInvalid) {
 		return "", nil
 	}
-	if err != nil || cfg == nil {
+	if err != nil {
 		return "", err
 	}
 	return oci.FormatPlatform(&cfg.Platform), nil

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,9 +33,10 @@ type PackOptions struct {
 	// ArtifactType is the type of a new artifact, a media type. "" is
 	// DefaultArtifactType or, with a configuration, none: that one's type counts.
 	ArtifactType string
-	// Compression is that of layers made of folders. Folders in artifacts are gzip,
-	// which is what those who unpack them take: anything else is ErrInvalid.
-	Compression layer.Compression
+	// Compression is that of layers made of folders; nil is gzip. Folders in artifacts
+	// are gzip, which is what those who unpack them take: anything else is ErrInvalid,
+	// and so is any for an index.
+	Compression *layer.Compression
 	FollowLinks bool   // symbolic links in folders are packed as what they lead to
 	Prefix      string // folders become this one in the image, "" its root
 	// Platform is what a new image is for, as far as a given configuration does not
@@ -152,8 +152,20 @@ func (o *PackOptions) suits(kind PackKind) error {
 		return fmt.Errorf("%w: a prefix is for an image, not for an %s", content.ErrInvalid, kind)
 	case o.FollowLinks && kind == PackIndex:
 		return fmt.Errorf("%w: an index has no folders whose links could be followed", content.ErrInvalid)
+	case o.Compression != nil && kind == PackIndex:
+		return fmt.Errorf("%w: an index has no folders that could be compressed", content.ErrInvalid)
+	case kind == PackArtifact && o.compression() != layer.Gzip:
+		return fmt.Errorf("%w: compression %s: folders in artifacts are gzip", content.ErrInvalid, o.compression())
 	}
 	return nil
+}
+
+// compression is that of folders.
+func (o *PackOptions) compression() layer.Compression {
+	if o.Compression == nil {
+		return layer.Gzip
+	}
+	return *o.Compression
 }
 
 // packing is one run of Pack.
@@ -218,7 +230,8 @@ func (p *packing) build(ctx context.Context) (Packed, error) {
 
 // store puts a document that is in memory.
 func (p *packing) store(ctx context.Context, desc oci.Descriptor, data []byte) error {
-	return p.ses.Push(ctx, desc, bytes.NewReader(data))
+	_, err := p.ses.Put(ctx, blobstore.Blob{Data: data, MediaType: desc.MediaType, Expected: desc.Digest, KeepType: true})
+	return err
 }
 
 // hold takes an object that is held under the session's lease.
@@ -232,27 +245,27 @@ func (p *packing) hold(ctx context.Context, desc oci.Descriptor) error {
 
 // write stores a layer that produce writes, and tells of progress.
 func (p *packing) write(ctx context.Context, name, mediaType string, produce func(io.Writer) (layer.Result, error)) (layer.Result, error) {
-	w, err := p.ses.Writer(ctx, content.IngestOptions{Total: -1, MediaType: mediaType})
+	w, err := p.ses.Writer(ctx, content.IngestOptions{Total: -1, MediaType: mediaType, KeepType: true})
 	if err != nil {
 		return layer.Result{}, err
 	}
 	defer w.Close()
-	t := &told{w: w, observe: p.c.opts.Observe, name: name}
-	t.tell(content.EventStarted)
-	res, err := produce(t)
+	t := &told{w: w, observe: p.c.opts.Observe, name: name, total: -1}
+	var res layer.Result
+	err = t.during(func() (err error) {
+		if res, err = produce(t); err != nil {
+			return err
+		}
+		info, err := w.Commit(ctx)
+		if err == nil && info.Digest != res.Digest {
+			err = fmt.Errorf("layer %s: %w: stored as %s", res.Digest, content.ErrCorrupt, info.Digest)
+		}
+		return err
+	})
 	if err != nil {
-		t.tell(content.EventFailed)
 		return layer.Result{}, err
 	}
-	info, err := w.Commit(ctx)
-	if err != nil {
-		return layer.Result{}, err
-	}
-	t.tell(content.EventFinished)
 	p.c.hook("packing.written")
-	if info.Digest != res.Digest {
-		return layer.Result{}, fmt.Errorf("layer %s: %w: stored as %s", res.Digest, content.ErrCorrupt, info.Digest)
-	}
 	return res, nil
 }
 
@@ -261,6 +274,7 @@ type told struct {
 	w       io.Writer
 	observe content.Observer
 	name    string
+	total   int64 // -1 while it is not known
 	n       int64
 }
 
@@ -271,6 +285,17 @@ func (t *told) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// during tells that do begins, and how it ended.
+func (t *told) during(do func() error) error {
+	t.tell(content.EventStarted)
+	if err := do(); err != nil {
+		t.tell(content.EventFailed)
+		return err
+	}
+	t.tell(content.EventFinished)
+	return nil
+}
+
 func (t *told) tell(k content.EventKind) {
-	t.observe(content.Event{Kind: k, Name: t.name, Offset: t.n, Total: -1})
+	t.observe(content.Event{Kind: k, Name: t.name, Offset: t.n, Total: t.total})
 }

@@ -14,7 +14,7 @@ import (
 	"dist.example/oci"
 )
 
-var appending = client.PackOptions{Append: true, Compression: layer.Gzip}
+var appending = client.PackOptions{Append: true, Compression: new(layer.Gzip)}
 
 // dockerImage makes an image in Docker's format, of one layer, for linux/amd64.
 func dockerImage(t *testing.T, c *client.Client, name string) oci.Descriptor {
@@ -78,8 +78,12 @@ func TestAppendToADockerImage(t *testing.T) {
 		p.Descriptor.MediaType != oci.MediaTypeDockerManifest || p.Config.MediaType != oci.MediaTypeDockerConfig {
 		t.Errorf("%s", p.Manifest)
 	}
+	// Each layer was made by whom the history names, the base's by others.
+	if was, is := p.Layers[0].CreatedBy, p.Layers[1].CreatedBy; was != "old" || is != "dist pack" {
+		t.Errorf("made by %q and %q", was, is)
+	}
 	o := appending
-	o.Compression = layer.Zstd
+	o.Compression = new(layer.Zstd)
 	_, err := c.Pack(t.Context(), "docker", []string{t.TempDir()}, o)
 	want(t, content.ErrUnsupported, err)
 }

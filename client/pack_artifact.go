@@ -93,18 +93,10 @@ func (p *packing) grownArtifact(layers []oci.Descriptor) ([]byte, oci.Descriptor
 			return nil, oci.Descriptor{}, err
 		}
 	}
-	if err := doc.Append("layers", anys(layers)...); err != nil {
+	if err := oci.AppendTo(doc, "layers", layers); err != nil {
 		return nil, oci.Descriptor{}, err
 	}
 	return oci.Encode(p.base.desc.MediaType, doc)
-}
-
-func anys(ds []oci.Descriptor) []any {
-	out := make([]any, len(ds))
-	for i, d := range ds {
-		out[i] = d
-	}
-	return out
 }
 
 // artifactWords stores or finds what the words name.
@@ -200,15 +192,17 @@ func (p *packing) blob(ctx context.Context, src source) (oci.Descriptor, error) 
 			return desc, err
 		}
 		defer f.Close()
-		t := &told{w: io.Discard, observe: p.c.opts.Observe, name: src.path}
-		t.tell(content.EventStarted)
-		info, err := put(ctx, p.ses, PutOptions{Type: src.kind}, io.TeeReader(f, t), nil)
+		t := &told{w: io.Discard, observe: p.c.opts.Observe, name: src.path, total: sizeOf(f, 0)}
+		// The file is told of here, however small.
+		one := &putting{p.ses, PutOptions{Type: src.kind, keepType: true}, func(content.Event) {}}
+		err = t.during(func() error {
+			info, err := one.put(ctx, src.path, io.TeeReader(f, t), nil)
+			desc = info.Descriptor()
+			return err
+		})
 		if err != nil {
-			t.tell(content.EventFailed)
 			return desc, fmt.Errorf("%s: %w", src.path, err)
 		}
-		t.tell(content.EventFinished)
-		desc = oci.Descriptor{MediaType: info.MediaType, Digest: info.Digest, Size: info.Size}
 	} else if err := p.hold(ctx, desc); err != nil {
 		return desc, err
 	}
@@ -224,10 +218,7 @@ func (p *packing) blob(ctx context.Context, src source) (oci.Descriptor, error) 
 func (p *packing) packedFolder(ctx context.Context, src source, title string) (oci.Descriptor, map[string]string, error) {
 	fail := func(err error) (oci.Descriptor, map[string]string, error) { return oci.Descriptor{}, nil, err }
 	mediaType := oci.MediaTypeLayerGzip
-	if p.o.Compression != layer.Gzip {
-		return fail(fmt.Errorf("%s: %w: compression %s: folders in artifacts are gzip", src.path, content.ErrInvalid, p.o.Compression))
-	}
-	if src.kind != "" && src.kind != "layer" {
+	if src.kind != "" && src.kind != wordLayer {
 		var err error
 		if mediaType, err = src.mediaType(nil); err != nil {
 			return fail(err)

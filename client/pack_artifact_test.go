@@ -21,7 +21,7 @@ import (
 
 // artifact is what a test packs when it packs artifacts.
 func artifact() client.PackOptions {
-	return client.PackOptions{Kind: client.PackArtifact, Compression: layer.Gzip}
+	return client.PackOptions{Kind: client.PackArtifact, Compression: new(layer.Gzip)}
 }
 
 // titles are those of the layers, in order.
@@ -165,13 +165,56 @@ func TestPackRefusesWhatNoArtifactHas(t *testing.T) {
 		refuses(t, c, artifact(), content.ErrInvalid, tc.says, tc.words...)
 	}
 	for says, change := range map[string]func(*client.PackOptions){
-		"gzip":   func(o *client.PackOptions) { o.Compression = layer.Zstd },
+		"gzip":   func(o *client.PackOptions) { o.Compression = new(layer.Zstd) },
 		"prefix": func(o *client.PackOptions) { o.Prefix = "usr" },
 		"type":   func(o *client.PackOptions) { o.ArtifactType = "a b/c" },
 	} {
 		o := artifact()
 		change(&o)
 		refuses(t, c, o, content.ErrInvalid, says, dir)
+	}
+	o := artifact()
+	o.Compression = new(layer.None)
+	refuses(t, c, o, content.ErrInvalid, "gzip", x) // without a folder, too
+}
+
+// The type given with a file is that of the artifact's part. The object keeps its
+// own, by which an image takes it.
+func TestATypeGivenInPackIsNotTheObjects(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	plain, zipped := tarball(t)
+	loose := bytes.Repeat(plain[:1024], 2000) // what follows the tar's end does not count
+	for _, data := range [][]byte{plain, zipped, loose} {
+		info, err := c.Put(t.Context(), client.PutOptions{Type: "layer"}, bytes.NewReader(data))
+		must(t, err)
+		id, path := info.Digest.String(), file(t, "base.tar", data)
+		for _, o := range []client.PackOptions{artifact(), {Kind: client.PackImage}} {
+			word, mediaType := path+":text", "text/plain"
+			if o.Kind == client.PackImage {
+				word, mediaType = path, info.MediaType
+			}
+			p := packAs(t, c, "typed", o, word)
+			if got := p.Layers[0].Descriptor; got.MediaType != mediaType || got.Digest != info.Digest {
+				t.Errorf("%s became %+v", word, got)
+			}
+			if here, err := store(t, c).Info(t.Context(), info.Digest); err != nil || here.MediaType != info.MediaType {
+				t.Errorf("after %s the object is %+v, %v", word, here, err)
+			}
+		}
+		packAs(t, c, "image", client.PackOptions{}, id)
+	}
+	text, err := c.Put(t.Context(), client.PutOptions{Type: "text"}, strings.NewReader("{}"))
+	must(t, err)
+	packAs(t, c, "empty", artifact(), "config="+file(t, "c.json", []byte("{}"))+":json")
+	packAs(t, c, "empty", artifact(), file(t, "x", []byte("x"))) // {} stands in for a configuration
+	tar, err := c.Put(t.Context(), client.PutOptions{Type: "text"}, bytes.NewReader(plain))
+	must(t, err)
+	packAs(t, c, "image", client.PackOptions{}, file(t, "base.tar", plain))
+	for _, d := range []oci.Digest{text.Digest, tar.Digest} {
+		if here, err := store(t, c).Info(t.Context(), d); err != nil || here.MediaType != "text/plain" {
+			t.Errorf("a text that was packed is %+v, %v", here, err)
+		}
 	}
 }
 

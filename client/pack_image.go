@@ -43,13 +43,13 @@ func (p *packing) image(ctx context.Context) (Packed, error) {
 	return made, made.parseImage(configData)
 }
 
-// configDocument is a configuration that was given.
-type configDocument struct {
+// givenConfig is a configuration made elsewhere.
+type givenConfig struct {
 	data      []byte
 	mediaType string
 }
 
-func (p *packing) imageOptions(layers []layer.LayerInfo, config *configDocument) layer.ImageOptions {
+func (p *packing) imageOptions(layers []layer.LayerInfo, config *givenConfig) layer.ImageOptions {
 	o := layer.ImageOptions{Platform: oci.DefaultPlatform(), Name: p.ref, Created: p.o.Epoch, Layers: layers}
 	if p.o.Platform != nil {
 		o.Platform = *p.o.Platform
@@ -79,18 +79,33 @@ func (out *Packed) parseImage(config []byte) error {
 	if err := json.Unmarshal(config, &img); err != nil {
 		return fmt.Errorf("configuration %s: %w: %v", out.Config.Digest, content.ErrInvalid, err)
 	}
+	steps := layerSteps(img.History)
 	for i, desc := range m.Layers {
-		l := layer.LayerInfo{Descriptor: desc, CreatedBy: createdBy}
+		l := layer.LayerInfo{Descriptor: desc}
 		if i < len(img.RootFS.DiffIDs) {
 			l.DiffID = img.RootFS.DiffIDs[i]
+		}
+		if len(steps) == len(m.Layers) { // else nobody knows which is whose
+			l.CreatedBy = steps[i].CreatedBy
 		}
 		out.Layers = append(out.Layers, l)
 	}
 	return nil
 }
 
+// layerSteps are the steps of a history that made a layer.
+func layerSteps(history []oci.History) []oci.History {
+	var steps []oci.History
+	for _, step := range history {
+		if !step.EmptyLayer {
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
 // imageWords makes the layers and reads the configuration that the words name.
-func (p *packing) imageWords(ctx context.Context) (layers []layer.LayerInfo, config *configDocument, err error) {
+func (p *packing) imageWords(ctx context.Context) (layers []layer.LayerInfo, config *givenConfig, err error) {
 	for _, w := range p.words {
 		if w.Key != "" && w.Key != "layer" && w.Key != "config" {
 			return nil, nil, wrongKey(w, "layer and config")
@@ -137,7 +152,7 @@ func (p *packing) sources(ctx context.Context) (config *source, parts []source, 
 }
 
 // imageConfig reads a configuration.
-func (p *packing) imageConfig(ctx context.Context, src source) (*configDocument, error) {
+func (p *packing) imageConfig(ctx context.Context, src source) (*givenConfig, error) {
 	data, mediaType, err := p.document(ctx, src, oci.MaxConfigSize)
 	if err != nil {
 		return nil, err
@@ -149,7 +164,7 @@ func (p *packing) imageConfig(ctx context.Context, src source) (*configDocument,
 		return nil, content.WithHint(fmt.Errorf("config %s: %w: type %s is not that of an image's configuration", src, content.ErrInvalid, mediaType),
 			"an artifact (-t artifact) may have any configuration")
 	}
-	return &configDocument{data, mediaType}, nil
+	return &givenConfig{data, mediaType}, nil
 }
 
 // document reads an object or a file of at most limit bytes into memory.
@@ -219,7 +234,7 @@ func notALayer(mediaType, hint string) error {
 // layerType is the type given with a path, which must be a layer's; "" says that
 // the bytes decide.
 func (s source) layerType() (string, error) {
-	if s.kind == "" || s.kind == "layer" {
+	if s.kind == "" || s.kind == wordLayer {
 		return "", nil
 	}
 	t, err := s.mediaType(nil)
@@ -236,7 +251,7 @@ func (p *packing) folder(ctx context.Context, src source) (layer.LayerInfo, erro
 	if err != nil {
 		return layer.LayerInfo{}, err
 	}
-	compression := p.o.Compression
+	compression := p.o.compression()
 	if mediaType != "" {
 		promised, ok := layer.Promised(mediaType)
 		if !ok {

@@ -25,17 +25,6 @@ func file(t *testing.T, name string, data []byte) string {
 	return path
 }
 
-// packAs packs under a name of its own.
-func packAs(t *testing.T, c *client.Client, name string, o client.PackOptions, words ...string) client.Packed {
-	t.Helper()
-	if o.Platform == nil {
-		o.Platform = platform(t, "linux/amd64")
-	}
-	p, err := c.Pack(t.Context(), name, words, o)
-	must(t, err)
-	return p
-}
-
 // refuses expects words to be refused, with an error that contains part, and no
 // name to move.
 func refuses(t *testing.T, c *client.Client, o client.PackOptions, class error, part string, words ...string) {
@@ -118,7 +107,7 @@ func TestATypeOfALayerMustFitItsBytes(t *testing.T) {
 	c := newClient(t)
 	plain, zipped := tarball(t)
 	tar, gz, dir := file(t, "a.tar", plain), file(t, "b.tgz", zipped), folder(t, time.Unix(1e9, 0))
-	p := packAs(t, c, "typed", client.PackOptions{Compression: layer.Zstd},
+	p := packAs(t, c, "typed", client.PackOptions{Compression: new(layer.Zstd)},
 		tar+":layer", gz+":layer", gz+":docker-layer", dir+":layer+gzip", dir+":layer", tar+":"+oci.MediaTypeLayer)
 	var types []string
 	for _, l := range p.Layers {
@@ -155,26 +144,10 @@ func TestAWordThatIsTwoThingsIsRefused(t *testing.T) {
 		}
 	}
 	// Hex digits that begin several objects, and a file of that name.
-	prefix := sharedPrefix(t, c)
+	a, b, prefix := ambiguous(t)
+	put(t, c, a)
+	put(t, c, b)
 	must(t, os.WriteFile(prefix, plain, 0o644))
 	refuses(t, c, client.PackOptions{}, content.ErrInvalid, "write ./"+prefix, prefix)
 	packAs(t, c, "file", client.PackOptions{}, "./"+prefix)
-}
-
-// sharedPrefix is six digits that the digests of two objects begin with.
-func sharedPrefix(t *testing.T, c *client.Client) string {
-	t.Helper()
-	seen := map[string]string{}
-	for i := range 20_000 {
-		text := "object " + time.Duration(i).String()
-		prefix := oci.DigestBytes([]byte(text)).Encoded()[:6]
-		if first, ok := seen[prefix]; ok {
-			put(t, c, []byte(first))
-			put(t, c, []byte(text))
-			return prefix
-		}
-		seen[prefix] = text
-	}
-	t.Fatal("no two digests begin alike")
-	return ""
 }

@@ -77,7 +77,7 @@ func (p *packing) grownIndex(more []oci.Descriptor) ([]byte, oci.Descriptor, err
 	if err != nil {
 		return nil, oci.Descriptor{}, err
 	}
-	if err := doc.Append("manifests", anys(more)...); err != nil {
+	if err := oci.AppendTo(doc, "manifests", more); err != nil {
 		return nil, oci.Descriptor{}, err
 	}
 	return oci.Encode(p.base.desc.MediaType, doc)

@@ -9,6 +9,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/content"
+	"dist.example/layer"
 	"dist.example/oci"
 )
 
@@ -96,7 +97,7 @@ func TestPackRefusesWhatNoIndexHas(t *testing.T) {
 	images(t, c, "linux/amd64", "linux/arm64")
 	plain, _ := tarball(t)
 	x, dir := file(t, "x", plain), t.TempDir()
-	layer := put(t, c, plain).Digest.String()
+	base := put(t, c, plain).Digest.String()
 	platformless := file(t, "c.json", []byte(`{"rootfs":{"type":"layers","diff_ids":["`+oci.DigestBytes(plain).String()+`"]}}`))
 	packAs(t, c, "nowhere", client.PackOptions{}, "config="+platformless, x)
 	for _, tc := range []struct {
@@ -106,7 +107,7 @@ func TestPackRefusesWhatNoIndexHas(t *testing.T) {
 		{"nothing to pack", nil},
 		{"it is a folder", []string{dir}},
 		{"it is no manifest", []string{x}},
-		{"lists manifests", []string{layer}},
+		{"lists manifests", []string{base}},
 		{"one for linux/amd64 already", []string{"amd64", "linux/amd64=arm64"}},
 		{"listed already, for linux/amd64", []string{"amd64", "linux/s390x=amd64"}},
 		{"OS/ARCH=nowhere", []string{"nowhere"}},
@@ -120,6 +121,7 @@ func TestPackRefusesWhatNoIndexHas(t *testing.T) {
 		"artifact": {Kind: client.PackIndex, ArtifactType: "a/b"},
 		"prefix":   {Kind: client.PackIndex, Prefix: "usr"},
 		"links":    {Kind: client.PackIndex, FollowLinks: true},
+		"compress": {Kind: client.PackIndex, Compression: new(layer.Gzip)},
 	} {
 		refuses(t, c, o, content.ErrInvalid, says, "amd64")
 	}

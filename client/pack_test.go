@@ -36,10 +36,13 @@ func folder(t *testing.T, when time.Time) string {
 	return dir
 }
 
-func pack(t *testing.T, c *client.Client, o client.PackOptions, layers ...string) client.Packed {
+// packAs packs under a name, for linux/amd64 if nothing else is said.
+func packAs(t *testing.T, c *client.Client, name string, o client.PackOptions, words ...string) client.Packed {
 	t.Helper()
-	o.Platform = platform(t, "linux/amd64")
-	p, err := c.Pack(t.Context(), "mine:v1", layers, o)
+	if o.Platform == nil {
+		o.Platform = platform(t, "linux/amd64")
+	}
+	p, err := c.Pack(t.Context(), name, words, o)
 	must(t, err)
 	return p
 }
@@ -49,18 +52,18 @@ func TestPackOfTheSameIsTheSame(t *testing.T) {
 	early, late := time.Unix(1_000_000_000, 0), time.Unix(1_500_000_000, 7)
 	c := newClient(t)
 	for _, compression := range []layer.Compression{layer.None, layer.Gzip, layer.Zstd} {
-		o := client.PackOptions{Compression: compression}
-		a, b := pack(t, c, o, folder(t, early)), pack(t, newClient(t), o, folder(t, late))
+		o := client.PackOptions{Compression: &compression}
+		a, b := packAs(t, c, "mine:v1", o, folder(t, early)), packAs(t, newClient(t), "mine:v1", o, folder(t, late))
 		if a.Descriptor.Digest != b.Descriptor.Digest || a.Layers[0].Descriptor.Digest != b.Layers[0].Descriptor.Digest {
 			t.Errorf("%s: the same folder in two places is %s and %s", compression, a.Descriptor.Digest, b.Descriptor.Digest)
 		}
 	}
 	o := client.PackOptions{Epoch: early}
-	a, b := pack(t, c, o, folder(t, late)), pack(t, newClient(t), o, folder(t, late.Add(time.Hour)))
+	a, b := packAs(t, c, "mine:v1", o, folder(t, late)), packAs(t, newClient(t), "mine:v1", o, folder(t, late.Add(time.Hour)))
 	if a.Descriptor.Digest != b.Descriptor.Digest {
 		t.Errorf("times after the epoch count: %s and %s", a.Descriptor.Digest, b.Descriptor.Digest)
 	}
-	if plain := pack(t, c, client.PackOptions{}, folder(t, late)); plain.Descriptor.Digest == a.Descriptor.Digest {
+	if plain := packAs(t, c, "mine:v1", client.PackOptions{}, folder(t, late)); plain.Descriptor.Digest == a.Descriptor.Digest {
 		t.Error("the epoch does not count")
 	}
 }
@@ -68,7 +71,7 @@ func TestPackOfTheSameIsTheSame(t *testing.T) {
 func TestPackMakesAnImageThatIsWhole(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
-	p := pack(t, c, client.PackOptions{Compression: layer.Gzip}, folder(t, time.Unix(1e9, 0)))
+	p := packAs(t, c, "mine:v1", client.PackOptions{Compression: new(layer.Gzip)}, folder(t, time.Unix(1e9, 0)))
 	if got := names(t, c); !slices.Equal(got, []string{"docker.io/library/mine:v1"}) {
 		t.Errorf("names: %v", got)
 	}
@@ -111,7 +114,7 @@ func TestPackTakesObjectsFilesAndFolders(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "layer.tar.gz")
 	must(t, os.WriteFile(file, zipped, 0o600))
 	object := put(t, c, plain)
-	p := pack(t, c, client.PackOptions{}, object.Digest.String(), file, folder(t, time.Unix(1e9, 0)))
+	p := packAs(t, c, "mine:v1", client.PackOptions{}, object.Digest.String(), file, folder(t, time.Unix(1e9, 0)))
 	if len(p.Layers) != 3 {
 		t.Fatalf("%d layers", len(p.Layers))
 	}

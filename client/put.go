@@ -38,6 +38,8 @@ type PutOptions struct {
 	Size     *int64
 	// Keep is for how long the objects are kept without a name, 0 means DefaultKeep.
 	Keep time.Duration
+
+	keepType bool // see content.IngestOptions
 }
 
 func (o PutOptions) session() blobstore.SessionOptions {
@@ -68,7 +70,14 @@ func mediaTypeOf(word string, head []byte) (string, error) {
 // Put stores what r has to its end as one object, durably, and makes the store
 // when there is none. Errors: ErrInvalid for the type and for a manifest that is
 // none, ErrNoSpace.
+//
+// Options.Observe is told of what does not fit a buffer of 256 KiB, under the name
+// "stdin".
 func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.Info, error) {
+	return c.put(ctx, o, "stdin", r)
+}
+
+func (c *Client) put(ctx context.Context, o PutOptions, name string, r io.Reader) (content.Info, error) {
 	if _, err := o.mediaType(nil); err != nil {
 		return content.Info{}, err
 	}
@@ -78,7 +87,8 @@ func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.In
 	}
 	defer ses.Close()
 	var info content.Info
-	if _, err := put(ctx, ses, o, r, func(i content.Info) { info = i }); err != nil {
+	p := &putting{ses, o, c.opts.Observe}
+	if _, err := p.put(ctx, name, r, func(i content.Info) { info = i }); err != nil {
 		return content.Info{}, err
 	}
 	c.hook("put.streamed")
@@ -89,14 +99,14 @@ func (c *Client) Put(ctx context.Context, o PutOptions, r io.Reader) (content.In
 	return info, nil
 }
 
-// PutFile is Put of a file.
+// PutFile is Put of a file, whose path is its name in what is told.
 func (c *Client) PutFile(ctx context.Context, o PutOptions, path string) (content.Info, error) {
 	f, err := openInput(ctx, path)
 	if err != nil {
 		return content.Info{}, err
 	}
 	defer f.Close()
-	info, err := c.Put(ctx, o, f)
+	info, err := c.put(ctx, o, path, f)
 	if err != nil {
 		return info, fmt.Errorf("%s: %w", path, err)
 	}
@@ -163,8 +173,16 @@ func openPatiently(ctx context.Context, path string, mode fs.FileMode) (*os.File
 // heads holds buffers for the beginning of content: all of it when it is small.
 var heads = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
-// put writes one object into a session.
-func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader, done func(content.Info)) (content.Info, error) {
+// putting is what all that one command puts has in common.
+type putting struct {
+	ses     *blobstore.Session
+	o       PutOptions
+	observe content.Observer
+}
+
+// put writes one object into the session.
+func (p *putting) put(ctx context.Context, name string, r io.Reader, done func(content.Info)) (content.Info, error) {
+	o := p.o
 	buf := heads.Get().(*[]byte)
 	defer heads.Put(buf)
 	n, err := io.ReadFull(content.UntilDone(ctx, r), *buf)
@@ -173,7 +191,7 @@ func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader,
 		return content.Info{}, fsys.Classify(err)
 	}
 	head := (*buf)[:n]
-	opts := content.IngestOptions{Expected: o.Expected, Total: -1}
+	opts := content.IngestOptions{Expected: o.Expected, Total: -1, KeepType: o.keepType}
 	if o.Size != nil {
 		opts.Total = *o.Size
 	}
@@ -181,27 +199,58 @@ func put(ctx context.Context, ses *blobstore.Session, o PutOptions, r io.Reader,
 		return content.Info{}, err
 	}
 	if !whole {
-		return putStream(ctx, ses, opts, io.MultiReader(bytes.NewReader(head), r), done)
+		t := &told{observe: p.observe, name: name, total: opts.Total}
+		if t.total < 0 {
+			t.total = sizeOf(r, n)
+		}
+		return p.stream(ctx, opts, t, io.MultiReader(bytes.NewReader(head), r), done)
 	}
 	if o.Size != nil && *o.Size != int64(n) {
 		return content.Info{}, fmt.Errorf("%w: %d bytes in place of %d", content.ErrCorrupt, n, *o.Size)
 	}
-	return ses.Put(ctx, blobstore.Blob{Data: head, MediaType: opts.MediaType, Expected: o.Expected, Done: done})
+	return p.ses.Put(ctx, blobstore.Blob{Data: head, MediaType: opts.MediaType, Expected: o.Expected, KeepType: o.keepType, Done: done})
 }
 
-// putStream is put for content that does not fit a buffer.
-func putStream(ctx context.Context, ses *blobstore.Session, opts content.IngestOptions, r io.Reader, done func(content.Info)) (content.Info, error) {
+// sizeOf is how much r has in all if it is a file of which read bytes were read, -1
+// where nobody can tell.
+func sizeOf(r io.Reader, read int) int64 {
+	f, ok := r.(*os.File)
+	if !ok {
+		return -1
+	}
+	fi, err := f.Stat()
+	if err != nil || !fi.Mode().IsRegular() {
+		return -1
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil || at > fi.Size() {
+		return -1
+	}
+	return fi.Size() - at + int64(read)
+}
+
+// stream is put for content that does not fit a buffer; t tells of it.
+func (p *putting) stream(ctx context.Context, opts content.IngestOptions, t *told, r io.Reader, done func(content.Info)) (content.Info, error) {
 	// Whether it is held is found out by reading it: what was given is to be judged
 	// in any case.
-	w, err := ses.NewWriter(ctx, opts, done)
+	w, err := p.ses.NewWriter(ctx, opts, done)
 	if err != nil {
 		return content.Info{}, err
 	}
 	defer w.Close()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, content.UntilDone(ctx, r), make([]byte, 256<<10)); err != nil {
-		return content.Info{}, fsys.Classify(err)
+	t.w = w
+	var info content.Info
+	err = t.during(func() (err error) {
+		if _, err = io.CopyBuffer(t, content.UntilDone(ctx, r), make([]byte, 256<<10)); err != nil {
+			return fsys.Classify(err)
+		}
+		info, err = w.Commit(ctx)
+		return err
+	})
+	if err != nil {
+		return content.Info{}, err
 	}
-	return w.Commit(ctx)
+	return info, nil
 }
 
 // PutBatch stores many files in one go: small ones share an fsync and a
@@ -217,7 +266,8 @@ func (c *Client) PutBatch(ctx context.Context, o PutOptions, paths iter.Seq2[str
 		return err
 	}
 	defer ses.Close()
-	if err := putAll(ctx, ses, o, paths, &inOrder{done: done, ready: map[int]putResult{}}); err != nil {
+	p := &putting{ses, o, c.opts.Observe}
+	if err := p.all(ctx, paths, &inOrder{done: done, ready: map[int]putResult{}}); err != nil {
 		return errors.Join(err, ses.Flush(ctx))
 	}
 	c.hook("put.batched")
@@ -230,13 +280,13 @@ type job struct {
 	path   string
 }
 
-// putAll reads, hashes and encodes in a few workers that live as long as the
+// all reads, hashes and encodes in a few workers that live as long as the
 // batch: a goroutine for each file would grow a stack for each.
-func putAll(ctx context.Context, ses *blobstore.Session, o PutOptions, paths iter.Seq2[string, error], order *inOrder) error {
+func (p *putting) all(ctx context.Context, paths iter.Seq2[string, error], order *inOrder) error {
 	g, ctx := errgroup.WithContext(ctx)
 	jobs, listed := make(chan job, 64), make(chan error, 1)
 	for range max(2, runtime.GOMAXPROCS(0)) {
-		g.Go(func() error { return putJobs(ctx, ses, o, jobs, order) })
+		g.Go(func() error { return p.jobs(ctx, jobs, order) })
 	}
 	// Not one of the group: it may be reading a list from a pipe that nobody ends.
 	go func() {
@@ -249,7 +299,7 @@ func putAll(ctx context.Context, ses *blobstore.Session, o PutOptions, paths ite
 	return <-listed
 }
 
-func putJobs(ctx context.Context, ses *blobstore.Session, o PutOptions, jobs <-chan job, order *inOrder) error {
+func (p *putting) jobs(ctx context.Context, jobs <-chan job, order *inOrder) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -258,7 +308,7 @@ func putJobs(ctx context.Context, ses *blobstore.Session, o PutOptions, jobs <-c
 			if !more {
 				return nil
 			}
-			err := putFile(ctx, ses, o, j.path, func(info content.Info) { order.add(j.number, putResult{j.path, info}) })
+			err := p.file(ctx, j.path, func(info content.Info) { order.add(j.number, putResult{j.path, info}) })
 			if err != nil {
 				return err
 			}
@@ -283,13 +333,13 @@ func number(ctx context.Context, paths iter.Seq2[string, error], jobs chan<- job
 	return nil
 }
 
-func putFile(ctx context.Context, ses *blobstore.Session, o PutOptions, path string, done func(content.Info)) error {
+func (p *putting) file(ctx context.Context, path string, done func(content.Info)) error {
 	f, err := openInput(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if _, err := put(ctx, ses, o, f, done); err != nil {
+	if _, err := p.put(ctx, path, f, done); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

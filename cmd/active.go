@@ -18,7 +18,7 @@ type activeCmd struct {
 
 // Help is the longer text of `dist active --help`.
 func (activeCmd) Help() string {
-	return `An ingest is content on its way into the store: from "dist ingest", "put", "pull" and the like. OFFSET is how far it is, TOTAL its size ("?" where that is not known), RATE bytes a second, lately; AGE is since it was begun.
+	return `An ingest is content on its way into the store: from "dist ingest", "put", "pull" and the like. OFFSET is how far it is, TOTAL its size ("?" where that is not known), RATE bytes a second since it was opened or its last checkpoint, 0 when nothing has come for 3 seconds; AGE is since it was begun.
 
 What was left behind ("--stale") is gone on with by whoever ingests or pulls the same again. "--abort" gives it up: exit 3 for a key that is not there, 8 for one that a process writes. -q prints keys.
 

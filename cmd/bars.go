@@ -35,6 +35,10 @@ func (p *progress) draw() {
 }
 
 func (p *progress) barLines(width, height int) []string {
+	if len(p.order) == 1 && p.order[0].name != "" {
+		// One thing that is all there is, and not the first of many blobs.
+		return []string{p.line(width, blobLabel(p.order[0]), p.here, p.total, p.totals())}
+	}
 	room := min(maxBars, height-2)
 	var lines []string
 	hidden := 0

@@ -4,19 +4,28 @@ import (
 	"errors"
 	"fmt"
 
-	"dist.example/blobstore"
+	"dist.example/client"
 	"dist.example/content"
 	"dist.example/oci"
 )
 
+// deletionJSON is what a deletion did.
+type deletionJSON struct {
+	Objects int      `json:"objects"`
+	Bytes   int64    `json:"bytes"`
+	Names   []string `json:"names"`
+}
+
 // deleteCmd is `dist delete`.
 type deleteCmd struct {
-	Digest []string `arg:"" optional:"" help:"Digests, or the first 6 or more hex digits of one. One that is not here is no error."`
+	Digest []string `arg:"" optional:"" help:"Digests, or the first 6 or more hex digits of one. A full digest that is not here is no error."`
 }
 
 // Help is the longer text of `dist delete --help`.
 func (deleteCmd) Help() string {
 	return `All that is given is judged as one set. It goes if nothing outside of it holds any of it: no manifest or index (a subject holds what refers to it), no name on one of those, no command at work. Names on what is given go with it. Otherwise nothing is deleted, the holders are printed and the exit code is 8.
+
+A full digest that is not here is no error: there is nothing to delete. The first digits of a digest have to fit one that is here; fitting none is exit 3, and nothing is deleted.
 
 What was deleted reads as absent at once; its bytes stay on disk until they are collected. Putting or pulling the same content again brings it back.
 
@@ -31,7 +40,7 @@ Examples:
 func (c *deleteCmd) Run(s *session) error {
 	if len(c.Digest) == 0 {
 		s.warn("delete: no digest given, nothing to do")
-		return nil
+		return printDeletion(s, client.Deletion{})
 	}
 	dist, err := s.local()
 	if err != nil {
@@ -45,14 +54,22 @@ func (c *deleteCmd) Run(s *session) error {
 		return err
 	}
 	s.tellDeletion(gone)
-	return nil
+	return printDeletion(s, gone)
+}
+
+// printDeletion is for programs alone: people are told on stderr.
+func printDeletion(s *session, gone client.Deletion) error {
+	if !s.format().json() {
+		return nil
+	}
+	return s.object(deletionJSON{gone.Objects, gone.Bytes, append([]string{}, gone.Names...)}, nil)
 }
 
 // maxLines is how many holders, or names that went, are told of one by one.
 const maxLines = 20
 
 // tellDeletion ends a deletion with what it did.
-func (s *session) tellDeletion(gone blobstore.Deletion) {
+func (s *session) tellDeletion(gone client.Deletion) {
 	for i, name := range gone.Names {
 		if i == maxLines {
 			s.warn(fmt.Sprintf("and %s more", plural(int64(len(gone.Names)-i), "name")))
@@ -68,9 +85,9 @@ func (s *session) tellDeletion(gone blobstore.Deletion) {
 		plural(int64(gone.Objects), "object"), humanSize(gone.Bytes)))
 }
 
-// heldError is a blobstore.HeldError for people: its text is short, and the
+// heldError is a client.HeldError for people: its text is short, and the
 // holders are listed beside it.
-type heldError struct{ *blobstore.HeldError }
+type heldError struct{ *client.HeldError }
 
 func (e *heldError) Error() string {
 	return fmt.Sprintf("%v: what is held cannot go, and nothing was deleted", content.ErrConflict)
@@ -98,7 +115,7 @@ func (e *heldError) holders() []holderJSON {
 }
 
 func withHolders(err error) error {
-	var held *blobstore.HeldError
+	var held *client.HeldError
 	if !errors.As(err, &held) {
 		return err
 	}

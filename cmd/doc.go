@@ -5,7 +5,8 @@
 //
 //   - stdout carries data only; messages, progress and errors go to stderr.
 //   - An error is one line, "dist: VERB SUBJECT: what went wrong", and at most
-//     one "dist: hint: …" below it; with --format json it is one JSON object.
+//     one "dist: hint: …" below it; delete lists the holders in between, a line
+//     each. With --format json it is one JSON object.
 //   - The exit code comes from the one table in exit.go.
 //   - Ctrl-C and SIGTERM end what is under way and keep its state (exit 130); a
 //     second one kills.

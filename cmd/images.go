@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dist.example/client"
+	"dist.example/content"
 	"dist.example/oci"
 )
 
@@ -18,6 +19,8 @@ type imagesCmd struct {
 func (imagesCmd) Help() string {
 	return `PLATFORMS is how many of an image's platforms are here, of how many it has: 2/9. SIZE is all content that is here of the image.
 
+Where a manifest cannot be read PLATFORMS is "damaged", and the exit code is 4 once all names are printed. -q reads no manifests.
+
 Examples:
 
     $ dist images
@@ -30,6 +33,7 @@ type imageJSON struct {
 	Digest    oci.Digest     `json:"digest"`
 	MediaType string         `json:"mediaType"`
 	Platforms []platformJSON `json:"platforms"`
+	Damaged   bool           `json:"damaged"`
 	Held      int64          `json:"heldBytes"`
 	Known     int64          `json:"knownBytes"`
 	Updated   time.Time      `json:"updated"`
@@ -44,7 +48,7 @@ type platformJSON struct {
 func newImageJSON(i client.Image) imageJSON {
 	j := imageJSON{
 		Name: i.Name.String(), Digest: i.Target.Digest, MediaType: i.Target.MediaType,
-		Platforms: []platformJSON{}, Held: i.Held, Known: i.Known, Updated: i.UpdatedAt,
+		Platforms: []platformJSON{}, Damaged: i.Damage != nil, Held: i.Held, Known: i.Known, Updated: i.UpdatedAt,
 	}
 	for _, p := range i.Platforms {
 		j.Platforms = append(j.Platforms, platformJSON(p))
@@ -58,31 +62,68 @@ func (c *imagesCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.Quiet {
+		return printList(s.stdout, s.format(), true, listing[content.Name]{
+			id: func(n content.Name) string { return n.Reference.String() },
+		}, dist.Names(s.ctx, c.Prefix))
+	}
 	images, err := dist.Images(s.ctx, c.Prefix)
 	if err != nil {
 		return err
 	}
-	return printList(s.stdout, s.format(), c.Quiet, listing[client.Image]{
+	if err := printList(s.stdout, s.format(), false, imageListing(s), each(images)); err != nil {
+		return err
+	}
+	return imageDamage(images)
+}
+
+func imageListing(s *session) listing[client.Image] {
+	return listing[client.Image]{
 		key:     "images",
 		columns: columns("NAME", "DIGEST", "PLATFORMS|", "SIZE|", "UPDATED|"),
 		row: func(i client.Image) []string {
-			return []string{i.Name.String(), shortDigest(i.Target.Digest), presence(i.Platforms), humanSize(i.Held), s.age(i.UpdatedAt)}
+			return []string{i.Name.String(), shortDigest(i.Target.Digest), presence(i), humanSize(i.Held), s.age(i.UpdatedAt)}
 		},
 		id:     func(i client.Image) string { return i.Name.String() },
 		object: func(i client.Image) any { return newImageJSON(i) },
-	}, each(images))
+	}
+}
+
+// imageDamage is about the first name whose manifest cannot be read, and how many
+// more there are.
+func imageDamage(images []client.Image) error {
+	var (
+		first client.Image
+		more  int64
+	)
+	for _, i := range images {
+		switch {
+		case i.Damage == nil:
+		case first.Damage == nil:
+			first = i
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		first.Damage = fmt.Errorf("%w; %s more cannot be read", first.Damage, plural(more, "name"))
+	}
+	return about(first.Name.String(), first.Damage)
 }
 
 // presence is how many platforms are here, of how many: 2/9.
-func presence(platforms []client.PlatformState) string {
-	if len(platforms) == 0 {
+func presence(i client.Image) string {
+	switch {
+	case i.Damage != nil:
+		return "damaged"
+	case len(i.Platforms) == 0:
 		return "-"
 	}
 	held := 0
-	for _, p := range platforms {
+	for _, p := range i.Platforms {
 		if p.Held {
 			held++
 		}
 	}
-	return fmt.Sprintf("%d/%d", held, len(platforms))
+	return fmt.Sprintf("%d/%d", held, len(i.Platforms))
 }

@@ -25,7 +25,7 @@ func (ingestCmd) Help() string {
 
 Of all that ingest under one key, at once or one after the other, the first does the work. The others wait for it; once the content with the expected digest is here they print its id and exit 0, without reading stdin. If the first dies, the next one takes over.
 
-With --expected-digest or --expected-size, an input that ends early is exit 4, and what came is kept ("dist active --stale" shows it). Run it again with the whole input: that is compared with what is kept, and written from the first difference on. Input that is wrong, and not just too short, leaves nothing.
+With --expected-digest or --expected-size, an input that ends early is exit 4, and what came is kept ("dist active --stale" shows it). Run it again with the whole input: that is compared with what is kept, and written from the first difference on. With --expected-size, input that is wrong and not just too short leaves nothing. With a digest alone the two cannot be told apart: what came is kept.
 
 Without either, the end of stdin is the end of the content: if the command that writes it dies, what is stored is what came until then.
 
@@ -53,9 +53,11 @@ func (c *ingestCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	s.progress.start()
 	info, err := dist.Ingest(s.ctx, c.Key, client.IngestOptions{
 		Type: c.Type, Expected: oci.Digest(c.Digest), Size: c.Size, Keep: time.Duration(c.Keep),
 	}, s.stdin)
+	s.progress.stop()
 	if err != nil && len(c.Key) <= maxSubject {
 		err = about(c.Key, err)
 	}

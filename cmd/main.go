@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -30,11 +31,24 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // Main is the function Main, with the program's hook.
 func (p Program) Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// The first signal ends things in good order; from then on the system's own
-	// handling is back, so that a second one kills.
-	context.AfterFunc(ctx, stop)
+	giveBackSignals(ctx, stop)
+	defer func() {
+		// After a signal another one is not to kill on the last few steps either.
+		if ctx.Err() == nil {
+			stop()
+		}
+	}()
 	return p.run(ctx, args, stdin, stdout, stderr)
+}
+
+// signalGrace is for how long after the first signal others mean nothing. timeout(1)
+// sends two at once, to its child and to the child's group: they are one.
+const signalGrace = 500 * time.Millisecond
+
+// giveBackSignals brings the system's own handling back some time after the first
+// signal, which ends things in good order: from then on the next one kills.
+func giveBackSignals(ctx context.Context, stop func()) {
+	context.AfterFunc(ctx, func() { time.AfterFunc(signalGrace, stop) })
 }
 
 // run is Main without signals.

@@ -18,17 +18,17 @@ type packCmd struct {
 	Type         string   `short:"t" enum:"image,artifact,index," default:"" placeholder:"KIND" help:"What to make: image (the default), artifact or index. With -a it must be what NAME is."`
 	Key          string   `short:"k" placeholder:"KEY" env:"DIST_KEY" help:"Key to sign with. This version cannot sign and refuses to go on."`
 	ArtifactType string   `placeholder:"TYPE" help:"Type of an artifact, a media type. Without it and without config= it is application/vnd.unknown.artifact.v1."`
-	Compress     string   `enum:"gzip,zstd,none" default:"gzip" placeholder:"HOW" help:"How layers made of folders are compressed: gzip, zstd or none. Folders in artifacts are gzip."`
+	Compress     string   `enum:"gzip,zstd,none," default:"" placeholder:"HOW" help:"How layers made of folders are compressed: gzip (the default), zstd or none. Folders in artifacts are gzip."`
 	Prefix       string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
 	FollowLinks  bool     `help:"Pack what symbolic links lead to in place of the links."`
-	Platform     platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform that a new image is for. The default is this machine's."`
+	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for. The default is DIST_PLATFORM from the environment, else this machine's."`
 }
 
 // Help is the longer text of `dist pack --help`.
 func (packCmd) Help() string {
 	return `An image is made of layers, lowest first: objects put before, folders, and tars, which may be compressed with gzip or zstd. config= gives a configuration made elsewhere; the layers' diff_ids and the platform are filled in where it has none, and must be right where it has them.
 
-An artifact is made of any files, folders and objects. Each file and folder comes back under the path that was given, or under KEY; an object has a title only as KEY=ID. config= gives a configuration. oras pulls such an artifact into a folder.
+An artifact is made of any files, folders and objects. Each file and folder comes back under its title: KEY, else the relative path as it was given, else the base name of a path that is absolute or leads out through "..". An object has a title only as KEY=ID. config= gives a configuration. oras pulls such an artifact into a folder.
 
 An index lists manifests and indexes, for OS/ARCH in OS/ARCH=ID, else for the platform that an image's configuration says.
 
@@ -66,10 +66,11 @@ func (c *packCmd) Run(s *session) error {
 		return about(c.Name, content.WithHint(fmt.Errorf("%w: signing is not in this version", content.ErrUnsupported),
 			"leave out -k, and DIST_KEY, to make the manifest without a signature"))
 	}
-	if c.Platform.Platform != nil && s.getenv("DIST_PLATFORM") == "" && (c.Append || c.Type == "artifact" || c.Type == "index") {
-		return usagef("--platform is what a new image is for; leave it out")
+	platform, err := c.platform(s)
+	if err != nil {
+		return err
 	}
-	compression, err := layer.ParseCompression(c.Compress)
+	compression, err := c.compression()
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (c *packCmd) Run(s *session) error {
 	packed, err := dist.Pack(s.ctx, c.Name, c.Word, client.PackOptions{
 		Kind: client.PackKind(c.Type), Append: c.Append, ArtifactType: c.ArtifactType,
 		Compression: compression, FollowLinks: c.FollowLinks, Prefix: c.Prefix,
-		Platform: c.Platform.Platform, Epoch: epoch,
+		Platform: platform, Epoch: epoch,
 	})
 	s.progress.stop()
 	if err != nil {
@@ -97,6 +98,31 @@ func (c *packCmd) Run(s *session) error {
 	s.warn("pack " + c.Name + ": the manifest is not signed")
 	s.warn("hint: this version cannot sign; whoever pulls it by its digest gets exactly this manifest")
 	return nil
+}
+
+// platform is what a new image is for, nil for this machine's. The variable is no
+// default of the flag's: it may be set for all calls, also of those that make no
+// image, and the flag is refused there.
+func (c *packCmd) platform(s *session) (*oci.Platform, error) {
+	p, image := c.Platform, !c.Append && (c.Type == "" || c.Type == string(client.PackImage))
+	switch {
+	case p.Platform != nil && !image:
+		return nil, usagef("--platform is what a new image is for; leave it out")
+	case p.Platform == nil && image:
+		if err := p.UnmarshalText([]byte(s.getenv("DIST_PLATFORM"))); err != nil {
+			return nil, fmt.Errorf("DIST_PLATFORM: %w", err)
+		}
+	}
+	return p.Platform, nil
+}
+
+// compression is nil where nobody asked for one.
+func (c *packCmd) compression() (*layer.Compression, error) {
+	if c.Compress == "" {
+		return nil, nil
+	}
+	compression, err := layer.ParseCompression(c.Compress)
+	return &compression, err
 }
 
 func (c *packCmd) show(s *session, packed client.Packed) error {

@@ -49,6 +49,7 @@ type progress struct {
 	drawn   int // lines of bars on the screen
 	changed bool
 
+	due      bool // to be started by the first event
 	stopOnce sync.Once
 	quit     chan struct{}
 	done     chan struct{}
@@ -103,6 +104,14 @@ func (p *progress) start() {
 	}()
 }
 
+// startWhenDue is start at the first event, if any comes: what is done at once costs
+// no more than before.
+func (p *progress) startWhenDue() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.due = true
+}
+
 // stop takes the bars off the screen. It may be called more than once.
 func (p *progress) stop() {
 	p.stopOnce.Do(func() {
@@ -120,6 +129,10 @@ func (p *progress) stop() {
 func (p *progress) observe(e content.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.due {
+		p.due = false
+		p.start()
+	}
 	p.changed = true
 	b := p.blob(e)
 	if e.Total < 0 {

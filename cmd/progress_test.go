@@ -167,3 +167,38 @@ func TestContentThatIsBeingMadeHasNoEndYet(t *testing.T) {
 		t.Errorf("got %q, want %q", b, want)
 	}
 }
+
+func TestOneThingHasOneBar(t *testing.T) {
+	p, b, now := testProgress("bars", 80, 24)
+	check := func(offset int64) content.Event {
+		return content.Event{Kind: content.EventAdvanced, Name: "check", Offset: offset, Total: 40 << 20}
+	}
+	p.observe(check(0))
+	p.tick()
+	*now = now.Add(time.Second)
+	p.observe(check(10 << 20))
+	b.Reset()
+	p.tick()
+	want := eraseSequenceOf(1) + "check                  10.0 MiB of 40.0 MiB  25 %  10.0 MiB/s  3 s left\n"
+	if got := b.String(); got != want {
+		t.Errorf("got:\n%q\nwant:\n%q", got, want)
+	}
+}
+
+func TestProgressThatIsDueStartsWithTheFirstEvent(t *testing.T) {
+	p, _, _ := testProgress("bars", 80, 24)
+	p.startWhenDue()
+	if p.quit != nil {
+		t.Error("it runs before there is anything to tell")
+	}
+	p.observe(layerEvent(content.EventStarted, 1, 0, 100))
+	if p.quit == nil {
+		t.Error("it does not run while there is something to tell")
+	}
+	p.stop()
+	select {
+	case <-p.done:
+	default:
+		t.Error("it runs on after its end")
+	}
+}

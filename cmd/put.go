@@ -68,12 +68,14 @@ func (c *putCmd) one(s *session, dist *client.Client, opts client.PutOptions) er
 		err  error
 		name = "stdin"
 	)
+	s.progress.startWhenDue()
 	if len(c.File) == 1 && c.File[0] != "-" {
 		name = c.File[0]
 		info, err = dist.PutFile(s.ctx, opts, name)
 	} else {
 		info, err = dist.Put(s.ctx, opts, s.stdin)
 	}
+	s.progress.stop()
 	if err != nil {
 		return about(name, err)
 	}

@@ -89,11 +89,11 @@ func (b Base) grow(config oci.Descriptor, layers []LayerInfo) ([]byte, oci.Descr
 	if err := doc.Set("config", desc); err != nil {
 		return nil, oci.Descriptor{}, err
 	}
-	more := make([]any, len(layers))
+	more := make([]oci.Descriptor, len(layers))
 	for i, l := range layers {
 		more[i] = l.Descriptor
 	}
-	if err := doc.Append("layers", more...); err != nil {
+	if err := oci.AppendTo(doc, "layers", more); err != nil {
 		return nil, oci.Descriptor{}, err
 	}
 	return oci.Encode(b.MediaType, doc)

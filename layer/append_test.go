@@ -182,6 +182,8 @@ func TestAppendRefusesWhatDoesNotFit(t *testing.T) {
 		spoil(&b, &l)
 		if _, _, _, _, err := layer.Append(b, []layer.LayerInfo{l}, time.Time{}); !errors.Is(err, content.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
+		} else if strings.Contains(err.Error(), "pack image") {
+			t.Errorf("%s: the error is of another verb: %v", name, err)
 		}
 	}
 }

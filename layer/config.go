@@ -133,13 +133,13 @@ func (d *configDocument) setPlatform(p oci.Platform) error {
 func (d *configDocument) extend(layers []LayerInfo, epoch time.Time) error {
 	created := instant(epoch)
 	diffIDs := append([]oci.Digest{}, d.diffIDs...)
-	var steps []any
+	var steps []oci.History
 	for _, l := range layers {
 		diffIDs = append(diffIDs, l.DiffID)
 		steps = append(steps, oci.History{Created: &created, CreatedBy: l.CreatedBy})
 	}
 	if d.steps == len(d.diffIDs) && len(steps) > 0 {
-		if err := d.Append("history", steps...); err != nil {
+		if err := oci.AppendTo(d.Document, "history", steps); err != nil {
 			return err
 		}
 	}

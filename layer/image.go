@@ -58,7 +58,7 @@ func Image(o ImageOptions) (config, manifest []byte, configDesc, manifestDesc oc
 		return nil, nil, oci.Descriptor{}, oci.Descriptor{}, err
 	}
 	if err := o.validate(); err != nil {
-		return fail(err)
+		return fail(fmt.Errorf("pack image: %w", err))
 	}
 	if config, configDesc, err = o.configuration(); err != nil {
 		return fail(err)
@@ -71,7 +71,7 @@ func Image(o ImageOptions) (config, manifest []byte, configDesc, manifestDesc oc
 
 func (o ImageOptions) validate() error {
 	if o.Platform.OS == "" || o.Platform.Architecture == "" {
-		return fmt.Errorf("pack image: %w: platform %q: both system and processor are needed", content.ErrInvalid, oci.FormatPlatform(&o.Platform))
+		return fmt.Errorf("%w: platform %q: both system and processor are needed", content.ErrInvalid, oci.FormatPlatform(&o.Platform))
 	}
 	return validateLayers(o.Layers)
 }
@@ -79,15 +79,15 @@ func (o ImageOptions) validate() error {
 func validateLayers(layers []LayerInfo) error {
 	for i, l := range layers {
 		if err := oci.ValidateDescriptor(l.Descriptor); err != nil {
-			return fmt.Errorf("pack image: layer %d: %w", i+1, err)
+			return fmt.Errorf("layer %d: %w", i+1, err)
 		}
 		if !oci.IsImageLayer(l.Descriptor.MediaType) {
 			return content.WithHint(
-				fmt.Errorf("pack image: layer %d, %s: %w: type %s is not that of a layer", i+1, l.Descriptor.Digest, content.ErrInvalid, l.Descriptor.MediaType),
+				fmt.Errorf("layer %d, %s: %w: type %s is not that of a layer", i+1, l.Descriptor.Digest, content.ErrInvalid, l.Descriptor.MediaType),
 				"put it with -t layer, layer+gzip or layer+zstd")
 		}
 		if _, err := oci.ParseDigest(l.DiffID.String()); err != nil {
-			return fmt.Errorf("pack image: layer %d: diff_id: %w", i+1, err)
+			return fmt.Errorf("layer %d: diff_id: %w", i+1, err)
 		}
 	}
 	return nil

@@ -134,6 +134,8 @@ func TestImageRefusesWhatIsNone(t *testing.T) {
 		spoil(&o)
 		if config, manifest, _, _, err := layer.Image(o); !errors.Is(err, content.ErrInvalid) || config != nil || manifest != nil {
 			t.Errorf("%s: %v", name, err)
+		} else if strings.Count(err.Error(), "pack image: ") > 1 {
+			t.Errorf("%s: the verb stands twice: %v", name, err)
 		}
 	}
 }

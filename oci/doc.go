@@ -6,7 +6,9 @@
 // of these types at the edge (ParseDigest, ParseReference, ParseMediaType,
 // ParsePlatform, ParseManifest), so that inside a Digest is of a known algorithm
 // and well formed and a Reference is normalised. All parse errors wrap
-// ErrInvalid and quote what was given.
+// ErrInvalid and quote what was given. On the way out Encode writes documents as the
+// bytes that are stored, and a Document is one made elsewhere that is changed in
+// places and keeps all else.
 //
 // Sources: image-spec 1.1.1, distribution-spec 1.1.1, and for references the
 // grammar of Docker as github.com/distribution/reference has it.

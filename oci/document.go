@@ -82,10 +82,10 @@ func (d *Document) Set(key string, v any) error {
 	return nil
 }
 
-// Append adds items to the end of the list in the field, and makes it where there is
-// none. What is in the list stays as it is. Errors: ErrInvalid for a field that is no
-// list.
-func (d *Document) Append(key string, items ...any) error {
+// AppendTo adds items to the end of the list in d's field key, and makes it where
+// there is none. What is in the list stays as it is. Errors: ErrInvalid for a field
+// that is no list.
+func AppendTo[T any](d *Document, key string, items []T) error {
 	var list []json.RawMessage
 	if _, err := d.Get(key, &list); err != nil {
 		return err

@@ -17,7 +17,7 @@ func TestDocumentKeepsWhatIsNotChanged(t *testing.T) {
 		t.Errorf("unchanged: %s, %v", got, err)
 	}
 	for _, change := range []error{
-		d.Append("list", "<new>", 3), d.Set("a", []int{1}), d.Set("last", true), d.Append("made", 1),
+		AppendTo(d, "list", []any{"<new>", 3}), d.Set("a", []int{1}), d.Set("last", true), AppendTo(d, "made", []int{1}),
 	} {
 		if change != nil {
 			t.Error(change)
@@ -29,7 +29,7 @@ func TestDocumentKeepsWhatIsNotChanged(t *testing.T) {
 	if got, err := d.MarshalJSON(); err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
-	if err := d.Append("last", 1); !errors.Is(err, ErrInvalid) {
+	if err := AppendTo(d, "last", []int{1}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("append to what is no list: %v", err)
 	}
 }
