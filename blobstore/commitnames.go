@@ -1,0 +1,80 @@
+package blobstore
+
+import (
+	"errors"
+	"fmt"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+)
+
+// moves says whether the batch may move names.
+func (c *committing) moves() bool { return len(c.b.names) > 0 || len(c.b.doomed) > 0 }
+
+// names moves the names, gives up what is to be deleted, and appends a note for
+// each change, whose seq is fixed here under the lock.
+func (c *committing) names(tx *db.Tx) error {
+	if !c.moves() {
+		return nil
+	}
+	changes, err := refChanges(tx, c.b.names)
+	if err != nil {
+		return err
+	}
+	c.s.hook("names.checked")
+	removals, err := c.doom(tx)
+	if err != nil {
+		return err
+	}
+	var notes []pack.Note
+	for _, change := range append(changes, removals...) {
+		e, err := tx.SetRef(change)
+		if err != nil {
+			return err
+		}
+		if e.Changed() {
+			notes = append(notes, pack.Note{
+				Type: pack.NoteRef, Seq: e.Seq, When: e.At, Name: e.Name, Old: e.Old, New: e.New, Why: e.Why, Media: e.Media,
+			})
+		}
+	}
+	if n := len(notes); n > 1 { // a rebuild takes all of them or none
+		for i := range notes {
+			notes[i].First, notes[i].Of = notes[0].Seq, int64(n)
+		}
+	}
+	buf, err := encodeNotes(notes)
+	if err != nil {
+		return err
+	}
+	if _, err := c.pack.file.WriteAt(buf, c.end); err != nil {
+		return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
+	}
+	c.end += int64(len(buf))
+	c.s.hook("names.noted")
+	return nil
+}
+
+// packEnd makes what was appended durable and moves the pack's end past it.
+func (c *committing) packEnd(tx *db.Tx) error {
+	if c.pack == nil {
+		return nil
+	}
+	if !c.synced {
+		if err := c.sync(); err != nil {
+			return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
+		}
+	}
+	p := db.Pack{ID: c.pack.id, State: db.PackOpen, End: c.end, Live: c.live, Dead: c.dead}
+	if c.end >= pack.MaxPackSize {
+		p.State = db.PackSealed
+	}
+	err := tx.GrowPack(p)
+	c.s.hook("pack.grown")
+	if errors.Is(err, content.ErrConflict) {
+		return errChanged // somebody sealed it: take another
+	}
+	return err
+}
