@@ -147,9 +147,12 @@ type checker struct {
 }
 
 func (c *checker) run(ctx context.Context) error {
+	if err := c.measure(ctx); err != nil && !c.unreadable(err) {
+		return err
+	}
 	c.tell(content.EventStarted)
 	for _, step := range []func(context.Context) error{
-		c.catalog, c.measure, c.packs, c.objects, c.notes, c.types, c.missing, c.mend, c.garbage,
+		c.catalog, c.packs, c.objects, c.notes, c.types, c.missing, c.mend, c.garbage,
 	} {
 		// A catalog that cannot be read here may be readable there.
 		if err := step(ctx); err != nil && !c.unreadable(err) {
@@ -159,6 +162,7 @@ func (c *checker) run(ctx context.Context) error {
 	if n := c.report.Faults - len(c.report.Catalog); n > 0 {
 		c.report.Catalog = append(c.report.Catalog, fmt.Sprintf("and %d more", n))
 	}
+	c.done.Store(c.total) // what could not be read included
 	c.tell(content.EventFinished)
 	return nil
 }
@@ -192,7 +196,7 @@ func (c *checker) newer(format string, args ...any) {
 	c.report.Newer = append(c.report.Newer, fmt.Sprintf(format, args...)+": it needs a newer version of dist")
 }
 
-// advance notes that n bytes of an object were found right.
+// advance notes that n bytes of an object were read.
 func (c *checker) advance(n int64) {
 	c.done.Add(n)
 	c.tell(content.EventAdvanced)

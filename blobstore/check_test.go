@@ -480,3 +480,36 @@ func TestCheckBesideWritersIsClean(t *testing.T) {
 	wg.Wait()
 	clean(t, s)
 }
+
+// One large blob is most of many stores: that it is being read has to show.
+func TestProgressIsToldWithinABlob(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	mustStore(t, s, noise(1, 3<<20))
+	var events []content.Event
+	observe := func(e content.Event) { events = append(events, e) } // one blob, one goroutine at a time
+	look := func(what string) {
+		t.Helper()
+		within := 0
+		for _, e := range events {
+			if e.Total != events[0].Total || e.Total <= 0 {
+				t.Errorf("%s: %+v has another total", what, e)
+			}
+			if e.Offset > 0 && e.Offset < e.Total {
+				within++
+			}
+		}
+		if last := events[len(events)-1]; within < 2 || last.Offset != last.Total {
+			t.Errorf("%s: %d events within the blob, the last is %+v", what, within, last)
+		}
+		events = nil
+	}
+	_, err := s.CheckAll(t.Context(), blobstore.CheckOptions{Observe: observe})
+	must(t, err)
+	look("check")
+	must(t, s.Close())
+	_, err = blobstore.Rebuild(t.Context(), dir, blobstore.RebuildOptions{Observe: observe})
+	must(t, err)
+	look("rebuild")
+}

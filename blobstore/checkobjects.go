@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"slices"
@@ -191,7 +192,7 @@ func (c *checker) readLoose(ctx context.Context, o db.Object) ([]byte, *problem,
 		return nil, nil, err
 	}
 	defer f.Close()
-	got, n, err := hashAll(ctx, f, o.Digest)
+	got, n, err := hashAll(ctx, f, o.Digest, c.advance)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -211,11 +212,21 @@ func (c *checker) readLoose(ctx context.Context, o db.Object) ([]byte, *problem,
 }
 
 // hashAll hashes all of a file with the algorithm of a digest, and counts its
-// bytes.
-func hashAll(ctx context.Context, f fsys.File, like oci.Digest) (oci.Digest, int64, error) {
+// bytes; advance is told of them as they come.
+func hashAll(ctx context.Context, f fsys.File, like oci.Digest, advance func(n int64)) (oci.Digest, int64, error) {
 	h := hasher(like)
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{content.UntilDone(ctx, f)}, make([]byte, chunk))
+	n, err := io.CopyBuffer(hashing{h, advance}, struct{ io.Reader }{content.UntilDone(ctx, f)}, make([]byte, chunk))
 	return oci.NewDigest(like.Algorithm(), h), n, err
+}
+
+type hashing struct {
+	hash    hash.Hash
+	advance func(n int64)
+}
+
+func (h hashing) Write(p []byte) (int, error) {
+	h.advance(int64(len(p)))
+	return h.hash.Write(p)
 }
 
 // readWhole reads the first n bytes of a file.

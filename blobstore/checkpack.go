@@ -286,5 +286,7 @@ func (c *checker) sound(row db.Object) {
 	c.report.Objects++
 	c.report.Bytes += row.Stored
 	c.mu.Unlock()
-	c.advance(row.Stored)
+	if row.Loc == db.LocPack { // a loose one was told of as it was read
+		c.advance(row.Stored)
+	}
 }

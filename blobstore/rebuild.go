@@ -218,6 +218,7 @@ func (r *rebuilder) build(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	r.done.Store(r.total) // headers and what is of no use included
 	r.tell(content.EventFinished)
 	return r.db.Settle(ctx)
 }

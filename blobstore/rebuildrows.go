@@ -55,7 +55,6 @@ func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
 	for i, d := range digests {
 		g.Go(func() (err error) {
 			found[i], sizes[i], err = r.hashFile(gctx, d)
-			r.advance(sizes[i])
 			if suspicious(err) {
 				bad[i], err = err, nil
 			}
@@ -85,13 +84,13 @@ func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
 }
 
 // hashFile hashes the file of a loose blob.
-func (l layout) hashFile(ctx context.Context, d oci.Digest) (oci.Digest, int64, error) {
-	f, err := l.openContent(l.blobPath(d))
+func (r *rebuilder) hashFile(ctx context.Context, d oci.Digest) (oci.Digest, int64, error) {
+	f, err := r.openContent(r.blobPath(d))
 	if err != nil {
 		return "", 0, err
 	}
 	defer f.Close()
-	return hashAll(ctx, f, d)
+	return hashAll(ctx, f, d, r.advance)
 }
 
 // types gives objects the types that their newest notes say.
