@@ -30,7 +30,8 @@
 // write.lock witnesses the last one that was committed: less than that in the
 // catalog is refused. Before a WAL is written back, the catalog is given a new
 // epoch, which each transaction in the next WAL repeats: two that differ are
-// refused. So is the uuid of another store. All of it is content.ErrCorrupt with
+// refused. So is the uuid of another store, and a copy from before a migration. A
+// new catalog's generations begin above those of the one that it replaces. All of it is content.ErrCorrupt with
 // the hint to rebuild. The witness is not synced: after a power failure it may be
 // behind, or nothing, and then says less.
 //

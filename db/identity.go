@@ -65,6 +65,8 @@ const HintRebuild = "`dist check --rebuild` makes the catalog anew from the cont
 const (
 	holderLength  = 20
 	witnessLength = 20
+	// maxGeneration is far above any, and leaves room above it: more is damage.
+	maxGeneration = 1 << 62
 )
 
 // Witness is the generation that was committed last in the store's folder dir, 0
@@ -84,7 +86,7 @@ func readWitness(lock io.ReaderAt) int64 {
 	var b [witnessLength]byte
 	n, _ := lock.ReadAt(b[:], holderLength)
 	g, err := strconv.ParseInt(strings.TrimSpace(string(b[:n])), 10, 64)
-	if n < witnessLength || b[witnessLength-1] != '\n' || err != nil {
+	if n < witnessLength || b[witnessLength-1] != '\n' || err != nil || g > maxGeneration {
 		return 0
 	}
 	return g

@@ -164,7 +164,7 @@ func TestAWriterNoticesThatTheCatalogWasReplaced(t *testing.T) {
 func TestAWitnessThatMakesNoSenseSaysNothing(t *testing.T) {
 	dir := t.TempDir()
 	grown(t, dir, storeA, 2, func(int) {})
-	for _, text := range []string{"", "123", "123                \n", "123                \nx", strings.Repeat("\x00", 40), strings.Repeat("9", 80)} {
+	for _, text := range []string{"", "123", "123                \n", "123                \nx", strings.Repeat("\x00", 40), strings.Repeat("9", 80), strings.Repeat(" ", 20) + "9223372036854775807\n"} {
 		check(t, os.WriteFile(filepath.Join(dir, lockName), []byte(text), 0o644))
 		if refused(t, dir, storeA, "1") {
 			t.Errorf("refused with a lock file of %q", text)

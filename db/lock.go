@@ -19,7 +19,7 @@ const patience = 5 * time.Second
 
 // writeLock is a mutex inside the process, then the lock on write.lock between
 // processes. The file's content is the process id of its last holder, in 20 bytes,
-// and the witness, see witness.
+// and the witness, see readWitness.
 type writeLock struct {
 	mutex    chan struct{} // holds one token while locked
 	file     fsys.File
