@@ -25,7 +25,7 @@ func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) e
 		MediaType: desc.MediaType, Source: c.opts.Origin,
 	})
 	if errors.Is(err, ErrExists) {
-		c.reused(desc)
+		c.held(desc)
 		return nil
 	}
 	if err != nil {

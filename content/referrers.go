@@ -1,0 +1,150 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dist.example/oci"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// MaxReferrers is how many referrers of one subject Copy takes. Signatures and
+	// the like are few; a list without end is an attack or an accident.
+	MaxReferrers = 1000
+	// maxAbout bounds the referrers of a whole Copy: those of all its subjects, and
+	// theirs.
+	maxAbout = 10_000
+)
+
+// remember notes a manifest that the target has, for asking what is about it.
+func (w *walk) remember(d oci.Digest) {
+	if !w.opts.Referrers {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.subjects = append(w.subjects, d)
+}
+
+// vouched notes, where a Closed target has desc and so needs no look below it,
+// the manifests there: what is about them may be new.
+func (w *walk) vouched(ctx context.Context, desc oci.Descriptor) error {
+	if _, ok := w.src.(ReferrerLister); !ok || !w.opts.Referrers {
+		return nil
+	}
+	w.remember(desc.Digest)
+	if !oci.IsIndex(desc.MediaType) {
+		return nil
+	}
+	data, err := w.fetch(ctx, desc)
+	if err != nil {
+		return err
+	}
+	edges, err := w.children(desc, data, "")
+	if err != nil {
+		return err
+	}
+	for _, e := range edges {
+		if oci.HasSuccessors(e.MediaType) {
+			w.remember(e.Digest)
+		}
+	}
+	return nil
+}
+
+// visitReferrers walks what is about the manifests of the graph, then what is
+// about that, until nothing new comes up.
+func (w *walk) visitReferrers(ctx context.Context) error {
+	lister, ok := w.src.(ReferrerLister)
+	for ok && len(w.subjects) > 0 {
+		round := w.subjects
+		w.subjects = nil
+		var g errgroup.Group
+		for _, subject := range round {
+			g.Go(func() error {
+				err := w.visitAbout(ctx, lister, subject)
+				if err != nil {
+					w.fail(err)
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// visitAbout walks the referrers of one subject.
+func (w *walk) visitAbout(ctx context.Context, lister ReferrerLister, subject oci.Digest) error {
+	found, err := w.list(ctx, lister, subject)
+	if err != nil {
+		return err
+	}
+	for _, desc := range found {
+		if err := w.meet(desc, subject); err != nil {
+			return err
+		}
+	}
+	var g errgroup.Group
+	for _, desc := range found {
+		g.Go(func() error {
+			err := w.visit(ctx, desc, subject)
+			if err == nil {
+				w.count(desc.Digest)
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// list asks for the referrers of subject.
+func (w *walk) list(ctx context.Context, lister ReferrerLister, subject oci.Digest) ([]oci.Descriptor, error) {
+	if err := w.slots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer w.slots.Release(1)
+	w.listed.Add(1)
+	var found []oci.Descriptor
+	for desc, err := range lister.Referrers(ctx, subject, "") {
+		switch {
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnsupported):
+			return found, nil
+		case err != nil:
+			return nil, err
+		case len(found) == MaxReferrers:
+			return nil, fmt.Errorf("referrers of %s: %w: more than %d", subject, ErrUnsupported, MaxReferrers)
+		}
+		found = append(found, desc)
+	}
+	return found, nil
+}
+
+// meet refuses a referrer that cannot be walked.
+func (w *walk) meet(desc oci.Descriptor, subject oci.Digest) error {
+	if !oci.HasSuccessors(desc.MediaType) {
+		return fmt.Errorf("referrer %s of %s: %w: %q is neither a manifest nor an index", desc.Digest, subject, ErrUnsupported, desc.MediaType)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, known := w.about[desc.Digest]; !known && len(w.about) == maxAbout {
+		return fmt.Errorf("referrers of %s: %w: more than %d in all", subject, ErrUnsupported, maxAbout)
+	} else if !known {
+		w.about[desc.Digest] = false
+	}
+	return nil
+}
+
+// count counts a referrer that has been walked, once.
+func (w *walk) count(d oci.Digest) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.about[d] {
+		w.about[d] = true
+		w.referrers++
+	}
+}
