@@ -47,6 +47,7 @@ var table = []row{
 
 	{name: "blobstore", floor: 3},
 	{name: "blobstore/memory", floor: 3},
+	{name: "bundle", floor: 3},
 
 	{name: "registryserver", floor: 4},
 	{name: "registryserver/registrytest", floor: 4, beside: []string{"registryserver"}},

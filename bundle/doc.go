@@ -1,0 +1,59 @@
+// Package bundle reaches images in files: an OCI image layout in a folder
+// (Layout), the same in a tar (OCIArchive), and the archives that Docker saves and
+// loads (DockerArchive). Each is a content.Transport.
+//
+// # Places
+//
+// A place is PATH, PATH:NAME or PATH@DIGEST. PATH ends at its first colon (on
+// Windows at the first behind a drive letter), so that a path with a colon in it
+// cannot be written. NAME is a tag, or a reference with a slash or a colon; it
+// chooses what a source reads, and names what a target writes. DIGEST chooses any
+// manifest that the place holds, listed or not. Whatever it is that holds the image,
+// one image needs no name, and of several one has to be named.
+//
+// # Names
+//
+// Each image that is written is one descriptor of index.json with both annotations
+// that other programs look for: io.containerd.image.name has the full reference,
+// org.opencontainers.image.ref.name the tag alone. Read is either, the first one
+// first, since what stands in the second differs from program to program.
+//
+// # Folders
+//
+// A blob is written to a temporary file in the folder, synced, and renamed to the
+// name of its digest. Finish changes index.json under a lock on the file oci-layout,
+// by a new file that is renamed over it: any number of processes may add to one
+// layout at once. What is there in index.json and not known here stays. Manifests
+// with a subject that were pushed along get descriptors too, without a name,
+// because that is where other programs look for referrers in a folder; programs
+// that ignore names and want one image alone then have to be told which one.
+//
+// A crash leaves blobs that nothing lists, which the next try finds, and perhaps a
+// file .dist-*, which the next target in this folder removes once it is a day old.
+//
+// # Archives
+//
+// What is written is one tar that is an OCI layout and, for an image of a single
+// platform, has the manifest.json of Docker's archives as well, with the same blobs
+// for layers: every loader that is known takes it. Referrers are blobs that nothing
+// lists, because many loaders want to see one image; a source finds them all the
+// same. Blobs go into the tar as they come, one at a time, and nothing is spooled:
+// small ones wait in memory for their turn, large ones in their source. The tar has
+// a temporary name beside its own until Finish renames it, replacing what was
+// there. A crash leaves the file under its temporary name.
+//
+// Headers are USTAR (PAX for blobs of 8 GiB and more), owner 0, mode 0644, and the
+// time is the Epoch given, 1970 where none is. The members stand in the order in
+// which they were pushed, with oci-layout, index.json and manifest.json last: the
+// same pushes in the same order make the same bytes, and several at once do not.
+//
+// A source makes an index of the tar in one pass over the headers, and then reads
+// at offsets; nothing is unpacked. Names that lead out of the archive are passed over,
+// links are followed inside of it only, sparse members are refused. A compressed
+// archive is refused (ErrUnsupported), since nobody can read it at offsets.
+//
+// # What it does not do
+//
+// It resumes no blob: a target that is killed begins the current blob again. It
+// collects no garbage: an image that lost its name in a layout leaves its blobs.
+package bundle
