@@ -60,6 +60,9 @@ func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summa
 	if p.remote, err = c.registry(); err != nil {
 		return Summary{}, err
 	}
+	if err = p.remote.Online(); err != nil {
+		return Summary{}, err
+	}
 	p.asked = p.remote.Stats().Requests
 	if p.store, err = c.Init(ctx); err != nil {
 		return Summary{}, err

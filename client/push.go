@@ -34,11 +34,14 @@ func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary,
 	if err != nil {
 		return Summary{}, err
 	}
-	s, err := c.Open(ctx)
+	remote, err := c.registry()
 	if err != nil {
 		return Summary{}, err
 	}
-	remote, err := c.registry()
+	if err = remote.Online(); err != nil {
+		return Summary{}, err
+	}
+	s, err := c.Open(ctx)
 	if err != nil {
 		return Summary{}, err
 	}

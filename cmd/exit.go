@@ -20,6 +20,7 @@ const (
 	exitUnavailable  = 7
 	exitConflict     = 8
 	exitNoRoom       = 9
+	exitOffline      = 12
 	exitNoStore      = 13
 	exitUnsupported  = 14
 	exitInterrupted  = 130
@@ -36,6 +37,7 @@ type exitClass struct {
 // several, as a manifest that a registry sent and that does not parse is both
 // corrupt and invalid.
 var exitClasses = []exitClass{
+	{content.ErrOffline, exitOffline, "offline"},
 	{content.ErrNoStore, exitNoStore, "no-store"},
 	{content.ErrNoSpace, exitNoRoom, "no-room"},
 	{content.ErrUnsupported, exitUnsupported, "unsupported"},

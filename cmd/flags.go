@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"dist.example/client"
 	"dist.example/oci"
 	"dist.example/registryclient"
@@ -56,11 +58,38 @@ type networkFlags struct {
 	TokenHost []string `group:"network" placeholder:"HOST" help:"Token server of another domain that credentials may be sent to, when a registry names it."`
 	PlainHTTP bool     `group:"network" help:"Speak HTTP without TLS. Registries on this machine (localhost, 127.0.0.1) need no flag."`
 	Insecure  bool     `group:"network" help:"Accept any TLS certificate: whoever sits in between can answer. Content is still checked against its digest."`
+	Offline   toggle   `group:"network" env:"DIST_OFFLINE" help:"Do not use the network: refuse, before anything is sent (exit 12)."`
 }
+
+// toggle is a flag without a value that an environment variable can set, too:
+// kong's own takes "yes" for an answer.
+type toggle bool
+
+// Decode takes true, 1, false and 0; empty is false, and so is a flag that is not
+// there.
+func (t *toggle) Decode(ctx *kong.DecodeContext) error {
+	*t = true
+	if ctx.Scan.Peek().Type != kong.FlagValueToken {
+		return nil
+	}
+	word, _ := ctx.Scan.Pop().Value.(string)
+	switch word {
+	case "true", "1":
+	case "", "false", "0":
+		*t = false
+	default:
+		return usagef("%q is none of true, 1, false or 0", word)
+	}
+	return nil
+}
+
+// IsBool says that the flag needs no value.
+func (*toggle) IsBool() bool { return true }
 
 func (f networkFlags) options(warn func(string)) registryclient.Options {
 	return registryclient.Options{
 		AuthFile: f.AuthFile, TokenHosts: f.TokenHost, PlainHTTP: f.PlainHTTP, Insecure: f.Insecure,
+		Offline:   bool(f.Offline),
 		UserAgent: "dist/" + release(), Warn: warn,
 	}
 }

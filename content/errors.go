@@ -31,6 +31,8 @@ var (
 	ErrNoSpace = errors.New("no space left")
 	// ErrNoStore: no store at that place, or not one that this version reads.
 	ErrNoStore = errors.New("no store")
+	// ErrOffline: the network was needed and is not to be used.
+	ErrOffline = errors.New("offline")
 	// ErrUnsupported: a type or feature that this program refuses.
 	ErrUnsupported = errors.New("unsupported")
 )

@@ -50,6 +50,9 @@ type Options struct {
 	// Transport replaces the connections that the Client would make, and with them
 	// every TLS setting. For tests.
 	Transport http.RoundTripper
+	// Offline refuses everything that would need the network, with ErrOffline:
+	// nothing is sent, no connection made and no name looked up.
+	Offline bool
 	// Warn is told what the user may want to know and what is no error: a missing
 	// credential helper, a mirror that does not answer. It may be called from
 	// several goroutines. Nil discards.

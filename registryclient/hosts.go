@@ -67,6 +67,9 @@ type hostSpec struct {
 // endpoints lists who may answer for registry and can do what, in the order to
 // ask in. Mirrors that failed lately come last.
 func (c *Client) endpoints(registry string, what capability) ([]*endpoint, error) {
+	if err := c.Online(); err != nil {
+		return nil, fmt.Errorf("registry %s: %w", registry, err)
+	}
 	all, err := c.allEndpoints(registry)
 	if err != nil {
 		return nil, err

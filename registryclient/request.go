@@ -264,6 +264,9 @@ func resolveURL(from *url.URL, s string) (*url.URL, error) {
 // send makes one request of one hop.
 func (h hop) send(ctx context.Context, q call, target *url.URL, own bool) (*http.Response, error) {
 	c := h.client
+	if err := c.Online(); err != nil {
+		return nil, &settled{err}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := h.request(ctx, q, target, own)
 	if err != nil {

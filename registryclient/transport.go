@@ -77,6 +77,9 @@ func (c *Client) foreignFor(rt http.RoundTripper) http.RoundTripper {
 
 func (c *Client) dial(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if err := c.Online(); err != nil {
+			return nil, err
+		}
 		conn, err := d.DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
