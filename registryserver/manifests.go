@@ -63,10 +63,16 @@ func (s *server) reference(ctx context.Context, at route) (oci.Reference, error)
 
 // putManifest stores a manifest, and lets the tag name it when it came by tag.
 func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) error {
-	var ref oci.Reference
+	var (
+		ref    oci.Reference
+		expect *oci.Digest
+	)
 	if at.tag != "" {
 		var err error
 		if ref, err = s.reference(r.Context(), at); err != nil {
+			return err
+		}
+		if expect, err = s.expectation(r.Context(), r, ref); err != nil {
 			return err
 		}
 	}
@@ -81,7 +87,7 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err := s.checkBlobs(r.Context(), edges); err != nil {
 		return err
 	}
-	if err := s.storeManifest(r.Context(), desc, data, ref); err != nil {
+	if err := s.storeManifest(r.Context(), desc, data, ref, expect); err != nil {
 		return err
 	}
 	for _, e := range edges {
@@ -157,8 +163,8 @@ func (s *server) checkBlobs(ctx context.Context, edges []oci.Edge) error {
 	return nil
 }
 
-// storeManifest makes desc held, and named when ref is set.
-func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []byte, ref oci.Reference) error {
+// storeManifest makes desc held, and named when ref is set, if ref names expect.
+func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []byte, ref oci.Reference, expect *oci.Digest) error {
 	lease, done, err := s.leases.use(ctx)
 	if err != nil {
 		return err
@@ -174,7 +180,10 @@ func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []
 	if ref.Tag == "" {
 		return nil
 	}
-	err = s.store.SetNames(ctx, content.NameChange{Reference: ref, Target: desc.Digest, Why: "push"})
+	err = s.store.SetNames(ctx, content.NameChange{Reference: ref, Expect: expect, Target: desc.Digest, Why: "push"})
+	if expect != nil && errors.Is(err, content.ErrConflict) {
+		return preconditionFailed(ref)
+	}
 	if errors.Is(err, content.ErrNotFound) {
 		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "something that %s reaches has to be pushed first", desc.Digest)
 	}

@@ -113,6 +113,8 @@ func scopeOf(req *http.Request) string {
 		return ""
 	case req.Method == http.MethodGet || req.Method == http.MethodHead:
 		return "repository:" + name + ":pull"
+	case req.Method == http.MethodDelete:
+		return "repository:" + name + ":delete"
 	}
 	return "repository:" + name + ":pull,push"
 }
