@@ -1,0 +1,132 @@
+package registryclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// SwapTag lets tag name desc, a manifest that the repository holds, if the tag
+// names expect at that moment; the empty digest demands that there is no such tag.
+// It looks with one HEAD request and then puts the manifest under the tag, on the
+// condition (If-Match, If-None-Match) that the tag is what was seen. A registry
+// that does not know conditions ignores it: there, somebody who moves the tag
+// between the two requests is overwritten.
+//
+// Errors: ErrConflict, with what was found, when the tag names something else;
+// ErrUnsupported when the registry does not tell what the tag names; else as Tag.
+func (r *Repository) SwapTag(ctx context.Context, desc oci.Descriptor, tag string, expect oci.Digest) error {
+	e, err := r.pushHost()
+	if err != nil {
+		return err
+	}
+	found, etag, err := r.headTag(ctx, e, tag)
+	if err != nil {
+		return err
+	}
+	if found != expect {
+		return r.moved(tag, found, expect)
+	}
+	header := http.Header{"Content-Type": {desc.MediaType}}
+	switch {
+	case expect == "":
+		header.Set("If-None-Match", "*")
+	case etag != "":
+		header.Set("If-Match", etag)
+	}
+	data, err := r.manifestToTag(ctx, e, desc)
+	if err != nil {
+		return err
+	}
+	resp, err := r.do(ctx, e, call{
+		what: "push manifest " + tag, method: http.MethodPut,
+		url:    r.at(e, "/manifests/"+tag, nil),
+		header: header, body: bytesBody(data), scopes: r.scope("pull,push"),
+		ok: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
+	})
+	if remoteStatus(err) == http.StatusPreconditionFailed {
+		return r.overtaken(ctx, e, tag, desc.Digest, expect)
+	}
+	if err != nil {
+		return err
+	}
+	drain(resp)
+	return nil
+}
+
+// overtaken judges a condition that did not hold: a PUT that was sent twice, since
+// the answer to the first was lost, meets what it did itself.
+func (r *Repository) overtaken(ctx context.Context, e *endpoint, tag string, put, expect oci.Digest) error {
+	found, _, err := r.headTag(ctx, e, tag)
+	if err != nil || found == put {
+		return err
+	}
+	return r.moved(tag, found, expect)
+}
+
+// moved is the error of a tag that is not what was expected.
+func (r *Repository) moved(tag string, found, expect oci.Digest) error {
+	return fmt.Errorf("tag %s of %s: %w: it stands for %s, not for %s",
+		tag, r.ref.Name(), content.ErrConflict, orNothing(found), orNothing(expect))
+}
+
+func orNothing(d oci.Digest) string {
+	if d == "" {
+		return "nothing"
+	}
+	return d.String()
+}
+
+// headTag asks what a tag names, "" when there is no such tag, and for the ETag of
+// that, "" when the registry gives none or a weak one.
+func (r *Repository) headTag(ctx context.Context, e *endpoint, tag string) (oci.Digest, string, error) {
+	resp, err := r.do(ctx, e, call{
+		what: "manifest " + tag, method: http.MethodHead,
+		url:    r.at(e, "/manifests/"+tag, nil),
+		header: http.Header{"Accept": {strings.Join(manifestTypes, ", ")}},
+		scopes: r.scope("pull,push"),
+		ok:     []int{http.StatusOK},
+	})
+	if errors.Is(err, content.ErrNotFound) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	resp.Body.Close()
+	d, err := oci.ParseDigest(resp.Header.Get(digestHeader))
+	if err != nil {
+		return "", "", fmt.Errorf("tag %s of %s: %w: the registry does not tell its digest", tag, r.ref.Name(), content.ErrUnsupported)
+	}
+	etag := resp.Header.Get("ETag")
+	if !strings.HasPrefix(etag, `"`) {
+		etag = ""
+	}
+	return d, etag, nil
+}
+
+// manifestToTag is desc's bytes: at hand when it was pushed last, else fetched.
+func (r *Repository) manifestToTag(ctx context.Context, e *endpoint, desc oci.Descriptor) ([]byte, error) {
+	r.mu.Lock()
+	known := r.pushed
+	r.mu.Unlock()
+	if known.desc.Digest == desc.Digest {
+		return known.data, nil
+	}
+	_, data, err := r.getManifest(ctx, e, r.ref.WithDigest(desc.Digest), []string{desc.MediaType})
+	return data, err
+}
+
+// remoteStatus is the HTTP status that err carries, 0 when it carries none.
+func remoteStatus(err error) int {
+	var remote *content.RemoteError
+	if errors.As(err, &remote) {
+		return remote.Status
+	}
+	return 0
+}
