@@ -9,7 +9,6 @@ import (
 	"dist.example/content"
 	"dist.example/oci"
 	"dist.example/registryclient"
-	"dist.example/registryserver"
 	"dist.example/registryserver/registrytest"
 )
 
@@ -61,7 +60,7 @@ func TestSwapTagIsOvertaken(t *testing.T) {
 	reg := registrytest.New(t, registrytest.Options{})
 	one, two := reg.PushImage("app:v1", []byte("one")), reg.PushImage("app:two", []byte("two"))
 	other := reg.PushImage("app:other", []byte("other"))
-	reg.Inject(registrytest.Match{Method: http.MethodPut, Kind: registryserver.KindManifest, Times: 1},
+	reg.Inject(registrytest.Match{Method: http.MethodPut, Kind: "manifest", Times: 1},
 		func(w http.ResponseWriter, req *http.Request, next http.Handler) {
 			reg.Tag("app:v1", other.Digest)
 			next.ServeHTTP(w, req)
@@ -80,7 +79,7 @@ func TestSwapTagIsOvertaken(t *testing.T) {
 func TestSwapTagSentTwice(t *testing.T) {
 	reg := registrytest.New(t, registrytest.Options{})
 	one, two := reg.PushImage("app:v1", []byte("one")), reg.PushImage("app:two", []byte("two"))
-	reg.Inject(registrytest.Match{Method: http.MethodPut, Kind: registryserver.KindManifest, Times: 1},
+	reg.Inject(registrytest.Match{Method: http.MethodPut, Kind: "manifest", Times: 1},
 		func(_ http.ResponseWriter, req *http.Request, next http.Handler) {
 			next.ServeHTTP(lost{http.Header{}}, req)
 			panic(http.ErrAbortHandler)
