@@ -13,10 +13,10 @@ SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 RACE       = ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test ci lint fmt race fuzz bench e2e cross docs
+.PHONY: help run build test ci lint fmt race fuzz bench bench-peers e2e cross docs
 
 help: ## list what there is to make
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: build ## show the main job on real content: pack, serve, pull, compare
 	@GO="$(GO)" ./.ci/demo.sh $(BIN)
@@ -54,6 +54,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 bench: build ## run the benchmarks; crane and oras are measured beside dist where they are installed
 	DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-peers: build ## measure dist beside crane, oras, regctl and skopeo; ROWS=regexp picks some, RUNS=3 rounds
+	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_BENCH_PEERS=1 DIST_BINARY="$(CURDIR)/$(BIN)" \
+		$(GO) test -count=1 -timeout 3600s -run '^TestSideBySide$$' -v ./testscripts | grep -v '^ *\(===\|---\)'
 
 e2e: build ## test the static binary, also with docker-registry, skopeo, jq and crane (CONTRIBUTING.md)
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \

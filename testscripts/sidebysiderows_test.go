@@ -1,0 +1,178 @@
+package testscripts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// tool is a program and how it does what all of them do. tag is the image's, the
+// same in the registry and where it is kept on the disk.
+type tool struct {
+	name    string
+	program string
+	leaves  string // what a pull leaves behind
+	pull    func(host, tag, to string) []string
+	push    func(from, tag, host string) []string
+	copy    func(from, to string) []string
+	can     func(b *beside, r row) bool // nil for everything
+}
+
+// imageIn is the name of an image in a registry.
+func imageIn(host, tag string) string { return host + "/bench/app:" + tag }
+
+func repoHost(name string) string {
+	host, _, _ := strings.Cut(name, "/")
+	return host
+}
+
+// tools are dist, which comes first, and the peers.
+func tools(dist string) []tool {
+	plain := func(host string) string { return "reg=" + host + ",tls=disabled" }
+	return []tool{
+		{
+			name: "dist", program: dist, leaves: "a store: verified, synced, named",
+			pull: func(host, tag, to string) []string {
+				return []string{"pull", "-q", "--store", to, imageIn(host, tag)}
+			},
+			push: func(from, tag, host string) []string {
+				return []string{"push", "-q", "--store", from, "-r", host, "bench/app:" + tag}
+			},
+			copy: func(from, to string) []string { return []string{"copy", "-q", from, to} },
+			can: func(b *beside, r row) bool {
+				return !r.copies || b.command(dist, "copy", "--help").Run() == nil
+			},
+		},
+		{
+			name: "crane", program: "crane", leaves: "pull --format oci: a layout, not synced",
+			pull: func(host, tag, to string) []string {
+				return []string{"pull", "--insecure", "--format", "oci", imageIn(host, tag), to}
+			},
+			push: func(from, tag, host string) []string {
+				return []string{"push", "--insecure", from, imageIn(host, tag)}
+			},
+			copy: func(from, to string) []string { return []string{"copy", "--insecure", from, to} },
+		},
+		{
+			name: "oras", program: "oras", leaves: "copy --to-oci-layout: a layout, not synced",
+			pull: func(host, tag, to string) []string {
+				return []string{"copy", "--no-tty", "--from-plain-http", "--to-oci-layout", imageIn(host, tag), to + ":" + tag}
+			},
+			push: func(from, tag, host string) []string {
+				return []string{"copy", "--no-tty", "--from-oci-layout", "--to-plain-http", from + ":" + tag, imageIn(host, tag)}
+			},
+			copy: func(from, to string) []string {
+				return []string{"copy", "--no-tty", "--from-plain-http", "--to-plain-http", from, to}
+			},
+		},
+		{
+			name: "regctl", program: "regctl", leaves: "image copy to ocidir://: a layout, not synced",
+			pull: func(host, tag, to string) []string {
+				return []string{"image", "copy", "--host", plain(host), imageIn(host, tag), "ocidir://" + to + ":" + tag}
+			},
+			push: func(from, tag, host string) []string {
+				return []string{"image", "copy", "--host", plain(host), "ocidir://" + from + ":" + tag, imageIn(host, tag)}
+			},
+			copy: func(from, to string) []string {
+				return []string{"image", "copy", "--host", plain(repoHost(from)), "--host", plain(repoHost(to)), from, to}
+			},
+		},
+		{
+			name: "skopeo", program: "skopeo", leaves: "copy to oci: a layout, synced blob by blob",
+			pull: func(host, tag, to string) []string {
+				return []string{"--insecure-policy", "copy", "-q", "--src-tls-verify=false", "docker://" + imageIn(host, tag), "oci:" + to + ":" + tag}
+			},
+			push: func(from, tag, host string) []string {
+				return []string{"--insecure-policy", "copy", "-q", "--dest-tls-verify=false", "oci:" + from + ":" + tag, "docker://" + imageIn(host, tag)}
+			},
+			copy: func(from, to string) []string {
+				return []string{"--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", "docker://" + from, "docker://" + to}
+			},
+		},
+	}
+}
+
+// row is one operation. prepare makes what it needs, anew for each run, and
+// returns what is to be measured; to is a folder that is not there yet.
+type row struct {
+	name    string
+	what    string
+	image   string
+	copies  bool
+	prepare func(t *testing.T, b *beside, r row, tl tool, to string) []string
+}
+
+func (r row) title(b *beside) string {
+	return r.name + ": " + r.what + ", " + b.images[r.image].String()
+}
+
+var rows = []row{
+	{name: "pull-many", what: "pull, cold", image: "many", prepare: pullCold},
+	{name: "pull-four", what: "pull, cold", image: "four", prepare: pullCold},
+	{name: "pull-large", what: "pull, cold", image: "large", prepare: pullCold},
+	{name: "pull-again", what: "pull, nothing new", image: "four", prepare: pullAfter("four")},
+	{name: "pull-newer", what: "pull of a second version", image: "newer", prepare: pullAfter("four")},
+	{name: "push-many", what: "push to an empty registry", image: "many", prepare: pushCold},
+	{name: "push-four", what: "push to an empty registry", image: "four", prepare: pushCold},
+	{name: "push-again", what: "push, nothing new", image: "four", prepare: pushAgain},
+	{name: "copy-mount", what: "copy to another repository", image: "four", copies: true, prepare: copyMount},
+	{name: "copy-across", what: "copy to an empty registry", image: "four", copies: true, prepare: copyAcross},
+}
+
+func pullCold(_ *testing.T, b *beside, r row, tl tool, to string) []string {
+	return tl.pull(b.host, r.image, to)
+}
+
+// pullAfter has another image, or the same, pulled to the same place before.
+func pullAfter(before string) func(*testing.T, *beside, row, tool, string) []string {
+	return func(t *testing.T, b *beside, r row, tl tool, to string) []string {
+		b.do(t, tl, tl.pull(b.host, before, to))
+		return tl.pull(b.host, r.image, to)
+	}
+}
+
+func pushCold(t *testing.T, b *beside, r row, tl tool, _ string) []string {
+	return tl.push(b.kept(t, tl, r.image), r.image, b.registry(t))
+}
+
+func pushAgain(t *testing.T, b *beside, r row, tl tool, _ string) []string {
+	return tl.push(b.kept(t, tl, r.image), r.image, b.host)
+}
+
+// copyMount has a repository that nobody has copied to for its target.
+func copyMount(_ *testing.T, b *beside, r row, tl tool, _ string) []string {
+	b.copies++
+	return tl.copy(imageIn(b.host, r.image), fmt.Sprintf("%s/bench/copy%d:%s", b.host, b.copies, r.image))
+}
+
+func copyAcross(t *testing.T, b *beside, r row, tl tool, _ string) []string {
+	return tl.copy(imageIn(b.host, r.image), imageIn(b.registry(t), r.image))
+}
+
+// kept is where a tool has an image on the disk, to push it from.
+func (b *beside) kept(t *testing.T, tl tool, tag string) string {
+	t.Helper()
+	if tl.name == "dist" {
+		return filepath.Join(b.dir, "maker")
+	}
+	dir := filepath.Join(b.dir, tl.name+"-"+tag)
+	if _, err := os.Stat(dir); err != nil {
+		b.do(t, tl, tl.pull(b.host, tag, dir))
+	}
+	return dir
+}
+
+// installed says which of the tools are here.
+func installed(all []tool) (here []tool, absent []string) {
+	for _, tl := range all {
+		if _, err := exec.LookPath(tl.program); err != nil {
+			absent = append(absent, tl.name)
+			continue
+		}
+		here = append(here, tl)
+	}
+	return here, absent
+}
