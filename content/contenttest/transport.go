@@ -315,7 +315,9 @@ var transportPromises = []transportPromise{
 		const many = 16
 		errs := make(chan error)
 		for i := range many {
-			go func() { errs <- c.tryWrite(c.path, sampleImage(uint64(i)), c.name(fmt.Sprint("docker.io/library/x:v", i))) }()
+			go func() {
+				errs <- c.tryWrite(c.path, sampleImage(uint64(i)), c.name(fmt.Sprint("docker.io/library/x:v", i)))
+			}()
 		}
 		for range many {
 			if err := <-errs; err != nil {

@@ -1,0 +1,198 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/layer"
+	"dist.example/oci"
+)
+
+const (
+	// maxDockerManifest bounds manifest.json, and maxDockerImages and maxLayers what
+	// it lists.
+	maxDockerManifest = 4 << 20
+	maxDockerImages   = 10_000
+	maxLayers         = 10_000
+)
+
+// dockerImage is one entry of Docker's manifest.json.
+type dockerImage struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// parseDockerManifest reads a manifest.json.
+func parseDockerManifest(data []byte) ([]dockerImage, error) {
+	var images []dockerImage
+	if err := json.Unmarshal(data, &images); err != nil {
+		return nil, fmt.Errorf("manifest.json: %w: %v", content.ErrCorrupt, err)
+	}
+	if len(images) > maxDockerImages {
+		return nil, fmt.Errorf("manifest.json: %w: more than %d images", content.ErrUnsupported, maxDockerImages)
+	}
+	for _, i := range images {
+		if i.Config == "" {
+			return nil, fmt.Errorf("manifest.json: %w: an image without Config", content.ErrCorrupt)
+		}
+		if len(i.Layers) > maxLayers {
+			return nil, fmt.Errorf("manifest.json: %w: an image of more than %d layers", content.ErrUnsupported, maxLayers)
+		}
+	}
+	return images, nil
+}
+
+// dockerShelf shows the images of an archive of Docker's own form as a layout. The
+// manifests are made here: the same archive always gives the same ones.
+type dockerShelf struct {
+	*archive
+	index []byte                    // stands in for index.json
+	made  map[oci.Digest][]byte     // manifests and configurations
+	parts map[oci.Digest]member     // layers
+	known map[member]oci.Descriptor // compressed layers, by where they stand
+}
+
+// openDocker reads what an archive without an index.json holds.
+func openDocker(ctx context.Context, a *archive) (*dockerShelf, error) {
+	data, err := a.document("manifest.json", maxDockerManifest)
+	if err != nil {
+		return nil, err
+	}
+	images, err := parseDockerManifest(data)
+	if err != nil {
+		return nil, err
+	}
+	s := &dockerShelf{
+		archive: a,
+		made:    map[oci.Digest][]byte{}, parts: map[oci.Digest]member{}, known: map[member]oci.Descriptor{},
+	}
+	var list []oci.Descriptor
+	for _, i := range images {
+		desc, err := s.add(ctx, i)
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", i.Config, err)
+		}
+		list = append(list, i.listed(desc)...)
+	}
+	s.index, err = addTo(nil, list)
+	return s, err
+}
+
+// listed is the image once for each of its names.
+func (i dockerImage) listed(desc oci.Descriptor) []oci.Descriptor {
+	var out []oci.Descriptor
+	for _, t := range i.RepoTags {
+		if ref, err := oci.ParseReference(t); err == nil {
+			out = append(out, listed(desc, ref.Local(), ref.Local().Tag))
+		}
+	}
+	if out == nil {
+		out = append(out, listed(desc, oci.Reference{}, ""))
+	}
+	return out
+}
+
+// add makes the manifest of one image.
+func (s *dockerShelf) add(ctx context.Context, i dockerImage) (oci.Descriptor, error) {
+	data, err := s.archive.document(i.Config, oci.MaxConfigSize)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	var config oci.Image
+	if err := json.Unmarshal(data, &config); err != nil {
+		return oci.Descriptor{}, fmt.Errorf("configuration: %w: %v", content.ErrCorrupt, err)
+	}
+	if len(config.RootFS.DiffIDs) != len(i.Layers) {
+		return oci.Descriptor{}, fmt.Errorf("configuration: %w: %d diff_ids for %d layers", content.ErrCorrupt, len(config.RootFS.DiffIDs), len(i.Layers))
+	}
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: oci.Describe(oci.MediaTypeImageConfig, data), Layers: []oci.Descriptor{}}
+	m.SchemaVersion = 2
+	for n, name := range i.Layers {
+		d, err := s.layer(ctx, name, config.RootFS.DiffIDs[n])
+		if err != nil {
+			return oci.Descriptor{}, fmt.Errorf("layer %d: %w", n+1, err)
+		}
+		m.Layers = append(m.Layers, d)
+	}
+	manifest, desc, err := oci.Encode(oci.MediaTypeManifest, m)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	s.made[m.Config.Digest], s.made[desc.Digest] = data, manifest
+	desc.Platform = platformOf(config)
+	return desc, nil
+}
+
+// platformOf is what a configuration says of its platform.
+func platformOf(c oci.Image) *oci.Platform {
+	if c.OS == "" || c.Architecture == "" {
+		return nil
+	}
+	p := c.Platform
+	return &p
+}
+
+// layer describes one layer. Of a plain tar the digest is its diff_id, and whoever
+// fetches it finds out whether that is true; a compressed one has to be read.
+func (s *dockerShelf) layer(ctx context.Context, name string, diffID oci.Digest) (oci.Descriptor, error) {
+	if _, err := oci.ParseDigest(diffID.String()); err != nil {
+		return oci.Descriptor{}, fmt.Errorf("diff_id: %w: %w", content.ErrCorrupt, err)
+	}
+	real, m, err := s.find(name)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	if d, ok := s.known[m]; ok {
+		return d, nil // read once, however many images share it
+	}
+	head := make([]byte, min(m.size, 4))
+	if _, err := s.file.ReadAt(head, m.off); err != nil {
+		return oci.Descriptor{}, fsys.Classify(err)
+	}
+	c := layer.Detect(head)
+	d := oci.Descriptor{MediaType: c.MediaType(), Digest: diffID, Size: m.size}
+	if c != layer.None {
+		if d.Digest, err = s.digest(ctx, real, m); err != nil {
+			return oci.Descriptor{}, err
+		}
+		s.known[m] = d
+	}
+	s.parts[d.Digest] = m
+	return d, nil
+}
+
+// digest is that of a member, by its name or by its bytes.
+func (s *dockerShelf) digest(ctx context.Context, name string, m member) (oci.Digest, error) {
+	if d, ok := blobDigest(name); ok {
+		return d, nil
+	}
+	d, _, err := oci.DigestReader(content.UntilDone(ctx, io.NewSectionReader(s.file, m.off, m.size)))
+	return d, fsys.Classify(err)
+}
+
+// document implements shelf.
+func (s *dockerShelf) document(name string, limit int64) ([]byte, error) {
+	if name == "index.json" {
+		return s.index, nil
+	}
+	return s.archive.document(name, limit)
+}
+
+// blob implements shelf.
+func (s *dockerShelf) blob(d oci.Digest) (content.ReaderAt, error) {
+	if p, ok := s.made[d]; ok {
+		return sectionOfBytes(p), nil
+	}
+	if m, ok := s.parts[d]; ok {
+		return sectionOf(s.file, m.off, m.size), nil
+	}
+	return nil, fmt.Errorf("%s: %w in the archive", d, content.ErrNotFound)
+}
+
+// unlisted implements shelf.
+func (s *dockerShelf) unlisted() []oci.Digest { return nil }
