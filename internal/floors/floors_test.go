@@ -43,6 +43,7 @@ var table = []row{
 	{name: "db", floor: 2, owns: []string{"modernc.org/sqlite"}},
 	{name: "blobstore/pack", floor: 2, owns: []string{"github.com/klauspost/compress"}},
 	{name: "layer", floor: 2, owns: []string{"github.com/klauspost/compress"}},
+	{name: "plugin", floor: 2},
 	{name: "registryclient", floor: 2, owns: []string{"github.com/BurntSushi/toml"}},
 
 	{name: "blobstore", floor: 3},
@@ -57,6 +58,7 @@ var table = []row{
 	{name: "cmd", floor: 6, owns: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
 
 	{name: "cmd/dist", floor: 7},
+	{name: "cmd/dist-transport-dir", floor: 7},
 
 	// These hold tests alone and stand on top of everything.
 	{name: "testscripts", floor: 8, owns: []string{"github.com/rogpeppe/go-internal", "github.com/itchyny/gojq"}},
