@@ -73,8 +73,14 @@ func parse(s string) (Reference, error) {
 	return r, nil
 }
 
-// Name is host and repository: docker.io/library/redis.
-func (r Reference) Name() string { return r.Registry + "/" + r.Repository }
+// Name is host and repository: docker.io/library/redis. That of a whole registry
+// (ParseScope) is its host.
+func (r Reference) Name() string {
+	if r.Repository == "" {
+		return r.Registry
+	}
+	return r.Registry + "/" + r.Repository
+}
 
 // String is the full reference: name, then :tag and @digest where they are set.
 func (r Reference) String() string {
