@@ -128,7 +128,7 @@ func TestTokenWithCredentials(t *testing.T) {
 	}
 	_, err = fetchAll(f.repository(t, nil), blob)
 	wantClass(t, err, content.ErrDenied)
-	if !strings.Contains(content.Hint(err), "auth.json") {
+	if !strings.Contains(content.Hint(err), "dist login "+f.url.Host) {
 		t.Fatalf("hint %q", content.Hint(err))
 	}
 }

@@ -190,6 +190,7 @@ type Repository struct {
 	ref     oci.Reference
 	pushing bool        // everything goes where pushes go
 	quick   atomic.Bool // one stream is all that the way here gives
+	given   *credential // what to authorise with in place of what files say, for a login
 
 	mu       sync.Mutex
 	sessions map[oci.Digest]session // uploads that a refused mount opened

@@ -60,12 +60,24 @@ func (r *Repository) hint(err error, class error, sent bool) error {
 	switch {
 	case errors.As(err, &remote) && remote.Status == http.StatusForbidden && !sent:
 		return err
+	case errors.Is(class, content.ErrDenied) && r.given != nil && sent:
+		return content.WithHint(err, "the user name or the password is wrong, or has expired; nothing was kept")
+	case errors.Is(class, content.ErrDenied) && r.given != nil:
+		return content.WithHint(err, "the registry does not ask for what was given to it: a password, or an identity token; nothing was kept")
 	case errors.Is(class, content.ErrDenied) && sent:
 		return content.WithHint(err, "credentials were sent and do not suffice: check their rights on %s", r.ref.Name())
 	case errors.Is(class, content.ErrDenied):
-		return content.WithHint(err, "no credentials were found for %s: put them into ~/.config/containers/auth.json or docker's config.json, or name a file with --auth-file", r.ref.Registry)
+		return content.WithHint(err, "no credentials were found for %[1]s: \"dist login %[1]s\" keeps them, --auth-file names a file that has them", r.whose(remote))
 	}
 	return err
+}
+
+// whose credentials were missing: a mirror's go by its own name.
+func (r *Repository) whose(remote *content.RemoteError) string {
+	if remote == nil {
+		return r.ref.Registry
+	}
+	return credentialHost("", remote.Registry)
 }
 
 // codeClasses are the codes of the specification that say more than the status

@@ -156,7 +156,7 @@ func (r *Repository) grant(ctx context.Context, e *endpoint, s *slot, scopes []s
 }
 
 func (r *Repository) newGrant(ctx context.Context, e *endpoint, offer *challenge, scopes []string) (*grant, error) {
-	cred, err := r.client.creds.lookup(ctx, e.base, r.ref.Repository)
+	cred, err := r.credential(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +204,9 @@ func (r *Repository) fetchToken(ctx context.Context, e *endpoint, offer *challen
 // repository as we know it: some registries keep it under another name. They
 // get the actions that were wanted anyway, never more.
 func (r *Repository) widen(scopes []string, offered string) []string {
+	if len(scopes) == 0 {
+		return nil // a login wants no more than to be let in
+	}
 	for _, s := range strings.Fields(offered) {
 		kind, rest, ok := strings.Cut(s, ":")
 		i := strings.LastIndexByte(rest, ':')
@@ -279,7 +282,9 @@ func tokenCall(realm *url.URL, service string, scopes []string, cred credential)
 		u.RawQuery = q.Encode()
 		return call{method: http.MethodGet, url: &u}
 	}
-	form["scope"] = []string{strings.Join(scopes, " ")}
+	if len(scopes) > 0 {
+		form["scope"] = []string{strings.Join(scopes, " ")}
+	}
 	form.Set("grant_type", "refresh_token")
 	form.Set("refresh_token", cred.identityToken)
 	form.Set("client_id", "dist")
@@ -328,7 +333,7 @@ func (r *Repository) askToken(ctx context.Context, e *endpoint, h hop, q call) (
 	}
 	if resp.StatusCode != http.StatusOK {
 		after := retryAfter(resp.Header, time.Now())
-		err := r.tokenRefused(e, h, resp)
+		err := r.tokenRefused(e, h, resp, h.authorization != "" || q.body != nil)
 		if transientStatus(resp.StatusCode) {
 			err = &failure{error: err}
 		}
@@ -341,17 +346,17 @@ func (r *Repository) askToken(ctx context.Context, e *endpoint, h hop, q call) (
 	return answer, 0, nil
 }
 
-func (r *Repository) tokenRefused(e *endpoint, h hop, resp *http.Response) error {
+func (r *Repository) tokenRefused(e *endpoint, h hop, resp *http.Response, sent bool) error {
 	errs, text := readErrorBody(resp)
 	class := statusClass(resp.StatusCode, errs)
 	if resp.StatusCode/100 == 4 && class != content.ErrUnavailable {
 		class = content.ErrDenied // token servers say 400 and 404 for what they do not grant
 	}
 	err := r.tokenError(e, resp.StatusCode, fmt.Errorf("%w: %s answered %d %s", class, h.base.Host, resp.StatusCode, text))
-	if class == content.ErrDenied && h.authorization != "" {
+	if class == content.ErrDenied && sent && r.given == nil {
 		return content.WithHint(err, "the credentials for %s were refused: renew them", e.host())
 	}
-	return r.hint(err, class, false)
+	return r.hint(err, class, sent)
 }
 
 func (r *Repository) tokenError(e *endpoint, status int, err error) error {
