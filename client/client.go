@@ -97,6 +97,9 @@ func (c *Client) registry() (*registryclient.Client, error) {
 	if o.Warn == nil {
 		o.Warn = c.opts.Warn
 	}
+	if o.Notice == nil {
+		o.Notice = c.opts.Warn
+	}
 	r, err := registryclient.New(o)
 	if err != nil {
 		return nil, err

@@ -151,6 +151,10 @@ func (r *Repository) openPart(ctx context.Context, e *endpoint, desc oci.Descrip
 	if err != nil {
 		return part{}, err
 	}
+	if d, err := oci.ParseDigest(resp.Header.Get(digestHeader)); err == nil && d.Algorithm() == desc.Digest.Algorithm() && d != desc.Digest {
+		resp.Body.Close()
+		return part{}, r.wrongBlob(e, desc, "%s answered with %s", e.host(), d)
+	}
 	p, err := readPart(resp, s, desc.Size)
 	if err == nil && !sameOrigin(resp.Request.URL, e.base) {
 		d.set(e, resp.Request.URL)

@@ -220,7 +220,7 @@ func TestFetchGivesUp(t *testing.T) {
 		"more bytes": {content.ErrCorrupt, func(w http.ResponseWriter, _ *http.Request, d []byte) {
 			_, _ = w.Write(append(bytes.Clone(d), 1))
 		}},
-		"short for ever": {content.ErrUnavailable, func(w http.ResponseWriter, _ *http.Request, d []byte) {
+		"short for ever": {content.ErrCorrupt, func(w http.ResponseWriter, _ *http.Request, d []byte) {
 			_, _ = w.Write(d[:len(d)-1])
 		}},
 		"404": {content.ErrNotFound, func(w http.ResponseWriter, _ *http.Request, _ []byte) { notFound(w, "BLOB_UNKNOWN") }},
@@ -531,4 +531,15 @@ func TestAFastWayNeedsNoWindow(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestABlobUnderAnotherDigestIsRefused(t *testing.T) {
+	f := newFake(t)
+	desc := f.addBlob(1000)
+	f.hook = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.Header().Set(digestHeader, oci.DigestBytes(nil).String())
+		return false
+	}
+	_, err := fetchAll(f.repository(t, nil), desc)
+	wantClass(t, err, content.ErrCorrupt)
 }

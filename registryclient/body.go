@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"dist.example/content"
 )
@@ -20,9 +21,10 @@ type body struct {
 	size int64
 
 	mu      sync.Mutex
-	oneShot bool  // it can be read once, in order
-	started bool  // the file's own offset has been used up
-	readErr error // why the content could not be read
+	oneShot bool    // it can be read once, in order
+	started bool    // the file's own offset has been used up
+	readErr error   // why the content could not be read
+	now     *noting // the present try, nil when the file itself goes
 }
 
 func bytesBody(p []byte) *body { return &body{at: bytes.NewReader(p), size: int64(len(p))} }
@@ -32,9 +34,9 @@ func (b *body) from(off int64) *body {
 	return &body{at: b.at, off: b.off + off, size: b.size - off, started: true}
 }
 
-// attach gives req its body. The first time, a file goes as itself, for sendfile;
-// after that it is read by offset, since the transport may still hold the first
-// one when the next try begins.
+// attach gives req its body. The first time, a file goes as itself, for sendfile,
+// which TLS has no use for; after that it is read by offset, since the transport
+// may still hold the first one when the next try begins.
 func (b *body) attach(req *http.Request) error {
 	req.ContentLength = b.size
 	if b.size == 0 {
@@ -43,7 +45,7 @@ func (b *body) attach(req *http.Request) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.file != nil && !b.started {
+	if b.file != nil && !b.started && req.URL.Scheme == "http" {
 		b.started = true
 		if _, err := b.file.Seek(b.off, io.SeekStart); err == nil {
 			if dup, err := duplicate(b.file); err == nil {
@@ -52,8 +54,28 @@ func (b *body) attach(req *http.Request) error {
 			}
 		}
 	}
-	req.Body = io.NopCloser(&noting{r: io.NewSectionReader(b.at, b.off, b.size), body: b})
+	b.started = true
+	b.now = &noting{r: io.NewSectionReader(b.at, b.off, b.size), body: b}
+	req.Body = io.NopCloser(b.now)
 	return nil
+}
+
+// sent is how many bytes the present try has taken, and whether it waits for the
+// content itself.
+func (b *body) sent() (n int64, reading bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.now != nil {
+		return b.now.n.Load(), b.now.reading.Load()
+	}
+	if b.file == nil {
+		return 0, false
+	}
+	at, err := b.file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, false
+	}
+	return at - b.off, false
 }
 
 // blame returns why the content could not be read, if that is why a request
@@ -77,24 +99,44 @@ type settled struct{ error }
 
 func (e *settled) Unwrap() error { return e.error }
 
+// maxRead is how much of a body is taken at once. Over HTTP/2 nobody but the body
+// sees whether it moves on.
+const maxRead = 64 << 10
+
+// errReplaced ends the body of a try that another one has followed.
+var errReplaced = errors.New("the request is sent anew")
+
 // noting remembers the error of reading, which the transport would mix up with
-// those of the connection.
+// those of the connection, and how far it is.
 type noting struct {
-	r    io.Reader
-	body *body
-	n    int64
+	r       io.Reader
+	body    *body
+	n       atomic.Int64
+	reading atomic.Bool
 }
 
 func (n *noting) Read(p []byte) (int, error) {
-	k, err := n.r.Read(p)
-	n.n += int64(k)
-	if errors.Is(err, io.EOF) && n.n < n.body.size {
-		err = fmt.Errorf("%w: the content ends after %d bytes of %d", content.ErrCorrupt, n.n, n.body.size)
+	if !n.present() {
+		return 0, errReplaced
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	n.reading.Store(true)
+	k, err := n.r.Read(p[:min(len(p), maxRead)])
+	n.reading.Store(false)
+	if n.n.Add(int64(k)) < n.body.size && errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: the content ends after %d bytes of %d", content.ErrCorrupt, n.n.Load(), n.body.size)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && n.present() {
 		n.body.mu.Lock()
 		n.body.readErr = err
 		n.body.mu.Unlock()
 	}
 	return k, err
+}
+
+// present says whether n is what is being sent, not what the transport still
+// holds of an earlier try.
+func (n *noting) present() bool {
+	n.body.mu.Lock()
+	defer n.body.mu.Unlock()
+	return n.body.now == n
 }

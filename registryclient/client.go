@@ -54,9 +54,14 @@ type Options struct {
 	// nothing is sent, no connection made and no name looked up.
 	Offline bool
 	// Warn is told what the user may want to know and what is no error: a missing
-	// credential helper, a mirror that does not answer. It may be called from
-	// several goroutines. Nil discards.
+	// credential helper, a mirror that does not answer, what a registry itself warns
+	// of. It may be called from several goroutines. Nil discards.
 	Warn func(msg string)
+	// Notice is told, once, of a single wait that has lasted for 5 s: a pause
+	// between tries, an answer or a body that does not come, an upload that is not
+	// taken, a token. It says for whom and for what the wait is, and when it ends at
+	// the latest. It may be called from several goroutines. Nil discards.
+	Notice func(msg string)
 }
 
 // Window is the memory that large blobs are fetched through, shared by all
@@ -84,10 +89,14 @@ type Client struct {
 	opts   Options
 	creds  *credentialFiles
 	budget *budget
+	// patience is how long a wait lasts before Notice is told, and thinking how long
+	// a registry may take to answer a body that it has received whole.
+	patience, thinking time.Duration
 
 	mu         sync.Mutex
 	registries map[string][]*endpoint
 	transports []*http.Transport
+	warned     map[string]bool // what registries warned of, and was passed on
 
 	requests, tokenRequests, bytesIn, bytesOut atomic.Int64
 }
@@ -102,7 +111,10 @@ func New(opts Options) (*Client, error) {
 		opts:       opts,
 		creds:      newCredentialFiles(opts),
 		budget:     newBudget(opts.Window),
+		patience:   patience,
+		thinking:   answerTimeout,
 		registries: map[string][]*endpoint{},
+		warned:     map[string]bool{},
 	}, nil
 }
 
@@ -138,6 +150,9 @@ func (o *Options) fill() {
 	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
+	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
 	}
 }
 

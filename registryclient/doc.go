@@ -16,8 +16,10 @@
 //     tokens and error bodies 64 KiB, and all large blobs of a Client together
 //     share one window of Options.Window segments.
 //   - Every wait ends: an answer or a body that stands still is given up after
-//     Options.StallTimeout, tries are counted, Retry-After is honoured up to a
-//     minute, and every call ends with its context.
+//     Options.StallTimeout, a registry that has received a body whole may think
+//     about it for five minutes, tries are counted, Retry-After is honoured up to a
+//     minute, and every call ends with its context. Options.Notice is told of a wait
+//     that has lasted for 5 s.
 //
 // # Which host answers
 //
@@ -30,5 +32,6 @@
 //
 // It keeps nothing on disk, so a crash leaves nothing behind but an upload
 // session that the registry forgets by itself. Retrying a blob whose bytes were
-// corrupt is the caller's: the bytes have gone to it already.
+// corrupt is the caller's: the bytes have gone to it already. What a registry
+// warns of in Warning headers goes to Options.Warn and changes nothing.
 package registryclient

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -313,4 +314,22 @@ func FuzzNextLink(f *testing.F) {
 			t.Fatalf("%q gives %q", s, got)
 		}
 	})
+}
+
+func TestATagsListIsAskedForTwice(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, _ *http.Request, n int) bool {
+		_, _ = io.WriteString(w, `{"name":"team/app","tags":["v1","v2"]}`[:10+28*(n/2)])
+		return true
+	}
+	var tags []string
+	for tag, err := range f.repository(t, nil).Tags(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		tags = append(tags, tag)
+	}
+	if !slices.Equal(tags, []string{"v1", "v2"}) || f.requests("") != 2 {
+		t.Errorf("%q after %d requests", tags, f.requests(""))
+	}
 }

@@ -53,7 +53,7 @@ func (r *Repository) scope(actions string) []string {
 // do sends q until it is answered with one of q.ok, or must not or need not be
 // tried again. The caller closes the answer's body.
 func (r *Repository) do(ctx context.Context, e *endpoint, q call) (*http.Response, error) {
-	t := tries{client: r.client, mirror: e.mirror}
+	t := r.tries(e, q.what)
 	for {
 		resp, err := r.try(ctx, e, q)
 		if err == nil {
@@ -115,7 +115,7 @@ func (r *Repository) try(ctx context.Context, e *endpoint, q call) (*http.Respon
 // breaks off is asked for again; over the limit, the bytes are nil and nothing
 // more of them is read.
 func (r *Repository) read(ctx context.Context, e *endpoint, q call, limit int64) (http.Header, []byte, error) {
-	t := tries{client: r.client, mirror: e.mirror}
+	t := r.tries(e, q.what)
 	for {
 		resp, err := r.do(ctx, e, q)
 		if err != nil {
@@ -149,16 +149,21 @@ func readLimited(resp *http.Response, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// maxGrants bounds the tokens that one request uses up. A token that dies young
-// and is shared by parallel requests may be dead before all have used it.
-const maxGrants = 6
+const (
+	// maxGrants bounds the tokens that one request has refused, though others used
+	// them at the same time: they say nothing about each other.
+	maxGrants = 6
+	// maxWorn bounds the tokens of one request that were good for somebody. One
+	// that dies young and is shared by many may be dead before all have used it.
+	maxWorn = 64
+)
 
 // authorized sends q with the credentials that its endpoint is known to want,
 // and again with a fresh token where that is refused. sent says whether the
 // user's credentials were part of it.
 func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp *http.Response, sent bool, err error) {
 	slot := e.auth.slot(q.scopes)
-	for round := 1; ; round++ {
+	for refused, worn := 0, 0; ; {
 		g, err := r.grant(ctx, e, slot, q.scopes)
 		if err != nil {
 			return nil, false, &settled{err}
@@ -173,7 +178,12 @@ func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp 
 			}
 			return resp, g.withCredentials(), nil
 		}
-		if round > maxGrants || g.hopeless() || !e.auth.learn(resp.Header.Values("WWW-Authenticate")) {
+		if g != nil && g.accepted.Load() {
+			worn++
+		} else {
+			refused++
+		}
+		if refused > maxGrants || worn > maxWorn || g.hopeless() || !e.auth.learn(resp.Header.Values("WWW-Authenticate")) {
 			return resp, g.withCredentials(), nil
 		}
 		drain(resp)
@@ -214,6 +224,9 @@ func (h hop) follow(ctx context.Context, q call) (*http.Response, bool, error) {
 		resp, err := h.send(ctx, q, target, own)
 		if err != nil {
 			return nil, own, err
+		}
+		if own && !h.forToken {
+			h.client.heed(h.base.Host, resp.Header)
 		}
 		next, err := redirectTarget(resp, target)
 		if next == nil && err == nil {
@@ -277,21 +290,17 @@ func (h hop) send(ctx context.Context, q call, target *url.URL, own bool) (*http
 	if h.foreign != nil && !strings.EqualFold(target.Hostname(), h.base.Hostname()) {
 		rt = h.foreign
 	}
-	// A request with a body may take its time to be sent; the connection watches
-	// over that.
-	timer := time.AfterFunc(c.opts.StallTimeout, func() { cancel(errStalled) })
-	if req.ContentLength > 0 {
-		timer.Stop()
-	}
+	w := &watch{client: c, host: target.Host, what: q.what, expired: func() { cancel(errStalled) }}
+	answered := w.request(req, q.body)
 	c.count(h.forToken, req)
 	resp, err := rt.RoundTrip(req)
-	timer.Stop()
+	answered()
 	if err != nil {
 		err = causeOf(ctx, err)
 		cancel(nil)
 		return nil, q.body.blame(err)
 	}
-	resp.Body = &watched{ReadCloser: resp.Body, client: c, timer: timer, ctx: ctx, cancel: cancel}
+	resp.Body = &watched{ReadCloser: resp.Body, client: c, watch: w, ctx: ctx, cancel: cancel}
 	return resp, nil
 }
 
@@ -342,15 +351,15 @@ func causeOf(ctx context.Context, err error) error {
 type watched struct {
 	io.ReadCloser
 	client *Client
-	timer  *time.Timer
+	watch  *watch
 	ctx    context.Context //nolint:containedctx // the request's own
 	cancel context.CancelCauseFunc
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	w.timer.Reset(w.client.opts.StallTimeout)
+	w.watch.begin("no byte comes", w.client.opts.StallTimeout)
 	n, err := w.ReadCloser.Read(p)
-	w.timer.Stop()
+	w.watch.end()
 	w.client.bytesIn.Add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = causeOf(w.ctx, err)
@@ -359,7 +368,7 @@ func (w *watched) Read(p []byte) (int, error) {
 }
 
 func (w *watched) Close() error {
-	w.timer.Stop()
+	w.watch.end()
 	w.cancel(nil)
 	return w.ReadCloser.Close()
 }

@@ -24,8 +24,15 @@ const (
 // tries counts what failed in a row.
 type tries struct {
 	client *Client
+	host   string // whom it is about, and what, for whoever waits
+	what   string
 	mirror bool // somebody else can be asked: one more try is enough
 	failed int
+}
+
+// tries begins to count for what e is asked.
+func (r *Repository) tries(e *endpoint, what string) tries {
+	return tries{client: r.client, host: e.host(), what: what, mirror: e.mirror}
 }
 
 // reset begins a new row: something worked.
@@ -47,14 +54,17 @@ func (t *tries) again(ctx context.Context, cause error, after time.Duration) (bo
 	pause := min(t.client.opts.RetryBase<<t.failed, maxPause)
 	pause = pause/2 + rand.N(pause/2+1) //nolint:gosec // jitter
 	t.failed++
-	return true, sleep(ctx, max(pause, after))
+	return true, t.sleep(ctx, max(pause, after))
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
+func (t *tries) sleep(ctx context.Context, d time.Duration) error {
+	w := &watch{client: t.client, host: t.host, what: t.what}
+	w.begin("a pause before the next try", d)
+	defer w.end()
+	over := time.NewTimer(d)
+	defer over.Stop()
 	select {
-	case <-t.C:
+	case <-over.C:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -31,12 +32,16 @@ type stream struct {
 	noRange  bool // the registry cannot
 	tries    tries
 	since    int64 // bytes since the last failure
+	ended    int   // failures in a row in which the registry took its end for the blob's
 	lastHost *endpoint
 	detour   *detour
 }
 
 func newStream(ctx context.Context, r *Repository, desc oci.Descriptor, s span, d *detour) *stream {
-	return &stream{r: r, ctx: ctx, desc: desc, span: s, detour: d, tries: tries{client: r.client}}
+	return &stream{
+		r: r, ctx: ctx, desc: desc, span: s, detour: d,
+		tries: tries{client: r.client, what: "blob " + desc.Digest.String()},
+	}
 }
 
 // open asks for what is left, until somebody answers or patience ends.
@@ -64,17 +69,38 @@ func (s *stream) open() error {
 }
 
 // pause waits after a failure; it returns the failure's error when there were
-// too many.
+// too many. When all of them were ends that the registry takes for the right
+// ones, it holds something else under that digest.
 func (s *stream) pause(f *failure) error {
 	s.since = 0
+	if s.ended++; !errors.Is(f.cause, errEndsEarly) {
+		s.ended = 0
+	}
+	if s.lastHost != nil {
+		s.tries.host = s.lastHost.host()
+	}
 	more, err := s.tries.again(s.ctx, f.cause, f.after)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("blob %s in %s: %w", s.desc.Digest, s.r.ref.Name(), err)
+	case more:
+		return nil
+	case s.ended > s.tries.failed:
+		return s.r.wrongBlob(s.lastHost, s.desc, "it ends before its %d bytes", s.desc.Size)
 	}
-	if !more {
-		return f.error
+	return f.error
+}
+
+// errEndsEarly says that an answer with the whole blob was complete in itself,
+// and shorter than the blob.
+var errEndsEarly = errors.New("the answer ends before the blob does")
+
+// wrongBlob is the error of an answer that came and is not the blob.
+func (r *Repository) wrongBlob(e *endpoint, desc oci.Descriptor, format string, args ...any) error {
+	return &content.RemoteError{
+		Registry: e.host(), Status: http.StatusOK,
+		Err: fmt.Errorf("blob %s in %s: %w: %s", desc.Digest, r.ref.Name(), content.ErrCorrupt, fmt.Sprintf(format, args...)),
 	}
-	return nil
 }
 
 func (s *stream) openOnce() error {
@@ -99,6 +125,9 @@ func (s *stream) openOnce() error {
 	if s.off > 0 {
 		if n, err := io.CopyN(io.Discard, p.body, s.off); err != nil {
 			p.body.Close()
+			if errors.Is(err, io.EOF) {
+				err = errEndsEarly
+			}
 			return s.broken(fmt.Errorf("the body ended after %d bytes: %w", n, err))
 		}
 	}
@@ -170,6 +199,7 @@ func (s *stream) advance(n int) {
 	}
 	if s.since += int64(n); s.since >= progress {
 		s.tries.reset()
+		s.ended = 0
 	}
 }
 
@@ -177,13 +207,15 @@ func (s *stream) advance(n int) {
 // is its right end, with io.EOF as error.
 func (s *stream) interrupted(err error) (done bool, _ error) {
 	s.closeBody()
-	if errors.Is(err, io.EOF) {
-		if s.end < 0 {
-			return true, io.EOF
-		}
-		if s.left == 0 {
-			return false, nil // a shorter range than asked for, which is the registry's right
-		}
+	switch {
+	case !errors.Is(err, io.EOF):
+	case s.end < 0:
+		return true, io.EOF
+	case s.left == 0:
+		return false, nil // a shorter range than asked for, which is the registry's right
+	case s.whole:
+		err = errEndsEarly
+	default:
 		err = io.ErrUnexpectedEOF
 	}
 	if s.ctx.Err() != nil {

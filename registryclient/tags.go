@@ -3,6 +3,7 @@ package registryclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -71,7 +72,19 @@ type tagPage struct {
 	next *url.URL
 }
 
+// tagPage gets one page. One that is no list, as when its end is missing, is
+// asked for once more.
 func (r *Repository) tagPage(ctx context.Context, e *endpoint, u *url.URL) (tagPage, error) {
+	page, err := r.tagPageOnce(ctx, e, u)
+	if errors.Is(err, errNoList) {
+		page, err = r.tagPageOnce(ctx, e, u)
+	}
+	return page, err
+}
+
+var errNoList = errors.New("no list of tags")
+
+func (r *Repository) tagPageOnce(ctx context.Context, e *endpoint, u *url.URL) (tagPage, error) {
 	header, data, err := r.read(ctx, e, call{
 		what: "tags", method: http.MethodGet, url: u,
 		header: http.Header{"Accept": {oci.MediaTypeJSON}},
@@ -85,7 +98,7 @@ func (r *Repository) tagPage(ctx context.Context, e *endpoint, u *url.URL) (tagP
 		return page, fmt.Errorf("tags of %s: %w: a page of more than %d bytes", r.ref.Name(), content.ErrUnsupported, maxTagPage)
 	}
 	if err := json.Unmarshal(data, &page); err != nil {
-		return page, fmt.Errorf("tags of %s: %w: the answer of %s is no list of tags", r.ref.Name(), content.ErrUnsupported, e.host())
+		return page, fmt.Errorf("tags of %s: %w: the answer of %s is %w", r.ref.Name(), content.ErrUnsupported, e.host(), errNoList)
 	}
 	if link := nextLink(header.Values("Link")); link != "" {
 		if page.next, err = resolveURL(u, link); err != nil {

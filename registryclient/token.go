@@ -305,7 +305,9 @@ func (r *Repository) tokenAnswer(ctx context.Context, e *endpoint, realm *url.UR
 	if cred.identityToken == "" && (cred.username != "" || cred.password != "") {
 		h.authorization = basic(cred)
 	}
-	t := tries{client: r.client, mirror: e.mirror}
+	q.what = "token for " + r.ref.Name()
+	t := r.tries(e, q.what)
+	t.host = realm.Host
 	for {
 		answer, after, err := r.askToken(ctx, e, h, q)
 		var f *failure

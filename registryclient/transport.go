@@ -45,7 +45,7 @@ func (c *Client) transportFor(s hostSpec) (http.RoundTripper, error) {
 		DialContext:           c.dial(dialer),
 		TLSClientConfig:       conf,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: answerTimeout,
+		ResponseHeaderTimeout: c.thinking,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       90 * time.Second,
 		MaxConnsPerHost:       connsPerHost,

@@ -19,21 +19,13 @@ type session struct {
 }
 
 // pushBlob uploads until the registry has it all. After a failure the session is
-// asked where it stands; one that is gone is begun again.
+// asked where it stands; one that is gone is begun again. Where the registry
+// found other bytes than were sent, it gets them once more from the first on.
 func (r *Repository) pushBlob(ctx context.Context, desc oci.Descriptor, b *body) error {
-	t := tries{client: r.client}
-	s, known := r.takeSession(desc.Digest)
-	var done int64
+	u := upload{r: r, desc: desc, body: b, tries: tries{client: r.client, what: "push blob " + desc.Digest.String()}}
+	u.session, u.known = r.takeSession(desc.Digest)
 	for {
-		var err error
-		if !known {
-			s, err = r.begin(ctx)
-			if err != nil {
-				return err
-			}
-			known, done = true, 0
-		}
-		err = r.finish(ctx, desc, &s, b, &done)
+		err := u.once(ctx)
 		if err == nil {
 			return nil
 		}
@@ -41,22 +33,66 @@ func (r *Repository) pushBlob(ctx context.Context, desc oci.Descriptor, b *body)
 		if !errors.As(err, &f) {
 			return err
 		}
-		if !resumable(f) || b.oneShot {
-			return f.error
-		}
-		if more, err := t.again(ctx, f.cause, f.after); err != nil {
-			return fmt.Errorf("push %s to %s: %w", desc.Digest, r.ref.Name(), err)
-		} else if !more {
-			return f.error
-		}
-		was := done
-		if known, done = r.standing(ctx, &s, desc); known && done > was+progress {
-			t.reset()
-		}
-		if !known && r.arrived(ctx, s.host, desc) {
-			return nil // it was the registry's last word that was lost
+		if done, err := u.recover(ctx, f); done || err != nil {
+			return err
 		}
 	}
+}
+
+// upload is one blob on its way to a registry.
+type upload struct {
+	r       *Repository
+	desc    oci.Descriptor
+	body    *body
+	tries   tries
+	session session
+	known   bool  // there is a session
+	done    int64 // what it has
+	wrong   bool  // the registry has found other bytes once
+}
+
+// once begins a session where there is none, and sends what it lacks. What may
+// be tried again is a *failure.
+func (u *upload) once(ctx context.Context) error {
+	if !u.known {
+		s, err := u.r.begin(ctx)
+		if err != nil {
+			return err
+		}
+		u.session, u.known, u.done = s, true, 0
+	}
+	u.tries.host = u.session.location.Host
+	return u.r.finish(ctx, u.desc, &u.session, u.body, &u.done)
+}
+
+// recover finds out how an upload that met f goes on. done when there is nothing
+// left to do.
+func (u *upload) recover(ctx context.Context, f *failure) (done bool, _ error) {
+	switch {
+	case u.body.oneShot:
+		return false, f.error
+	case errors.Is(f.error, content.ErrCorrupt) && !u.wrong:
+		u.wrong, u.known = true, false
+		return false, nil
+	case !resumable(f):
+		return false, f.error
+	}
+	if more, err := u.tries.again(ctx, f.cause, f.after); err != nil {
+		return false, fmt.Errorf("push %s to %s: %w", u.desc.Digest, u.r.ref.Name(), err)
+	} else if !more {
+		return false, f.error
+	}
+	was := u.done
+	if u.known, u.done = u.r.standing(ctx, &u.session, u.desc); u.known && u.done > was+progress {
+		u.tries.reset()
+	}
+	if !u.known && u.r.arrived(ctx, u.session.host, u.desc) {
+		return true, nil // it was the registry's last word that was lost
+	}
+	if ctx.Err() != nil {
+		return false, fmt.Errorf("push %s to %s: %w", u.desc.Digest, u.r.ref.Name(), ctx.Err())
+	}
+	return false, nil
 }
 
 // resumable says whether an upload that met f may go on: besides what passes by
@@ -172,7 +208,7 @@ func (r *Repository) patch(ctx context.Context, desc oci.Descriptor, s *session,
 func (r *Repository) standing(ctx context.Context, s *session, desc oci.Descriptor) (bool, int64) {
 	resp, err := r.do(ctx, s.host, call{
 		what: "upload of " + desc.Digest.String(), method: http.MethodGet, url: s.location,
-		scopes: r.scope("pull,push"), ok: []int{http.StatusNoContent, http.StatusAccepted}, once: true,
+		scopes: r.scope("pull,push"), ok: []int{http.StatusNoContent, http.StatusAccepted},
 	})
 	if err != nil {
 		return false, 0
