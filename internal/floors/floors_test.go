@@ -39,6 +39,8 @@ var table = []row{
 	// File operations report the classes of errors that content defines.
 	{name: "fsys", floor: 1, owns: []string{"golang.org/x/sys"}, beside: []string{"content"}},
 	{name: "fsys/fsystest", floor: 1, beside: []string{"content", "fsys"}},
+	// Locked files, and the classes of errors.
+	{name: "budgets", floor: 1, beside: []string{"content", "fsys"}},
 
 	{name: "db", floor: 2, owns: []string{"modernc.org/sqlite"}},
 	{name: "blobstore/pack", floor: 2, owns: []string{"github.com/klauspost/compress"}},
