@@ -29,6 +29,8 @@ type Auth struct {
 	Uses int
 	// Lifetime is how long a token is good for, 0 for ever.
 	Lifetime time.Duration
+	// Now is the clock that Lifetime goes by, nil for the real one.
+	Now func() time.Time
 	// PullOnly gives tokens that are good for reading alone, whatever was asked.
 	PullOnly bool
 }
@@ -46,7 +48,12 @@ type token struct {
 	scopes []string // repository:NAME:ACTIONS
 }
 
-func newAuthority(a Auth) *authority { return &authority{Auth: a, tokens: map[string]*token{}} }
+func newAuthority(a Auth) *authority {
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	return &authority{Auth: a, tokens: map[string]*token{}}
+}
 
 // Ask asks for credentials from now on, as Options.Auth does from the beginning.
 func (r *Registry) Ask(a Auth) {
@@ -127,7 +134,7 @@ func (a *authority) accepts(given, scope string) bool {
 	if !ok || !t.allows(scope) {
 		return false
 	}
-	if a.Lifetime > 0 && time.Since(t.since) > a.Lifetime {
+	if a.Lifetime > 0 && a.Now().Sub(t.since) > a.Lifetime {
 		return false
 	}
 	t.uses++
@@ -163,7 +170,7 @@ func (a *authority) giveToken(w http.ResponseWriter, req *http.Request) {
 		refuse(w, `Basic realm="registrytest"`)
 		return
 	}
-	t := &token{since: time.Now()}
+	t := &token{since: a.Now()}
 	for _, s := range req.Form["scope"] {
 		for one := range strings.FieldsSeq(s) {
 			if a.PullOnly {
