@@ -18,7 +18,9 @@ type Backed interface {
 // send streams desc from the source into a target that is no Ingester. Content
 // that lies in a file of its own is handed over as that file, so that the kernel
 // can move it (sendfile) and a broken upload can be replayed; the receiver
-// verifies it. Everything else is verified on the way.
+// verifies it. What comes from a source that can start in the middle is verified
+// on the way and can be replayed as well; everything else is verified and sent
+// once.
 func (c *copier) send(ctx context.Context, desc oci.Descriptor) error {
 	if p, ok := c.src.(Provider); ok {
 		ra, err := p.ReaderAt(ctx, desc)
@@ -32,6 +34,9 @@ func (c *copier) send(ctx context.Context, desc oci.Descriptor) error {
 			return c.dst.Push(ctx, desc, f)
 		}
 		return c.dst.Push(ctx, desc, io.NewSectionReader(ra, 0, ra.Size()))
+	}
+	if rf, ok := c.src.(RangeFetcher); ok && desc.Size >= 0 {
+		return c.relay(ctx, rf, desc)
 	}
 	r, err := c.src.Fetch(ctx, desc)
 	if err != nil {
