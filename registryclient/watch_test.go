@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -31,6 +30,13 @@ func listen(r *Repository) *notices {
 		n.said, n.at = append(n.said, m), append(n.at, time.Since(n.from))
 	}
 	return n
+}
+
+// all are the notices so far.
+func (n *notices) all() ([]string, []time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.said, n.at
 }
 
 // asleep answers nothing for as long as anybody may wait. The time is false.
@@ -128,10 +134,11 @@ func TestEveryWaitIsToldOfAndCanBeEnded(t *testing.T) {
 				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 7*time.Second {
 					t.Errorf("%v after %s, want its end when the context ended, after 7s", err, took)
 				}
-				if len(told.said) != 1 || told.at[0] < patience || told.at[0] > patience+time.Second {
-					t.Fatalf("%q at %s, want one notice after %s", told.said, told.at, patience)
+				said, at := told.all()
+				if len(said) != 1 || at[0] < patience || at[0] > patience+time.Second {
+					t.Fatalf("%q at %s, want one notice after %s", said, at, patience)
 				}
-				if m := told.said[0]; !strings.HasPrefix(m, "waiting for localhost:5000 until ") || !strings.HasSuffix(m, wait.says) {
+				if m := said[0]; !strings.HasPrefix(m, "waiting for localhost:5000 until ") || !strings.HasSuffix(m, wait.says) {
 					t.Errorf("%q, want the host, the end of the wait, and %q", m, wait.says)
 				}
 			})
@@ -168,8 +175,8 @@ func TestShortWaitsAreNotToldOf(t *testing.T) {
 		if err := pushBlob(context.Background(), f, r); err != nil {
 			t.Error(err)
 		}
-		if len(told.said) != 0 || time.Since(told.from) < time.Minute {
-			t.Errorf("%q within %s", told.said, time.Since(told.from))
+		if said, _ := told.all(); len(said) != 0 || time.Since(told.from) < time.Minute {
+			t.Errorf("%q within %s", said, time.Since(told.from))
 		}
 	})
 }
@@ -188,8 +195,8 @@ func TestEachOfSeveralWaitsIsToldOf(t *testing.T) {
 		defer stop()
 		told := listen(r)
 		mustFetch(t, f, r, desc)
-		if len(told.said) != 2 || slices.Contains(told.said, "") {
-			t.Errorf("%q at %s, want one notice for each of two waits", told.said, told.at)
+		if said, at := told.all(); len(said) != 2 || slices.Contains(said, "") {
+			t.Errorf("%q at %s, want one notice for each of two waits", said, at)
 		}
 	})
 }
@@ -206,8 +213,8 @@ func TestASlowSourceIsNoStalledUpload(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantHeld(t, f, desc, data)
-		if len(told.said) != 0 || f.requests(http.MethodPut) != 1 {
-			t.Errorf("%q after %d uploads", told.said, f.requests(http.MethodPut))
+		if said, _ := told.all(); len(said) != 0 || f.requests(http.MethodPut) != 1 {
+			t.Errorf("%q after %d uploads", said, f.requests(http.MethodPut))
 		}
 	})
 }
@@ -256,8 +263,8 @@ func TestARegistryMayThinkAboutWhatItHasReceived(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantHeld(t, f, desc, data)
-		if puts != 2 || len(told.said) != 1 {
-			t.Errorf("%d uploads, %q", puts, fmt.Sprint(told.said))
+		if said, _ := told.all(); puts != 2 || len(said) != 1 {
+			t.Errorf("%d uploads, %q", puts, said)
 		}
 	})
 }
