@@ -1,7 +1,6 @@
 package registryclient_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/pem"
@@ -408,11 +407,4 @@ func (w *world) elsewhere(path string) string {
 	u, err := url.Parse(w.other.URL)
 	w.must(err)
 	return "http://localhost:" + u.Port() + path
-}
-
-// manifest are the bytes of the image's manifest.
-func (w *world) manifest() []byte {
-	data, err := content.ReadAll(w.t.Context(), w.src.Store(), w.image, oci.MaxManifestSize)
-	w.must(err)
-	return bytes.Clone(data)
 }
