@@ -88,7 +88,13 @@ const hintMediaType = "mediatype:"
 // media type that a hint mediatype:TYPE asks for), or by digest (manifest or blob
 // alike). The reader verifies; the caller closes it. The hint "-" is ignored:
 // shell pipelines through shasum leave one behind. Nothing is stored.
+//
+// A locator that begins with https:// or http:// is the address of the one blob with
+// the digest object, be there a registry or not.
 func (c *Client) FetchObject(ctx context.Context, locator, object string, hints ...string) (oci.Descriptor, io.ReadCloser, error) {
+	if isAddress(locator) {
+		return c.fetchAddress(ctx, locator, object, hints)
+	}
 	ref, err := oci.ParseRepository(locator)
 	if err != nil {
 		return oci.Descriptor{}, nil, err
@@ -131,6 +137,31 @@ func (c *Client) fetchObject(ctx context.Context, ref oci.Reference, types []str
 	}
 	desc, data, err := repo.FetchManifest(ctx, ref, types...)
 	return desc, io.NopCloser(bytes.NewReader(data)), err
+}
+
+// isAddress tells an address from a locator.
+func isAddress(s string) bool {
+	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
+}
+
+// fetchAddress opens what is at an address. Without a digest nobody could say whether
+// it is what was wanted.
+func (c *Client) fetchAddress(ctx context.Context, address, object string, hints []string) (desc oci.Descriptor, r io.ReadCloser, err error) {
+	if _, err := parseHints(hints); err != nil {
+		return desc, nil, err
+	}
+	desc = oci.Descriptor{MediaType: oci.MediaTypeOctets, Size: -1}
+	if desc.Digest, err = oci.ParseDigest(object); err != nil {
+		return desc, nil, content.WithHint(err, "an address wants a digest beside it, or what it gives cannot be checked")
+	}
+	remote, err := c.registry()
+	if err != nil {
+		return desc, nil, err
+	}
+	if r, err = remote.FetchURL(ctx, address, desc); err != nil {
+		return desc, nil, fmt.Errorf("fetch %w", err)
+	}
+	return desc, r, nil
 }
 
 func parseHints(hints []string) (types []string, err error) {
