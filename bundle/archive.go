@@ -35,19 +35,7 @@ var (
 // content.Provider and a content.ReferrerLister. Errors: ErrInvalid for a file that
 // is no tar, ErrNotFound, ErrDenied, ErrCorrupt, ErrUnsupported for a compressed one.
 func (OCIArchive) Source(ctx context.Context, at string) (content.ImageSource, error) {
-	p, a, err := archiveAt(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := a.find("index.json"); errors.Is(err, content.ErrNotFound) {
-		_ = a.Close()
-		err := fmt.Errorf("%s: %w: it has no index.json", p.path, content.ErrNotFound)
-		if _, ok := a.members["manifest.json"]; ok {
-			return nil, content.WithHint(err, "it is an archive of Docker's: docker-archive:%s", p.path)
-		}
-		return nil, err
-	}
-	return newSource(p, a)
+	return archiveSource(ctx, at, ociShelf)
 }
 
 // Target implements content.Transport. The target is for concurrent use.
@@ -58,19 +46,7 @@ func (t OCIArchive) Target(ctx context.Context, at string) (content.ImageTarget,
 // Source implements content.Transport, as OCIArchive.Source. Of an archive of the old
 // form, manifests are made: the layers are what is there, not compressed as a rule.
 func (DockerArchive) Source(ctx context.Context, at string) (content.ImageSource, error) {
-	p, a, err := archiveAt(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := a.find("index.json"); !errors.Is(err, content.ErrNotFound) {
-		return newSource(p, a)
-	}
-	s, err := openDocker(ctx, a)
-	if err != nil {
-		_ = a.Close()
-		return nil, fmt.Errorf("%s: %w", p.path, err)
-	}
-	return newSource(p, s)
+	return archiveSource(ctx, at, dockerOrOCIShelf)
 }
 
 // Target implements content.Transport. The target is for concurrent use. It refuses
@@ -80,16 +56,43 @@ func (t DockerArchive) Target(ctx context.Context, at string) (content.ImageTarg
 	return newArchiveTarget(ctx, at, t.Epoch, true)
 }
 
-func archiveAt(ctx context.Context, at string) (place, *archive, error) {
+// archiveSource opens an archive in the form that as makes of it.
+func archiveSource(ctx context.Context, at string, as func(context.Context, *archive) (shelf, error)) (content.ImageSource, error) {
 	p, err := parsePlace(at)
 	if err == nil {
 		err = noPipe(p)
 	}
 	if err != nil {
-		return p, nil, err
+		return nil, err
 	}
 	a, err := openArchive(ctx, p.path)
-	return p, a, err
+	if err != nil {
+		return nil, err
+	}
+	sh, err := as(ctx, a)
+	if err != nil {
+		_ = a.Close()
+		return nil, fmt.Errorf("%s: %w", p.path, err)
+	}
+	return newSource(p, sh)
+}
+
+func ociShelf(_ context.Context, a *archive) (shelf, error) {
+	if _, _, err := a.find("index.json"); !errors.Is(err, content.ErrNotFound) {
+		return a, nil
+	}
+	err := fmt.Errorf("%w: it has no index.json", content.ErrNotFound)
+	if _, ok := a.members["manifest.json"]; ok {
+		return nil, content.WithHint(err, "it is an archive of Docker's: read it as docker-archive:FILE")
+	}
+	return nil, err
+}
+
+func dockerOrOCIShelf(ctx context.Context, a *archive) (shelf, error) {
+	if _, _, err := a.find("index.json"); !errors.Is(err, content.ErrNotFound) {
+		return a, nil
+	}
+	return openDocker(ctx, a)
 }
 
 // noPipe refuses what elsewhere stands for a pipe.

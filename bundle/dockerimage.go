@@ -151,7 +151,7 @@ func (s *dockerShelf) layer(ctx context.Context, name string, diffID oci.Digest)
 		return d, nil // read once, however many images share it
 	}
 	head := make([]byte, min(m.size, 4))
-	if _, err := s.file.ReadAt(head, m.off); err != nil {
+	if _, err := s.r.ReadAt(head, m.off); err != nil {
 		return oci.Descriptor{}, fsys.Classify(err)
 	}
 	c := layer.Detect(head)
@@ -171,7 +171,7 @@ func (s *dockerShelf) digest(ctx context.Context, name string, m member) (oci.Di
 	if d, ok := blobDigest(name); ok {
 		return d, nil
 	}
-	d, _, err := oci.DigestReader(content.UntilDone(ctx, io.NewSectionReader(s.file, m.off, m.size)))
+	d, _, err := oci.DigestReader(content.UntilDone(ctx, io.NewSectionReader(s.r, m.off, m.size)))
 	return d, fsys.Classify(err)
 }
 
@@ -189,7 +189,7 @@ func (s *dockerShelf) blob(d oci.Digest) (content.ReaderAt, error) {
 		return sectionOfBytes(p), nil
 	}
 	if m, ok := s.parts[d]; ok {
-		return sectionOf(s.file, m.off, m.size), nil
+		return sectionOf(s.r, m.off, m.size), nil
 	}
 	return nil, fmt.Errorf("%s: %w in the archive", d, content.ErrNotFound)
 }

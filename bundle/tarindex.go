@@ -118,8 +118,7 @@ func isSparse(h *tar.Header) bool {
 
 // archive is a tar that is read in place.
 type archive struct {
-	path    string
-	file    *os.File
+	r       io.ReaderAt
 	members map[string]member
 	close   func() error
 }
@@ -138,30 +137,28 @@ func openArchive(ctx context.Context, name string) (*archive, error) {
 	if err != nil {
 		return nil, fsys.Classify(err)
 	}
-	a := &archive{path: name, file: f, close: sync.OnceValue(f.Close)}
-	if err := a.scan(ctx); err != nil {
+	a, err := readArchive(ctx, f, fi.Size())
+	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	a.close = sync.OnceValue(f.Close)
 	return a, nil
 }
 
-func (a *archive) scan(ctx context.Context) error {
-	fi, err := a.file.Stat()
-	if err != nil {
-		return fsys.Classify(err)
-	}
+// readArchive makes the index of a tar of size bytes, which stays open.
+func readArchive(ctx context.Context, r io.ReaderAt, size int64) (*archive, error) {
 	head := make([]byte, 6)
-	n, err := a.file.ReadAt(head, 0)
+	n, err := r.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return fsys.Classify(err)
+		return nil, fsys.Classify(err)
 	}
 	if name, tool := compressed(head[:n]); name != "" {
-		return content.WithHint(fmt.Errorf("%w: the archive is compressed with %s", content.ErrUnsupported, name),
+		return nil, content.WithHint(fmt.Errorf("%w: the archive is compressed with %s", content.ErrUnsupported, name),
 			"decompress it first: %s -d", tool)
 	}
-	a.members, err = indexTar(ctx, a.file, fi.Size())
-	return err
+	members, err := indexTar(ctx, r, size)
+	return &archive{r: r, members: members, close: func() error { return nil }}, err
 }
 
 // compressed names the compression of a whole archive by its first bytes, and the
@@ -208,7 +205,7 @@ func (a *archive) document(name string, limit int64) ([]byte, error) {
 		return nil, tooLarge(name, m.size, limit)
 	}
 	data := make([]byte, m.size)
-	_, err = io.ReadFull(io.NewSectionReader(a.file, m.off, m.size), data)
+	_, err = io.ReadFull(io.NewSectionReader(a.r, m.off, m.size), data)
 	return data, fsys.Classify(err)
 }
 
@@ -218,7 +215,7 @@ func (a *archive) blob(d oci.Digest) (content.ReaderAt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sectionOf(a.file, m.off, m.size), nil
+	return sectionOf(a.r, m.off, m.size), nil
 }
 
 // unlisted implements shelf.
@@ -230,7 +227,7 @@ func (a *archive) unlisted() []oci.Digest {
 			continue
 		}
 		first := make([]byte, 1)
-		if _, err := a.file.ReadAt(first, m.off); err == nil && first[0] == '{' {
+		if _, err := a.r.ReadAt(first, m.off); err == nil && first[0] == '{' {
 			out = append(out, d)
 		}
 	}
