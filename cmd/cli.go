@@ -55,6 +55,8 @@ func verbs() []verb {
 		{"tag", "names", "Give content a name.", new(tagCmd)},
 		{"remove", "names", "Drop names; the content stays.", new(removeCmd)},
 
+		{"login", "remote", "Keep a user name and password for a registry that takes them.", new(loginCmd)},
+		{"logout", "remote", "Forget the credentials for a registry.", new(logoutCmd)},
 		{"pull", "remote", "Bring images from their registries into the store.", new(pullCmd)},
 		{"push", "remote", "Send an image to a registry.", new(pushCmd)},
 		{"resolve", "remote", "Ask a registry for the digest of a name.", new(resolveCmd)},

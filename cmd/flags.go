@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func (s *span) UnmarshalText(text []byte) error {
 
 // networkFlags are for verbs that talk to registries.
 type networkFlags struct {
-	AuthFile  string   `group:"network" type:"existingfile" placeholder:"FILE" help:"Credentials to try before those of Docker and Podman (config.json, auth.json)."`
+	AuthFile  string   `group:"network" type:"path" placeholder:"FILE" help:"Credentials to try before those of Docker and Podman (config.json, auth.json)."`
 	TokenHost []string `group:"network" placeholder:"HOST" help:"Token server of another domain that credentials may be sent to, when a registry names it."`
 	PlainHTTP bool     `group:"network" help:"Speak HTTP without TLS. Registries on this machine (localhost, 127.0.0.1) need no flag."`
 	Insecure  bool     `group:"network" help:"Accept any TLS certificate: whoever sits in between can answer. Content is still checked against its digest."`
@@ -144,6 +145,16 @@ func (f platformFlags) choice() client.Platforms {
 // client gives the verbs as a library, for the store that the flags lead to.
 // Nothing is opened before it is needed, and the session closes it.
 func (s *session) client(network networkFlags, n jobs) (*client.Client, error) {
+	if file := network.AuthFile; file != "" {
+		if fi, err := os.Stat(file); err != nil || fi.IsDir() {
+			return nil, usagef("--auth-file %s: there is no such file", file)
+		}
+	}
+	return s.clientFor(network, n)
+}
+
+// clientFor is client for verbs that make the auth file if it is not there.
+func (s *session) clientFor(network networkFlags, n jobs) (*client.Client, error) {
 	dir, err := storeFolder(s.globals.Store, s.getenv)
 	if err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 		return report(stderr, verb, err, c.Format.json() || asksForJSON(args), style)
 	}
 	s := &session{
-		ctx: ctx, stdin: interruptible(ctx, stdin), stdout: stdout, stderr: stderr,
+		ctx: ctx, stdin: interruptible(ctx, stdin), terminal: stdin, stdout: stdout, stderr: stderr,
 		getenv: os.Getenv, globals: &c, hook: p.Hook,
 		progress: newProgress(c.Progress, stderr, style, os.Getenv),
 	}

@@ -11,6 +11,7 @@ import (
 type session struct {
 	ctx            context.Context
 	stdin          io.Reader
+	terminal       io.Reader // stdin as it is, for asking a person who may sit there
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	globals        *globalFlags

@@ -15,6 +15,7 @@
 //	seed WHAT NAME …        put an image into the script's registry; $SEEDED is its digest
 //	mirror HOST CAPABILITY… let the registry answer for HOST, through a hosts.toml
 //	tokens                  let the registry ask for tokens, which anybody gets
+//	auth KIND …             let it ask for basic|bearer USER PASSWORD, or identity TOKEN
 //	fault KIND WHAT …       let requests to it go wrong, or wait, until heal
 //	regstat                 print what it was asked since the last time
 //

@@ -87,6 +87,21 @@ func tokens(ts *testscript.TestScript, neg bool, args []string) {
 	registryOf(ts).Ask(registrytest.Auth{Bearer: true})
 }
 
+// auth lets the registry ask for a user name and a password from now on, by
+// itself (basic) or at its token server (bearer), or for an identity token.
+func auth(ts *testscript.TestScript, neg bool, args []string) {
+	switch {
+	case !neg && len(args) == 3 && args[0] == "basic":
+		registryOf(ts).Ask(registrytest.Auth{User: args[1], Password: args[2]})
+	case !neg && len(args) == 3 && args[0] == "bearer":
+		registryOf(ts).Ask(registrytest.Auth{User: args[1], Password: args[2], Bearer: true})
+	case !neg && len(args) == 2 && args[0] == "identity":
+		registryOf(ts).Ask(registrytest.Auth{User: "nobody", Password: args[1] + "!", Refresh: args[1], Bearer: true})
+	default:
+		ts.Fatalf("usage: auth basic USER PASSWORD | bearer USER PASSWORD | identity TOKEN")
+	}
+}
+
 // fault lets requests of a kind (blob, manifest, tags … or any) go wrong; heal
 // takes all faults away.
 func fault(ts *testscript.TestScript, neg bool, args []string) {

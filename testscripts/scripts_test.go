@@ -69,6 +69,7 @@ func params(dir string, registry func(*testscript.Env) error) testscript.Params 
 			"heal":    heal,
 			"mirror":  mirror,
 			"tokens":  tokens,
+			"auth":    auth,
 			"regstat": regstat,
 		},
 	}
@@ -82,6 +83,8 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DIST_STORE", env.WorkDir+"/store")
 	env.Setenv("DOCKER_CONFIG", env.WorkDir+"/home/.docker")
 	env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/home/.config")
+	env.Setenv("XDG_RUNTIME_DIR", "")
+	env.Setenv("REGISTRY_AUTH_FILE", "")
 	return os.MkdirAll(env.WorkDir+"/home", 0o755)
 }
 
