@@ -41,3 +41,19 @@ func TestNameOfAWholeRegistry(t *testing.T) {
 		t.Errorf("name %q", got)
 	}
 }
+
+func FuzzParseScope(f *testing.F) {
+	for _, s := range []string{"quay.io", "quay.io/team/app", "localhost:5000/a", "[::1]:5000", "index.docker.io", "docker.io/team", "a.b/", "/", "x_y.io", "a.b/c:d"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := oci.ParseScope(s)
+		if err != nil {
+			return
+		}
+		again, err := oci.ParseScope(got.Name())
+		if err != nil || again != got || got.Registry == "" || got.Tag != "" || got.Digest != "" {
+			t.Fatalf("%q is %+v; written %s it is %+v, %v", s, got, got.Name(), again, err)
+		}
+	})
+}

@@ -332,6 +332,8 @@ func TestRealm(t *testing.T) {
 		{"https://r.example.org", "https://evil.test/token", true, false},
 		{"https://r.example.org", "https://evilexample.org/token", true, false},
 		{"https://quay.io", "https://evil.io/token", true, false},
+		{"https://example.co.uk", "https://evil.co.uk/token", true, false},
+		{"https://r.example.co.uk", "https://auth.example.co.uk/token", true, true},
 		{"https://10.0.0.1", "https://11.0.0.1/token", true, false},
 		{"https://r.example.org", "http://r.example.org/token", false, false},
 		{"https://r.example.org", "https://127.0.0.1/token", false, false},
@@ -398,6 +400,71 @@ func TestCredentialsStayInTheirDomain(t *testing.T) {
 	wantClass(t, err, content.ErrDenied)
 	if !strings.Contains(err.Error(), "evil.test") || content.Hint(err) == "" {
 		t.Errorf("%v, hint %q", err, content.Hint(err))
+	}
+}
+
+func TestAuthorizationIsBoundToSchemeHostAndPort(t *testing.T) {
+	for target, own := range map[string]bool{
+		"https://r.test/elsewhere": true, "https://R.test:443/elsewhere": true,
+		"http://r.test/elsewhere": false, "http://r.test:443/elsewhere": false, "https://r.test:8443/elsewhere": false,
+		"https://sub.r.test/elsewhere": false, "https://r.test.evil.test/elsewhere": false,
+	} {
+		arrived := false
+		net := answers(func(r *http.Request) *http.Response {
+			resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
+			sent := r.Header.Get("Authorization") != ""
+			switch {
+			case r.URL.Path == "/elsewhere":
+				arrived = true
+				if sent != own {
+					t.Errorf("redirected to %s: Authorization was sent: %v, want %v", target, sent, own)
+				}
+			case !sent:
+				resp.StatusCode = http.StatusUnauthorized
+				resp.Header.Set("WWW-Authenticate", `Basic realm="x"`)
+			default:
+				resp.StatusCode = http.StatusTemporaryRedirect
+				resp.Header.Set("Location", target)
+			}
+			return resp
+		})
+		auth := authFileFor(t, "r.test", "ann", "pw")
+		r := repositoryAt(t, "r.test", func(o *Options) { auth(o); o.Transport = net })
+		if _, err := fetchAll(r, oci.Descriptor{MediaType: oci.MediaTypeLayer, Digest: oci.DigestBytes(nil)}); err != nil || !arrived {
+			t.Errorf("redirected to %s: %v, followed: %v", target, err, arrived)
+		}
+	}
+}
+
+func TestLoginAtDockerHub(t *testing.T) {
+	testHome(t)
+	for _, name := range []string{"docker.io", "index.docker.io", "https://index.docker.io/v1/"} {
+		var asked []string
+		net := answers(func(r *http.Request) *http.Response {
+			resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
+			asked = append(asked, r.URL.Host+r.URL.Path+" "+strings.Fields(r.Header.Get("Authorization") + " none")[0])
+			switch {
+			case r.URL.Path == "/token":
+				resp.Body = io.NopCloser(strings.NewReader(`{"token":"x"}`))
+			case r.Header.Get("Authorization") == "":
+				resp.StatusCode = http.StatusUnauthorized
+				resp.Header.Set("WWW-Authenticate", `Bearer realm="https://auth.docker.io/token",service="registry.docker.io"`)
+			}
+			return resp
+		})
+		file := filepath.Join(t.TempDir(), "config.json")
+		c := testClient(t, func(o *Options) { o.Transport, o.AuthFile = net, file })
+		got, err := c.Login(t.Context(), name, LoginOptions{Username: "ann", Password: "pw"})
+		if err != nil || got.Key != hubKey {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		want := []string{"registry-1.docker.io/v2/ none", "auth.docker.io/token Basic", "registry-1.docker.io/v2/ Bearer"}
+		if !slices.Equal(asked, want) {
+			t.Errorf("%s: asked %q, want %q", name, asked, want)
+		}
+		if c := lookupIn(t, readFile(t, file), "https://registry-1.docker.io", "library/redis"); c.username != "ann" {
+			t.Errorf("%s: pulls find %q", name, c.username)
+		}
 	}
 }
 

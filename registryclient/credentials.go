@@ -144,8 +144,10 @@ func (f *credentialFiles) fromKey(ctx context.Context, file authFile, key, schem
 // next source is asked.
 func (f *credentialFiles) ask(ctx context.Context, file authFile, h helper) (credential, bool) {
 	c, err := h.get(ctx)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		f.warnOnce(fmt.Sprintf("%s: %v", file.path, err))
+	}
+	if err != nil {
 		return credential{}, false
 	}
 	c.from = file.path
