@@ -56,7 +56,7 @@ type Login struct {
 // number of processes, keep each other's entries.
 //
 // Errors: ErrDenied when the registry refuses the credential, and then nothing is
-// written; ErrInvalid; ErrUnavailable for a registry that does not answer and for a
+// written; ErrInvalid; ErrOffline; ErrUnavailable for a registry that does not answer and for a
 // helper that fails; ErrNotFound for a helper that is not there; those of writing a
 // file.
 func (c *Client) Login(ctx context.Context, scope string, o LoginOptions) (Login, error) {
@@ -66,6 +66,9 @@ func (c *Client) Login(ctx context.Context, scope string, o LoginOptions) (Login
 	}
 	cred, err := o.credential()
 	if err != nil {
+		return Login{}, err
+	}
+	if err := c.Online(); err != nil {
 		return Login{}, err
 	}
 	e, err := c.ownEndpoint(name.Registry)
