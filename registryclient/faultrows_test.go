@@ -11,7 +11,6 @@ import (
 	"dist.example/content"
 	"dist.example/oci"
 	"dist.example/registryclient"
-	"dist.example/registryserver"
 	"dist.example/registryserver/registrytest"
 )
 
@@ -33,12 +32,13 @@ type fault struct {
 	think time.Duration  // how long a registry may think, 0 is minutes
 }
 
+// The kinds of requests, see registryserver.Kind.
 const (
-	blob     = registryserver.KindBlob
-	manifest = registryserver.KindManifest
-	tagList  = registryserver.KindTags
-	upload   = registryserver.KindUpload
-	begin    = registryserver.KindUploads
+	blob     = "blob"
+	manifest = "manifest"
+	tagList  = "tags"
+	upload   = "upload"
+	begin    = "uploads"
 )
 
 // ofBlob and ofManifest match what gets content from the source.
@@ -91,9 +91,12 @@ func cutThen(skip int, f registrytest.Fault) func(*world) {
 func everywhere(f registrytest.Fault) func(*world) {
 	return func(w *world) {
 		for _, reg := range []*registrytest.Registry{w.src, w.dst} {
-			for _, kind := range []registryserver.Kind{manifest, blob, begin, upload, tagList, registrytest.KindToken} {
-				for _, method := range []string{http.MethodHead, http.MethodGet, http.MethodPost, http.MethodPut} {
-					reg.Inject(registrytest.Match{Method: method, Kind: kind, Times: 3}, f)
+			for _, m := range []registrytest.Match{
+				{Kind: manifest}, {Kind: blob}, {Kind: begin}, {Kind: upload}, {Kind: tagList}, {Kind: registrytest.KindToken},
+			} {
+				for _, m.Method = range []string{http.MethodHead, http.MethodGet, http.MethodPost, http.MethodPut} {
+					m.Times = 3
+					reg.Inject(m, f)
 				}
 			}
 		}

@@ -20,7 +20,6 @@ import (
 	"dist.example/content"
 	"dist.example/oci"
 	"dist.example/registryclient"
-	"dist.example/registryserver"
 	"dist.example/registryserver/registrytest"
 )
 
@@ -387,7 +386,7 @@ func (w *world) account() account {
 	for _, reg := range []*registrytest.Registry{w.src, w.dst, w.other} {
 		for _, q := range reg.Requests() {
 			a.requests++
-			if q.Kind == registryserver.KindUpload {
+			if q.Kind == upload {
 				out += q.Received
 			}
 		}
