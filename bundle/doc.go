@@ -8,8 +8,8 @@
 // Windows at the first behind a drive letter), so that a path with a colon in it
 // cannot be written. NAME is a tag, or a reference with a slash or a colon; it
 // chooses what a source reads, and names what a target writes. DIGEST chooses any
-// manifest that the place holds, listed or not. Whatever it is that holds the image,
-// one image needs no name, and of several one has to be named.
+// manifest that the place holds, listed or not. One image needs no name; of several,
+// one has to be named.
 //
 // # Names
 //

@@ -20,17 +20,18 @@
 // a warning. In the environment DIST_OFFLINE is set where no network may be used.
 //
 // A request and an answer are one line each, of words that one space separates and
-// one line feed ends, of at most 65,536 bytes in all. In a word every byte other than
-// the printable characters of ASCII, the space and the "%" among what is not, is
-// written as % and two hexadecimal digits. The empty word is written -, and a word
-// that is - is written %2D. Numbers are decimal. Digests are sha256 or sha512.
+// one line feed ends, of at most 65,536 bytes in all. In a word, the space, the %, and
+// every byte that is no printable character of ASCII are written as % and two
+// hexadecimal digits. The empty word is written -, and a word that is - is written
+// %2D. Numbers are decimal. Digests are sha256 or sha512.
 //
 // An answer begins with ok, or it is
 //
 //	error CLASS MESSAGE [HINT]
 //
-// where CLASS is invalid, not-found, corrupt, denied, unavailable, conflict, no-space
-// or unsupported; any other means unavailable. The hint says what a person might do.
+// where CLASS is invalid, not-found, corrupt, denied, unavailable, offline, conflict,
+// no-space or unsupported; any other means unavailable. The hint says what a person
+// might do.
 // Before an answer that takes long the program writes the line wait, any number of
 // times: dist gives up when it hears nothing for 30 seconds. Words at the end of an
 // answer beyond those told here are ignored.

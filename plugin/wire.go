@@ -191,6 +191,7 @@ var classes = []struct {
 	word  string
 	class error
 }{
+	{"offline", content.ErrOffline},
 	{"unsupported", content.ErrUnsupported},
 	{"no-space", content.ErrNoSpace},
 	{"corrupt", content.ErrCorrupt},
