@@ -89,6 +89,7 @@ type Client struct {
 	opts   Options
 	creds  *credentialFiles
 	budget *budget
+	turns  turns
 	// patience is how long a wait lasts before Notice is told, and thinking how long
 	// a registry may take to answer a body that it has received whole.
 	patience, thinking time.Duration
@@ -199,7 +200,7 @@ func (c *Client) CloseIdle() {
 // Repository is one repository of one registry, for concurrent use.
 //
 // It is a content.Source and a content.Target, can start in the middle of a
-// blob, mount, and refuses manifests whose children it lacks.
+// blob, mount, list referrers, and refuses manifests whose children it lacks.
 type Repository struct {
 	client  *Client
 	ref     oci.Reference
@@ -218,11 +219,12 @@ type manifestBytes struct {
 }
 
 var (
-	_ content.Source       = (*Repository)(nil)
-	_ content.Target       = (*Repository)(nil)
-	_ content.RangeFetcher = (*Repository)(nil)
-	_ content.Mounter      = (*Repository)(nil)
-	_ content.Closed       = (*Repository)(nil)
+	_ content.Source         = (*Repository)(nil)
+	_ content.Target         = (*Repository)(nil)
+	_ content.RangeFetcher   = (*Repository)(nil)
+	_ content.ReferrerLister = (*Repository)(nil)
+	_ content.Mounter        = (*Repository)(nil)
+	_ content.Closed         = (*Repository)(nil)
 )
 
 // Repository returns the repository that ref names; tag and digest of ref do not

@@ -1,6 +1,6 @@
 // Package registryclient speaks the client side of the OCI distribution
 // specification: it resolves names, fetches and pushes manifests and blobs,
-// mounts blobs across repositories and lists tags.
+// mounts blobs across repositories, and lists tags and referrers.
 //
 // # Invariants
 //
@@ -27,6 +27,16 @@
 // the order of the file, then the registry itself. docker.io is dialled as
 // registry-1.docker.io. Loopback names are spoken to in plain HTTP unless
 // hosts.toml or a certificate folder says otherwise; everything else in TLS.
+//
+// # Referrers
+//
+// They are listed by the API for it or, where a registry has none, from the index
+// at the tag that the specification names for that. Who pushes a manifest with
+// a subject to such a registry has to keep that index: it is read, added to and
+// put, on condition that it has not changed where the registry has ETags, and
+// read again until it stands still. Nobody's entry is ever left out. Only a writer
+// that stands still itself, between its reading and its putting, for longer than
+// others watch can undo what they did; within one Client, all wait for each other.
 //
 // # What it does not do
 //

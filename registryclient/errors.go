@@ -92,6 +92,9 @@ var codeClasses = map[string]error{
 
 // statusClass is the class of a refusal.
 func statusClass(status int, errs []apiError) error {
+	if status == http.StatusPreconditionFailed {
+		return content.ErrConflict // there is no code for it
+	}
 	if status/100 == 4 && len(errs) > 0 && codeClasses[errs[0].Code] != nil {
 		return codeClasses[errs[0].Code]
 	}
@@ -105,7 +108,7 @@ func statusClass(status int, errs []apiError) error {
 		return content.ErrUnsupported
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusTooEarly:
 		return content.ErrUnavailable
-	case http.StatusConflict, http.StatusPreconditionFailed:
+	case http.StatusConflict:
 		return content.ErrConflict
 	}
 	if status/100 == 4 {

@@ -40,6 +40,8 @@ type endpoint struct {
 	foreign http.RoundTripper
 	auth    authState
 
+	// unlisted: it has no API for referrers, as an answer has shown.
+	unlisted  atomic.Bool
 	downUntil atomic.Int64 // unix nanoseconds; a mirror that failed is passed over until then
 }
 

@@ -178,9 +178,13 @@ func (r *Repository) takeSession(d oci.Digest) (session, bool) {
 }
 
 // PushManifest puts a manifest, under each of tags, or under its digest when
-// there are none: one request each. Everything it refers to has to be there.
+// there are none: one request each. Everything it refers to has to be there, but
+// for its subject. A manifest with a subject, at a registry that does not list
+// referrers, is then entered into the index that stands in for such lists.
+//
 // Errors: ErrCorrupt when data is not desc, or when the registry made something
-// else of it; ErrNotFound or ErrInvalid when the registry misses children.
+// else of it; ErrNotFound or ErrInvalid when the registry misses children;
+// ErrConflict when the manifest is there, but could not be entered.
 func (r *Repository) PushManifest(ctx context.Context, desc oci.Descriptor, data []byte, tags ...string) error {
 	if int64(len(data)) != desc.Size || desc.Digest.Algorithm().FromBytes(data) != desc.Digest {
 		return fmt.Errorf("push manifest %s: %w: the bytes are not what the descriptor says", desc.Digest, content.ErrCorrupt)
@@ -189,38 +193,50 @@ func (r *Repository) PushManifest(ctx context.Context, desc oci.Descriptor, data
 	if len(tags) == 0 {
 		names = []string{desc.Digest.String()}
 	}
+	listed := false
 	for _, name := range names {
-		if err := r.putManifest(ctx, desc, data, name); err != nil {
+		header, err := r.putManifest(ctx, desc, data, name, nil)
+		if err != nil {
 			return err
 		}
+		listed = listed || header.Get(subjectHeader) != ""
 	}
 	r.mu.Lock()
 	r.pushed = manifestBytes{desc, data}
 	r.mu.Unlock()
-	return nil
+	if listed {
+		return nil
+	}
+	return r.enter(ctx, desc, data)
 }
 
-func (r *Repository) putManifest(ctx context.Context, desc oci.Descriptor, data []byte, name string) error {
+// putManifest puts a manifest under one name, with additional headers, and
+// returns those of the answer.
+func (r *Repository) putManifest(ctx context.Context, desc oci.Descriptor, data []byte, name string, header http.Header) (http.Header, error) {
 	e, err := r.pushHost()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set("Content-Type", desc.MediaType)
 	resp, err := r.do(ctx, e, call{
 		what: "push manifest " + name, method: http.MethodPut,
 		url:    r.at(e, "/manifests/"+name, nil),
-		header: http.Header{"Content-Type": {desc.MediaType}},
+		header: header,
 		body:   bytesBody(data), scopes: r.scope("pull,push"),
 		ok: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	drain(resp)
 	got, err := oci.ParseDigest(resp.Header.Get(digestHeader))
 	if err == nil && got.Algorithm() == desc.Digest.Algorithm() && got != desc.Digest {
-		return fmt.Errorf("push manifest %s to %s: %w: the registry keeps it as %s", name, r.ref.Name(), content.ErrCorrupt, got)
+		return nil, fmt.Errorf("push manifest %s to %s: %w: the registry keeps it as %s", name, r.ref.Name(), content.ErrCorrupt, got)
 	}
-	return nil
+	return resp.Header, nil
 }
 
 // Tag lets ref's tag name desc, a manifest that the repository holds. One
@@ -234,7 +250,8 @@ func (r *Repository) Tag(ctx context.Context, desc oci.Descriptor, ref oci.Refer
 	known := r.pushed
 	r.mu.Unlock()
 	if known.desc.Digest == desc.Digest {
-		return r.putManifest(ctx, known.desc, known.data, ref.Tag)
+		_, err := r.putManifest(ctx, known.desc, known.data, ref.Tag, nil)
+		return err
 	}
 	e, err := r.pushHost()
 	if err != nil {
@@ -244,5 +261,6 @@ func (r *Repository) Tag(ctx context.Context, desc oci.Descriptor, ref oci.Refer
 	if err != nil {
 		return err
 	}
-	return r.putManifest(ctx, got, data, ref.Tag)
+	_, err = r.putManifest(ctx, got, data, ref.Tag, nil)
+	return err
 }

@@ -28,87 +28,44 @@ const (
 // ErrDenied, ErrUnavailable; a registry whose pages lead in a circle is
 // ErrUnavailable too.
 func (r *Repository) Tags(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		type first struct {
-			host *endpoint
-			page tagPage
-		}
-		p, err := eachHost(ctx, r, canPull|canResolve, func(e *endpoint) (first, error) {
-			page, err := r.tagPage(ctx, e, r.at(e, "/tags/list", url.Values{"n": {tagsPerPage}}))
-			return first{e, page}, err
-		})
-		page := p.page
-		seen := map[string]bool{}
-		for err == nil {
-			for _, t := range page.Tags {
-				if !yield(t, nil) {
-					return
-				}
-			}
-			if page.next == nil {
-				return
-			}
-			if seen[page.next.String()] || len(seen) >= maxPages {
-				err = r.circle(p.host)
-				break
-			}
-			seen[page.next.String()] = true
-			page, err = r.tagPage(ctx, p.host, page.next)
-		}
-		yield("", err)
-	}
-}
-
-func (r *Repository) circle(e *endpoint) error {
-	return &content.RemoteError{
-		Registry: e.host(), Status: http.StatusOK,
-		Err: fmt.Errorf("tags of %s: %w: the pages of %s lead in a circle", r.ref.Name(), content.ErrUnavailable, e.host()),
-	}
-}
-
-// tagPage is one page and where the next one is, nil after the last.
-type tagPage struct {
-	Tags []string `json:"tags"`
-	next *url.URL
+	return listing[string]{
+		what: "tags of " + r.ref.Name(), path: "/tags/list", query: url.Values{"n": {tagsPerPage}},
+		pages: maxPages, read: r.tagPage,
+	}.all(ctx, r)
 }
 
 // tagPage gets one page. One that is no list, as when its end is missing, is
 // asked for once more.
-func (r *Repository) tagPage(ctx context.Context, e *endpoint, u *url.URL) (tagPage, error) {
-	page, err := r.tagPageOnce(ctx, e, u)
+func (r *Repository) tagPage(ctx context.Context, e *endpoint, u *url.URL) (page[string], error) {
+	got, err := r.tagPageOnce(ctx, e, u)
 	if errors.Is(err, errNoList) {
-		page, err = r.tagPageOnce(ctx, e, u)
+		got, err = r.tagPageOnce(ctx, e, u)
 	}
-	return page, err
+	return got, err
 }
 
 var errNoList = errors.New("no list of tags")
 
-func (r *Repository) tagPageOnce(ctx context.Context, e *endpoint, u *url.URL) (tagPage, error) {
+func (r *Repository) tagPageOnce(ctx context.Context, e *endpoint, u *url.URL) (page[string], error) {
+	var got page[string]
 	header, data, err := r.read(ctx, e, call{
 		what: "tags", method: http.MethodGet, url: u,
 		header: http.Header{"Accept": {oci.MediaTypeJSON}},
 		scopes: r.scope("pull"), ok: []int{http.StatusOK},
 	}, maxTagPage)
-	var page tagPage
 	if err != nil {
-		return page, err
+		return got, err
 	}
 	if data == nil {
-		return page, fmt.Errorf("tags of %s: %w: a page of more than %d bytes", r.ref.Name(), content.ErrUnsupported, maxTagPage)
+		return got, fmt.Errorf("tags of %s: %w: a page of more than %d bytes", r.ref.Name(), content.ErrUnsupported, maxTagPage)
 	}
-	if err := json.Unmarshal(data, &page); err != nil {
-		return page, fmt.Errorf("tags of %s: %w: the answer of %s is %w", r.ref.Name(), content.ErrUnsupported, e.host(), errNoList)
+	var body struct {
+		Tags []string `json:"tags"`
 	}
-	if link := nextLink(header.Values("Link")); link != "" {
-		if page.next, err = resolveURL(u, link); err != nil {
-			return page, fmt.Errorf("tags of %s: %w: next page: %w", r.ref.Name(), content.ErrUnsupported, err)
-		}
-		if page.next.String() == u.String() {
-			return page, r.circle(e)
-		}
+	if err := json.Unmarshal(data, &body); err != nil {
+		return got, fmt.Errorf("tags of %s: %w: the answer of %s is %w", r.ref.Name(), content.ErrUnsupported, e.host(), errNoList)
 	}
-	return page, nil
+	return page[string]{body.Tags, header}, nil
 }
 
 // nextLink finds the target of rel="next" in Link headers (RFC 8288), "" when

@@ -279,6 +279,7 @@ func Chunked() Fault {
 type headerless struct {
 	http.ResponseWriter
 	drop  string
+	quiet bool // the header has no bearing on how the answer is sent
 	begun bool
 }
 
@@ -286,6 +287,9 @@ func (h *headerless) WriteHeader(status int) {
 	h.begun = true
 	h.Header().Del(h.drop)
 	h.ResponseWriter.WriteHeader(status)
+	if h.quiet {
+		return
+	}
 	// An answer that has begun to leave can have no length any more.
 	_ = http.NewResponseController(h.ResponseWriter).Flush()
 }

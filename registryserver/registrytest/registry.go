@@ -42,6 +42,11 @@ type Options struct {
 	ReadOnly bool
 	// Prefix is registryserver's.
 	Prefix string
+	// NoReferrers makes it a registry of before the API for referrers: it does not
+	// know that, and answers no push with OCI-Subject.
+	NoReferrers bool
+	// NoETags leaves out the tags of entities, and ignores conditions on them.
+	NoETags bool
 	// Auth asks for credentials; nil asks for none.
 	Auth *Auth
 	// TLS serves HTTPS with the certificate that Certificate returns.
@@ -96,6 +101,9 @@ func start(o Options) *Registry {
 	if o.Handler == nil {
 		o.Handler = registryserver.New(o.Store, registryserver.Options{Writable: !o.ReadOnly, Prefix: o.Prefix, Log: o.Log})
 	}
+	if o.NoReferrers || o.NoETags {
+		o.Handler = older(o.Handler, o)
+	}
 	r := &Registry{store: o.Store, inner: o.Handler, healed: make(chan struct{})}
 	if o.Auth != nil {
 		r.auth = newAuthority(*o.Auth)
@@ -109,6 +117,26 @@ func start(o Options) *Registry {
 	r.URL = r.srv.URL
 	_, r.Host, _ = strings.Cut(r.URL, "://")
 	return r
+}
+
+// older is h as it would be without what o leaves out.
+func older(h http.Handler, o Options) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if o.NoReferrers && registryserver.KindOf(req.URL.Path) == registryserver.KindReferrers {
+			http.NotFound(w, req)
+			return
+		}
+		if o.NoReferrers {
+			w = &headerless{ResponseWriter: w, drop: "OCI-Subject", quiet: true}
+		}
+		if o.NoETags {
+			w = &headerless{ResponseWriter: w, drop: "ETag", quiet: true}
+			for _, name := range []string{"If-Match", "If-None-Match"} {
+				req.Header.Del(name)
+			}
+		}
+		h.ServeHTTP(w, req)
+	})
 }
 
 // Close cuts all connections and stops the registry; New does it by itself.
