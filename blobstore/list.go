@@ -71,22 +71,6 @@ func (s *Store) Children(ctx context.Context, d oci.Digest) (cs []Child, err err
 	return cs, err
 }
 
-// Sources lists where d came from: locators, the last used first.
-func (s *Store) Sources(ctx context.Context, d oci.Digest) (locators []string, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		o, found, err := tx.Object(d)
-		if err != nil || !found {
-			return err
-		}
-		rows, err := tx.Sources(o.ID)
-		for _, r := range rows {
-			locators = append(locators, r.Locator)
-		}
-		return err
-	})
-	return locators, err
-}
-
 // Totals are the numbers of a whole store.
 type Totals = db.Totals
 

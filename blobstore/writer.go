@@ -134,6 +134,9 @@ func (w *writer) Status() content.Status {
 	return st
 }
 
+// SetSource implements content.Sourced.
+func (w *writer) SetSource(locator string) { w.opts.Source = locator }
+
 // Reset implements content.Writer.
 func (w *writer) Reset() error {
 	if w.done {

@@ -19,6 +19,9 @@ type Summary struct {
 	Requests int64
 	Elapsed  time.Duration
 	Names    []Moved
+	// Looked says whether it was asked now what is about the images. Without,
+	// Referrers counts nothing.
+	Looked bool
 }
 
 // Moved is one name of a Summary.
@@ -35,13 +38,20 @@ type PullOptions struct {
 	Registry string
 	// Verify hashes again what is here already, and fetches what is damaged.
 	Verify bool
+	// Referrers says whether what is about the images comes along.
+	Referrers Referrers
+	// Revalidate is how long it is not asked again what is about an image that is
+	// here. 0 means DefaultRevalidate, less than 0 that it always is.
+	Revalidate time.Duration
 }
 
 // Pull brings images and other artifacts from their registries into the store,
 // which is made when there is none, and lets their names stand for them: all
 // names or, with an error, none. What is here is not fetched; what an earlier try
 // left half done goes on where it stopped. Of an index only the chosen platforms
-// come, and the others are recorded as absent.
+// come, and the others are recorded as absent. What is about the images comes
+// after them; of those that are here, the registry is asked for it once in a
+// while. What a registry cannot give comes from another that is known to have it.
 //
 // Errors: those of the registry; ErrUnsupported for a section of an unknown type;
 // ErrConflict when a name was moved by somebody else meanwhile.
@@ -89,6 +99,8 @@ type pulled struct {
 	desc   oci.Descriptor
 	old    oci.Digest // what the name stood for, "" for nothing
 	needed bool       // false when everything is here and the name stands
+	look   bool       // it is to be asked what is about it
+	source *federated
 }
 
 func (p *pull) summary() Summary {
@@ -96,6 +108,7 @@ func (p *pull) summary() Summary {
 	for _, im := range p.images {
 		if im.desc.Digest != "" {
 			s.Names = append(s.Names, Moved{im.ref.Local(), im.desc, im.old != im.desc.Digest})
+			s.Looked = s.Looked || im.look
 		}
 	}
 	return s
@@ -107,7 +120,7 @@ func (p *pull) run(ctx context.Context) error {
 		if err := p.resolve(ctx, im); err != nil {
 			return err
 		}
-		work = work || im.needed
+		work = work || im.needed || im.look
 	}
 	if !work {
 		return nil
@@ -127,6 +140,9 @@ func (p *pull) run(ctx context.Context) error {
 		p.c.hook("pull.copied")
 		err := ses.Commit(ctx, p.changes()...)
 		p.c.hook("pull.named")
+		if err == nil {
+			p.noteLooks(ctx)
+		}
 		var missing *blobstore.MissingError
 		switch {
 		case try == 2:
@@ -173,6 +189,7 @@ func (p *pull) resolve(ctx context.Context, im *pulled) error {
 		return err
 	}
 	im.old, im.needed = n.Target.Digest, true
+	im.look = p.o.Referrers != ReferrersNone
 	if im.old != im.desc.Digest || p.o.Verify {
 		return nil
 	}
@@ -181,6 +198,9 @@ func (p *pull) resolve(ctx context.Context, im *pulled) error {
 		return err
 	}
 	im.needed = false
+	if im.look, err = p.lookDue(ctx, im); err != nil || im.look {
+		return err
+	}
 	p.stats.ReusedBytes += size
 	p.stats.ReusedBlobs++
 	p.c.opts.Observe(content.Event{Kind: content.EventReused, Descriptor: im.desc, Offset: im.desc.Size, Total: im.desc.Size})
@@ -223,15 +243,15 @@ func (p *pull) complete(ctx context.Context, desc oci.Descriptor) (bool, int64, 
 
 func (p *pull) copyAll(ctx context.Context, ses *blobstore.Session) error {
 	for _, im := range p.images {
-		if !im.needed {
+		if !im.needed && !im.look {
 			continue
 		}
 		var to content.Target = ses
 		if p.o.Verify {
 			to = verifying{ses, p.store}
 		}
-		stats, err := content.Copy(ctx, to, p.remote.Repository(im.ref), im.desc, content.CopyOptions{
-			Jobs: p.c.opts.Jobs, Children: p.o.children, Origin: im.ref.Name(), Observe: p.observe,
+		stats, err := content.Copy(ctx, to, p.source(im), im.desc, content.CopyOptions{
+			Jobs: p.c.opts.Jobs, Children: p.o.children, Origin: im.ref.Name(), Observe: p.observe, Referrers: im.look,
 		})
 		p.stats = p.stats.Add(stats)
 		if err != nil {

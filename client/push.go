@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"dist.example/blobstore"
@@ -20,11 +22,14 @@ type PushOptions struct {
 	// Platform pushes, of an index, the image for this platform alone under the
 	// name. nil pushes the index with all that it lists.
 	Platform *oci.Platform
+	// NoReferrers leaves behind what is about the image.
+	NoReferrers bool
 }
 
 // Push sends what a local name stands for to a registry: what is missing there
-// first, the tag last, so that nothing is visible before it is whole. What the
-// registry has is not sent, and what it has in another repository is mounted.
+// first, then what is about the image, the tag last, so that nothing is visible
+// before it is whole. What the registry has is not sent, and what it has in
+// another repository is mounted: the store remembers what was pushed where.
 //
 // Errors: ErrNotFound when the name is not here, or when it is an index of which
 // neither the store nor the registry has all images; those of the registry.
@@ -62,7 +67,7 @@ func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary,
 	}
 	return Summary{
 		Stats: p.stats, Requests: remote.Stats().Requests - asked, Elapsed: time.Since(start),
-		Names: []Moved{{p.to, p.root, p.moved}},
+		Names: []Moved{{p.to, p.root, p.moved}}, Looked: p.looked,
 	}, err
 }
 
@@ -76,6 +81,11 @@ type push struct {
 	root  oci.Descriptor
 	stats content.Stats
 	moved bool
+	// looked: what is about the image has been looked after.
+	looked bool
+
+	mu   sync.Mutex
+	sent []oci.Digest // the manifests that the registry has for certain
 }
 
 func (p *push) run(ctx context.Context) error {
@@ -89,15 +99,16 @@ func (p *push) run(ctx context.Context) error {
 	if p.to.Digest != "" && p.to.Digest != p.root.Digest {
 		p.to = p.to.WithDigest(p.root.Digest)
 	}
-	if p.to.Tag != "" {
-		there, err := p.repo.Resolve(ctx, p.to)
-		if err == nil && there.Digest == p.root.Digest {
-			held, _, err := p.store.Reach(ctx, p.root.Digest)
+	tagged, err := p.tagged(ctx)
+	if err != nil {
+		return err
+	}
+	if tagged {
+		more, err := p.hasReferrers(ctx, p.root.Digest)
+		if err != nil || !more {
+			held, _, rerr := p.store.Reach(ctx, p.root.Digest)
 			p.stats = content.Stats{ReusedBytes: held, ReusedBlobs: 1}
-			return err
-		}
-		if err != nil && !errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrUnsupported) {
-			return err
+			return errors.Join(err, rerr)
 		}
 	}
 	release, err := p.hold(ctx)
@@ -109,11 +120,35 @@ func (p *push) run(ctx context.Context) error {
 		return err
 	}
 	p.c.hook("push.root")
-	p.moved = true
-	if p.to.Tag == "" {
-		return nil
+	p.moved = !tagged
+	if p.to.Tag != "" && !tagged {
+		if err := p.tag(ctx); err != nil {
+			return err
+		}
 	}
-	err = p.repo.Tag(ctx, p.root, p.to)
+	p.remember(ctx)
+	return nil
+}
+
+// tagged says whether the tag stands for the root already.
+func (p *push) tagged(ctx context.Context) (bool, error) {
+	if p.to.Tag == "" {
+		return false, nil
+	}
+	there, err := p.repo.Resolve(ctx, p.to)
+	if errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrUnsupported) {
+		return false, nil
+	}
+	return err == nil && there.Digest == p.root.Digest, err
+}
+
+// tag puts the root under its tag. Its bytes are here.
+func (p *push) tag(ctx context.Context) error {
+	data, err := content.ReadAll(ctx, p.store, p.root, oci.MaxManifestSize)
+	if err != nil {
+		return err
+	}
+	err = p.repo.PushManifest(ctx, p.root, data, p.to.Tag)
 	p.c.hook("push.tagged")
 	return err
 }
@@ -160,8 +195,9 @@ func (p *push) send(ctx context.Context) error {
 			return p.children(ctx, parent, edges)
 		},
 		MountFrom: func(d oci.Descriptor) []oci.Reference { return p.mountFrom(ctx, d) },
+		Referrers: !p.o.NoReferrers,
 	})
-	p.stats = p.stats.Add(stats)
+	p.stats, p.looked = p.stats.Add(stats), !p.o.NoReferrers
 	if errors.Is(err, content.ErrCorrupt) {
 		p.judge(ctx, p.root.Digest)
 	}
@@ -173,6 +209,11 @@ func (p *push) observe(e content.Event) {
 	p.c.opts.Observe(e)
 	if e.Kind == content.EventFinished {
 		p.c.hook("push.object")
+	}
+	if (e.Kind == content.EventFinished || e.Kind == content.EventReused) && oci.HasSuccessors(e.Descriptor.MediaType) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.sent = append(p.sent, e.Descriptor.Digest)
 	}
 }
 
@@ -209,7 +250,7 @@ func (p *push) children(ctx context.Context, parent oci.Descriptor, edges []oci.
 		case oci.IsNonDistributable(e.MediaType):
 			continue
 		}
-		there, err := p.repo.Exists(ctx, e.Descriptor)
+		there, err := p.there(ctx, parent, e.Descriptor)
 		if err != nil {
 			return nil, err
 		}
@@ -223,6 +264,18 @@ func (p *push) children(ctx context.Context, parent oci.Descriptor, edges []oci.
 			"pull with --all-platforms first, or push one image with --platform")
 	}
 	return out, nil
+}
+
+// there says whether the registry has a child of parent that is not here: with
+// the parent it has all of them.
+func (p *push) there(ctx context.Context, parent, child oci.Descriptor) (bool, error) {
+	p.mu.Lock()
+	whole := slices.Contains(p.sent, parent.Digest)
+	p.mu.Unlock()
+	if whole {
+		return true, nil
+	}
+	return p.repo.Exists(ctx, child)
 }
 
 func describeEdge(e oci.Edge) string {

@@ -100,6 +100,37 @@ type registryFlag struct {
 	Registry string `short:"r" placeholder:"HOST" help:"Registry to use in place of the name's own, for example localhost:5000."`
 }
 
+// referrersFlag is for verbs that bring along what is about an image.
+type referrersFlag struct {
+	NoReferrers bool `help:"Leave behind what is about the images: signatures, lists of contents and the like."`
+}
+
+// lookFlags are for verbs that ask a registry what is about an image that is here.
+type lookFlags struct {
+	referrersFlag
+	Referrers  string `placeholder:"WHEN" enum:"due,refresh" default:"due" help:"When to ask what is about an image that is here already: due (after a while, see --revalidate) or refresh (now)."`
+	Revalidate span   `placeholder:"TIME" default:"24h" help:"How long the last answer to that is good, for example 12h or 7d (${default} by default)."`
+}
+
+// choice is what was asked for.
+func (f lookFlags) choice() client.Referrers {
+	switch {
+	case f.NoReferrers:
+		return client.ReferrersNone
+	case f.Referrers == "refresh":
+		return client.ReferrersRefresh
+	}
+	return client.ReferrersGo
+}
+
+// age is the library's: 0 there is its default.
+func (f lookFlags) age() time.Duration {
+	if f.Revalidate == 0 {
+		return -1
+	}
+	return time.Duration(f.Revalidate)
+}
+
 // platformFlags choose from images for several platforms.
 type platformFlags struct {
 	Platform     platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's."`

@@ -12,6 +12,7 @@ import (
 type pullCmd struct {
 	registryFlag
 	platformFlags
+	lookFlags
 	jobsFlag
 	quietFlag
 	networkFlags
@@ -21,7 +22,9 @@ type pullCmd struct {
 
 // Help is the longer text of `dist pull --help`.
 func (pullCmd) Help() string {
-	return `Only what is missing is fetched, each byte is checked, and the names appear together at the end: all or none. A pull that was interrupted goes on where it stopped.
+	return `Only what is missing is fetched, each byte is checked, and the names appear together at the end: all or none. A pull that was interrupted goes on where it stopped. What a registry cannot give comes from another one that is known to have it.
+
+What is about the images comes along: signatures, lists of contents, and what is about those. For an image that is here already, the registry is asked for that once a day.
 
 Examples:
 
@@ -38,7 +41,8 @@ func (c *pullCmd) Run(s *session) error {
 	}
 	s.progress.start()
 	sum, err := dist.Pull(s.ctx, c.Name, client.PullOptions{
-		Platforms: c.choice(), Registry: c.Registry, Verify: c.Verify,
+		Platforms: c.platformFlags.choice(), Registry: c.Registry, Verify: c.Verify,
+		Referrers: c.lookFlags.choice(), Revalidate: c.age(),
 	})
 	return s.moved(sum, err, c.Quiet, c.Name...)
 }
@@ -50,6 +54,10 @@ type movedJSON struct {
 	Reused   int64      `json:"reusedBytes"`
 	Requests int64      `json:"requests"`
 	Seconds  float64    `json:"seconds"`
+	// How many manifests about the images are there now, and whether that was
+	// looked at: 0 says something only then.
+	Referrers int  `json:"referrers"`
+	Looked    bool `json:"referrersLooked"`
 }
 
 type nameJSON struct {
@@ -73,14 +81,14 @@ func (s *session) moved(sum client.Summary, err error, quiet bool, names ...stri
 	}
 	j := movedJSON{
 		Names: []nameJSON{}, Moved: sum.MovedBytes, Reused: sum.ReusedBytes,
-		Requests: sum.Requests, Seconds: sum.Elapsed.Seconds(),
+		Requests: sum.Requests, Seconds: sum.Elapsed.Seconds(), Referrers: sum.Referrers, Looked: sum.Looked,
 	}
 	for _, n := range sum.Names {
 		j.Names = append(j.Names, nameJSON{n.Reference.String(), n.Target.Digest, n.Target.MediaType, n.Target.Size, n.Changed})
 	}
 	err = s.object(j, func(w io.Writer) error { return j.print(w, quiet) })
 	if err == nil && !quiet {
-		s.progress.summary(account{sum.MovedBytes, sum.ReusedBytes, sum.Requests}, sum.Elapsed)
+		s.progress.summary(account{sum.MovedBytes, sum.ReusedBytes, sum.Requests, int64(sum.Referrers)}, sum.Elapsed)
 	}
 	return err
 }

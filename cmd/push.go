@@ -6,6 +6,7 @@ import "dist.example/client"
 type pushCmd struct {
 	registryFlag
 	Platform platform `placeholder:"OS/ARCH" help:"Push, of an index, only the image for this platform, under the same name."`
+	referrersFlag
 	jobsFlag
 	quietFlag
 	networkFlags
@@ -14,7 +15,7 @@ type pushCmd struct {
 
 // Help is the longer text of `dist push --help`.
 func (pushCmd) Help() string {
-	return `Content goes first, the tag last: nobody sees half an image. What the registry has is not sent again.
+	return `Content goes first, the tag last: nobody sees half an image. What the registry has is not sent again. What the store has about the image, such as signatures, goes along.
 
 Examples:
 
@@ -29,6 +30,8 @@ func (c *pushCmd) Run(s *session) error {
 		return err
 	}
 	s.progress.start()
-	sum, err := dist.Push(s.ctx, c.Name, client.PushOptions{Registry: c.Registry, Platform: c.Platform.Platform})
+	sum, err := dist.Push(s.ctx, c.Name, client.PushOptions{
+		Registry: c.Registry, Platform: c.Platform.Platform, NoReferrers: c.NoReferrers,
+	})
 	return s.moved(sum, err, c.Quiet, c.Name)
 }

@@ -8,7 +8,7 @@ import (
 
 // account is what a network verb did.
 type account struct {
-	moved, reused, requests int64
+	moved, reused, requests, referrers int64
 }
 
 // summaryJSON is the closing line with --progress json.
@@ -19,6 +19,8 @@ type summaryJSON struct {
 	Reused   int64   `json:"reusedBytes"`
 	Requests int64   `json:"requests"`
 	Seconds  float64 `json:"seconds"`
+	// Manifests about others that are at the target now.
+	Referrers int64 `json:"referrers"`
 }
 
 // summary prints the line that every network verb ends with.
@@ -28,11 +30,15 @@ func (p *progress) summary(a account, took time.Duration) {
 	case "none":
 	case "json":
 		// A struct of strings and numbers always marshals.
-		line, _ := json.Marshal(summaryJSON{jsonVersion, "summary", a.moved, a.reused, a.requests, took.Seconds()})
+		line, _ := json.Marshal(summaryJSON{jsonVersion, "summary", a.moved, a.reused, a.requests, took.Seconds(), a.referrers})
 		fmt.Fprintf(p.w, "%s\n", line)
 	default:
-		fmt.Fprintf(p.w, "dist: moved %s, reused %s, %s, %s\n",
-			humanSize(a.moved), humanSize(a.reused), plural(a.requests, "request"), humanDuration(took))
+		about := ""
+		if a.referrers > 0 {
+			about = plural(a.referrers, "referrer") + ", "
+		}
+		fmt.Fprintf(p.w, "dist: moved %s, reused %s, %s%s, %s\n",
+			humanSize(a.moved), humanSize(a.reused), about, plural(a.requests, "request"), humanDuration(took))
 	}
 }
 

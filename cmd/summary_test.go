@@ -11,7 +11,7 @@ func TestTheClosingLine(t *testing.T) {
 	for kind, want := range map[progressMode]string{
 		"plain": "dist: moved 31.2 MiB, reused 4.0 MiB, 7 requests, 1.2 s\n",
 		"bars":  "dist: moved 31.2 MiB, reused 4.0 MiB, 7 requests, 1.2 s\n",
-		"json":  `{"version":1,"event":"summary","movedBytes":32715571,"reusedBytes":4194304,"requests":7,"seconds":1.25}` + "\n",
+		"json":  `{"version":1,"event":"summary","movedBytes":32715571,"reusedBytes":4194304,"requests":7,"seconds":1.25,"referrers":0}` + "\n",
 		"none":  "",
 	} {
 		p, b, _ := testProgress(kind, 80, 24)
@@ -22,7 +22,12 @@ func TestTheClosingLine(t *testing.T) {
 	}
 	p, b, _ := testProgress("plain", 80, 24)
 	p.summary(account{requests: 1}, 0)
-	if !strings.Contains(b.String(), " 1 request,") {
+	if !strings.Contains(b.String(), " 1 request,") || strings.Contains(b.String(), "referrer") {
+		t.Errorf("%q", b)
+	}
+	p, b, _ = testProgress("plain", 80, 24)
+	p.summary(account{referrers: 2, requests: 3}, 0)
+	if !strings.Contains(b.String(), " 2 referrers, 3 requests,") {
 		t.Errorf("%q", b)
 	}
 }

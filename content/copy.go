@@ -27,7 +27,8 @@ type CopyOptions struct {
 	Referrers bool
 	// MountFrom names repositories on the target's registry that may hold a blob.
 	MountFrom func(oci.Descriptor) []oci.Reference
-	// Origin is the locator recorded as the source of what is written.
+	// Origin is the locator recorded as the source of what is written, where a source
+	// is not Located and knows better.
 	Origin string
 	// Observe is told of progress, nil is fine.
 	Observe Observer
@@ -106,7 +107,7 @@ func (c *copier) manifest(ctx context.Context, desc oci.Descriptor, data []byte)
 }
 
 func (c *copier) write(ctx context.Context, in Ingester, desc oci.Descriptor, r io.Reader) error {
-	w, err := in.Writer(ctx, IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Source: c.opts.Origin})
+	w, err := in.Writer(ctx, IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Source: c.origin(desc)})
 	if errors.Is(err, ErrExists) {
 		return nil
 	}

@@ -16,9 +16,29 @@ type Doubter interface {
 	Doubt()
 }
 
+// Rerouter is a Source that knows several places for one blob.
+type Rerouter interface {
+	// Reroute lets the next fetch of d begin at another place than the last one. It
+	// says false when there is none left.
+	Reroute(ctx context.Context, d oci.Digest) bool
+}
+
+// Located is a Source that tells where its content came from.
+type Located interface {
+	// Locator is the place that gave d last, "" when it was not asked for d.
+	Locator(d oci.Digest) string
+}
+
+// Sourced is a Writer whose provenance can be corrected until Commit: where bytes
+// come from may show only while they come.
+type Sourced interface {
+	SetSource(locator string)
+}
+
 // ingest writes desc through a resumable ingest. What turns out wrong at its end
 // is fetched once more from nothing: the first part may have been another run's
-// trouble, or the bytes were damaged on their way.
+// trouble, or the bytes were damaged on their way. After that it has to come from
+// another place.
 func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) error {
 	w, err := in.Writer(ctx, IngestOptions{
 		Key: desc.Digest.String(), Expected: desc.Digest, Total: desc.Size,
@@ -33,10 +53,7 @@ func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) e
 	}
 	defer w.Close()
 	n, err := c.complete(ctx, w, desc)
-	if errors.Is(err, ErrCorrupt) {
-		if d, ok := c.src.(Doubter); ok {
-			d.Doubt()
-		}
+	for tries := 1; errors.Is(err, ErrCorrupt) && c.worthAnother(ctx, desc, tries); tries++ {
 		var m int64
 		if err = w.Reset(); err == nil {
 			m, err = c.complete(ctx, w, desc)
@@ -52,12 +69,38 @@ func (c *copier) ingest(ctx context.Context, in Ingester, desc oci.Descriptor) e
 	return nil
 }
 
+// worthAnother says whether desc, which came wrong so many times, is to be fetched
+// again.
+func (c *copier) worthAnother(ctx context.Context, desc oci.Descriptor, tries int) bool {
+	if tries == 1 {
+		if d, ok := c.src.(Doubter); ok {
+			d.Doubt()
+		}
+		return true
+	}
+	r, ok := c.src.(Rerouter)
+	return ok && r.Reroute(ctx, desc.Digest)
+}
+
 func (c *copier) complete(ctx context.Context, w Writer, desc oci.Descriptor) (int64, error) {
 	n, err := c.fill(ctx, w, desc)
 	if err == nil {
+		if s, ok := w.(Sourced); ok {
+			s.SetSource(c.origin(desc))
+		}
 		_, err = w.Commit(ctx)
 	}
 	return n, err
+}
+
+// origin is where desc came from.
+func (c *copier) origin(desc oci.Descriptor) string {
+	if l, ok := c.src.(Located); ok {
+		if place := l.Locator(desc.Digest); place != "" {
+			return place
+		}
+	}
+	return c.opts.Origin
 }
 
 // fill brings w from its offset to the end and returns the bytes that came from

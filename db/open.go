@@ -167,6 +167,10 @@ func (d *DB) version() (version int, err error) {
 	return d.versionOf(c)
 }
 
+// identified is the first version whose catalogs say which state they are: of an
+// older one no witness can have been written.
+const identified = 2
+
 // versionOf reads everything in one snapshot: another process may be making the
 // catalog at this moment.
 func (d *DB) versionOf(c *conn) (version int, err error) {
@@ -190,9 +194,9 @@ func (d *DB) versionOf(c *conn) (version int, err error) {
 		switch {
 		case version > schema.Version:
 			return 0, errNewer(version)
-		case version < schema.Version && seen > 0:
+		case version < identified && seen > 0:
 			return 0, errStranger("it is a copy from before its last migration")
-		case version < schema.Version:
+		case version < identified:
 			return version, nil
 		}
 		id, err := c.identity()
@@ -247,7 +251,7 @@ func (d *DB) migrate() (err error) {
 	for _, m := range migrations {
 		script.WriteString(m.SQL)
 	}
-	fmt.Fprintf(&script, "UPDATE head SET generation = max(generation, %d); UPDATE base SET store = '%s'; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+	fmt.Fprintf(&script, "UPDATE head SET generation = max(generation, %d); UPDATE base SET store = '%s' WHERE store = ''; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
 		max(d.after, d.witness())+1, strings.ReplaceAll(d.store, "'", "''"), schema.ApplicationID, schema.Version)
 	if err := c.script(script.String()); err != nil {
 		return err

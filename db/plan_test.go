@@ -29,6 +29,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectIngest + `WHERE key = ?`,
 		selectPack + `WHERE id = ?`,
 		selectSources,
+		selectLook,
 	} {
 		check(t, d.Read(t.Context(), func(tx *Tx) error {
 			return tx.each("EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(scan func(...any) error) (bool, error) {

@@ -13,6 +13,7 @@
 //	flip FILE OFFSET        invert one byte of FILE
 //	sql FILE STATEMENT…     change a SQLite file, or print what it is asked for
 //	seed WHAT NAME …        put an image into the script's registry; $SEEDED is its digest
+//	registry VARIABLE [old] start one more registry, at $VARIABLE; an old one knows no referrers
 //	mirror HOST CAPABILITY… let the registry answer for HOST, through a hosts.toml
 //	tokens                  let the registry ask for tokens, which anybody gets
 //	auth KIND …             let it ask for basic|bearer USER PASSWORD, or identity TOKEN

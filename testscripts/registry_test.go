@@ -1,6 +1,7 @@
 package testscripts
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -34,10 +35,21 @@ func registryOf(ts *testscript.TestScript) *registrytest.Registry {
 	return ts.Value(registryKey{}).(*registrytest.Registry)
 }
 
+// another starts one more registry, at $VARIABLE: an old one knows no referrers.
+func another(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: registry VARIABLE [old]")
+	}
+	r, err := registrytest.NewServer(registrytest.Options{NoReferrers: len(args) > 1 && args[1] == "old"})
+	ts.Check(err)
+	ts.Defer(r.Close)
+	ts.Setenv(args[0], r.Host)
+}
+
 // seed puts something into the registry and sets $SEEDED to its digest.
 func seed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: seed image|docker NAME SIZE… | platforms NAME OS/ARCH… | manifest NAME MEDIATYPE FILE")
+		ts.Fatalf("usage: seed image|docker NAME SIZE… | platforms NAME OS/ARCH… | manifest NAME MEDIATYPE FILE | about DIGEST TYPE TEXT")
 	}
 	r, name := registryOf(ts), args[1]
 	var desc oci.Descriptor
@@ -51,6 +63,10 @@ func seed(ts *testscript.TestScript, neg bool, args []string) {
 	case "manifest":
 		desc = r.PutBlob(args[2], []byte(ts.ReadFile(args[3])))
 		r.Tag(name, desc.Digest)
+	case "about":
+		info, err := r.Store().Info(context.Background(), oci.Digest(name))
+		ts.Check(err)
+		desc = r.PushArtifact(info.Descriptor(), args[2], []byte(args[3]))
 	default:
 		ts.Fatalf("seed %s: no such thing", args[0])
 	}

@@ -1,0 +1,108 @@
+package blobstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// sourceBatch is how many rows of sources one transaction writes, so that other
+// writers need not wait long.
+const sourceBatch = 1000
+
+// Sources lists where d came from, or is known to be: locators, the last used
+// first.
+func (s *Store) Sources(ctx context.Context, d oci.Digest) (locators []string, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		o, found, err := tx.Object(d)
+		if err != nil || !found {
+			return err
+		}
+		rows, err := tx.Sources(o.ID)
+		for _, r := range rows {
+			locators = append(locators, r.Locator)
+		}
+		return err
+	})
+	return locators, err
+}
+
+// AddSources records that locator (host/repository) has roots, with everything
+// held here that they reach. What is not known here is left out. Errors:
+// ErrDenied for a store that can only be read.
+func (s *Store) AddSources(ctx context.Context, locator string, roots ...oci.Digest) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	var reached []int64
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Objects(roots)
+		if err != nil {
+			return err
+		}
+		var ids []int64
+		for _, o := range rows {
+			ids = append(ids, o.ID)
+		}
+		reached, _, err = tx.Reach(ids)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// Ids are never used again: what is given up meanwhile is just not there.
+	for some := range slices.Chunk(reached, sourceBatch) {
+		sources := make([]db.ObjectSource, len(some))
+		for i, id := range some {
+			sources[i] = db.ObjectSource{Object: id, Locator: locator}
+		}
+		if err := s.db.Write(ctx, func(tx *db.Tx) error { return tx.PutSources(sources) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Looked is when locator was last asked what is about d, the zero time for
+// never.
+func (s *Store) Looked(ctx context.Context, d oci.Digest, locator string) (at time.Time, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		o, found, err := tx.Object(d)
+		if err != nil || !found {
+			return err
+		}
+		at, err = tx.Look(o.ID, locator)
+		return err
+	})
+	return at, err
+}
+
+// NoteLooks records that locator was asked now what is about roots, and that what
+// it named is here. Errors: ErrNotFound for a root that is not known here,
+// ErrDenied for a store that can only be read.
+func (s *Store) NoteLooks(ctx context.Context, locator string, roots ...oci.Digest) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Objects(roots)
+		if err != nil {
+			return err
+		}
+		for _, d := range roots {
+			o, found := rows[d]
+			if !found {
+				return fmt.Errorf("note look at %s: %w in this store", d, content.ErrNotFound)
+			}
+			if err := tx.PutLook(o.ID, locator); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,270 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"sync"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/registryclient"
+)
+
+// maxPlaces bounds the repositories that are asked for one object.
+const maxPlaces = 8
+
+// federated is a repository as a source, and, for what it cannot give, every other
+// repository that is known to have it: naming is not transport, and a digest is
+// as good from one place as from the other. Those are the sources that the store
+// remembers, the last used first, then the repositories that the command names.
+//
+// It is a content.RangeFetcher, a content.ReferrerLister, and Located.
+type federated struct {
+	own    oci.Reference
+	store  *blobstore.Store
+	remote *registryclient.Client
+	others []oci.Reference
+	warn   func(string)
+
+	mu      sync.Mutex
+	repos   map[oci.Reference]*registryclient.Repository
+	objects map[oci.Digest]*places
+	down    bool // the repository itself did not answer
+}
+
+// places are where one object is asked for, in order, and how far that went.
+type places struct {
+	list []oci.Reference
+	next int
+	gave oci.Reference // the last one that gave something
+}
+
+func newFederated(own oci.Reference, store *blobstore.Store, remote *registryclient.Client, others []oci.Reference, warn func(string)) *federated {
+	f := &federated{
+		own: repository(own), store: store, remote: remote, warn: warn,
+		repos: map[oci.Reference]*registryclient.Repository{}, objects: map[oci.Digest]*places{},
+	}
+	for _, o := range others {
+		f.others = append(f.others, repository(o))
+	}
+	return f
+}
+
+// repository is ref without tag and digest.
+func repository(ref oci.Reference) oci.Reference {
+	return oci.Reference{Registry: ref.Registry, Repository: ref.Repository}
+}
+
+// repo is one Repository for each place: it remembers what it learns about the way.
+func (f *federated) repo(ref oci.Reference) *registryclient.Repository {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, ok := f.repos[ref]
+	if !ok {
+		r = f.remote.Repository(ref)
+		f.repos[ref] = r
+	}
+	return r
+}
+
+// Referrers implements content.ReferrerLister by the repository itself: what is
+// about something elsewhere is others' business.
+func (f *federated) Referrers(ctx context.Context, subject oci.Digest, artifactType string) iter.Seq2[oci.Descriptor, error] {
+	return f.repo(f.own).Referrers(ctx, subject, artifactType)
+}
+
+// Doubt implements content.Doubter.
+func (f *federated) Doubt() {
+	f.mu.Lock()
+	repos := slices.Collect(func(yield func(*registryclient.Repository) bool) {
+		for _, r := range f.repos {
+			if !yield(r) {
+				return
+			}
+		}
+	})
+	f.mu.Unlock()
+	for _, r := range repos {
+		r.Doubt()
+	}
+}
+
+// Locator implements content.Located.
+func (f *federated) Locator(d oci.Digest) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p, ok := f.objects[d]; ok && p.gave.Repository != "" {
+		return p.gave.Name()
+	}
+	return ""
+}
+
+// Reroute implements content.Rerouter.
+func (f *federated) Reroute(ctx context.Context, d oci.Digest) bool {
+	p := f.placesFor(ctx, d)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.next+1 >= len(p.list) {
+		return false
+	}
+	p.next++
+	return true
+}
+
+// Fetch implements content.Fetcher.
+func (f *federated) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
+	r, err := f.FetchFrom(ctx, desc, 0)
+	if err != nil {
+		return nil, err
+	}
+	return content.VerifyCloser(r, desc), nil
+}
+
+// FetchFrom implements content.RangeFetcher. Where one place stops giving, the
+// next one goes on from there. The error is that of the first place.
+func (f *federated) FetchFrom(ctx context.Context, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	r, err := f.open(ctx, desc, offset, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &relay{f: f, ctx: ctx, desc: desc, at: offset, r: r}, nil
+}
+
+// open opens the object at the first place from p.next on that gives it. cause is
+// what went wrong at the place before, nil for nothing yet.
+func (f *federated) open(ctx context.Context, desc oci.Descriptor, offset int64, cause error) (io.ReadCloser, error) {
+	p := f.placesFor(ctx, desc.Digest)
+	for {
+		f.mu.Lock()
+		if p.next >= len(p.list) {
+			p.next = 0 // for another try
+			f.mu.Unlock()
+			return nil, cause
+		}
+		at := p.list[p.next]
+		f.mu.Unlock()
+		r, err := f.repo(at).FetchFrom(ctx, desc, offset)
+		if err == nil {
+			f.settle(p, at, desc, cause)
+			return r, nil
+		}
+		if !elsewhere(ctx, err) {
+			return nil, err
+		}
+		f.passOver(p, at, err)
+		if cause == nil {
+			cause = err
+		}
+	}
+}
+
+// settle notes who gives the object, and says so when it is not the repository
+// that was asked.
+func (f *federated) settle(p *places, at oci.Reference, desc oci.Descriptor, cause error) {
+	f.mu.Lock()
+	news := at != f.own && p.gave != at
+	p.gave = at
+	f.mu.Unlock()
+	if !news {
+		return
+	}
+	line := fmt.Sprintf("%s comes from %s in place of %s", desc.Digest, at.Name(), f.own.Name())
+	if cause != nil {
+		line += fmt.Sprintf(": %v", cause)
+	}
+	f.warn(line)
+}
+
+// passOver leaves a place that does not give the object.
+func (f *federated) passOver(p *places, at oci.Reference, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p.next++
+	f.down = f.down || at == f.own && errors.Is(err, content.ErrUnavailable)
+}
+
+// elsewhere says whether err is about the place, so that another may do better.
+func elsewhere(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	for _, class := range []error{content.ErrNotFound, content.ErrUnavailable, content.ErrDenied, content.ErrCorrupt} {
+		if errors.Is(err, class) {
+			return true
+		}
+	}
+	return false
+}
+
+// placesFor finds where d may be had: the repository itself first, unless it has
+// been found not to answer.
+func (f *federated) placesFor(ctx context.Context, d oci.Digest) *places {
+	f.mu.Lock()
+	p, ok := f.objects[d]
+	f.mu.Unlock()
+	if ok {
+		return p
+	}
+	known, _ := f.store.Sources(ctx, d) // without them there are fewer places
+	p = &places{}
+	add := func(ref oci.Reference) {
+		if len(p.list) < maxPlaces && !slices.Contains(p.list, ref) && ref != f.own {
+			p.list = append(p.list, ref)
+		}
+	}
+	for _, locator := range known {
+		if ref, err := oci.ParseRepository(locator); err == nil {
+			add(repository(ref))
+		}
+	}
+	for _, ref := range f.others {
+		add(ref)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		p.list = append(p.list, f.own)
+	} else {
+		p.list = slices.Insert(p.list, 0, f.own)
+	}
+	if other, ok := f.objects[d]; ok {
+		return other
+	}
+	f.objects[d] = p
+	return p
+}
+
+// relay reads an object from one place after the other. Whoever reads it checks
+// the whole.
+type relay struct {
+	f    *federated
+	ctx  context.Context //nolint:containedctx // of opening: it covers the reading
+	desc oci.Descriptor
+	at   int64
+	r    io.ReadCloser
+}
+
+func (r *relay) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.at += int64(n)
+	if err == nil || errors.Is(err, io.EOF) || oci.HasSuccessors(r.desc.MediaType) || !elsewhere(r.ctx, err) {
+		return n, err
+	}
+	if !r.f.Reroute(r.ctx, r.desc.Digest) {
+		return n, err
+	}
+	next, nerr := r.f.open(r.ctx, r.desc, r.at, err)
+	if nerr != nil {
+		return n, err
+	}
+	r.r.Close()
+	r.r = next
+	return n, nil
+}
+
+func (r *relay) Close() error { return r.r.Close() }
