@@ -28,7 +28,7 @@ func clientOf(t *testing.T, dir string, change ...func(*client.Options)) *client
 	o := client.Options{
 		Store: dir, Warn: func(m string) { t.Log("warning:", m) },
 		Registry: registryclient.Options{
-			HostsDirs: []string{}, CertDirs: []string{}, NoAuthFiles: true, PlainHTTP: true, RetryBase: time.Millisecond,
+			HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, NoAuthFiles: true, PlainHTTP: true, RetryBase: time.Millisecond,
 		},
 	}
 	for _, c := range change {

@@ -156,7 +156,7 @@ func (r *Repository) openPart(ctx context.Context, e *endpoint, desc oci.Descrip
 		return part{}, r.wrongBlob(e, desc, "%s answered with %s", e.host(), d)
 	}
 	p, err := readPart(resp, s, desc.Size)
-	if err == nil && !sameOrigin(resp.Request.URL, e.base) {
+	if err == nil && !sameOrigin(resp.Request.URL, e.root()) {
 		d.set(e, resp.Request.URL)
 	}
 	return p, err

@@ -20,9 +20,18 @@ type Options struct {
 	// a host decides. Nil means $XDG_CONFIG_HOME/dist/certs.d, then
 	// /etc/containerd/certs.d; an empty, non-nil slice means none.
 	HostsDirs []string
+	// RegistriesConf are files in the format of containers-registries.conf(5),
+	// version 2, for registries without a hosts.toml; a table of a later file
+	// replaces one with the same prefix. Nil means what that manual page says: the
+	// file that CONTAINERS_REGISTRIES_CONF names, or else the first of
+	// $XDG_CONFIG_HOME/containers/registries.conf and
+	// /etc/containers/registries.conf with its drop-ins. An empty, non-nil slice
+	// means none.
+	RegistriesConf []string
 	// CertDirs are folders with HOST[:PORT]/{*.crt, *.cert, *.key}. Nil means
 	// $XDG_CONFIG_HOME/containers/certs.d, /etc/containers/certs.d,
-	// /etc/docker/certs.d; the first folder that exists for a host decides.
+	// /etc/docker/certs.d; the first folder that exists for a host decides. Where
+	// there is none, a folder of HostsDirs without a hosts.toml is as good.
 	CertDirs []string
 	// AuthFile is asked for credentials before the files of the environment.
 	AuthFile string
@@ -34,12 +43,19 @@ type Options struct {
 	TokenHosts []string
 	// UserAgent goes into every request, "" means "dist".
 	UserAgent string
-	// PlainHTTP speaks HTTP to every registry for which hosts.toml says nothing.
+	// PlainHTTP speaks HTTP to every registry for which hosts.toml says nothing; not
+	// to mirrors, whose files say what they speak.
 	PlainHTTP bool
-	// Insecure accepts any TLS certificate.
+	// Insecure accepts any TLS certificate, also of where registries redirect to.
+	// Warn is told once for each host.
 	Insecure bool
 	// StallTimeout is how long an answer or a body may stand still, 0 means 20 s.
 	StallTimeout time.Duration
+	// MirrorTimeout bounds how long a mirror may take to be connected to, where
+	// hosts.toml has no dial_timeout for it, and for its TLS handshake, each; three
+	// times that, or StallTimeout if it is less, is what its first answer may take
+	// in all. 0 means 3 s.
+	MirrorTimeout time.Duration
 	// Retries is how many times a request is tried again, 0 means 5, -1 none.
 	Retries int
 	// RetryBase is the first pause between tries, doubled each time and jittered;
@@ -95,27 +111,33 @@ type Client struct {
 	patience, thinking time.Duration
 
 	mu         sync.Mutex
-	registries map[string][]*endpoint
+	routes     map[string]*route // by repository
+	shared     map[string]*route // by route.key
+	conf       *registriesConf   // nil before the first look
 	transports []*http.Transport
 	warned     map[string]bool // what registries warned of, and was passed on
+	proxies    *proxies        // of the environment, nil before the first look
+
+	said sync.Map // warnings that were given, by what they are about
 
 	requests, tokenRequests, bytesIn, bytesOut atomic.Int64
 }
 
 // New makes a Client. It reads no file and sends nothing. Errors: ErrInvalid.
 func New(opts Options) (*Client, error) {
-	if opts.Window.Enough < -1 || opts.StallTimeout < 0 || opts.RetryBase < 0 || opts.Window.Segments < 0 || opts.Window.SegmentBytes < 0 {
+	if opts.Window.Enough < -1 || opts.StallTimeout < 0 || opts.MirrorTimeout < 0 || opts.RetryBase < 0 || opts.Window.Segments < 0 || opts.Window.SegmentBytes < 0 {
 		return nil, fmt.Errorf("registry client: %w: a negative timeout, pause or window", content.ErrInvalid)
 	}
 	opts.fill()
 	return &Client{
-		opts:       opts,
-		creds:      newCredentialFiles(opts),
-		budget:     newBudget(opts.Window),
-		patience:   patience,
-		thinking:   answerTimeout,
-		registries: map[string][]*endpoint{},
-		warned:     map[string]bool{},
+		opts:     opts,
+		creds:    newCredentialFiles(opts),
+		budget:   newBudget(opts.Window),
+		patience: patience,
+		thinking: answerTimeout,
+		routes:   map[string]*route{},
+		shared:   map[string]*route{},
+		warned:   map[string]bool{},
 	}, nil
 }
 
@@ -133,6 +155,9 @@ func (o *Options) fill() {
 	}
 	if o.StallTimeout == 0 {
 		o.StallTimeout = 20 * time.Second
+	}
+	if o.MirrorTimeout == 0 {
+		o.MirrorTimeout = 3 * time.Second
 	}
 	if o.Retries == 0 {
 		o.Retries = 5
@@ -246,8 +271,7 @@ func (r *Repository) ForPush() *Repository {
 	return p
 }
 
-// Doubt passes over the mirrors of the repository's registry for a while. It is
-// for those who verify by themselves what FetchFrom gave them, and found it
+// Doubt passes over the mirrors of the repository from now on. It is for those who verify by themselves what FetchFrom gave them, and found it
 // wrong: fetching again then asks somebody else.
 func (r *Repository) Doubt() { r.restMirrors() }
 

@@ -23,10 +23,26 @@
 //
 // # Which host answers
 //
-// A registry's name is looked up in the hosts.toml folders: mirrors first, in
-// the order of the file, then the registry itself. docker.io is dialled as
-// registry-1.docker.io. Loopback names are spoken to in plain HTTP unless
-// hosts.toml or a certificate folder says otherwise; everything else in TLS.
+// A registry's name is looked up in the hosts.toml folders. Where none has it, the
+// longest prefix of the repository's name in registries.conf decides, which may
+// lead a part of a registry to another host and to other names there, or block
+// it. Mirrors are asked first, in the order of the file, then the registry itself;
+// pushes go to one place. docker.io is dialled as registry-1.docker.io, and a name
+// without a host is always its: no list of registries is searched.
+//
+// Loopback names are spoken to in plain HTTP unless a file or a certificate folder
+// says otherwise, everything else in TLS. What registries.conf calls insecure is
+// spoken to in TLS with any certificate, and in plain HTTP where it speaks no TLS;
+// credentials are not sent in that case, but to this machine.
+//
+// A mirror that does not answer, or answers badly, is passed over for the life of
+// the Client: asked again only when all others have failed. Until it has first
+// answered, one request at a time finds out whether it lives. That it lacks
+// something is no fault; that it denies a repository counts for that repository.
+//
+// Proxies are those of HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, with the exceptions
+// of NO_PROXY, unless hosts.toml names one. This machine is never reached through
+// one.
 //
 // # Referrers
 //

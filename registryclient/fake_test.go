@@ -33,6 +33,8 @@ type fake struct {
 	// requests with this method and path, from 1.
 	hook func(w http.ResponseWriter, r *http.Request, n int) bool
 	url  *url.URL
+
+	authority string // of a fake that speaks TLS, in PEM
 }
 
 func newFake(t *testing.T) *fake {
@@ -186,6 +188,13 @@ func (f *fake) serveUpload(w http.ResponseWriter, r *http.Request, id string) {
 	}
 }
 
+// misbehave sets the hook of a fake that has been asked already.
+func (f *fake) misbehave(hook func(w http.ResponseWriter, r *http.Request, n int) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hook = hook
+}
+
 func (f *fake) addBlob(size int) oci.Descriptor {
 	data := make([]byte, size)
 	rnd := rand.New(rand.NewPCG(1, uint64(size)))
@@ -193,6 +202,8 @@ func (f *fake) addBlob(size int) oci.Descriptor {
 		data[i] = byte(rnd.Uint32())
 	}
 	d := oci.DigestBytes(data)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.blobs[d.String()] = data
 	return oci.Descriptor{MediaType: oci.MediaTypeLayer, Digest: d, Size: int64(size)}
 }
@@ -207,7 +218,7 @@ func (f *fake) addManifest(tag, mediaType, body string) oci.Descriptor {
 func testClient(t *testing.T, change func(*Options)) *Client {
 	t.Helper()
 	o := Options{
-		HostsDirs: []string{}, CertDirs: []string{}, NoAuthFiles: true,
+		HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, NoAuthFiles: true,
 		RetryBase: time.Millisecond, Window: Window{SegmentBytes: 64 << 10, Enough: -1},
 	}
 	if change != nil {

@@ -74,7 +74,7 @@ func newWorld(t *testing.T, s setting) *world {
 	w.dst = w.registry(registrytest.Options{Auth: w.as(auth, "bob")})
 	w.seed(store)
 	w.options = registryclient.Options{
-		HostsDirs: []string{}, CertDirs: []string{}, NoAuthFiles: true, AuthFile: w.credentials(),
+		HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, NoAuthFiles: true, AuthFile: w.credentials(),
 		RetryBase: time.Millisecond, StallTimeout: 10 * time.Second,
 		Window: registryclient.Window{SegmentBytes: segment, Enough: -1},
 		Warn:   func(m string) { t.Log("warning:", m) },

@@ -27,150 +27,225 @@ const (
 	canPush
 )
 
-// endpoint is one host that may answer for a registry.
+// endpoint is one host that may answer for repositories of a registry.
 type endpoint struct {
-	base   *url.URL // scheme://host[:port]/[prefix/]v2
+	base   *url.URL // scheme://host[:port]/[prefix/]v2; see root
 	caps   capability
 	mirror bool
-	ns     string      // the registry it answers for, where that is another: sent as ?ns=
+	ns     string // the registry it answers for, where that is another: sent as ?ns=
+	rename rename
 	header http.Header // what hosts.toml adds to every request
 	rt     http.RoundTripper
 	// foreign is for where the endpoint redirects to: without its client
 	// certificates, and with TLS verified.
 	foreign http.RoundTripper
 	auth    authState
+	tagOnly bool // of content by digest, it is asked only for what its tags lead to
+	bare    bare // whether the other side turned out to speak plain HTTP
 
 	// unlisted: it has no API for referrers, as an answer has shown.
-	unlisted  atomic.Bool
-	downUntil atomic.Int64 // unix nanoseconds; a mirror that failed is passed over until then
+	unlisted atomic.Bool
+	standing standing
 }
 
-// mirrorRest is how long a mirror that failed is left alone.
-const mirrorRest = time.Minute
-
 func (e *endpoint) host() string { return e.base.Host }
-
-func (e *endpoint) down() bool { return time.Now().UnixNano() < e.downUntil.Load() }
-
-func (e *endpoint) rest() { e.downUntil.Store(time.Now().Add(mirrorRest).UnixNano()) }
 
 // hostSpec is an endpoint before it has connections.
 type hostSpec struct {
 	url          *url.URL
 	caps         capability
+	mirror       bool
+	registry     string // goes out as ?ns= where the host is another, "" for never
+	rename       rename
+	tagOnly      bool
 	skipVerify   bool
+	mayBePlain   bool // plain HTTP will do where TLS is not spoken
 	ca           []string
 	client       [][2]string // certificate and key, the same file twice when it holds both
 	header       http.Header
 	overridePath bool
 	dialTimeout  time.Duration
+	proxy        *url.URL // nil leaves it to the environment
 }
 
-// endpoints lists who may answer for registry and can do what, in the order to
-// ask in. Mirrors that failed lately come last.
-func (c *Client) endpoints(registry string, what capability) ([]*endpoint, error) {
-	if err := c.Online(); err != nil {
-		return nil, fmt.Errorf("registry %s: %w", registry, err)
-	}
-	all, err := c.allEndpoints(registry)
-	if err != nil {
-		return nil, err
-	}
-	var able, resting []*endpoint
-	for _, e := range all {
-		switch {
-		case e.caps&what != what:
-		case e.mirror && e.down():
-			resting = append(resting, e)
-		default:
+// rename maps the names of repositories to those that they have elsewhere: what
+// is below from lies below to. The zero value changes nothing.
+type rename struct{ from, to string }
+
+func (n rename) of(repository string) string {
+	rest := strings.TrimPrefix(repository, n.from)
+	return strings.Trim(n.to+"/"+strings.TrimPrefix(rest, "/"), "/")
+}
+
+// route is who answers for some repositories of a registry.
+type route struct {
+	file      string // the file that decided, "" for none
+	key       string // repositories with the same one share what follows
+	blocked   error  // why nobody may be asked
+	specs     []hostSpec
+	endpoints []*endpoint // in the order of asking, the registry itself last
+}
+
+// able lists the hosts with a capability, in the order to ask in.
+func (rt *route) able(ref oci.Reference, what capability) ([]*endpoint, error) {
+	var able []*endpoint
+	for _, e := range rt.endpoints {
+		if e.caps&what == what {
 			able = append(able, e)
 		}
 	}
-	able = append(able, resting...)
 	if len(able) == 0 {
-		return nil, fmt.Errorf("registry %s: %w: hosts.toml names no host with this capability", registry, content.ErrUnsupported)
+		return nil, fmt.Errorf("registry %s: %w: %s names no host with this capability", ref.Registry, content.ErrUnsupported, rt.file)
 	}
 	return able, nil
 }
 
-func (c *Client) allEndpoints(registry string) ([]*endpoint, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if es, ok := c.registries[registry]; ok {
-		return es, nil
+// endpoints lists who may answer for ref's repository and can do what, in the
+// order of the files.
+func (c *Client) endpoints(ref oci.Reference, what capability) ([]*endpoint, error) {
+	if err := c.Online(); err != nil {
+		return nil, fmt.Errorf("registry %s: %w", ref.Registry, err)
 	}
-	specs, err := c.hostSpecs(registry)
+	rt, err := c.route(ref)
 	if err != nil {
 		return nil, err
 	}
-	var es []*endpoint
-	for i, s := range specs {
-		e, err := c.newEndpoint(registry, s)
-		if err != nil {
-			return nil, err
-		}
-		e.mirror = i < len(specs)-1
-		es = append(es, e)
-	}
-	c.registries[registry] = es
-	return es, nil
+	return rt.able(ref, what)
 }
 
-func (c *Client) newEndpoint(registry string, s hostSpec) (*endpoint, error) {
-	e := &endpoint{base: s.url, caps: s.caps, header: s.header}
-	if canonicalHost(s.url) != canonicalHost(&url.URL{Scheme: s.url.Scheme, Host: dialHost(registry)}) {
-		e.ns = registry
+// route finds out, once, who answers for ref's repository. Errors: ErrDenied
+// where a file blocks it, ErrInvalid for a file that cannot be read as what it
+// is.
+func (c *Client) route(ref oci.Reference) (*route, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rt, err := c.routeOnce(ref)
+	if err != nil {
+		return nil, err
+	}
+	if rt.blocked != nil {
+		return nil, rt.blocked
+	}
+	return rt, nil
+}
+
+func (c *Client) routeOnce(ref oci.Reference) (*route, error) {
+	if rt := c.routes[ref.Name()]; rt != nil {
+		return rt, nil
+	}
+	rt, err := c.plan(ref)
+	if err != nil {
+		return nil, err
+	}
+	if shared := c.shared[rt.key]; shared != nil {
+		rt = shared
+	} else if err := c.connect(ref, rt); err != nil {
+		return nil, err
+	}
+	c.shared[rt.key], c.routes[ref.Name()] = rt, rt
+	return rt, nil
+}
+
+func (c *Client) connect(ref oci.Reference, rt *route) error {
+	for i, s := range rt.specs {
+		s.mirror = i < len(rt.specs)-1
+		e, err := c.newEndpoint(s)
+		if err != nil {
+			return fmt.Errorf("registry %s: %w", ref.Registry, err)
+		}
+		rt.specs[i] = s
+		rt.endpoints = append(rt.endpoints, e)
+	}
+	return nil
+}
+
+func (c *Client) newEndpoint(s hostSpec) (*endpoint, error) {
+	e := &endpoint{
+		base: s.url, caps: s.caps, mirror: s.mirror, header: s.header,
+		rename: s.rename, tagOnly: s.tagOnly,
+	}
+	e.bare.possible, e.bare.gate = s.mayBePlain, make(chan struct{}, 1)
+	e.standing.gate = make(chan struct{}, 1)
+	if s.registry != "" && canonicalHost(s.url) != canonicalHost(&url.URL{Scheme: s.url.Scheme, Host: dialHost(s.registry)}) {
+		e.ns = s.registry
 	}
 	if !s.overridePath && !strings.HasSuffix(e.base.Path, "/v2") {
 		e.base = e.base.JoinPath("v2")
 	}
 	rt, err := c.transportFor(s)
 	if err != nil {
-		return nil, fmt.Errorf("registry %s: %w", registry, err)
+		return nil, err
 	}
-	e.rt = rt
-	e.foreign = c.foreignFor(rt)
+	e.rt, e.foreign = c.telling(rt), c.telling(c.foreignFor(rt))
+	if e.mirror {
+		e.rt = &firstAnswer{RoundTripper: e.rt, wait: min(c.opts.StallTimeout, firstAnswerWait*c.opts.MirrorTimeout), standing: &e.standing}
+	}
 	return e, nil
 }
 
-// hostSpecs reads who answers for registry: the hosts.toml of the first folder
-// that has one, and the registry itself at the end.
-func (c *Client) hostSpecs(registry string) ([]hostSpec, error) {
+// afresh is the endpoint as if nobody had talked to it yet.
+func (e *endpoint) afresh() *endpoint {
+	n := &endpoint{base: e.base, caps: e.caps, rename: e.rename, header: e.header, rt: e.rt, foreign: e.foreign}
+	n.bare.possible, n.bare.gate = e.bare.possible, make(chan struct{}, 1)
+	return n
+}
+
+// plan reads who answers for ref's repository: the hosts.toml of the first
+// folder that has one for the registry, else registries.conf, else the registry
+// itself.
+func (c *Client) plan(ref oci.Reference) (*route, error) {
 	own := hostSpec{
-		url:  &url.URL{Scheme: c.scheme(registry), Host: dialHost(registry)},
+		url:  &url.URL{Scheme: c.scheme(ref.Registry), Host: dialHost(ref.Registry)},
 		caps: canPull | canResolve | canPush,
 	}
+	if path, data, err := c.hostsFile(ref.Registry); err != nil {
+		return nil, fmt.Errorf("registry %s: %w", ref.Registry, err)
+	} else if path != "" {
+		specs, err := parseHosts(data, filepath.Dir(path), own)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		for i := range specs {
+			specs[i].registry = ref.Registry
+		}
+		return &route{file: path, key: ref.Registry, specs: specs}, nil
+	}
+	conf, err := c.registriesConf()
+	if err != nil {
+		return nil, err
+	}
+	if entry := conf.find(ref); entry != nil {
+		return c.planEntry(entry, ref, own)
+	}
+	return &route{key: ref.Registry, specs: []hostSpec{own}}, nil
+}
+
+// hostsFile is the hosts.toml for registry; its path is "" when there is none.
+func (c *Client) hostsFile(registry string) (path string, data []byte, err error) {
 	for _, dir := range c.opts.HostsDirs {
-		for _, name := range hostDirNames(registry) {
+		for _, name := range append(hostDirNames(registry), "_default") {
 			path := filepath.Join(dir, name, "hosts.toml")
 			data, err := readCapped(path, maxConfigBytes)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
+			if !errors.Is(err, fs.ErrNotExist) {
+				return path, data, err
 			}
-			if err != nil {
-				return nil, fmt.Errorf("registry %s: %w", registry, err)
-			}
-			specs, err := parseHosts(data, filepath.Dir(path), own)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			}
-			return specs, nil
 		}
 	}
-	return []hostSpec{own}, nil
+	return "", nil, nil
 }
 
-// hostDirNames are the folder names that stand for registry. A colon cannot be
-// part of a file name everywhere, so that host_port_ is taken for host:port.
-func hostDirNames(registry string) []string {
-	host, port, err := net.SplitHostPort(registry)
-	if err != nil {
-		return []string{registry, "_default"}
+// hostDirNames are the folder names that stand for a host. A colon cannot be
+// part of a file name everywhere, so that host_port_ is taken for host:port, and
+// first, as containerd does.
+func hostDirNames(hostport string) []string {
+	if _, _, err := net.SplitHostPort(hostport); err != nil {
+		return []string{hostport}
 	}
-	return []string{registry, host + "_" + port + "_", "_default"}
+	i := strings.LastIndexByte(hostport, ':')
+	return []string{hostport[:i] + "_" + hostport[i+1:] + "_", hostport}
 }
 
-// scheme is what a registry is spoken to in where hosts.toml does not say.
+// scheme is what a registry is spoken to in where no file says.
 func (c *Client) scheme(registry string) string {
 	if c.opts.PlainHTTP {
 		return "http"

@@ -55,7 +55,7 @@ func TestDockerHubIsDialledByItsRealName(t *testing.T) {
 		"localhost:443":  "https://localhost:443/v2",
 		"127.evil.test":  "https://127.evil.test/v2",
 	} {
-		es, err := c.endpoints(registry, canPush)
+		es, err := c.endpoints(oci.Reference{Registry: registry, Repository: "a"}, canPush)
 		if err != nil || len(es) != 1 || es[0].base.String() != want || es[0].ns != "" {
 			t.Errorf("%s: %v, %v, want %s", registry, es[0].base, err, want)
 		}
@@ -134,7 +134,7 @@ func TestDeadAndLyingMirrorsArePassedOver(t *testing.T) {
 			mustFetch(t, up, r, a)
 			asked := mirror.requests("")
 			mustFetch(t, up, r, b)
-			if mirror.requests("") != asked || asked > 2 || len(warned) != 1 {
+			if mirror.requests("") != asked || asked != 1 || len(warned) != 1 {
 				t.Fatalf("asked %d times, then %d; warned %q", asked, mirror.requests(""), warned)
 			}
 		})
@@ -180,7 +180,9 @@ server = "https://up.test"
   skip_verify = true
   dial_timeout = "3s"
   ca = "ca.pem"
-  client = [["c.pem", "c.key"], ["/abs/d.pem", "d.key"]]
+  client = [["c.pem", "c.key"], ["/abs/d.pem", "d.key"], ["e.pem", ""], "f.pem"]
+  proxy = "socks5://p.test:1080"
+  unheard_of = [1]
   [host."http://b.test:5000/some/path".header]
     x-key = ["1", "2"]
 [host."a.test"]
@@ -198,12 +200,17 @@ server = "https://up.test"
 	if !b.overridePath || !b.skipVerify || b.dialTimeout.Seconds() != 3 || fmt.Sprint(b.header["X-Key"]) != "[1 2]" {
 		t.Errorf("%+v", b)
 	}
-	if b.ca[0] != filepath.Join("/dir", "ca.pem") || b.client[0][1] != filepath.Join("/dir", "c.key") || len(b.client) != 2 {
+	if b.ca[0] != filepath.Join("/dir", "ca.pem") || b.client[0][1] != filepath.Join("/dir", "c.key") || len(b.client) != 4 {
 		t.Errorf("files %v %v", b.ca, b.client)
+	}
+	if e := filepath.Join("/dir", "e.pem"); b.client[2] != [2]string{e, e} || b.client[3][1] != filepath.Join("/dir", "f.pem") || b.proxy.Host != "p.test:1080" {
+		t.Errorf("files %v, proxy %v", b.client, b.proxy)
 	}
 	for _, bad := range []string{
 		"server = 5", "server = \"ftp://x\"", "[host.\"https://u:p@x\"]", "[host.\"\"]", "[host.x]\ncapabilities=[\"fly\"]",
 		"[host.x]\ndial_timeout=\"soon\"", "[host.x]\nca=5", "= =",
+		"[host.x]\ndial_timeout=\"-1s\"", "proxy=\"p.test\"", "proxy=\"http://p.test/a\"", "[header]\n\"a b\"=\"c\"", "[header]\na=\"c\\nd\"",
+		"ca=\"\"", "client=[[]]", "client=[\"\"]", "client=[[\"a\",\"b\",\"c\"]]", "client=5",
 	} {
 		_, err := parseHosts([]byte(bad), "/dir", own)
 		if err == nil {
@@ -223,7 +230,7 @@ func FuzzParseHosts(f *testing.F) {
 		"[host.\"https://m.test/v2/prefix\"]\n  override_path = true\n  dial_timeout = \"1s\"\n  [host.\"https://m.test/v2/prefix\".header]\n    x-custom = [\"a\", \"b\"]\n    one = \"c\"\n",
 		"server = \"https://r.test\"\nca = [\"/etc/a.crt\", \"b.crt\"]\nclient = \"/etc/c.pem\"\n", "[host]\n  [host.\"127.0.0.1:5000\"]\n", "[host.\"::1\"]\n", "[host.\"https://[::1]:5000/\"]\n",
 		"[host.\"https://u:p@x\"]", "[host.\"https://x?q\"]", "[host.\"https://x/a#f\"]", "[host.\"ftp://x\"]", "[host.\"https://\"]", "server = \"https://x/v2//\"", "client = [[\"a\", \"b\", \"c\"]]",
-		"capabilities = [\"pull\"]\n", "host.\"a.test\".skip_verify = true\nhost.\"b.test\".skip_verify = false\n",
+		"capabilities = [\"pull\"]\n", "proxy = \"http://u:p@p.test:3128\"\nclient = [[\"a\", \"\"]]\n[header]\nx-a = \"b\"\n", "host.\"a.test\".skip_verify = true\nhost.\"b.test\".skip_verify = false\n",
 	} {
 		f.Add(s)
 	}

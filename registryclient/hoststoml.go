@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type hostEntry struct {
 	Header       map[string]any `toml:"header"`
 	OverridePath bool           `toml:"override_path"`
 	DialTimeout  string         `toml:"dial_timeout"`
+	Proxy        string         `toml:"proxy"`
 }
 
 // parseHosts reads a hosts.toml. Relative files in it lie in dir; own is the
@@ -106,8 +108,13 @@ func (h hostEntry) apply(s *hostSpec, dir string) error {
 		return fmt.Errorf("header: %w", err)
 	}
 	if h.DialTimeout != "" {
-		if s.dialTimeout, err = time.ParseDuration(h.DialTimeout); err != nil {
+		if s.dialTimeout, err = time.ParseDuration(h.DialTimeout); err != nil || s.dialTimeout < 0 {
 			return fmt.Errorf("dial_timeout %q: %w", printable(h.DialTimeout, 40), content.ErrInvalid)
+		}
+	}
+	if h.Proxy != "" {
+		if s.proxy, err = parseProxy(h.Proxy); err != nil {
+			return fmt.Errorf("proxy: %w", err)
 		}
 	}
 	s.ca, s.skipVerify, s.overridePath = ca, h.SkipVerify, h.OverridePath
@@ -160,28 +167,49 @@ func textList(v any) ([]string, error) {
 func fileList(v any, dir string) ([]string, error) {
 	files, err := textList(v)
 	for i, f := range files {
-		if !filepath.IsAbs(f) {
-			files[i] = filepath.Join(dir, f)
+		if files[i], err = fileIn(dir, f); err != nil {
+			return nil, err
 		}
 	}
 	return files, err
 }
 
-// keyPairs reads "file", ["file", …] or [["cert", "key"], …].
+func fileIn(dir, name string) (string, error) {
+	switch {
+	case name == "":
+		return "", fmt.Errorf("%w: a file without a name", content.ErrInvalid)
+	case filepath.IsAbs(name):
+		return name, nil
+	}
+	return filepath.Join(dir, name), nil
+}
+
+// keyPairs reads "file", ["file", …] or [["cert", "key"], …]. A file without a
+// key, or with "" for it, holds both.
 func keyPairs(v any, dir string) ([][2]string, error) {
+	if v == nil {
+		return nil, nil
+	}
 	list, ok := v.([]any)
 	if !ok {
 		list = []any{v}
 	}
 	var pairs [][2]string
 	for _, e := range list {
-		files, err := fileList(e, dir)
-		if err != nil || len(files) > 2 {
+		names, err := textList(e)
+		if len(names) == 2 && names[1] == "" {
+			names = names[:1]
+		}
+		if err != nil || len(names) == 0 || len(names) > 2 {
 			return nil, fmt.Errorf("%w: want a file or pairs of certificate and key", content.ErrInvalid)
 		}
-		if len(files) > 0 {
-			pairs = append(pairs, [2]string{files[0], files[len(files)-1]})
+		var pair [2]string
+		for i := range pair {
+			if pair[i], err = fileIn(dir, names[min(i, len(names)-1)]); err != nil {
+				return nil, err
+			}
 		}
+		pairs = append(pairs, pair)
 	}
 	return pairs, nil
 }
@@ -193,7 +221,20 @@ func headers(m map[string]any) (http.Header, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", printable(name, 40), err)
 		}
+		if !isToken(name) || slices.ContainsFunc(values, func(v string) bool { return strings.ContainsAny(v, "\r\n\x00") }) {
+			return nil, fmt.Errorf("%s: %w: not a header", printable(name, 40), content.ErrInvalid)
+		}
 		h[http.CanonicalHeaderKey(name)] = values
 	}
 	return h, nil
+}
+
+// isToken says whether s can be a header's name.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenChar(s[i]) {
+			return false
+		}
+	}
+	return s != ""
 }

@@ -128,16 +128,16 @@ func (o LoginOptions) credential() (credential, error) {
 // ownEndpoint is the registry itself, as nobody has talked to it yet: no mirror,
 // and no other host that stands in for it, whose credentials go by its own name.
 func (c *Client) ownEndpoint(registry string) (*endpoint, error) {
-	all, err := c.allEndpoints(registry)
+	rt, err := c.route(oci.Reference{Registry: registry})
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range all {
-		if e.ns == "" {
-			return &endpoint{base: e.base, caps: e.caps, header: e.header, rt: e.rt, foreign: e.foreign}, nil
+	for _, e := range rt.endpoints {
+		if canonicalHost(e.base) == canonicalHost(&url.URL{Scheme: e.base.Scheme, Host: dialHost(registry)}) {
+			return e.afresh(), nil
 		}
 	}
-	host := all[len(all)-1].host()
+	host := rt.endpoints[len(rt.endpoints)-1].host()
 	return nil, content.WithHint(fmt.Errorf("registry %s: %w: the configuration lets %s answer for it", registry, content.ErrInvalid, host),
 		"credentials belong to a host: dist login %s", host)
 }
@@ -163,16 +163,21 @@ func (c *Client) check(ctx context.Context, e *endpoint, name oci.Reference, cre
 // credential is what the repository's requests are authorised with.
 func (r *Repository) credential(ctx context.Context, e *endpoint) (credential, error) {
 	if r.given != nil {
-		return *r.given, nil
+		return *r.given, e.mayHave(*r.given)
 	}
-	return r.client.creds.lookup(ctx, e.base, r.ref.Repository)
+	cred, err := r.client.creds.lookup(ctx, e.root(), e.rename.of(r.ref.Repository))
+	if err != nil {
+		return cred, err
+	}
+	return cred, e.mayHave(cred)
 }
 
 // forgetGrants lets the next requests look credentials up again.
 func (c *Client) forgetGrants() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.registries)
+	clear(c.routes)
+	clear(c.shared)
 }
 
 // keep writes cred where a look-up for u and path comes upon it first.

@@ -46,7 +46,7 @@ func newUser(t *testing.T, change func(*registryclient.Options)) user {
 	t.Helper()
 	var warned []string
 	o := registryclient.Options{
-		HostsDirs: []string{}, CertDirs: []string{}, RetryBase: time.Millisecond,
+		HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, RetryBase: time.Millisecond,
 		Warn: func(m string) { warned = append(warned, m) },
 	}
 	if change != nil {

@@ -24,48 +24,6 @@ const (
 	schema1Prefix = "application/vnd.docker.distribution.manifest.v1+"
 )
 
-// eachHost asks those who may answer for the repository, in order, until one
-// does. The error is that of the last one, the registry itself.
-func eachHost[T any](ctx context.Context, r *Repository, what capability, ask func(*endpoint) (T, error)) (T, error) {
-	var none T
-	if r.pushing {
-		e, err := r.pushHost()
-		if err != nil {
-			return none, err
-		}
-		return ask(e)
-	}
-	hosts, err := r.client.endpoints(r.ref.Registry, what)
-	if err != nil {
-		return none, err
-	}
-	for _, e := range hosts {
-		var got T
-		got, err = ask(e)
-		if err == nil {
-			return got, nil
-		}
-		if ctx.Err() != nil {
-			return none, err
-		}
-		if e.mirror && !errors.Is(err, content.ErrNotFound) {
-			e.rest()
-			r.client.opts.Warn(fmt.Sprintf("mirror %s of %s is passed over for a minute: %v", e.host(), r.ref.Registry, err))
-		}
-	}
-	return none, err
-}
-
-// restMirrors passes over all mirrors of the registry for a while.
-func (r *Repository) restMirrors() {
-	hosts, _ := r.client.endpoints(r.ref.Registry, canPull)
-	for _, e := range hosts {
-		if e.mirror {
-			e.rest()
-		}
-	}
-}
-
 // Resolve asks for the descriptor of the manifest that ref's digest, else its
 // tag, names: one HEAD request, and a GET where the registry's answer to that
 // does not tell media type, size and digest. Only tag and digest of ref matter.

@@ -22,7 +22,7 @@ func (u untouched) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func TestOfflineEveryMethodRefusesBeforeAnythingIsSent(t *testing.T) {
-	c, err := New(Options{Offline: true, Transport: untouched{t}, HostsDirs: []string{}, CertDirs: []string{}, NoAuthFiles: true})
+	c, err := New(Options{Offline: true, Transport: untouched{t}, HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, NoAuthFiles: true})
 	if err != nil {
 		t.Fatal(err)
 	}

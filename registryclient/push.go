@@ -21,7 +21,7 @@ const maxReplay = 4 << 20
 // pushHost is where pushes go: exactly one place, so that what was found there
 // is what is built upon.
 func (r *Repository) pushHost() (*endpoint, error) {
-	hosts, err := r.client.endpoints(r.ref.Registry, canPush)
+	hosts, err := r.client.endpoints(r.ref, canPush)
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", r.ref.Name(), err)
 	}
@@ -147,7 +147,10 @@ func (r *Repository) Mount(ctx context.Context, desc oci.Descriptor, from oci.Re
 	if err != nil {
 		return false, err
 	}
-	q := r.beginCall(e, "mount of "+desc.Digest.String(), url.Values{"mount": {desc.Digest.String()}, "from": {from.Repository}})
+	if there, err := r.client.Repository(from).pushHost(); err != nil || there != e {
+		return false, nil // the two lie at different places
+	}
+	q := r.beginCall(e, "mount of "+desc.Digest.String(), url.Values{"mount": {desc.Digest.String()}, "from": {e.rename.of(from.Repository)}})
 	q.scopes = append(q.scopes, "repository:"+from.Repository+":pull")
 	q.ok = append(q.ok, http.StatusCreated)
 	resp, err := r.do(ctx, e, q)

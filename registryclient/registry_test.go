@@ -18,7 +18,7 @@ import (
 func open(t *testing.T, reg *registrytest.Registry, path string) *registryclient.Repository {
 	t.Helper()
 	c, err := registryclient.New(registryclient.Options{
-		HostsDirs: []string{}, CertDirs: []string{}, NoAuthFiles: true,
+		HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, NoAuthFiles: true,
 		RetryBase: time.Millisecond, Window: registryclient.Window{SegmentBytes: 256 << 10, Enough: -1},
 	})
 	if err != nil {

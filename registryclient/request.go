@@ -30,8 +30,8 @@ type call struct {
 
 // at is the URL below an endpoint's /v2/<repository>.
 func (r *Repository) at(e *endpoint, path string, query url.Values) *url.URL {
-	u := *e.base
-	u.Path = strings.TrimRight(u.Path, "/") + "/" + r.ref.Repository + path
+	u := *e.root()
+	u.Path = strings.TrimRight(u.Path, "/") + "/" + e.rename.of(r.ref.Repository) + path
 	if e.ns != "" {
 		if query == nil {
 			query = url.Values{}
@@ -162,6 +162,9 @@ const (
 // and again with a fresh token where that is refused. sent says whether the
 // user's credentials were part of it.
 func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp *http.Response, sent bool, err error) {
+	if q, err = r.client.fit(ctx, e, q); err != nil {
+		return nil, false, err
+	}
 	slot := e.auth.slot(q.scopes)
 	for refused, worn := 0, 0; ; {
 		g, err := r.grant(ctx, e, slot, q.scopes)
@@ -202,7 +205,7 @@ func drain(resp *http.Response) {
 // adds go to the endpoint's own scheme, host and port only. origin says whether
 // the answer is the endpoint's own.
 func (c *Client) exchange(ctx context.Context, e *endpoint, q call, authorization string) (resp *http.Response, origin bool, err error) {
-	h := hop{client: c, base: e.base, rt: e.rt, foreign: e.foreign, authorization: authorization, extra: e.header}
+	h := hop{client: c, base: e.root(), rt: e.rt, foreign: e.foreign, authorization: authorization, extra: e.header}
 	return h.follow(ctx, q)
 }
 
@@ -287,7 +290,7 @@ func (h hop) send(ctx context.Context, q call, target *url.URL, own bool) (*http
 		return nil, err
 	}
 	rt := h.rt
-	if h.foreign != nil && !strings.EqualFold(target.Hostname(), h.base.Hostname()) {
+	if h.foreign != nil && canonicalHost(target) != canonicalHost(h.base) {
 		rt = h.foreign
 	}
 	w := &watch{client: c, host: target.Host, what: q.what, expired: func() { cancel(errStalled) }}
@@ -382,7 +385,9 @@ func sameOrigin(a, b *url.URL) bool {
 func canonicalHost(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		port = defaultPorts[u.Scheme]
 	}
 	return strings.ToLower(u.Hostname()) + ":" + port
 }
+
+var defaultPorts = map[string]string{"http": "80", "https": "443"}

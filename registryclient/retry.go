@@ -17,8 +17,7 @@ const (
 	maxRetryAfter = time.Minute
 	// refusedTries bounds tries at a host that takes no connections, which seldom
 	// changes within seconds.
-	refusedTries  = 2
-	mirrorRetries = 1
+	refusedTries = 2
 )
 
 // tries counts what failed in a row.
@@ -26,7 +25,7 @@ type tries struct {
 	client *Client
 	host   string // whom it is about, and what, for whoever waits
 	what   string
-	mirror bool // somebody else can be asked: one more try is enough
+	mirror bool // somebody else can be asked: one try is enough
 	failed int
 }
 
@@ -43,7 +42,7 @@ func (t *tries) reset() { t.failed = 0 }
 func (t *tries) again(ctx context.Context, cause error, after time.Duration) (bool, error) {
 	limit := max(t.client.opts.Retries, 0)
 	if t.mirror {
-		limit = min(limit, mirrorRetries)
+		limit = 0
 	}
 	if cause != nil && refused(cause) {
 		limit = min(limit, refusedTries)

@@ -221,6 +221,7 @@ func (s *stream) interrupted(err error) (done bool, _ error) {
 	if s.ctx.Err() != nil {
 		return false, fmt.Errorf("blob %s in %s: %w", s.desc.Digest, s.r.ref.Name(), s.ctx.Err())
 	}
+	s.r.letDown(s.lastHost, err, s.tries.failed > 0)
 	return false, s.pause(s.broken(err))
 }
 

@@ -178,11 +178,11 @@ func basic(c credential) string {
 // fetchToken asks the token server that offer names (the token specification of
 // distribution, GET; OAuth2, POST, where the credential is an identity token).
 func (r *Repository) fetchToken(ctx context.Context, e *endpoint, offer *challenge, cred credential, scopes []string) (*grant, error) {
-	realm, err := r.client.allowRealm(e.base, offer.params["realm"])
+	realm, err := r.client.allowRealm(e.root(), offer.params["realm"])
 	if err != nil {
 		return nil, r.tokenError(e, 0, err)
 	}
-	if !cred.empty() && !r.client.trustsRealm(e.base, realm) {
+	if !cred.empty() && !r.client.trustsRealm(e.root(), realm) {
 		return nil, content.WithHint(
 			r.tokenError(e, 0, fmt.Errorf("%w: the registry sends its credentials to another domain, %s", content.ErrDenied, realm.Host)),
 			"if that host is to be trusted with them, allow it with --token-host %s", realm.Host)
@@ -257,7 +257,7 @@ func tokenCall(realm *url.URL, service string, scopes []string, cred credential)
 // get too.
 func (r *Repository) tokenAnswer(ctx context.Context, e *endpoint, realm *url.URL, q call, cred credential) (tokenAnswer, error) {
 	h := hop{client: r.client, base: realm, rt: e.rt, foreign: e.foreign, forToken: true}
-	if !strings.EqualFold(realm.Hostname(), e.base.Hostname()) && e.foreign != nil {
+	if canonicalHost(realm) != canonicalHost(e.root()) && e.foreign != nil {
 		h.rt = e.foreign
 	}
 	if cred.identityToken == "" && (cred.username != "" || cred.password != "") {

@@ -2,24 +2,17 @@ package registryclient
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
-
-	"dist.example/content"
 )
 
 const (
 	// connsPerHost bounds connections to one host: a window of ranges for each of
 	// a few blobs at once, and not so many that a registry takes offence.
-	connsPerHost = 32
+	connsPerHost   = 32
+	connectTimeout = 10 * time.Second
 	// answerTimeout bounds how long a registry may think about a body that it has
 	// received whole: it may be hashing and moving gigabytes.
 	answerTimeout = 5 * time.Minute
@@ -36,15 +29,17 @@ func (c *Client) transportFor(s hostSpec) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	if s.dialTimeout > 0 {
-		dialer.Timeout = s.dialTimeout
+	proxy, err := c.proxyFor(s)
+	if err != nil {
+		return nil, err
 	}
+	dial, handshake := c.connecting(s)
+	dialer := &net.Dialer{Timeout: dial, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy:                 proxy,
 		DialContext:           c.dial(dialer),
 		TLSClientConfig:       conf,
-		TLSHandshakeTimeout:   10 * time.Second,
+		TLSHandshakeTimeout:   handshake,
 		ResponseHeaderTimeout: c.thinking,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       90 * time.Second,
@@ -59,6 +54,22 @@ func (c *Client) transportFor(s hostSpec) (http.RoundTripper, error) {
 	}
 	c.transports = append(c.transports, t)
 	return t, nil
+}
+
+// connecting is how long connecting and a TLS handshake may take: with a mirror not
+// for long, since somebody else can be asked.
+func (c *Client) connecting(s hostSpec) (dial, handshake time.Duration) {
+	dial, handshake = connectTimeout, connectTimeout
+	if s.mirror {
+		dial, handshake = c.opts.MirrorTimeout, c.opts.MirrorTimeout
+	}
+	if s.dialTimeout > 0 {
+		dial = s.dialTimeout
+		if s.mirror {
+			handshake = dial
+		}
+	}
+	return dial, handshake
 }
 
 // foreignFor makes the connections to hosts that an endpoint redirects to: the
@@ -122,78 +133,4 @@ func (g *writeGuard) ReadFrom(r io.Reader) (int64, error) {
 		}
 	}
 	return sent, nil
-}
-
-// tlsConfig adds the authorities and client certificates of hosts.toml and of
-// the certificate folders to those of the system.
-func (c *Client) tlsConfig(s hostSpec) (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.opts.Insecure || s.skipVerify}
-	cas, pairs := s.ca, s.client
-	if dir := c.certDir(s.url.Host); dir != "" {
-		moreCAs, morePairs, err := readCertDir(dir)
-		if err != nil {
-			return nil, err
-		}
-		cas, pairs = append(cas, moreCAs...), append(pairs, morePairs...)
-	}
-	if err := addAuthorities(conf, cas); err != nil {
-		return nil, err
-	}
-	for _, p := range pairs {
-		cert, err := tls.LoadX509KeyPair(p[0], p[1])
-		if err != nil {
-			return nil, fmt.Errorf("client certificate %s: %w: %w", p[0], content.ErrInvalid, err)
-		}
-		conf.Certificates = append(conf.Certificates, cert)
-	}
-	return conf, nil
-}
-
-func addAuthorities(conf *tls.Config, files []string) error {
-	if len(files) == 0 {
-		return nil
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	for _, f := range files {
-		pem, err := readCapped(f, maxConfigBytes)
-		if err != nil {
-			return fmt.Errorf("certificate authority: %w", err)
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("certificate authority %s: %w: no PEM certificate", f, content.ErrInvalid)
-		}
-	}
-	conf.RootCAs = pool
-	return nil
-}
-
-// certDir is the folder with certificates for a host, "" when there is none.
-func (c *Client) certDir(host string) string {
-	for _, dir := range c.opts.CertDirs {
-		d := filepath.Join(dir, host)
-		if fi, err := os.Stat(d); err == nil && fi.IsDir() {
-			return d
-		}
-	}
-	return ""
-}
-
-func readCertDir(dir string) (cas []string, pairs [][2]string, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, nil, fmt.Errorf("certificates: %w", err)
-	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		switch filepath.Ext(e.Name()) {
-		case ".crt":
-			cas = append(cas, path)
-		case ".cert":
-			pairs = append(pairs, [2]string{path, strings.TrimSuffix(path, ".cert") + ".key"})
-		}
-	}
-	return cas, pairs, nil
 }

@@ -73,15 +73,15 @@ func (c *Client) strangers(u *url.URL) (http.RoundTripper, error) {
 	key := u.Scheme + "://" + canonicalHost(u) // which is no registry's name
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if es, ok := c.registries[key]; ok {
-		return es[0].foreign, nil
+	if known := c.shared[key]; known != nil {
+		return known.endpoints[0].foreign, nil
 	}
 	rt, err := c.transportFor(hostSpec{url: &url.URL{Scheme: u.Scheme, Host: u.Host}})
 	if err != nil {
 		return nil, fmt.Errorf("address at %s: %w", u.Host, err)
 	}
-	e := &endpoint{base: u, foreign: c.foreignFor(rt)}
-	c.registries[key] = []*endpoint{e}
+	e := &endpoint{base: u, foreign: c.telling(c.foreignFor(rt))}
+	c.shared[key] = &route{key: key, endpoints: []*endpoint{e}}
 	return e.foreign, nil
 }
 

@@ -27,7 +27,7 @@ type box struct {
 
 func newBox(t *testing.T, vars map[string]string) *box {
 	b := &box{t, t.TempDir(), maps.Clone(vars)}
-	b.must(os.Mkdir(filepath.Join(b.dir, "home"), 0o755))
+	b.must(ownRegistries(filepath.Join(b.dir, "home")))
 	return b
 }
 

@@ -17,6 +17,7 @@
 //	mirror HOST CAPABILITY… let the registry answer for HOST, through a hosts.toml
 //	tokens                  let the registry ask for tokens, which anybody gets
 //	auth KIND …             let it ask for basic|bearer USER PASSWORD, or identity TOKEN
+//	secure                  let another serve the same over TLS, at $SECURE; see ca.pem
 //	fault KIND WHAT …       let requests to it go wrong, or wait, until heal
 //	regstat                 print what it was asked since the last time
 //

@@ -2,6 +2,7 @@ package testscripts
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"os"
@@ -92,6 +93,20 @@ func mirror(ts *testscript.TestScript, neg bool, args []string) {
 	hosts := fmt.Sprintf("server = \"http://127.0.0.1:1\"\n[host.\"http://%s\"]\ncapabilities = [\"%s\"]\n",
 		registryOf(ts).Host, strings.Join(args[1:], `", "`))
 	ts.Check(os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(hosts), 0o644))
+}
+
+// secure lets a second registry serve the same over TLS, at $SECURE; its authority
+// is in ca.pem.
+func secure(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: secure")
+	}
+	r, err := registrytest.NewServer(registrytest.Options{TLS: true, Store: registryOf(ts).Store()})
+	ts.Check(err)
+	ts.Defer(r.Close)
+	ts.Setenv("SECURE", r.Host)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw})
+	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), authority, 0o644))
 }
 
 // tokens lets the registry ask for a token from now on, which its own server gives

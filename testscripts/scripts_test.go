@@ -72,6 +72,7 @@ func params(dir string, registry func(*testscript.Env) error) testscript.Params 
 			"tokens":   tokens,
 			"regstat":  regstat,
 			"auth":     auth,
+			"secure":   secure,
 		},
 	}
 }
@@ -86,7 +87,21 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/home/.config")
 	env.Setenv("XDG_RUNTIME_DIR", "")
 	env.Setenv("REGISTRY_AUTH_FILE", "")
-	return os.MkdirAll(env.WorkDir+"/home", 0o755)
+	return ownRegistries(env.WorkDir + "/home/.config")
+}
+
+// ownRegistries makes sure of a user's registries.conf, which keeps the machine's
+// own from being read.
+func ownRegistries(config string) error {
+	dir := filepath.Join(config, "containers")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "registries.conf"), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // exits runs a command whose exit code must be the first argument.

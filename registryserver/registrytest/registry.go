@@ -16,6 +16,8 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -110,6 +112,7 @@ func start(o Options) *Registry {
 	}
 	r.srv = httptest.NewUnstartedServer(http.HandlerFunc(r.serve))
 	if o.TLS {
+		r.srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that do not trust it
 		r.srv.StartTLS()
 	} else {
 		r.srv.Start()
