@@ -14,14 +14,20 @@ type storeCmd struct {
 }
 
 // storeInfoCmd is `dist store info`.
-type storeInfoCmd struct{}
+type storeInfoCmd struct {
+	Registries []string `placeholder:"HOST[/REPOSITORY]" help:"Tell who is asked for a registry or one of its repositories, and by which file, in place of what the store holds. May be repeated. No store is needed."`
+}
 
 // Help is the longer text of `dist store info --help`.
 func (storeInfoCmd) Help() string {
-	return `Examples:
+	return `With --registries it tells, for each registry: which file decided (a hosts.toml, or registries.conf), then the hosts in the order of asking, mirrors first: what each may be asked for (pull is content by digest, resolve is what a tag stands for, push), how it is reached, and which file has credentials for it. Secrets are not shown. Nothing is sent to a registry; a credential helper may be asked. A name without a host is docker.io's: no list of registries is ever searched.
+
+Examples:
 
     $ dist store info
-    $ dist store info --format json`
+    $ dist store info --format json
+    $ dist store info --registries docker.io
+    $ dist store info --registries docker.io/library/redis --registries localhost:5000`
 }
 
 type storeInfoJSON struct {
@@ -61,7 +67,10 @@ func newStoreInfoJSON(i client.StoreInfo) storeInfoJSON {
 }
 
 // Run prints the numbers.
-func (storeInfoCmd) Run(s *session) error {
+func (c *storeInfoCmd) Run(s *session) error {
+	if len(c.Registries) > 0 {
+		return s.registries(c.Registries)
+	}
 	dist, err := s.local()
 	if err != nil {
 		return err
