@@ -13,6 +13,7 @@ import (
 
 // SwapTag lets tag name desc, a manifest that the repository holds, if the tag
 // names expect at that moment; the empty digest demands that there is no such tag.
+// data is the manifest, nil lets it be fetched.
 // It looks with one HEAD request and then puts the manifest under the tag, on the
 // condition (If-Match, If-None-Match) that the tag is what was seen. A registry
 // that does not know conditions ignores it: there, somebody who moves the tag
@@ -20,7 +21,7 @@ import (
 //
 // Errors: ErrConflict, with what was found, when the tag names something else;
 // ErrUnsupported when the registry does not tell what the tag names; else as Tag.
-func (r *Repository) SwapTag(ctx context.Context, desc oci.Descriptor, tag string, expect oci.Digest) error {
+func (r *Repository) SwapTag(ctx context.Context, desc oci.Descriptor, data []byte, tag string, expect oci.Digest) error {
 	e, err := r.pushHost()
 	if err != nil {
 		return err
@@ -39,9 +40,10 @@ func (r *Repository) SwapTag(ctx context.Context, desc oci.Descriptor, tag strin
 	case etag != "":
 		header.Set("If-Match", etag)
 	}
-	data, err := r.manifestToTag(ctx, e, desc)
-	if err != nil {
-		return err
+	if data == nil {
+		if _, data, err = r.getManifest(ctx, e, r.ref.WithDigest(desc.Digest), []string{desc.MediaType}); err != nil {
+			return err
+		}
 	}
 	resp, err := r.do(ctx, e, call{
 		what: "push manifest " + tag, method: http.MethodPut,
@@ -108,18 +110,6 @@ func (r *Repository) headTag(ctx context.Context, e *endpoint, tag string) (oci.
 		etag = ""
 	}
 	return d, etag, nil
-}
-
-// manifestToTag is desc's bytes: at hand when it was pushed last, else fetched.
-func (r *Repository) manifestToTag(ctx context.Context, e *endpoint, desc oci.Descriptor) ([]byte, error) {
-	r.mu.Lock()
-	known := r.pushed
-	r.mu.Unlock()
-	if known.desc.Digest == desc.Digest {
-		return known.data, nil
-	}
-	_, data, err := r.getManifest(ctx, e, r.ref.WithDigest(desc.Digest), []string{desc.MediaType})
-	return data, err
 }
 
 // remoteStatus is the HTTP status that err carries, 0 when it carries none.

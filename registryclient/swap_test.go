@@ -34,20 +34,20 @@ func TestSwapTag(t *testing.T) {
 				reg.Inject(registrytest.Match{}, fault)
 			}
 			r := open(t, reg, "app").ForPush()
-			err := r.SwapTag(ctx, one, "v1", two.Digest)
+			err := r.SwapTag(ctx, one, nil, "v1", two.Digest)
 			if !errors.Is(err, content.ErrConflict) || !strings.Contains(err.Error(), two.Digest.String()) || !strings.Contains(err.Error(), "nothing") {
 				t.Fatalf("a tag that is not there: %v", err)
 			}
-			if err := r.SwapTag(ctx, one, "v1", ""); err != nil || tagged(t, r, "v1") != one.Digest {
+			if err := r.SwapTag(ctx, one, nil, "v1", ""); err != nil || tagged(t, r, "v1") != one.Digest {
 				t.Fatalf("a new tag: %v", err)
 			}
-			if err := r.SwapTag(ctx, two, "v1", ""); !errors.Is(err, content.ErrConflict) {
+			if err := r.SwapTag(ctx, two, nil, "v1", ""); !errors.Is(err, content.ErrConflict) {
 				t.Fatalf("a tag that is there: %v", err)
 			}
-			if err := r.SwapTag(ctx, two, "v1", one.Digest); err != nil || tagged(t, r, "v1") != two.Digest {
+			if err := r.SwapTag(ctx, two, nil, "v1", one.Digest); err != nil || tagged(t, r, "v1") != two.Digest {
 				t.Fatalf("the tag as expected: %v", err)
 			}
-			err = r.SwapTag(ctx, one, "v1", one.Digest)
+			err = r.SwapTag(ctx, one, nil, "v1", one.Digest)
 			if !errors.Is(err, content.ErrConflict) || !strings.Contains(err.Error(), one.Digest.String()) || !strings.Contains(err.Error(), two.Digest.String()) {
 				t.Fatalf("a tag that has moved: %v", err)
 			}
@@ -66,7 +66,7 @@ func TestSwapTagIsOvertaken(t *testing.T) {
 			next.ServeHTTP(w, req)
 		})
 	r := open(t, reg, "app").ForPush()
-	err := r.SwapTag(t.Context(), two, "v1", one.Digest)
+	err := r.SwapTag(t.Context(), two, nil, "v1", one.Digest)
 	if !errors.Is(err, content.ErrConflict) || !strings.Contains(err.Error(), other.Digest.String()) {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestSwapTagSentTwice(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		})
 	r := open(t, reg, "app").ForPush()
-	if err := r.SwapTag(t.Context(), two, "v1", one.Digest); err != nil || tagged(t, r, "v1") != two.Digest {
+	if err := r.SwapTag(t.Context(), two, nil, "v1", one.Digest); err != nil || tagged(t, r, "v1") != two.Digest {
 		t.Fatal(err)
 	}
 }
