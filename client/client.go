@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"sync"
+	"time"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -17,6 +18,9 @@ type Options struct {
 	Registry registryclient.Options
 	// Jobs bounds the blobs moved at once, 0 means content.DefaultJobs.
 	Jobs int
+	// Epoch is the instant of SOURCE_DATE_EPOCH, which the members of archives get;
+	// the zero Time stands for 1970.
+	Epoch time.Time
 	// Observe is told of progress, from several goroutines; nil is fine.
 	Observe content.Observer
 	// Warn is told what a person should know, in a line each; nil is fine.

@@ -10,7 +10,6 @@ import (
 	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
-	"dist.example/registryclient"
 )
 
 // Summary is the account of a verb that moved content.
@@ -26,14 +25,24 @@ type Summary struct {
 
 // Moved is one name of a Summary.
 type Moved struct {
-	Reference oci.Reference
-	Target    oci.Descriptor
-	Changed   bool // false when it stood for Target before
+	Name    string // a reference, or the locator of another target
+	Target  oci.Descriptor
+	Changed bool // false when it stood for Target before
 }
 
 // PullOptions direct Pull.
 type PullOptions struct {
 	Platforms
+	// List is pulled beside the names: what ReadList gave. An entry NAME:TAG@DIGEST
+	// pulls the digest and lets NAME:TAG stand for it, so that a lock brings back the
+	// very names it was made of; among the names such a reference is kept as
+	// NAME@DIGEST, as Docker does.
+	List []ListEntry
+	// As is the name for the one image that is pulled, "" for its own.
+	As string
+	// Lock is a file to write when all is done: the names with their digests, a list
+	// again. "" writes none.
+	Lock string
 	// Registry replaces the host of every reference, "" leaves it.
 	Registry string
 	// Verify hashes again what is here already, and fetches what is damaged.
@@ -45,85 +54,175 @@ type PullOptions struct {
 	Revalidate time.Duration
 }
 
-// Pull brings images and other artifacts from their registries into the store,
-// which is made when there is none, and lets their names stand for them: all
-// names or, with an error, none. What is here is not fetched; what an earlier try
-// left half done goes on where it stopped. Of an index only the chosen platforms
-// come, and the others are recorded as absent. What is about the images comes
-// after them; of those that are here, the registry is asked for it once in a
-// while. What a registry cannot give comes from another that is known to have it.
+// Pull brings images and other artifacts from registries and other places, given
+// as references or locators, into the store, which is made when there is none, and
+// lets their names stand for them: all names or, with an error, none. What is here
+// is not fetched; what an earlier try left half done goes on where it stopped. Of
+// an index only the chosen platforms come, and the others are recorded as absent.
+// What is about the images comes after them; of those that are here, their place is
+// asked for it once in a while. What a registry cannot give comes from another that
+// is known to have it.
 //
-// Errors: those of the registry; ErrUnsupported for a section of an unknown type;
-// ErrConflict when a name was moved by somebody else meanwhile.
+// Errors: those of the sources; ErrInvalid for an image that no name is known for,
+// and for two images under one name; ErrUnsupported for a section of an unknown
+// type; ErrConflict when a name was moved by somebody else meanwhile.
 func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summary, error) {
-	p := &pull{c: c, o: o, start: time.Now()}
-	for _, name := range names {
-		ref, err := parseName(name, o.Registry)
-		if err != nil {
-			return Summary{}, err
-		}
-		if !slices.ContainsFunc(p.images, func(im *pulled) bool { return im.ref == ref }) {
-			p.images = append(p.images, &pulled{ref: ref})
-		}
-	}
-	var err error
-	if p.remote, err = c.registry(); err != nil {
+	p, err := c.newPull(names, o)
+	if err != nil {
 		return Summary{}, err
 	}
-	if err = p.remote.Online(); err != nil {
+	defer p.close()
+	if err := p.online(); err != nil {
 		return Summary{}, err
 	}
-	p.asked = p.remote.Stats().Requests
 	if p.store, err = c.Init(ctx); err != nil {
 		return Summary{}, err
 	}
-	err = p.run(ctx)
+	if err = p.run(ctx); err == nil && o.Lock != "" {
+		err = writeLock(o.Lock, p.lock())
+	}
 	return p.summary(), err
+}
+
+// PlanPull says what Pull would do. No store is made. Errors: as Pull.
+func (c *Client) PlanPull(ctx context.Context, names []string, o PullOptions) (Plan, error) {
+	p, err := c.newPull(names, o)
+	if err != nil {
+		return Plan{}, err
+	}
+	defer p.close()
+	if err := p.online(); err != nil {
+		return Plan{}, err
+	}
+	return p.plan(ctx)
 }
 
 // pull is one run of Pull.
 type pull struct {
 	c      *Client
 	o      PullOptions
-	remote *registryclient.Client
-	store  *blobstore.Store
+	store  *blobstore.Store // nil while there is none
 	start  time.Time
 	asked  int64 // requests of this client before
 	images []*pulled
 	stats  content.Stats
 }
 
-// pulled is one reference of a pull.
+// pulled is one image of a pull.
 type pulled struct {
-	ref    oci.Reference
+	ListEntry
+	where  Locator
+	wanted Platforms
+	src    content.ImageSource
+	name   oci.Reference // what it is called in the store
 	desc   oci.Descriptor
 	old    oci.Digest // what the name stood for, "" for nothing
 	needed bool       // false when everything is here and the name stands
+	size   int64      // of what is here then
 	look   bool       // it is to be asked what is about it
-	source *federated
+	others *federated // src, and for what that cannot give, others
+}
+
+func (c *Client) newPull(names []string, o PullOptions) (*pull, error) {
+	p := &pull{c: c, o: o, start: time.Now(), asked: c.Traffic().Requests}
+	for _, e := range slices.Concat(words(names), o.List) {
+		im, err := p.image(e)
+		if err != nil {
+			return nil, e.at(err)
+		}
+		same := func(other *pulled) bool {
+			return other.where == im.where && other.name == im.name &&
+				oci.FormatPlatform(other.Platform) == oci.FormatPlatform(im.Platform)
+		}
+		if !slices.ContainsFunc(p.images, same) {
+			p.images = append(p.images, im)
+		}
+	}
+	if o.As == "" {
+		return p, nil
+	}
+	if len(p.images) != 1 {
+		return nil, fmt.Errorf("%w: one name is for one image, not for %d", content.ErrInvalid, len(p.images))
+	}
+	var err error
+	p.images[0].name, err = oci.ParseReference(o.As)
+	return p, err
+}
+
+// image finds out where an entry's image is, and under which name it is kept as far
+// as that is known without looking.
+func (p *pull) image(e ListEntry) (*pulled, error) {
+	im := &pulled{ListEntry: e, wanted: p.o.Platforms}
+	if e.Platform != nil && !p.o.All {
+		im.wanted.Only = e.Platform
+	}
+	var err error
+	if im.where, err = p.c.Locate(e.Word); err != nil {
+		return nil, err
+	}
+	switch im.where.Transport {
+	case TransportStore:
+		return nil, content.WithHint(fmt.Errorf("%s: %w: what is in the store need not be pulled", e.Word, content.ErrInvalid),
+			"a repository of that name is docker.io/library/%s", e.Word)
+	case TransportRegistry:
+		if p.o.Registry != "" {
+			if im.where.Reference, err = im.where.Reference.WithRegistry(p.o.Registry); err != nil {
+				return nil, err
+			}
+		}
+		im.where.Place = im.where.Reference.String()
+		im.name = im.where.Reference.Local()
+		if e.Where != "" && im.where.Reference.Tag != "" {
+			im.name = im.where.Reference
+			im.name.Digest = ""
+		}
+	}
+	return im, nil
+}
+
+// online refuses a pull from registries while the network is not to be used, also
+// of what is here.
+func (p *pull) online() error {
+	remote, err := p.c.registry()
+	if err != nil || !slices.ContainsFunc(p.images, func(im *pulled) bool { return im.where.Transport == TransportRegistry }) {
+		return err
+	}
+	return remote.Online()
+}
+
+// close gives back what was opened.
+func (p *pull) close() {
+	for _, im := range p.images {
+		if im.src != nil {
+			_ = im.src.Close() // it was only read
+		}
+	}
 }
 
 func (p *pull) summary() Summary {
-	s := Summary{Stats: p.stats, Requests: p.remote.Stats().Requests - p.asked, Elapsed: time.Since(p.start)}
+	s := Summary{Stats: p.stats, Requests: p.c.Traffic().Requests - p.asked, Elapsed: time.Since(p.start)}
 	for _, im := range p.images {
 		if im.desc.Digest != "" {
-			s.Names = append(s.Names, Moved{im.ref.Local(), im.desc, im.old != im.desc.Digest})
+			s.Names = append(s.Names, Moved{im.name.String(), im.desc, im.old != im.desc.Digest})
 			s.Looked = s.Looked || im.look
 		}
 	}
 	return s
 }
 
-func (p *pull) run(ctx context.Context) error {
-	work := false
+// lock is what was pulled, as lines of a lock.
+func (p *pull) lock() []lockLine {
+	var lines []lockLine
 	for _, im := range p.images {
-		if err := p.resolve(ctx, im); err != nil {
-			return err
-		}
-		work = work || im.needed || im.look
+		lines = append(lines, lockLine{im.name, im.desc.Digest, im.Platform})
 	}
-	if !work {
-		return nil
+	return lines
+}
+
+func (p *pull) run(ctx context.Context) error {
+	work, err := p.look(ctx)
+	if err != nil || !work {
+		return err
 	}
 	p.c.hook("pull.resolved")
 	ses, err := p.store.Begin(ctx, blobstore.SessionOptions{Note: "pull"})
@@ -163,7 +262,7 @@ func (p *pull) run(ctx context.Context) error {
 func (p *pull) overtaken(ctx context.Context) (bool, error) {
 	found := false
 	for _, im := range p.images {
-		n, err := p.store.Name(ctx, im.ref)
+		n, err := p.store.Name(ctx, im.name)
 		if errors.Is(err, content.ErrNotFound) {
 			continue
 		}
@@ -177,27 +276,53 @@ func (p *pull) overtaken(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-// resolve asks what a reference stands for, with one request, and looks whether
-// anything is left to do.
-func (p *pull) resolve(ctx context.Context, im *pulled) error {
-	var err error
-	if im.desc, err = p.remote.Repository(im.ref).Resolve(ctx, im.ref); err != nil {
-		return fmt.Errorf("pull %s: %w", im.ref, err)
+// look resolves all images, and says whether anything is left to do.
+func (p *pull) look(ctx context.Context) (work bool, err error) {
+	byName := map[oci.Reference]*pulled{}
+	for _, im := range p.images {
+		if err := p.resolve(ctx, im); err != nil {
+			return false, fmt.Errorf("pull %s: %w", im.Word, im.at(err))
+		}
+		work = work || im.needed || im.look
+		if first := byName[im.name]; first != nil && first.desc.Digest != im.desc.Digest {
+			return false, im.at(fmt.Errorf("name %s: %w: %s and %s would both be called that",
+				im.name, content.ErrInvalid, first.Word, im.Word))
+		}
+		byName[im.name] = im
 	}
-	n, err := p.store.Name(ctx, im.ref)
+	return work, nil
+}
+
+// resolve asks what a place has, in a registry with one request, and looks whether
+// anything is left to do. For a digest that is here whole nobody is asked.
+func (p *pull) resolve(ctx context.Context, im *pulled) (err error) {
+	if held, ok, err := p.known(ctx, im); err != nil || ok {
+		im.desc = held
+		if err != nil {
+			return err
+		}
+	} else if err := p.ask(ctx, im); err != nil {
+		return err
+	}
+	if im.name == (oci.Reference{}) {
+		return content.WithHint(fmt.Errorf("%w: nobody says what the image is called", content.ErrInvalid), "give it a name with --as NAME")
+	}
+	im.needed, im.look = true, p.o.Referrers != ReferrersNone
+	if p.store == nil {
+		return nil
+	}
+	n, err := p.store.Name(ctx, im.name)
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
-	im.old, im.needed = n.Target.Digest, true
-	im.look = p.o.Referrers != ReferrersNone
-	if im.old != im.desc.Digest || p.o.Verify {
+	if im.old = n.Target.Digest; im.old != im.desc.Digest || p.o.Verify {
 		return nil
 	}
-	here, size, err := p.complete(ctx, im.desc)
+	here, size, err := p.complete(ctx, im.wanted, im.desc)
 	if err != nil || !here {
 		return err
 	}
-	im.needed = false
+	im.needed, im.size = false, size
 	if im.look, err = p.lookDue(ctx, im); err != nil || im.look {
 		return err
 	}
@@ -207,9 +332,52 @@ func (p *pull) resolve(ctx context.Context, im *pulled) error {
 	return nil
 }
 
+// known is the descriptor of an image that is asked for by its digest and is here,
+// with all that is wanted of it.
+func (p *pull) known(ctx context.Context, im *pulled) (desc oci.Descriptor, ok bool, err error) {
+	d := im.where.Reference.Digest
+	if d == "" || p.store == nil || p.o.Verify {
+		return desc, false, nil
+	}
+	info, err := p.store.Info(ctx, d)
+	if errors.Is(err, content.ErrNotFound) || err == nil && (info.Place == "damaged" || !oci.HasSuccessors(info.MediaType)) {
+		return desc, false, nil
+	}
+	if err != nil {
+		return desc, false, err
+	}
+	here, _, err := p.complete(ctx, im.wanted, info.Descriptor())
+	if errors.Is(err, content.ErrNotFound) { // no image for the platform: the registry's word counts
+		return desc, false, nil
+	}
+	return info.Descriptor(), here, err
+}
+
+// ask opens an image's place and asks what is there.
+func (p *pull) ask(ctx context.Context, im *pulled) error {
+	if err := p.open(ctx, im); err != nil {
+		return err
+	}
+	name, desc, err := im.src.Image(ctx)
+	if err != nil {
+		return err
+	}
+	if im.desc = desc; im.name == (oci.Reference{}) {
+		im.name = name.Local()
+	}
+	return nil
+}
+
+func (p *pull) open(ctx context.Context, im *pulled) (err error) {
+	if im.src == nil {
+		im.src, err = p.c.source(ctx, im.where)
+	}
+	return err
+}
+
 // complete says whether everything that is wanted of desc is here, and how many
 // bytes that is.
-func (p *pull) complete(ctx context.Context, desc oci.Descriptor) (bool, int64, error) {
+func (p *pull) complete(ctx context.Context, of Platforms, desc oci.Descriptor) (bool, int64, error) {
 	missing, err := p.store.Missing(ctx, desc.Digest)
 	if err != nil || len(missing) > 0 {
 		return false, 0, err
@@ -226,7 +394,7 @@ func (p *pull) complete(ctx context.Context, desc oci.Descriptor) (bool, int64, 
 	if err != nil {
 		return false, 0, nil
 	}
-	wanted, err := p.o.children(desc, edges)
+	wanted, err := of.children(desc, edges)
 	if err != nil {
 		return false, 0, err
 	}
@@ -234,7 +402,7 @@ func (p *pull) complete(ctx context.Context, desc oci.Descriptor) (bool, int64, 
 		if e.Role == oci.RoleSubject {
 			continue
 		}
-		if here, _, err := p.complete(ctx, e.Descriptor); err != nil || !here {
+		if here, _, err := p.complete(ctx, of, e.Descriptor); err != nil || !here {
 			return false, 0, err
 		}
 	}
@@ -250,15 +418,26 @@ func (p *pull) copyAll(ctx context.Context, ses *blobstore.Session) error {
 		if p.o.Verify {
 			to = verifying{ses, p.store}
 		}
-		stats, err := content.Copy(ctx, to, p.source(im), im.desc, content.CopyOptions{
-			Jobs: p.c.opts.Jobs, Children: p.o.children, Origin: im.ref.Name(), Observe: p.observe, Referrers: im.look,
-		})
+		if err := p.open(ctx, im); err != nil {
+			return fmt.Errorf("pull %s: %w", im.Word, im.at(err))
+		}
+		stats, err := content.Copy(ctx, to, p.source(im), im.desc, p.options(im))
 		p.stats = p.stats.Add(stats)
 		if err != nil {
-			return fmt.Errorf("pull %s: %w", im.ref, err)
+			return fmt.Errorf("pull %s: %w", im.Word, im.at(err))
 		}
 	}
 	return nil
+}
+
+func (p *pull) options(im *pulled) content.CopyOptions {
+	o := content.CopyOptions{
+		Jobs: p.c.opts.Jobs, Children: im.wanted.children, Referrers: im.look, Observe: p.observe,
+	}
+	if im.where.Transport == TransportRegistry {
+		o.Origin = im.where.Reference.Name()
+	}
+	return o
 }
 
 // observe passes progress on; between two objects a test may stop.
@@ -275,9 +454,10 @@ func (p *pull) observe(e content.Event) {
 
 func (p *pull) changes() []content.NameChange {
 	var changes []content.NameChange
-	for _, im := range p.images {
-		if im.needed && im.old != im.desc.Digest {
-			changes = append(changes, content.NameChange{Reference: im.ref, Expect: &im.old, Target: im.desc.Digest, Why: "pull"})
+	for i, im := range p.images {
+		named := func(other *pulled) bool { return other.name == im.name }
+		if im.needed && im.old != im.desc.Digest && slices.IndexFunc(p.images, named) == i {
+			changes = append(changes, content.NameChange{Reference: im.name, Expect: &im.old, Target: im.desc.Digest, Why: "pull"})
 		}
 	}
 	return changes

@@ -12,63 +12,108 @@ import (
 	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
-	"dist.example/registryclient"
 )
 
 // PushOptions direct Push.
 type PushOptions struct {
-	// Registry replaces the host of the name, "" leaves it.
+	// Target is a locator of where to, "" the registry that the name says.
+	Target string
+	// Registry replaces the host of the name, "" leaves it. It is not for Target.
 	Registry string
 	// Platform pushes, of an index, the image for this platform alone under the
 	// name. nil pushes the index with all that it lists.
 	Platform *oci.Platform
-	// NoReferrers leaves behind what is about the image.
+	// IfDigest is what the registry's tag has to stand for, the empty digest that
+	// there is no such tag; nil asks for nothing.
+	IfDigest *oci.Digest
+	// NoReferrers leaves behind what is about the image: signatures and the like.
 	NoReferrers bool
 }
 
-// Push sends what a local name stands for to a registry: what is missing there
-// first, then what is about the image, the tag last, so that nothing is visible
-// before it is whole. What the registry has is not sent, and what it has in
-// another repository is mounted: the store remembers what was pushed where.
+// Push sends what a local name stands for to a registry, or to another place: what
+// is missing there first, the name last, so that nothing is visible before it is
+// whole. What the registry has is not sent, and what it has in another repository
+// is mounted.
 //
 // Errors: ErrNotFound when the name is not here, or when it is an index of which
-// neither the store nor the registry has all images; those of the registry.
+// neither the store nor the registry has all images; ErrConflict when IfDigest does
+// not hold; those of the registry.
 func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary, error) {
-	start := time.Now()
-	ref, err := oci.ParseReference(name)
+	start, asked := time.Now(), c.Traffic().Requests
+	p, elsewhere, err := c.newPush(ctx, name, o)
 	if err != nil {
 		return Summary{}, err
 	}
-	remote, err := c.registry()
-	if err != nil {
-		return Summary{}, err
+	if elsewhere != nil {
+		err = elsewhere.run(ctx, TransportStore+":"+name, o.Target)
+		return elsewhere.summary(start, asked, "push "+name, err)
 	}
-	if err = remote.Online(); err != nil {
-		return Summary{}, err
-	}
-	s, err := c.Open(ctx)
-	if err != nil {
-		return Summary{}, err
-	}
-	asked := remote.Stats().Requests
-	p := &push{c: c, o: o, store: s, to: ref}
-	if p.root, err = s.Resolve(ctx, ref); err != nil {
-		return Summary{}, fmt.Errorf("push %s: %w", ref, err)
-	}
-	if o.Registry != "" {
-		if p.to, err = ref.WithRegistry(o.Registry); err != nil {
-			return Summary{}, err
-		}
-	}
-	p.repo = remote.Repository(p.to).ForPush()
-	err = p.run(ctx)
-	if err != nil {
+	if err = p.run(ctx); err != nil {
 		err = fmt.Errorf("push %s: %w", p.to, err)
 	}
 	return Summary{
-		Stats: p.stats, Requests: remote.Stats().Requests - asked, Elapsed: time.Since(start),
-		Names: []Moved{{p.to, p.root, p.moved}}, Looked: p.looked,
+		Stats: p.stats, Requests: c.Traffic().Requests - asked, Elapsed: time.Since(start),
+		Names: []Moved{{p.to.String(), p.root, p.moved}}, Looked: p.looked,
 	}, err
+}
+
+// PlanPush says what Push would do. Errors: as Push.
+func (c *Client) PlanPush(ctx context.Context, name string, o PushOptions) (Plan, error) {
+	asked := c.Traffic().Requests
+	p, elsewhere, err := c.newPush(ctx, name, o)
+	if err != nil {
+		return Plan{}, err
+	}
+	if elsewhere != nil {
+		plan, err := elsewhere.plan(ctx, TransportStore+":"+name, o.Target, asked)
+		if err != nil {
+			err = fmt.Errorf("push %s: %w", name, err)
+		}
+		return plan, err
+	}
+	plan, err := p.plan(ctx, asked)
+	if err != nil {
+		err = fmt.Errorf("push %s: %w", p.to, err)
+	}
+	return plan, err
+}
+
+// newPush is a push to a registry, or a copy to any other place.
+func (c *Client) newPush(ctx context.Context, name string, o PushOptions) (p *push, elsewhere *copyJob, err error) {
+	ref, err := oci.ParseReference(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	to := Locator{Transport: TransportRegistry, Place: ref.String(), Reference: ref}
+	switch {
+	case o.Target != "":
+		to, err = c.Locate(o.Target)
+	case o.Registry != "":
+		to.Reference, err = ref.WithRegistry(o.Registry)
+		to.Place = to.Reference.String()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if to.Transport == TransportStore {
+		return nil, nil, content.WithHint(fmt.Errorf("push %s: %w: it is in the store already", name, content.ErrInvalid), "`dist tag` gives it another name")
+	}
+	if to.Transport != TransportRegistry {
+		return nil, &copyJob{c: c, verb: "push", o: CopyOptions{Platform: o.Platform, IfDigest: o.IfDigest, NoReferrers: o.NoReferrers}}, nil
+	}
+	p = &push{c: c, o: o}
+	target, err := c.target(ctx, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.repo = target.(*toRegistry) // what that transport gives
+	if p.store, err = c.Open(ctx); err != nil {
+		return nil, nil, err
+	}
+	if p.root, err = p.store.Resolve(ctx, ref); err != nil {
+		return nil, nil, fmt.Errorf("push %s: %w", ref, err)
+	}
+	return p, nil, p.aim(ctx, ref)
 }
 
 // push is one run of Push.
@@ -76,7 +121,7 @@ type push struct {
 	c     *Client
 	o     PushOptions
 	store *blobstore.Store
-	repo  *registryclient.Repository
+	repo  *toRegistry
 	to    oci.Reference
 	root  oci.Descriptor
 	stats content.Stats
@@ -88,21 +133,32 @@ type push struct {
 	sent []oci.Digest // the manifests that the registry has for certain
 }
 
-func (p *push) run(ctx context.Context) error {
+// aim settles what is pushed, and under which name.
+func (p *push) aim(ctx context.Context, from oci.Reference) (err error) {
 	if !oci.HasSuccessors(p.root.MediaType) {
-		return content.WithHint(fmt.Errorf("%w: it stands for %s, and registries name manifests only", content.ErrUnsupported, p.root.MediaType),
-			"`dist pack` makes an image of layers")
+		return fmt.Errorf("push %s: %w", from, notNameable(p.root))
 	}
 	if err := p.choose(ctx); err != nil {
-		return err
+		return fmt.Errorf("push %s: %w", from, err)
 	}
-	if p.to.Digest != "" && p.to.Digest != p.root.Digest {
-		p.to = p.to.WithDigest(p.root.Digest)
+	if p.o.Target == "" && p.repo.ref.Digest != "" {
+		p.repo.ref = p.repo.ref.WithDigest(p.root.Digest)
 	}
-	tagged, err := p.tagged(ctx)
+	if p.to, err = p.repo.settle(p.root, from); err != nil {
+		return fmt.Errorf("push %s: %w", from, err)
+	}
+	if p.repo.expect = p.o.IfDigest; p.repo.expect != nil && p.to.Tag == "" {
+		return fmt.Errorf("push %s: %w: there is no tag to ask for its digest", p.to, content.ErrInvalid)
+	}
+	return nil
+}
+
+func (p *push) run(ctx context.Context) error {
+	old, err := p.look(ctx)
 	if err != nil {
 		return err
 	}
+	tagged := old == p.root.Digest
 	if tagged {
 		more, err := p.hasReferrers(ctx, p.root.Digest)
 		if err != nil || !more {
@@ -111,7 +167,7 @@ func (p *push) run(ctx context.Context) error {
 			return errors.Join(err, rerr)
 		}
 	}
-	release, err := p.hold(ctx)
+	release, err := p.c.hold(ctx, p.store, "push", p.root.Digest)
 	if err != nil {
 		return err
 	}
@@ -120,8 +176,7 @@ func (p *push) run(ctx context.Context) error {
 		return err
 	}
 	p.c.hook("push.root")
-	p.moved = !tagged
-	if p.to.Tag != "" && !tagged {
+	if p.moved = !tagged; p.moved && p.to.Tag != "" {
 		if err := p.tag(ctx); err != nil {
 			return err
 		}
@@ -130,27 +185,56 @@ func (p *push) run(ctx context.Context) error {
 	return nil
 }
 
-// tagged says whether the tag stands for the root already.
-func (p *push) tagged(ctx context.Context) (bool, error) {
-	if p.to.Tag == "" {
-		return false, nil
-	}
-	there, err := p.repo.Resolve(ctx, p.to)
-	if errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrUnsupported) {
-		return false, nil
-	}
-	return err == nil && there.Digest == p.root.Digest, err
-}
-
 // tag puts the root under its tag. Its bytes are here.
-func (p *push) tag(ctx context.Context) error {
-	data, err := content.ReadAll(ctx, p.store, p.root, oci.MaxManifestSize)
-	if err != nil {
+func (p *push) tag(ctx context.Context) (err error) {
+	if p.repo.data, err = content.ReadAll(ctx, p.store, p.root, oci.MaxManifestSize); err != nil {
 		return err
 	}
-	err = p.repo.PushManifest(ctx, p.root, data, p.to.Tag)
+	err = p.repo.Finish(ctx, p.root, p.to)
 	p.c.hook("push.tagged")
 	return err
+}
+
+// look asks what the tag stands for now, and refuses what --if-digest forbids.
+func (p *push) look(ctx context.Context) (oci.Digest, error) {
+	if p.to.Tag == "" {
+		return "", nil // the copy will find it
+	}
+	old, err := p.repo.current(ctx, p.to)
+	if err == nil && p.repo.expect != nil && old.Digest != *p.repo.expect {
+		err = registryConflict(p.to, old.Digest, *p.repo.expect)
+	}
+	return old.Digest, err
+}
+
+// plan looks as run does, and adds what run would do from there on.
+func (p *push) plan(ctx context.Context, asked int64) (Plan, error) {
+	var plan Plan
+	old, err := p.look(ctx)
+	if err != nil {
+		return plan, err
+	}
+	n := PlannedName{Name: p.to.String(), Target: p.root, Old: old, Action: action(old, p.root.Digest)}
+	plan.Requests = p.c.Traffic().Requests - asked
+	if n.Action == NameSame {
+		more, err := p.hasReferrers(ctx, p.root.Digest)
+		if err != nil || !more {
+			held, _, rerr := p.store.Reach(ctx, p.root.Digest)
+			n.Held = held
+			plan.add(n, nil)
+			return plan, errors.Join(err, rerr)
+		}
+	}
+	work, err := content.PlanCopy(ctx, p.repo, p.store, p.root, p.options(ctx))
+	if err != nil {
+		return plan, err
+	}
+	plan.add(n, &work)
+	if n.Action != NameSame {
+		p.repo.data = []byte{} // they are here
+		plan.Requests += p.repo.tagging(p.to, work)
+	}
+	return plan, nil
 }
 
 // choose replaces an index by its image for the platform that was asked for.
@@ -163,25 +247,25 @@ func (p *push) choose(ctx context.Context) error {
 	return err
 }
 
-// hold keeps the graph from being collected while it is sent. A read-only store
-// has no collection.
-func (p *push) hold(ctx context.Context) (release func(), err error) {
-	if p.store.ReadOnly() {
+// hold keeps a graph from being collected while it is read. A read-only store has
+// no collection.
+func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, root oci.Digest) (release func(), err error) {
+	if s.ReadOnly() {
 		return func() {}, nil
 	}
-	l, err := p.store.Acquire(ctx, "push", blobstore.DefaultLease)
+	l, err := s.Acquire(ctx, verb, blobstore.DefaultLease)
 	if err != nil {
 		return nil, err
 	}
 	release = func() {
-		p.c.hook("push.done")
+		c.hook(verb + ".done")
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if err := p.store.Release(ctx, l.ID); err != nil {
-			p.c.opts.Warn(fmt.Sprintf("the lease of this push stays for a day: %v", err))
+		if err := s.Release(ctx, l.ID); err != nil {
+			c.opts.Warn(fmt.Sprintf("the lease of this %s stays for a day: %v", verb, err))
 		}
 	}
-	if err := p.store.Hold(ctx, l.ID, p.root.Digest); err != nil {
+	if err := s.Hold(ctx, l.ID, root); err != nil {
 		release()
 		return nil, err
 	}
@@ -189,19 +273,22 @@ func (p *push) hold(ctx context.Context) (release func(), err error) {
 }
 
 func (p *push) send(ctx context.Context) error {
-	stats, err := content.Copy(ctx, p.repo, p.store, p.root, content.CopyOptions{
-		Jobs: p.c.opts.Jobs, Observe: p.observe,
-		Children: func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
-			return p.children(ctx, parent, edges)
-		},
-		MountFrom: func(d oci.Descriptor) []oci.Reference { return p.mountFrom(ctx, d) },
-		Referrers: !p.o.NoReferrers,
-	})
+	stats, err := content.Copy(ctx, p.repo, p.store, p.root, p.options(ctx))
 	p.stats, p.looked = p.stats.Add(stats), !p.o.NoReferrers
 	if errors.Is(err, content.ErrCorrupt) {
 		p.judge(ctx, p.root.Digest)
 	}
 	return err
+}
+
+func (p *push) options(ctx context.Context) content.CopyOptions {
+	return content.CopyOptions{
+		Jobs: p.c.opts.Jobs, Referrers: !p.o.NoReferrers, Observe: p.observe,
+		Children: func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
+			return p.children(ctx, parent, edges)
+		},
+		MountFrom: func(d oci.Descriptor) []oci.Reference { return p.mountFrom(ctx, d) },
+	}
 }
 
 // observe passes progress on; between two objects a test may stop.

@@ -1,11 +1,13 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
 )
@@ -39,7 +41,10 @@ func (p *pull) lookDue(ctx context.Context, im *pulled) (bool, error) {
 	if age == 0 {
 		age = DefaultRevalidate
 	}
-	last, err := p.store.Looked(ctx, im.desc.Digest, im.ref.Name())
+	if im.where.Transport != TransportRegistry {
+		return false, nil // of other places nobody keeps when they were looked at
+	}
+	last, err := p.store.Looked(ctx, im.desc.Digest, im.where.Reference.Name())
 	return err == nil && time.Since(last) > age, err
 }
 
@@ -47,26 +52,83 @@ func (p *pull) lookDue(ctx context.Context, im *pulled) (bool, error) {
 // asks again.
 func (p *pull) noteLooks(ctx context.Context) {
 	for _, im := range p.images {
-		if !im.look {
+		if !im.look || im.where.Transport != TransportRegistry {
 			continue
 		}
-		if err := p.store.NoteLooks(ctx, im.ref.Name(), im.desc.Digest); err != nil {
-			p.c.opts.Warn(fmt.Sprintf("the next pull asks again what is about %s: %v", im.ref, err))
+		if err := p.store.NoteLooks(ctx, im.where.Reference.Name(), im.desc.Digest); err != nil {
+			p.c.opts.Warn(fmt.Sprintf("the next pull asks again what is about %s: %v", im.where, err))
 		}
 	}
 }
 
-// source is where an image comes from: its repository, and for what that cannot
-// give, others.
-func (p *pull) source(im *pulled) *federated {
-	if im.source == nil {
+// lookDue says whether it is to be asked what is about an image that the target has.
+// Where the store does not know of the image, nobody knows when that was asked, and
+// one request has to do.
+func (r *syncRun) lookDue(ctx context.Context, it *syncItem) (bool, error) {
+	switch {
+	case r.o.Referrers == ReferrersNone, it.where.Transport != TransportRegistry:
+		return false, nil
+	case r.o.Referrers == ReferrersRefresh, r.o.Revalidate < 0:
+		return true, nil
+	}
+	s, err := r.c.storeIfAny(ctx)
+	if err != nil || s == nil {
+		return false, err
+	}
+	last, err := s.Looked(ctx, it.root.Digest, r.way(it))
+	return err == nil && !last.IsZero() && time.Since(last) > cmp.Or(r.o.Revalidate, DefaultRevalidate), err
+}
+
+// noteLooks records what was asked, where there is a store.
+func (r *syncRun) noteLooks(ctx context.Context) {
+	if r.o.Referrers == ReferrersNone {
+		return
+	}
+	s, err := r.c.storeIfAny(ctx)
+	if err != nil || s == nil || s.ReadOnly() {
+		return
+	}
+	for _, it := range r.pending() {
+		if it.where.Transport != TransportRegistry {
+			continue
+		}
+		if err := s.NoteLooks(ctx, r.way(it), it.root.Digest); err != nil && !errors.Is(err, content.ErrNotFound) {
+			r.c.opts.Warn(fmt.Sprintf("the next sync asks again what is about %s: %v", it.Word, err))
+		}
+	}
+}
+
+// way is under what a look is noted: what was found went from here to there.
+func (r *syncRun) way(it *syncItem) string {
+	return it.where.Reference.Name() + " > " + it.name.Name()
+}
+
+// storeIfAny is the store, nil where there is none.
+func (c *Client) storeIfAny(ctx context.Context) (*blobstore.Store, error) {
+	s, err := c.Open(ctx)
+	if errors.Is(err, content.ErrNoStore) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// source is where an image comes from: its place, and where that is a registry, for
+// what it cannot give, others. It is open.
+func (p *pull) source(im *pulled) content.Fetcher {
+	if im.where.Transport != TransportRegistry || p.store == nil {
+		return im.src
+	}
+	if im.others == nil {
 		var others []oci.Reference
 		for _, o := range p.images {
-			others = append(others, o.ref)
+			if o.where.Transport == TransportRegistry {
+				others = append(others, o.where.Reference)
+			}
 		}
-		im.source = newFederated(im.ref, p.store, p.remote, others, p.c.opts.Warn)
+		remote := im.src.(fromRegistry).remote // what that transport gives
+		im.others = newFederated(im.where.Reference, p.store, remote, others, p.c.opts.Warn)
 	}
-	return im.source
+	return im.others
 }
 
 // hasReferrers says whether the store has anything about d, or about an image

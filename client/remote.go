@@ -19,25 +19,36 @@ type ResolveOptions struct {
 	Platform *oci.Platform // descends to this platform's image, nil stays at the index
 }
 
-// Resolve asks the registry what a reference stands for. Nothing is stored.
-func (c *Client) Resolve(ctx context.Context, name string, o ResolveOptions) (oci.Reference, oci.Descriptor, error) {
-	ref, err := parseName(name, o.Registry)
-	if err != nil {
-		return ref, oci.Descriptor{}, err
+// Resolved is what a place has.
+type Resolved struct {
+	Name   string // a full reference, or the locator of another place
+	Target oci.Descriptor
+}
+
+// Resolve asks a registry what a reference stands for, or another place what it
+// has. Nothing is stored.
+func (c *Client) Resolve(ctx context.Context, name string, o ResolveOptions) (Resolved, error) {
+	l, err := c.Locate(name)
+	if err == nil && o.Registry != "" && l.Transport == TransportRegistry {
+		l.Reference, err = l.Reference.WithRegistry(o.Registry)
+		l.Place = l.Reference.String()
 	}
-	remote, err := c.registry()
 	if err != nil {
-		return ref, oci.Descriptor{}, err
+		return Resolved{}, err
 	}
-	repo := remote.Repository(ref)
-	desc, err := repo.Resolve(ctx, ref)
+	src, err := c.source(ctx, l)
+	if err != nil {
+		return Resolved{}, fmt.Errorf("resolve %s: %w", l, err)
+	}
+	defer src.Close()
+	_, desc, err := src.Image(ctx)
 	if err == nil && o.Platform != nil && oci.IsIndex(desc.MediaType) {
-		desc, err = selectImage(ctx, repo, desc, Platforms{Only: o.Platform})
+		desc, err = selectImage(ctx, src, desc, Platforms{Only: o.Platform})
 	}
 	if err != nil {
-		return ref, desc, fmt.Errorf("resolve %s: %w", ref, err)
+		return Resolved{}, fmt.Errorf("resolve %s: %w", l, err)
 	}
-	return ref, desc, nil
+	return Resolved{l.String(), desc}, nil
 }
 
 // selectImage follows an index to the one image for a platform.
@@ -65,8 +76,9 @@ func selectImage(ctx context.Context, from content.Fetcher, index oci.Descriptor
 	return index, fmt.Errorf("index %s: %w: nested too deep", index.Digest, content.ErrUnsupported)
 }
 
-// Tags lists a repository's tags as the registry gives them, page by page.
-func (c *Client) Tags(ctx context.Context, repository, registry string) (iter.Seq2[string, error], error) {
+// Tags lists those of a repository's tags that fit, as the registry gives them, page
+// by page.
+func (c *Client) Tags(ctx context.Context, repository, registry string, fit TagFilter) (iter.Seq2[string, error], error) {
 	ref, err := oci.ParseRepository(repository)
 	if err == nil && registry != "" {
 		ref, err = ref.WithRegistry(registry)
@@ -78,7 +90,14 @@ func (c *Client) Tags(ctx context.Context, repository, registry string) (iter.Se
 	if err != nil {
 		return nil, err
 	}
-	return remote.Repository(ref).Tags(ctx), nil
+	all := remote.Repository(ref).Tags(ctx)
+	return func(yield func(string, error) bool) {
+		for tag, err := range all {
+			if (err != nil || fit.Match(tag)) && !yield(tag, err) {
+				return
+			}
+		}
+	}, nil
 }
 
 // hintMediaType is the one kind of hint that means anything.

@@ -89,15 +89,15 @@ func TestResolveAndTagsNeedNoStore(t *testing.T) {
 	c := newClient(t, func(o *client.Options) { o.Store = "/nowhere/at/all" })
 	root := reg.PushPlatforms("app:v1", "linux/amd64", "linux/arm64")
 	reg.PushImage("app:v2", registrytest.Bytes(1, 1000))
-	_, d, err := c.Resolve(t.Context(), reg.Ref("app:v1"), client.ResolveOptions{})
-	if err != nil || d.Digest != root.Digest {
-		t.Errorf("resolved to %s, %v", d.Digest, err)
+	d, err := c.Resolve(t.Context(), reg.Ref("app:v1"), client.ResolveOptions{})
+	if err != nil || d.Target.Digest != root.Digest {
+		t.Errorf("resolved to %s, %v", d.Target.Digest, err)
 	}
-	_, d, err = c.Resolve(t.Context(), "elsewhere.example/app:v1", client.ResolveOptions{Registry: reg.Host, Platform: platform(t, "linux/arm64")})
-	if err != nil || d.Digest != indexOf(t, reg, root).Manifests[1].Digest {
-		t.Errorf("resolved to %s, %v", d.Digest, err)
+	d, err = c.Resolve(t.Context(), "elsewhere.example/app:v1", client.ResolveOptions{Registry: reg.Host, Platform: platform(t, "linux/arm64")})
+	if err != nil || d.Target.Digest != indexOf(t, reg, root).Manifests[1].Digest {
+		t.Errorf("resolved to %s, %v", d.Target.Digest, err)
 	}
-	seq, err := c.Tags(t.Context(), reg.Ref("app"), "")
+	seq, err := c.Tags(t.Context(), reg.Ref("app"), "", client.TagFilter{})
 	must(t, err)
 	var tags []string
 	for tag, err := range seq {

@@ -36,6 +36,7 @@ func TestEveryErrorClassHasItsExitCode(t *testing.T) {
 		{content.ErrNoSpace, 9},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 9},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.EFBIG}, 9},
+		{content.ErrPartial, 10},
 		{content.ErrOffline, 12},
 		{content.ErrNoStore, 13},
 		{content.ErrUnsupported, 14},

@@ -20,6 +20,7 @@ const (
 	exitUnavailable  = 7
 	exitConflict     = 8
 	exitNoRoom       = 9
+	exitPartial      = 10
 	exitOffline      = 12
 	exitNoStore      = 13
 	exitUnsupported  = 14
@@ -37,6 +38,7 @@ type exitClass struct {
 // several, as a manifest that a registry sent and that does not parse is both
 // corrupt and invalid.
 var exitClasses = []exitClass{
+	{content.ErrPartial, exitPartial, "partial"},
 	{content.ErrOffline, exitOffline, "offline"},
 	{content.ErrNoStore, exitNoStore, "no-store"},
 	{content.ErrNoSpace, exitNoRoom, "no-room"},

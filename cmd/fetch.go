@@ -7,10 +7,13 @@ import "dist.example/client"
 type fetchCmd struct {
 	registryFlag
 	platformFlags
+	listFlags
+	lookFlags
+	planFlag
 	jobsFlag
 	quietFlag
 	networkFlags
-	Args []string `arg:"" name:"image" help:"One argument is an image to fetch whole. Two or more are LOCATOR OBJECT [HINT...], as fetch-object takes them."`
+	Args []string `arg:"" optional:"" name:"image" help:"One argument is an image to fetch whole. Two or more are LOCATOR OBJECT [HINT...], as fetch-object takes them."`
 }
 
 // Help is the longer text of `dist fetch --help`.
@@ -20,6 +23,7 @@ func (fetchCmd) Help() string {
 Examples:
 
     $ dist fetch redis:7
+    $ dist fetch --from images.txt
     $ dist fetch docker.io/library/redis latest mediatype:application/vnd.oci.image.index.v1+json`
 }
 
@@ -28,18 +32,16 @@ func (c *fetchCmd) Run(s *session) error {
 	if len(c.Args) > 1 {
 		return c.object(s)
 	}
-	dist, err := s.client(c.networkFlags, c.Jobs)
-	if err != nil {
-		return err
+	o := client.PullOptions{
+		Platforms: c.platformFlags.choice(), Registry: c.Registry, Lock: c.Lock,
+		Referrers: c.lookFlags.choice(), Revalidate: c.age(),
 	}
-	s.progress.start()
-	sum, err := dist.Pull(s.ctx, c.Args, client.PullOptions{Platforms: c.choice(), Registry: c.Registry})
-	return s.moved(sum, err, c.Quiet, c.Args...)
+	return s.pull(pullCall{c.networkFlags, c.Jobs, c.From, c.Plan, c.Quiet, c.Args}, o)
 }
 
 func (c *fetchCmd) object(s *session) error {
-	if c.Registry != "" || c.AllPlatforms {
-		return usagef("-r and --all-platforms are for an image; with two or more arguments fetch prints one object")
+	if c.Registry != "" || c.AllPlatforms || len(c.From) > 0 || c.Lock != "" || c.Plan || c.NoReferrers || c.Referrers == "refresh" {
+		return usagef("-r, --all-platforms, --from, --lock, --plan, --no-referrers and --referrers are for an image; with two or more arguments fetch prints one object")
 	}
 	one := fetchObjectCmd{c.quietFlag, c.networkFlags, c.Args[0], c.Args[1], c.Args[2:]}
 	return one.Run(s)

@@ -192,7 +192,7 @@ func (s *session) clientFor(network networkFlags, n jobs) (*client.Client, error
 	}
 	c := client.New(client.Options{
 		Store: dir, Registry: network.options(s.warn), Jobs: int(n),
-		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook,
+		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook, Epoch: s.epoch,
 	})
 	s.closers = append(s.closers, c.Close)
 	return c, nil

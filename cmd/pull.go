@@ -12,12 +12,21 @@ import (
 type pullCmd struct {
 	registryFlag
 	platformFlags
+	listFlags
 	lookFlags
+	planFlag
 	jobsFlag
 	quietFlag
 	networkFlags
 	Verify bool     `help:"Hash what is here already, too, and fetch again what does not match."`
-	Name   []string `arg:"" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..."`
+	As     string   `placeholder:"NAME" help:"Name for the one image that is pulled, in place of its own."`
+	Name   []string `arg:"" optional:"" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..., or locators such as oci:DIR:TAG."`
+}
+
+// listFlags are for verbs that work on many images.
+type listFlags struct {
+	From []string `placeholder:"LIST" help:"Pull also what this file lists, - for stdin; may be repeated."`
+	Lock string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 }
 
 // Help is the longer text of `dist pull --help`.
@@ -26,25 +35,61 @@ func (pullCmd) Help() string {
 
 What is about the images comes along: signatures, lists of contents, and what is about those. For an image that is here already, the registry is asked for that once a day.
 
+A list has one NAME[@DIGEST] [OS/ARCH] a line; # begins a comment. A line NAME:TAG@DIGEST pulls the digest and names it NAME:TAG, so that a lock brings back the same names with the same content. (Among the arguments NAME:TAG@DIGEST is kept as NAME@DIGEST.)
+
+Images also come from other places: ` + transportPlaces + `. They are called what the place calls them, or --as.
+
 Examples:
 
     $ dist pull redis:7
     $ dist pull --platform linux/arm64 redis:7 postgres:16
-    $ dist pull -r localhost:5000 demo/go:v1`
+    $ dist pull -r localhost:5000 demo/go:v1
+    $ dist pull --from images.txt --lock images.lock
+    $ dist pull --plan --from images.lock
+    $ dist pull oci-archive:redis.tar --as redis:7`
 }
 
 // Run pulls and prints each name with its digest.
 func (c *pullCmd) Run(s *session) error {
-	dist, err := s.client(c.networkFlags, c.Jobs)
+	o := client.PullOptions{
+		Platforms: c.platformFlags.choice(), Registry: c.Registry, Verify: c.Verify, As: c.As, Lock: c.Lock,
+		Referrers: c.lookFlags.choice(), Revalidate: c.age(),
+	}
+	if c.Plan && c.Verify {
+		return usagef("--verify reads all that is here, and --plan only looks: give one of them")
+	}
+	return s.pull(pullCall{c.networkFlags, c.Jobs, c.From, c.Plan, c.Quiet, c.Name}, o)
+}
+
+// pullCall is how pull, or fetch, was called.
+type pullCall struct {
+	network networkFlags
+	jobs    jobs
+	from    []string
+	plan    bool
+	quiet   bool
+	names   []string
+}
+
+// pull is what pull and fetch do.
+func (s *session) pull(c pullCall, o client.PullOptions) (err error) {
+	if len(c.names) == 0 && len(c.from) == 0 {
+		return usagef("neither an image nor a list (--from) is given")
+	}
+	if o.List, err = s.readLists(c.from); err != nil {
+		return err
+	}
+	dist, err := s.transfers(c.network, c.jobs)
 	if err != nil {
 		return err
 	}
+	if c.plan {
+		plan, err := dist.PlanPull(s.ctx, c.names, o)
+		return s.planned(plan, err, c.names...)
+	}
 	s.progress.start()
-	sum, err := dist.Pull(s.ctx, c.Name, client.PullOptions{
-		Platforms: c.platformFlags.choice(), Registry: c.Registry, Verify: c.Verify,
-		Referrers: c.lookFlags.choice(), Revalidate: c.age(),
-	})
-	return s.moved(sum, err, c.Quiet, c.Name...)
+	sum, err := dist.Pull(s.ctx, c.names, o)
+	return s.moved(sum, err, c.quiet, c.names...)
 }
 
 // movedJSON is the result of a verb that moves images.
@@ -79,18 +124,23 @@ func (s *session) moved(sum client.Summary, err error, quiet bool, names ...stri
 		}
 		return err
 	}
-	j := movedJSON{
-		Names: []nameJSON{}, Moved: sum.MovedBytes, Reused: sum.ReusedBytes,
-		Requests: sum.Requests, Seconds: sum.Elapsed.Seconds(), Referrers: sum.Referrers, Looked: sum.Looked,
-	}
-	for _, n := range sum.Names {
-		j.Names = append(j.Names, nameJSON{n.Reference.String(), n.Target.Digest, n.Target.MediaType, n.Target.Size, n.Changed})
-	}
+	j := newMovedJSON(sum)
 	err = s.object(j, func(w io.Writer) error { return j.print(w, quiet) })
 	if err == nil && !quiet {
 		s.progress.summary(account{sum.MovedBytes, sum.ReusedBytes, sum.Requests, int64(sum.Referrers)}, sum.Elapsed)
 	}
 	return err
+}
+
+func newMovedJSON(sum client.Summary) movedJSON {
+	j := movedJSON{
+		Names: []nameJSON{}, Moved: sum.MovedBytes, Reused: sum.ReusedBytes,
+		Requests: sum.Requests, Seconds: sum.Elapsed.Seconds(), Referrers: sum.Referrers, Looked: sum.Looked,
+	}
+	for _, n := range sum.Names {
+		j.Names = append(j.Names, nameJSON{n.Name, n.Target.Digest, n.Target.MediaType, n.Target.Size, n.Changed})
+	}
+	return j
 }
 
 func (j movedJSON) print(w io.Writer, quiet bool) error {

@@ -6,32 +6,51 @@ import "dist.example/client"
 type pushCmd struct {
 	registryFlag
 	Platform platform `placeholder:"OS/ARCH" help:"Push, of an index, only the image for this platform, under the same name."`
+	IfDigest ifDigest `placeholder:"DIGEST" help:"Move the tag only if it stands for this digest, or for nothing with absent; else exit 8."`
 	referrersFlag
+	planFlag
 	jobsFlag
 	quietFlag
 	networkFlags
-	Name string `arg:"" help:"Name of what to push. It goes to the registry that the name says, or -r."`
+	Name   string `arg:"" help:"Name of what to push."`
+	Target string `arg:"" optional:"" help:"Where to: a reference, or a locator such as oci:DIR:TAG. Without it, the registry that the name says, or -r."`
 }
 
 // Help is the longer text of `dist push --help`.
 func (pushCmd) Help() string {
 	return `Content goes first, the tag last: nobody sees half an image. What the registry has is not sent again. What the store has about the image, such as signatures, goes along.
 
+--if-digest compares and sets: the tag is looked at before anything is sent and again at the end, and is moved on the condition that it is what was seen. dist serve and other registries that know conditions (If-Match) keep to it. With a registry that ignores them, somebody who moves the tag within the last request is overwritten all the same.
+
+Other places than registries: ` + transportPlaces + `.
+
 Examples:
 
     $ dist push registry.example/team/app:v1
-    $ dist push -r localhost:5000 demo/go:v1`
+    $ dist push -r localhost:5000 demo/go:v1
+    $ dist push demo/go:v1 registry.example/team/go:stable
+    $ dist push --if-digest absent registry.example/team/app:v2
+    $ dist push demo/go:v1 docker-archive:go.tar`
 }
 
 // Run pushes and prints the name with its digest.
 func (c *pushCmd) Run(s *session) error {
-	dist, err := s.client(c.networkFlags, c.Jobs)
+	if c.Registry != "" && c.Target != "" {
+		return usagef("-r is for the name's own place; the target says where to")
+	}
+	dist, err := s.transfers(c.networkFlags, c.Jobs)
 	if err != nil {
 		return err
 	}
+	o := client.PushOptions{
+		Target: c.Target, Registry: c.Registry, Platform: c.Platform.Platform,
+		IfDigest: c.IfDigest.want, NoReferrers: c.NoReferrers,
+	}
+	if c.Plan {
+		plan, err := dist.PlanPush(s.ctx, c.Name, o)
+		return s.planned(plan, err, c.Name)
+	}
 	s.progress.start()
-	sum, err := dist.Push(s.ctx, c.Name, client.PushOptions{
-		Registry: c.Registry, Platform: c.Platform.Platform, NoReferrers: c.NoReferrers,
-	})
+	sum, err := dist.Push(s.ctx, c.Name, o)
 	return s.moved(sum, err, c.Quiet, c.Name)
 }

@@ -13,16 +13,17 @@ type resolveCmd struct {
 	Platform platform `placeholder:"OS/ARCH" help:"Go on to the image for this platform when the name is of an index."`
 	quietFlag
 	networkFlags
-	Name string `arg:"" help:"Name in a registry, for example redis:7 or quay.io/prometheus/prometheus."`
+	Name []string `arg:"" help:"Names in registries, for example redis:7 or quay.io/prometheus/prometheus, or locators such as oci:DIR:TAG."`
 }
 
 // Help is the longer text of `dist resolve --help`.
 func (resolveCmd) Help() string {
-	return `Asks the registry and prints the digest. Without --platform it is that of the name itself, which for most images is an index of several platforms. No store is needed.
+	return `Asks the registry and prints the digest. Without --platform it is that of the name itself, which for most images is an index of several platforms. Several names are printed with their digests, as a listing. No store is needed.
 
 Examples:
 
     $ dist resolve redis:7
+    $ dist resolve -q redis:7 postgres:16
     $ dist resolve --platform linux/arm64 --format json redis:7`
 }
 
@@ -40,15 +41,36 @@ func (c *resolveCmd) Run(s *session) error {
 		return err
 	}
 	start := time.Now()
-	ref, desc, err := dist.Resolve(s.ctx, c.Name, client.ResolveOptions{Registry: c.Registry, Platform: c.Platform.Platform})
-	if err != nil {
-		return about(c.Name, err)
+	var all []client.Resolved
+	for _, name := range c.Name {
+		one, err := dist.Resolve(s.ctx, name, client.ResolveOptions{Registry: c.Registry, Platform: c.Platform.Platform})
+		if err != nil {
+			return about(name, err)
+		}
+		all = append(all, one)
 	}
-	if err := s.object(resolveJSON{ref.String(), desc.Digest, desc.MediaType, desc.Size}, line(desc.Digest.String())); err != nil {
+	if err := c.print(s, all); err != nil {
 		return err
 	}
 	s.asked(dist, start, c.Quiet)
 	return nil
+}
+
+// print writes one result as a document, several as a listing.
+func (c *resolveCmd) print(s *session, all []client.Resolved) error {
+	object := func(r client.Resolved) any {
+		return resolveJSON{r.Name, r.Target.Digest, r.Target.MediaType, r.Target.Size}
+	}
+	if len(all) == 1 {
+		return s.object(object(all[0]), line(all[0].Target.Digest.String()))
+	}
+	return printList(s.stdout, s.format(), c.Quiet, listing[client.Resolved]{
+		key:     "names",
+		columns: columns("NAME", "DIGEST"),
+		row:     func(r client.Resolved) []string { return []string{r.Name, r.Target.Digest.String()} },
+		id:      func(r client.Resolved) string { return r.Target.Digest.String() },
+		object:  object,
+	}, each(all))
 }
 
 // asked ends a verb that asks registries and stores nothing, with its account.

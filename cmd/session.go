@@ -17,6 +17,7 @@ type session struct {
 	globals        *globalFlags
 	progress       *progress
 	hook           func(point string) // see Program
+	epoch          time.Time          // of archives that are written
 	closers        []func() error
 }
 

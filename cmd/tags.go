@@ -1,10 +1,16 @@
 package cmd
 
-import "time"
+import (
+	"time"
+
+	"dist.example/client"
+)
 
 // tagsCmd is `dist tags`.
 type tagsCmd struct {
 	registryFlag
+	Match  string `placeholder:"GLOB" help:"Only tags that fit this, as a whole: * ? and [a-z]."`
+	Semver string `placeholder:"RANGE" help:"Only tags that are versions in this range: '^7.2', '~1.4', '>=1.2,<2'."`
 	quietFlag
 	networkFlags
 	Repository string `arg:"" help:"Repository, without a tag: redis, quay.io/prometheus/prometheus."`
@@ -12,11 +18,15 @@ type tagsCmd struct {
 
 // Help is the longer text of `dist tags --help`.
 func (tagsCmd) Help() string {
-	return `The tags are printed as the registry gives them, page by page. No store is needed.
+	return `The tags are printed as the registry gives them, page by page, and in its order. No store is needed.
+
+A version's tag has one to three numbers, perhaps with a leading v. What follows a hyphen, as in 7.2-rc1 and in 7.2-alpine, makes it a prerelease, and a range takes those only if it names one: '>=7.2-0'.
 
 Examples:
 
     $ dist tags redis
+    $ dist tags --match '7.*-alpine' redis
+    $ dist tags -q --semver '>=7.2,<8' redis | sort -V | tail -n1
     $ dist tags -q localhost:5000/demo | sort -V | tail -n1`
 }
 
@@ -26,12 +36,16 @@ type tagJSON struct {
 
 // Run lists the tags.
 func (c *tagsCmd) Run(s *session) error {
+	fit, err := client.NewTagFilter(c.Match, c.Semver)
+	if err != nil {
+		return err
+	}
 	dist, err := s.client(c.networkFlags, 0)
 	if err != nil {
 		return err
 	}
 	start := time.Now()
-	tags, err := dist.Tags(s.ctx, c.Repository, c.Registry)
+	tags, err := dist.Tags(s.ctx, c.Repository, c.Registry, fit)
 	if err != nil {
 		return about(c.Repository, err)
 	}

@@ -35,6 +35,8 @@ var (
 	ErrOffline = errors.New("offline")
 	// ErrUnsupported: a type or feature that this program refuses.
 	ErrUnsupported = errors.New("unsupported")
+	// ErrPartial: some of many failed, and the rest was done, as was asked for.
+	ErrPartial = errors.New("done in part")
 )
 
 // RemoteError is what a remote answered, kept for messages and JSON errors. It

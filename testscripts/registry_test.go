@@ -137,7 +137,7 @@ func auth(ts *testscript.TestScript, neg bool, args []string) {
 // takes all faults away.
 func fault(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: fault KIND reset|corrupt|answer STATUS|cut BYTES|stall OFFSET|hold OFFSET [times N]")
+		ts.Fatalf("usage: fault KIND reset|corrupt|delete|answer STATUS|cut BYTES|stall OFFSET|hold OFFSET [times N]")
 	}
 	m := registrytest.Match{Kind: registryserver.Kind(args[0])}
 	if args[0] == "any" {
@@ -154,6 +154,16 @@ func fault(ts *testscript.TestScript, neg bool, args []string) {
 	case args[1] == "corrupt":
 		f = registrytest.Corrupt(0)
 		m.Method = "GET"
+	case args[1] == "delete":
+		// A registry that deletes manifests by their digest only.
+		f = func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+			if strings.Contains(req.URL.Path, "sha256:") {
+				next.ServeHTTP(w, req)
+				return
+			}
+			registrytest.Answer(http.StatusMethodNotAllowed)(w, req, next)
+		}
+		m.Method = http.MethodDelete
 	case args[1] == "answer" && len(args) == 3:
 		f = registrytest.Answer(number(ts, args[2]))
 	case args[1] == "cut" && len(args) == 3:

@@ -55,7 +55,7 @@ var table = []row{
 	{name: "registryserver", floor: 4},
 	{name: "registryserver/registrytest", floor: 4, beside: []string{"registryserver"}},
 
-	{name: "client", floor: 5},
+	{name: "client", floor: 5, owns: []string{"github.com/Masterminds/semver/v3"}},
 
 	{name: "cmd", floor: 6, owns: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
 

@@ -1,0 +1,286 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// CopyOptions direct Copy.
+type CopyOptions struct {
+	// Platform copies, of an index, the image for this platform alone. nil copies the
+	// index with all that it lists: with less its digest would be another.
+	Platform *oci.Platform
+	// IfDigest is what the target's tag has to stand for, the empty digest that there
+	// is no such tag; nil asks for nothing. It is for registries.
+	IfDigest *oci.Digest
+	// NoReferrers leaves behind what is about the image: signatures and the like.
+	NoReferrers bool
+}
+
+// Copy moves an image from one place to another, both given as locators (see
+// ParseLocator), without the store in between: what comes in goes out at once.
+// Between repositories of one registry blobs are mounted. A target without a tag
+// takes that of the source. The name comes last, so that nothing is visible before
+// it is whole. Where the target's tag stands for the image already, nothing is
+// looked at but that.
+//
+// Errors: those of the source and of the target; ErrConflict when IfDigest does not
+// hold; ErrNotFound when the source lacks a part of an index.
+func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (Summary, error) {
+	start, asked := time.Now(), c.Traffic().Requests
+	j := &copyJob{c: c, verb: "copy", o: o}
+	err := j.run(ctx, src, dst)
+	return j.summary(start, asked, "copy "+src, err)
+}
+
+// PlanCopy says what Copy would do. Errors: as Copy.
+func (c *Client) PlanCopy(ctx context.Context, src, dst string, o CopyOptions) (Plan, error) {
+	asked := c.Traffic().Requests
+	j := &copyJob{c: c, verb: "copy", o: o}
+	plan, err := j.plan(ctx, src, dst, asked)
+	if err != nil {
+		err = fmt.Errorf("copy %s: %w", src, err)
+	}
+	return plan, err
+}
+
+// copyJob is one run of Copy.
+type copyJob struct {
+	c    *Client
+	verb string
+	o    CopyOptions
+
+	src      content.ImageSource
+	srcName  oci.Reference // what the image is called at the source
+	srcWhere Locator
+	dst      Locator
+	root     oci.Descriptor
+	name     string        // the target's
+	at       oci.Reference // the same, of a registry
+	old      oci.Digest
+	same     bool
+	stats    content.Stats
+}
+
+// summary is the account of a run that began at start, after asked requests.
+func (j *copyJob) summary(start time.Time, asked int64, what string, err error) (Summary, error) {
+	s := Summary{Stats: j.stats, Requests: j.c.Traffic().Requests - asked, Elapsed: time.Since(start)}
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", what, err)
+	}
+	s.Names = []Moved{{Name: j.name, Target: j.root, Changed: !j.same}}
+	return s, nil
+}
+
+func (j *copyJob) run(ctx context.Context, src, dst string) error {
+	if err := j.open(ctx, src, dst); err != nil {
+		return err
+	}
+	defer j.src.Close()
+	to, err := j.c.target(ctx, j.dst)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	if err := j.look(ctx, to); err != nil || j.same {
+		return err
+	}
+	if from, ok := j.src.(fromStore); ok {
+		release, err := j.c.hold(ctx, from.store, j.verb, j.root.Digest)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	j.stats, err = content.Copy(ctx, to, j.src, j.root, j.options(ctx, to))
+	if err != nil {
+		return err
+	}
+	j.c.hook("copy.copied")
+	return to.Finish(ctx, j.root, j.srcName)
+}
+
+// plan counts the requests that it makes itself as those that finding out takes in
+// a run, too, and adds what a run would make from there on.
+func (j *copyJob) plan(ctx context.Context, src, dst string, asked int64) (Plan, error) {
+	var p Plan
+	if err := j.open(ctx, src, dst); err != nil {
+		return p, err
+	}
+	defer j.src.Close()
+	to, done, err := j.c.holder(ctx, j.dst)
+	if err != nil {
+		return p, err
+	}
+	defer done()
+	if err := j.look(ctx, to); err != nil {
+		return p, err
+	}
+	n := PlannedName{Name: j.name, Target: j.root, Old: j.old, Action: action(j.old, j.root.Digest)}
+	p.Requests = j.c.Traffic().Requests - asked
+	if j.same {
+		n.Held = j.root.Size
+		p.add(n, nil)
+		return p, nil
+	}
+	work, err := content.PlanCopy(ctx, to, j.src, j.root, j.options(ctx, to))
+	if err != nil {
+		return p, err
+	}
+	p.add(n, &work)
+	if r, ok := to.(*toRegistry); ok {
+		p.Requests += r.tagging(j.at, work)
+	}
+	return p, nil
+}
+
+// open finds the source and what is to be copied of it.
+func (j *copyJob) open(ctx context.Context, src, dst string) (err error) {
+	if j.srcWhere, err = j.c.Locate(src); err != nil {
+		return err
+	}
+	if j.dst, err = j.c.Locate(dst); err != nil {
+		return err
+	}
+	if j.o.IfDigest != nil && j.dst.Transport != TransportRegistry {
+		return fmt.Errorf("%s: %w: only a registry's tag can be asked for its digest", j.dst, content.ErrInvalid)
+	}
+	if j.src, err = j.c.source(ctx, j.srcWhere); err != nil {
+		return err
+	}
+	j.srcName, j.root, err = j.src.Image(ctx)
+	if err == nil && j.o.Platform != nil && oci.IsIndex(j.root.MediaType) {
+		j.root, err = selectImage(ctx, j.src, j.root, Platforms{Only: j.o.Platform})
+	}
+	if err == nil && !oci.HasSuccessors(j.root.MediaType) {
+		err = notNameable(j.root)
+	}
+	if err != nil {
+		j.src.Close()
+	}
+	return err
+}
+
+// notNameable is the error for content that no registry names.
+func notNameable(desc oci.Descriptor) error {
+	return content.WithHint(fmt.Errorf("%w: it stands for %s, and registries name manifests only", content.ErrUnsupported, desc.MediaType),
+		"`dist pack` makes an image of layers")
+}
+
+// look settles the target's name and finds out what it stands for.
+func (j *copyJob) look(ctx context.Context, to any) error {
+	r, ok := to.(*toRegistry)
+	if !ok {
+		j.name = j.dst.String()
+		return nil
+	}
+	name, err := r.settle(j.root, j.srcName)
+	if err != nil {
+		return err
+	}
+	j.at, j.name = name, name.String()
+	if r.expect = j.o.IfDigest; r.expect != nil && name.Tag == "" {
+		return fmt.Errorf("%s: %w: there is no tag to ask for its digest", j.name, content.ErrInvalid)
+	}
+	now, err := r.current(ctx, name)
+	if err != nil {
+		return err
+	}
+	j.old = now.Digest
+	if r.expect != nil && j.old != *r.expect {
+		return registryConflict(name, j.old, *r.expect)
+	}
+	if j.same = j.old == j.root.Digest; j.same {
+		j.reuse()
+	}
+	return nil
+}
+
+// reuse is the account of a copy that had nothing to do.
+func (j *copyJob) reuse() {
+	j.stats = content.Stats{ReusedBytes: j.root.Size, ReusedBlobs: 1}
+	j.c.opts.Observe(content.Event{Kind: content.EventReused, Descriptor: j.root, Offset: j.root.Size, Total: j.root.Size})
+}
+
+func (j *copyJob) options(ctx context.Context, to any) content.CopyOptions {
+	return content.CopyOptions{
+		Jobs: j.c.opts.Jobs, Referrers: !j.o.NoReferrers, Observe: j.c.opts.Observe,
+		Origin: j.origin(), Children: wholeImages(ctx, j.src), MountFrom: neighbour(j.src, to),
+	}
+}
+
+// origin is what is recorded as the source of what comes into the store.
+func (j *copyJob) origin() string {
+	if j.srcWhere.Transport == TransportRegistry {
+		return j.srcWhere.Reference.Name()
+	}
+	return ""
+}
+
+// neighbour is the source's repository, where the target is one of the same
+// registry.
+func neighbour(src, dst any) func(oci.Descriptor) []oci.Reference {
+	from, ok1 := src.(fromRegistry)
+	to, ok2 := dst.(*toRegistry)
+	if !ok1 || !ok2 || from.ref.Registry != to.ref.Registry || from.ref.Repository == to.ref.Repository {
+		return nil
+	}
+	refs := []oci.Reference{from.Reference()}
+	return func(oci.Descriptor) []oci.Reference { return refs }
+}
+
+// wholeImages lets everything go along but layers that need not be distributed. An
+// image that the local store has in part is refused before anything moves: what is
+// missing cannot be left out without another digest.
+func wholeImages(ctx context.Context, src any) func(oci.Descriptor, []oci.Edge) ([]oci.Edge, error) {
+	here, _ := src.(fromStore)
+	return func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
+		var (
+			out    []oci.Edge
+			absent []string
+		)
+		for _, e := range edges {
+			if oci.IsNonDistributable(e.MediaType) {
+				continue
+			}
+			if here.store != nil {
+				info, err := here.store.Info(ctx, e.Digest)
+				if errors.Is(err, content.ErrNotFound) || err == nil && info.Place == "damaged" {
+					absent = append(absent, describeEdge(e))
+				} else if err != nil {
+					return nil, err
+				}
+			}
+			out = append(out, e)
+		}
+		if len(absent) > 0 {
+			return nil, content.WithHint(
+				fmt.Errorf("%s: %w in this store: %s", parent.Digest, content.ErrNotFound, strings.Join(absent, ", ")),
+				"pull with --all-platforms first, or take one image with --platform")
+		}
+		return out, nil
+	}
+}
+
+// holder opens what a plan has to know of the place that l names, without writing.
+func (c *Client) holder(ctx context.Context, l Locator) (to content.Holder, done func(), err error) {
+	if l.Transport == TransportStore {
+		to, err = c.heldHere(ctx)
+		return to, func() {}, err
+	}
+	path, _, _ := strings.Cut(l.Place, ":")
+	if strings.HasSuffix(l.Transport, "-archive") || l.Transport == "oci" && isEmpty(path) {
+		return nothing{}, func() {}, nil // it is written anew, and opening it would begin with that
+	}
+	t, err := c.target(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, func() { _ = t.Close() }, nil
+}

@@ -1,0 +1,73 @@
+package client
+
+import (
+	"fmt"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/plugin"
+)
+
+// The transports that locators name.
+const (
+	TransportRegistry = "docker" // docker://REFERENCE, or a reference alone
+	TransportStore    = "store"  // the store's own names
+)
+
+// Locator says where an image is, or is to go: a transport and a place that this
+// transport understands.
+type Locator struct {
+	Transport string
+	Place     string
+	// Reference is what Place says, of a registry and of the store.
+	Reference oci.Reference
+}
+
+// String is the locator as ParseLocator takes it.
+func (l Locator) String() string {
+	switch l.Transport {
+	case TransportRegistry:
+		return l.Reference.String()
+	case TransportStore:
+		return TransportStore + ":" + l.Reference.String()
+	}
+	return l.Transport + ":" + l.Place
+}
+
+// ParseLocator reads a locator:
+//
+//	docker://REFERENCE      a registry
+//	store:NAME              the local store
+//	oci:DIR[:TAG] …         what known says is a transport
+//	REFERENCE               a registry
+//
+// known is asked about words of lower case letters, digits and hyphens before a
+// colon. A reference whose repository is called as a transport, such as oci:v1, is
+// written with docker:// or with its host. Errors: ErrInvalid.
+func ParseLocator(s string, known func(transport string) bool) (Locator, error) {
+	if rest, ok := strings.CutPrefix(s, TransportRegistry+"://"); ok {
+		return registryLocator(rest)
+	}
+	name, place, ok := strings.Cut(s, ":")
+	switch {
+	case !ok || !plugin.Valid(name):
+	case name == TransportStore:
+		ref, err := oci.ParseReference(place)
+		if err != nil {
+			return Locator{}, fmt.Errorf("locator %q: %w", s, err)
+		}
+		return Locator{TransportStore, place, ref}, nil
+	case known(name):
+		if place == "" {
+			return Locator{}, fmt.Errorf("locator %q: %w: nothing follows the colon", s, content.ErrInvalid)
+		}
+		return Locator{Transport: name, Place: place}, nil
+	}
+	return registryLocator(s)
+}
+
+func registryLocator(s string) (Locator, error) {
+	ref, err := oci.ParseReference(s)
+	return Locator{TransportRegistry, s, ref}, err
+}

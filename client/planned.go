@@ -1,0 +1,58 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// planned is the local store as plans of several images see it: what the plan of
+// one has brought, the next one finds there.
+type planned struct {
+	content.Holder
+	src     content.Fetcher // of the image that is being planned
+	brought map[oci.Digest]bool
+}
+
+func newPlanned(here content.Holder) *planned {
+	return &planned{Holder: here, brought: map[oci.Digest]bool{}}
+}
+
+// take takes in what a plan would bring.
+func (p *planned) take(work content.Plan) {
+	for _, item := range work.Items {
+		p.brought[item.Descriptor.Digest] = true
+	}
+}
+
+// Exists implements content.Holder.
+func (p *planned) Exists(ctx context.Context, desc oci.Descriptor) (bool, error) {
+	if p.brought[desc.Digest] {
+		return true, nil
+	}
+	return p.Holder.Exists(ctx, desc)
+}
+
+// Fetch implements content.Fetcher: what would have been brought is still at the
+// source.
+func (p *planned) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
+	here, ok := p.Holder.(content.Fetcher)
+	switch {
+	case p.brought[desc.Digest]:
+		return p.src.Fetch(ctx, desc)
+	case ok:
+		return here.Fetch(ctx, desc)
+	}
+	return nil, fmt.Errorf("%s: %w in this store", desc.Digest, content.ErrNotFound)
+}
+
+// Partial implements content.PartHolder.
+func (p *planned) Partial(ctx context.Context, d oci.Digest) (int64, error) {
+	if part, ok := p.Holder.(content.PartHolder); ok {
+		return part.Partial(ctx, d)
+	}
+	return 0, nil
+}

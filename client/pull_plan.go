@@ -1,0 +1,46 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"dist.example/content"
+)
+
+// plan looks as run does, and adds what run would do from there on.
+func (p *pull) plan(ctx context.Context) (Plan, error) {
+	var plan Plan
+	here, err := p.c.heldHere(ctx)
+	if err != nil {
+		return plan, err
+	}
+	if _, none := here.(nothing); !none {
+		if p.store, err = p.c.Open(ctx); err != nil {
+			return plan, err
+		}
+	}
+	if _, err := p.look(ctx); err != nil {
+		return plan, err
+	}
+	plan.Requests = p.c.Traffic().Requests - p.asked
+	one := newPlanned(here)
+	for _, im := range p.images {
+		n := PlannedName{Name: im.name.String(), Target: im.desc, Old: im.old, Action: action(im.old, im.desc.Digest)}
+		if !im.needed && !im.look {
+			n.Held = im.size
+			plan.add(n, nil)
+			continue
+		}
+		if err := p.open(ctx, im); err != nil {
+			return plan, err
+		}
+		one.src = p.source(im)
+		work, err := content.PlanCopy(ctx, one, one.src, im.desc, p.options(im))
+		if err != nil {
+			return plan, fmt.Errorf("pull %s: %w", im.Word, im.at(err))
+		}
+		one.take(work)
+		plan.add(n, &work)
+	}
+	return plan, nil
+}

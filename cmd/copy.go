@@ -1,0 +1,53 @@
+package cmd
+
+import "dist.example/client"
+
+// copyCmd is `dist copy`.
+type copyCmd struct {
+	Platform platform `placeholder:"OS/ARCH" help:"Copy, of an index, only the image for this platform."`
+	IfDigest ifDigest `placeholder:"DIGEST" help:"Move the registry's tag only if it stands for this digest, or for nothing with absent; else exit 8."`
+	referrersFlag
+	planFlag
+	jobsFlag
+	quietFlag
+	networkFlags
+	Source string `arg:"" help:"Where the image is: a reference or a locator."`
+	Target string `arg:"" help:"Where it goes: a reference or a locator. Without a tag it takes the source's."`
+}
+
+// Help is the longer text of `dist copy --help`.
+func (copyCmd) Help() string {
+	return `What comes in goes out at once: between registries nothing is written on this machine. Within one registry content is mounted and does not move at all. The tag comes last, and if it stands for the image already, two requests say so.
+
+An index is copied with all its images, since with less its digest would be another; --platform copies one image by itself.
+
+Places are references (redis:7, docker://redis:7) and locators: store:NAME, ` + transportPlaces + `.
+
+Several images at once, or all tags of a repository: dist sync.
+
+Examples:
+
+    $ dist copy quay.io/prometheus/prometheus:v3.1.0 registry.example/mirror/prometheus
+    $ dist copy --plan redis:7 localhost:5000/library/redis:7
+    $ dist copy redis:7 oci:layout:redis
+    $ dist copy --platform linux/arm64 oci-archive:redis.tar store:redis:7`
+}
+
+// transportPlaces are the locators of other transports, for help texts.
+const transportPlaces = "oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, and NAME:PLACE where a program dist-transport-NAME is on PATH"
+
+// Run copies and prints the target's name with its digest.
+func (c *copyCmd) Run(s *session) error {
+	dist, err := s.transfers(c.networkFlags, c.Jobs)
+	if err != nil {
+		return err
+	}
+	o := client.CopyOptions{Platform: c.Platform.Platform, IfDigest: c.IfDigest.want, NoReferrers: c.NoReferrers}
+	if c.Plan {
+		plan, err := dist.PlanCopy(s.ctx, c.Source, c.Target, o)
+		return s.planned(plan, err, c.Source)
+	}
+	s.progress.start()
+	sum, err := dist.Copy(s.ctx, c.Source, c.Target, o)
+	return s.moved(sum, err, c.Quiet, c.Source)
+}

@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"io"
+	"os"
+
+	"dist.example/client"
+	"dist.example/fsys"
+	"dist.example/layer"
+	"dist.example/oci"
+)
+
+// readLists reads what --from names; "-" is stdin.
+func (s *session) readLists(paths []string) ([]client.ListEntry, error) {
+	var all []client.ListEntry
+	for _, path := range paths {
+		entries, err := s.readList(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
+func (s *session) readList(path string) ([]client.ListEntry, error) {
+	if path == "-" {
+		return client.ReadList(s.stdin, "stdin")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fsys.Classify(err)
+	}
+	defer f.Close()
+	return client.ReadList(interruptible(s.ctx, io.Reader(f)), path)
+}
+
+// ifDigest is a digest, or absent; the zero value asks for nothing.
+type ifDigest struct{ want *oci.Digest }
+
+// UnmarshalText takes a digest or the word absent.
+func (d *ifDigest) UnmarshalText(text []byte) error {
+	d.want = new(oci.Digest)
+	if string(text) == "absent" {
+		return nil
+	}
+	parsed, err := oci.ParseDigest(string(text))
+	*d.want = parsed
+	return err
+}
+
+// transfers is client for verbs that also write archives, whose members are as old
+// as SOURCE_DATE_EPOCH says.
+func (s *session) transfers(network networkFlags, n jobs) (*client.Client, error) {
+	epoch, err := layer.ParseEpoch(s.getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return nil, err
+	}
+	s.epoch = epoch
+	return s.client(network, n)
+}

@@ -1,0 +1,76 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+
+	"dist.example/client"
+	"dist.example/oci"
+)
+
+// planFlag is for verbs that can say what they would do.
+type planFlag struct {
+	Plan bool `help:"Say what would be moved and done, exactly, and do none of it."`
+}
+
+// planJSON is what a verb would do.
+type planJSON struct {
+	Names     []plannedJSON `json:"names"`
+	Move      int64         `json:"moveBytes"`
+	Held      int64         `json:"heldBytes"`
+	Requests  int64         `json:"requests"`
+	Referrers int           `json:"referrers"`
+}
+
+type plannedJSON struct {
+	Name      string     `json:"name"`
+	Action    string     `json:"action"`
+	Digest    oci.Digest `json:"digest"`
+	Old       oci.Digest `json:"oldDigest"`
+	MediaType string     `json:"mediaType"`
+	Move      int64      `json:"moveBytes"`
+	Held      int64      `json:"heldBytes"`
+	Referrers int        `json:"referrers"`
+}
+
+func newPlanJSON(p client.Plan) planJSON {
+	j := planJSON{Names: []plannedJSON{}, Move: p.MoveBytes, Held: p.HeldBytes, Requests: p.Requests, Referrers: p.Referrers}
+	for _, n := range p.Names {
+		j.Names = append(j.Names, plannedJSON{
+			n.Name, string(n.Action), n.Target.Digest, n.Old, n.Target.MediaType, n.Move, n.Held, n.Referrers,
+		})
+	}
+	return j
+}
+
+// planned ends a verb that was asked for its plan. names are what was asked for.
+func (s *session) planned(p client.Plan, err error, names ...string) error {
+	s.progress.stop()
+	if err != nil {
+		if len(names) == 1 {
+			err = about(names[0], err)
+		}
+		return err
+	}
+	j := newPlanJSON(p)
+	return s.object(j, j.print)
+}
+
+// print is the plan as a table, with a line of totals.
+func (j planJSON) print(w io.Writer) error {
+	t := newTable(w, columns("NAME", "ACTION", "DIGEST", "MOVE|", "HELD|"))
+	for _, n := range j.Names {
+		if err := t.add(n.Name, n.Action, shortDigest(n.Digest), humanSize(n.Move), humanSize(n.Held)); err != nil {
+			return err
+		}
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	about := ""
+	if j.Referrers > 0 {
+		about = plural(int64(j.Referrers), "referrer") + ", "
+	}
+	_, err := fmt.Fprintf(w, "to move %s, held %s, %s%s\n", humanSize(j.Move), humanSize(j.Held), about, plural(j.Requests, "request"))
+	return err
+}
