@@ -228,7 +228,7 @@ func TestDifferentRatesShareOneFile(t *testing.T) {
 
 func TestForeignAndTornFilesCountAsFresh(t *testing.T) {
 	written := (&state{bytes: meter{1, window}}).encode()
-	late := (&state{bytes: meter{1_000_000_000_000_000, 1 << 62}, requests: meter{-5, 3}}).encode()
+	late := (&state{bytes: meter{1_000_000_000_000_000, 1 << 62}, requests: meter{-5, -3}}).encode()
 	for name, p := range map[string]string{
 		"empty": "", "short": string(written[:20]), "a text": strings.Repeat("these are no numbers ", 10),
 		"a flipped bit": string(written[:10]) + "\xff" + string(written[11:]), "zeros": string(make([]byte, 48)),
@@ -253,7 +253,11 @@ func FuzzState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		s := decode(p)
 		for _, m := range []meter{s.bytes, s.requests} {
-			if m.at < 0 || m.debt < 0 || m.debt > maxDebt {
+			late := m
+			if late.settle(1 << 62); late.debt < 0 || late.debt > m.debt {
+				t.Fatalf("%+v becomes %+v", m, late)
+			}
+			if m.debt < 0 || m.debt > maxDebt {
 				t.Fatalf("%+v", m)
 			}
 		}

@@ -31,10 +31,13 @@ func newHost(s *Set, host, name string) *Host {
 	return &Host{set: s, host: host, name: name, byteTurn: one(), requestTurn: one(), lock: one()}
 }
 
+// Paced says whether bytes have a limit.
+func (h *Host) Paced() bool { return h != nil && !h.set.bytes.unlimited() }
+
 // Part is the beginning of p that should be filled at once: as much as half a
 // burst, so that whoever pays for it afterwards need not pause for long.
 func (h *Host) Part(p []byte) []byte {
-	if h == nil || h.set.bytes.unlimited() {
+	if !h.Paced() {
 		return p
 	}
 	b := h.set.bytes
@@ -44,7 +47,7 @@ func (h *Host) Part(p []byte) []byte {
 // Bytes returns when n bytes may pass, or have passed. Errors: the cause of ctx;
 // ErrUnavailable when somebody sits on the host's file.
 func (h *Host) Bytes(ctx context.Context, n int) error {
-	if h == nil || h.set.bytes.unlimited() {
+	if n == 0 || !h.Paced() {
 		return nil
 	}
 	return h.spend(ctx, h.byteTurn, h.set.bytes, (*state).ofBytes, int64(n), "")

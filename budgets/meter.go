@@ -65,8 +65,11 @@ type meter struct {
 
 // settle brings the meter to now. A clock that went back changes no debt.
 func (m *meter) settle(now int64) {
-	if now > m.at {
-		m.debt = max(0, m.debt-time.Duration(now-m.at))
+	// Two times may lie so far apart that their difference is beyond all numbers.
+	if passed := time.Duration(now - m.at); now > m.at && (passed < 0 || passed > m.debt) {
+		m.debt = 0
+	} else if now > m.at {
+		m.debt -= passed
 	}
 	m.at = now
 }
@@ -114,7 +117,7 @@ func decode(p []byte) state {
 
 func decodeMeter(p []byte) meter {
 	at, debt := int64(binary.LittleEndian.Uint64(p)), time.Duration(binary.LittleEndian.Uint64(p[8:]))
-	if at < 0 || debt < 0 || debt > maxDebt {
+	if debt < 0 || debt > maxDebt {
 		return meter{}
 	}
 	return meter{at, debt}

@@ -2,6 +2,7 @@ package registryclient
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"dist.example/budgets"
 	"dist.example/content"
 )
 
@@ -35,9 +37,10 @@ func (b *body) from(off int64) *body {
 }
 
 // attach gives req its body. The first time, a file goes as itself, for sendfile,
-// which TLS has no use for; after that it is read by offset, since the transport
-// may still hold the first one when the next try begins.
-func (b *body) attach(req *http.Request) error {
+// which TLS has no use for, and which nobody could pay for; after that it is read
+// by offset, since the transport may still hold the first one when the next try
+// begins. Each byte that is read is paid for from budget.
+func (b *body) attach(req *http.Request, budget *budgets.Host) error {
 	req.ContentLength = b.size
 	if b.size == 0 {
 		req.Body = http.NoBody
@@ -45,7 +48,7 @@ func (b *body) attach(req *http.Request) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.file != nil && !b.started && req.URL.Scheme == "http" {
+	if b.file != nil && !b.started && !budget.Paced() && req.URL.Scheme == "http" {
 		b.started = true
 		if _, err := b.file.Seek(b.off, io.SeekStart); err == nil {
 			if dup, err := duplicate(b.file); err == nil {
@@ -55,7 +58,7 @@ func (b *body) attach(req *http.Request) error {
 		}
 	}
 	b.started = true
-	b.now = &noting{r: io.NewSectionReader(b.at, b.off, b.size), body: b}
+	b.now = &noting{r: io.NewSectionReader(b.at, b.off, b.size), body: b, budget: budget, ctx: req.Context()}
 	req.Body = io.NopCloser(b.now)
 	return nil
 }
@@ -111,6 +114,8 @@ var errReplaced = errors.New("the request is sent anew")
 type noting struct {
 	r       io.Reader
 	body    *body
+	budget  *budgets.Host
+	ctx     context.Context //nolint:containedctx // the request's own
 	n       atomic.Int64
 	reading atomic.Bool
 }
@@ -120,10 +125,17 @@ func (n *noting) Read(p []byte) (int, error) {
 		return 0, errReplaced
 	}
 	n.reading.Store(true)
-	k, err := n.r.Read(p[:min(len(p), maxRead)])
+	k, err := n.r.Read(n.budget.Part(p[:min(len(p), maxRead)]))
+	if perr := n.budget.Bytes(n.ctx, k); perr != nil {
+		return 0, perr
+	}
 	n.reading.Store(false)
 	if n.n.Add(int64(k)) < n.body.size && errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: the content ends after %d bytes of %d", content.ErrCorrupt, n.n.Load(), n.body.size)
+	}
+	if f := n.body.file; f != nil {
+		// Whoever gave the file can see by its position how much of it has gone.
+		_, _ = f.Seek(n.body.off+n.n.Load(), io.SeekStart)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && n.present() {
 		n.body.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dist.example/budgets"
 	"dist.example/content"
 	"dist.example/oci"
 )
@@ -69,6 +70,11 @@ type Options struct {
 	// Offline refuses everything that would need the network, with ErrOffline:
 	// nothing is sent, no connection made and no name looked up.
 	Offline bool
+	// Budgets limit bytes, requests and connections, together with other processes.
+	// Bytes and requests count for the host that was asked, with what it redirects
+	// to and the tokens for it; connections for the host that they lead to. Nil
+	// limits nothing.
+	Budgets *budgets.Set
 	// Warn is told what the user may want to know and what is no error: a missing
 	// credential helper, a mirror that does not answer, what a registry itself warns
 	// of. It may be called from several goroutines. Nil discards.
@@ -255,11 +261,14 @@ var (
 // Repository returns the repository that ref names; tag and digest of ref do not
 // matter. Nothing is sent.
 func (c *Client) Repository(ref oci.Reference) *Repository {
-	return &Repository{
+	r := &Repository{
 		client:   c,
 		ref:      oci.Reference{Registry: ref.Registry, Repository: ref.Repository},
 		sessions: map[oci.Digest]session{},
 	}
+	// Under limits, ranges side by side would be more requests for the same rate.
+	r.quick.Store(c.opts.Budgets != nil)
+	return r
 }
 
 // ForPush is the same repository as a push has to see it: Resolve, Fetch and all

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"dist.example/budgets"
 	"dist.example/content"
 )
 
@@ -205,14 +206,15 @@ func drain(resp *http.Response) {
 // adds go to the endpoint's own scheme, host and port only. origin says whether
 // the answer is the endpoint's own.
 func (c *Client) exchange(ctx context.Context, e *endpoint, q call, authorization string) (resp *http.Response, origin bool, err error) {
-	h := hop{client: c, base: e.root(), rt: e.rt, foreign: e.foreign, authorization: authorization, extra: e.header}
+	h := hop{client: c, budget: c.budgetOf(e), base: e.root(), rt: e.rt, foreign: e.foreign, authorization: authorization, extra: e.header}
 	return h.follow(ctx, q)
 }
 
 // hop is what stays the same while redirects are followed.
 type hop struct {
 	client        *Client
-	base          *url.URL // whom authorization and extra are meant for
+	budget        *budgets.Host // of the host that was asked first
+	base          *url.URL      // whom authorization and extra are meant for
 	rt            http.RoundTripper
 	foreign       http.RoundTripper
 	authorization string
@@ -283,7 +285,11 @@ func (h hop) send(ctx context.Context, q call, target *url.URL, own bool) (*http
 	if err := c.Online(); err != nil {
 		return nil, &settled{err}
 	}
+	if err := h.budget.Request(ctx); err != nil {
+		return nil, h.budgetError(ctx, err)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, wait := c.withConnWait(ctx)
 	req, err := h.request(ctx, q, target, own)
 	if err != nil {
 		cancel(nil)
@@ -295,6 +301,7 @@ func (h hop) send(ctx context.Context, q call, target *url.URL, own bool) (*http
 	}
 	w := &watch{client: c, host: target.Host, what: q.what, expired: func() { cancel(errStalled) }}
 	answered := w.request(req, q.body)
+	wait.watch(req, w)
 	c.count(h.forToken, req)
 	resp, err := rt.RoundTrip(req)
 	answered()
@@ -303,7 +310,7 @@ func (h hop) send(ctx context.Context, q call, target *url.URL, own bool) (*http
 		cancel(nil)
 		return nil, q.body.blame(err)
 	}
-	resp.Body = &watched{ReadCloser: resp.Body, client: c, watch: w, ctx: ctx, cancel: cancel}
+	resp.Body = &watched{ReadCloser: resp.Body, client: c, budget: h.budget, watch: w, ctx: ctx, cancel: cancel}
 	return resp, nil
 }
 
@@ -325,7 +332,7 @@ func (h hop) request(ctx context.Context, q call, target *url.URL, own bool) (*h
 	}
 	req.Header.Set("User-Agent", h.client.opts.UserAgent)
 	if q.body != nil {
-		return req, q.body.attach(req)
+		return req, q.body.attach(req, h.budget)
 	}
 	return req, nil
 }
@@ -354,6 +361,7 @@ func causeOf(ctx context.Context, err error) error {
 type watched struct {
 	io.ReadCloser
 	client *Client
+	budget *budgets.Host
 	watch  *watch
 	ctx    context.Context //nolint:containedctx // the request's own
 	cancel context.CancelCauseFunc
@@ -361,9 +369,12 @@ type watched struct {
 
 func (w *watched) Read(p []byte) (int, error) {
 	w.watch.begin("no byte comes", w.client.opts.StallTimeout)
-	n, err := w.ReadCloser.Read(p)
+	n, err := w.ReadCloser.Read(w.budget.Part(p))
 	w.watch.end()
 	w.client.bytesIn.Add(int64(n))
+	if perr := w.budget.Bytes(w.ctx, n); err == nil {
+		err = perr
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = causeOf(w.ctx, err)
 	}

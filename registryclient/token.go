@@ -256,7 +256,7 @@ func tokenCall(realm *url.URL, service string, scopes []string, cred credential)
 // tokenAnswer sends q until it is answered, with the patience that registries
 // get too.
 func (r *Repository) tokenAnswer(ctx context.Context, e *endpoint, realm *url.URL, q call, cred credential) (tokenAnswer, error) {
-	h := hop{client: r.client, base: realm, rt: e.rt, foreign: e.foreign, forToken: true}
+	h := hop{client: r.client, budget: r.client.budgetOf(e), base: realm, rt: e.rt, foreign: e.foreign, forToken: true}
 	if canonicalHost(realm) != canonicalHost(e.root()) && e.foreign != nil {
 		h.rt = e.foreign
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"dist.example/budgets"
 )
 
 const (
@@ -42,7 +44,7 @@ func (c *Client) transportFor(s hostSpec) (http.RoundTripper, error) {
 		TLSHandshakeTimeout:   handshake,
 		ResponseHeaderTimeout: c.thinking,
 		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       90 * time.Second,
+		IdleConnTimeout:       c.idleTimeout(),
 		MaxConnsPerHost:       connsPerHost,
 		MaxIdleConnsPerHost:   connsPerHost,
 		ForceAttemptHTTP2:     true,
@@ -91,18 +93,30 @@ func (c *Client) dial(d *net.Dialer) func(context.Context, string, string) (net.
 		if err := c.Online(); err != nil {
 			return nil, err
 		}
-		conn, err := d.DialContext(ctx, network, addr)
+		slot, err := c.connSlot(ctx, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &writeGuard{Conn: conn, stall: c.opts.StallTimeout}, nil
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			slot.Release()
+			return nil, err
+		}
+		return &writeGuard{Conn: conn, stall: c.opts.StallTimeout, slot: slot, metered: c.opts.Budgets.Limits().Rate > 0}, nil
 	}
 }
 
 // writeGuard fails a write that stands still, and lets files go out by sendfile.
 type writeGuard struct {
 	net.Conn
-	stall time.Duration
+	stall   time.Duration
+	slot    *budgets.Slot // the right to the connection, given back when it closes
+	metered bool          // what is written has to be paid for on its way, so that no file goes out by itself
+}
+
+func (g *writeGuard) Close() error {
+	defer g.slot.Release()
+	return g.Conn.Close()
 }
 
 func (g *writeGuard) Write(p []byte) (int, error) {
@@ -116,7 +130,7 @@ func (g *writeGuard) Write(p []byte) (int, error) {
 func (g *writeGuard) ReadFrom(r io.Reader) (int64, error) {
 	lr, ok := r.(*io.LimitedReader)
 	rf, can := g.Conn.(io.ReaderFrom)
-	if !ok || !can {
+	if !ok || !can || g.metered {
 		return io.Copy(struct{ io.Writer }{g}, r)
 	}
 	var sent int64

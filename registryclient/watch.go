@@ -41,6 +41,13 @@ func (w *watch) begin(why string, limit time.Duration) {
 	w.timer.Reset(first)
 }
 
+// limit is how long the present wait may last.
+func (w *watch) limit() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.until.Sub(w.began)
+}
+
 // end says that what was waited for has come.
 func (w *watch) end() {
 	w.mu.Lock()
