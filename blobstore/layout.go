@@ -33,7 +33,19 @@ const (
 	leasesDir = "leases"
 	viewsDir  = "views"
 	trashDir  = "trash"
+	// Limits on the network that the processes of the store share (package budgets).
+	budgetsDir = "budgets"
 )
+
+// BudgetsDir is the folder of the store in dir that package budgets keeps its
+// files in, "" when no store is there. It need not exist yet.
+func BudgetsDir(dir string) string {
+	l := layout{dir, fsys.OS()}
+	if _, err := l.parseHead(); err != nil {
+		return ""
+	}
+	return l.path(budgetsDir)
+}
 
 // layout knows where things are.
 type layout struct {
@@ -134,7 +146,7 @@ func (l layout) refuseForeign() error {
 
 func ownName(name string) bool {
 	switch name {
-	case lockFile, blobsDir, packsDir, ingestDir, leasesDir, viewsDir, trashDir, writeLockFile, gcLockFile:
+	case lockFile, blobsDir, packsDir, ingestDir, leasesDir, viewsDir, trashDir, budgetsDir, writeLockFile, gcLockFile:
 		return true
 	}
 	return len(name) >= len(headFile) && name[:len(headFile)] == headFile ||

@@ -2,10 +2,12 @@ package client
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"dist.example/blobstore"
+	"dist.example/budgets"
 	"dist.example/content"
 	"dist.example/registryclient"
 )
@@ -16,6 +18,9 @@ type Options struct {
 	Store string
 	// Registry holds what the registry client goes by: files, time-outs, TLS.
 	Registry registryclient.Options
+	// Limits are kept together with the other processes of the store, or of the user
+	// where there is no store.
+	Limits budgets.Limits
 	// Jobs bounds the blobs moved at once, 0 means content.DefaultJobs.
 	Jobs int
 	// Epoch is the instant of SOURCE_DATE_EPOCH, which the members of archives get;
@@ -36,6 +41,7 @@ type Client struct {
 	mu     sync.Mutex
 	store  *blobstore.Store
 	remote *registryclient.Client
+	limits *budgets.Set
 }
 
 // New returns a client; it opens nothing yet. The caller closes it.
@@ -55,15 +61,18 @@ func New(o Options) *Client {
 // hook names a point that a test may stop at.
 func (c *Client) hook(point string) { c.opts.Hook(point) }
 
-// Close closes the store if it was opened. Idempotent.
+// Close closes the store if it was opened, and gives up connections. Idempotent.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.store == nil {
-		return nil
+	if c.remote != nil {
+		c.remote.CloseIdle()
 	}
-	err := c.store.Close()
-	c.store = nil
+	err := c.limits.Close()
+	if c.store != nil {
+		err = errors.Join(err, c.store.Close())
+		c.store = nil
+	}
 	return err
 }
 
@@ -104,10 +113,15 @@ func (c *Client) registry() (*registryclient.Client, error) {
 	if o.Notice == nil {
 		o.Notice = c.opts.Warn
 	}
+	limits, err := budgets.New(budgets.Options{Limits: c.opts.Limits, Dirs: c.budgetDirs, Warn: o.Warn})
+	if err != nil {
+		return nil, err
+	}
+	o.Budgets = limits
 	r, err := registryclient.New(o)
 	if err != nil {
 		return nil, err
 	}
-	c.remote = r
+	c.remote, c.limits = r, limits
 	return r, nil
 }

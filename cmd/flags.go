@@ -60,6 +60,7 @@ type networkFlags struct {
 	PlainHTTP bool     `group:"network" help:"Speak HTTP without TLS. Registries on this machine (localhost, 127.0.0.1) need no flag."`
 	Insecure  bool     `group:"network" help:"Accept any TLS certificate: whoever sits in between can answer. Content is still checked against its digest."`
 	Offline   toggle   `group:"network" env:"DIST_OFFLINE" help:"Do not use the network: refuse, before anything is sent (exit 12)."`
+	limitFlags
 }
 
 // toggle is a flag without a value that an environment variable can set, too:
@@ -191,7 +192,7 @@ func (s *session) clientFor(network networkFlags, n jobs) (*client.Client, error
 		return nil, err
 	}
 	c := client.New(client.Options{
-		Store: dir, Registry: network.options(s.warn), Jobs: int(n),
+		Store: dir, Registry: network.options(s.warn), Limits: network.limits(), Jobs: int(n),
 		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook, Epoch: s.epoch,
 	})
 	s.closers = append(s.closers, c.Close)
