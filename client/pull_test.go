@@ -365,7 +365,7 @@ func TestPullTellsOfItsProgress(t *testing.T) {
 		t.Errorf("events of %d objects, want 4", len(events))
 	}
 	for d, kinds := range events {
-		if !slices.Equal(kinds, []content.EventKind{content.EventStarted, content.EventFinished}) {
+		if !slices.Equal(kinds, []content.EventKind{content.EventPlanned, content.EventStarted, content.EventFinished}) {
 			t.Errorf("%s: %v", d, kinds)
 		}
 	}

@@ -46,7 +46,7 @@ type progress struct {
 	total   int64 // bytes of all blobs that are known of
 	reused  int64
 	rate    rateMeter
-	drawn   int // lines of bars on the screen
+	drawn   bool // there are bars on the screen
 	changed bool
 
 	due      bool // to be started by the first event
@@ -63,6 +63,8 @@ type blobProgress struct {
 	total   int64
 	unknown bool // the total is
 	running bool
+	ended   bool // it is here, or was before
+	rate    rateMeter
 	told    int64 // the offset that JSON lines last spoke of
 }
 
@@ -134,7 +136,10 @@ func (p *progress) observe(e content.Event) {
 		p.start()
 	}
 	p.changed = true
-	b := p.blob(e)
+	b, known := p.blob(e)
+	if known && e.Kind == content.EventPlanned {
+		return // another manifest lists it, too
+	}
 	if e.Total < 0 {
 		b.unknown = true
 	}
@@ -143,18 +148,15 @@ func (p *progress) observe(e content.Event) {
 		b.total = e.Total
 	}
 	switch e.Kind {
+	case content.EventPlanned:
 	case content.EventReused:
 		p.reused += b.total
 		p.total -= b.total
-		b.total, b.running = 0, false
+		b.total, b.running, b.ended = 0, false, true
 	case content.EventFailed:
 		b.running = false
 	default:
-		p.here += e.Offset - b.offset
-		if e.Kind == content.EventStarted {
-			p.rate.skip(e.Offset - b.offset)
-		}
-		b.offset, b.running = e.Offset, e.Kind != content.EventFinished
+		p.advance(b, e)
 	}
 	if p.kind == "json" && e.Kind != content.EventAdvanced {
 		b.told = b.offset
@@ -162,25 +164,38 @@ func (p *progress) observe(e content.Event) {
 	}
 }
 
-func (p *progress) blob(e content.Event) *blobProgress {
+// advance moves b to where e says. Bytes that were here before do not count for
+// the rate, nor do those that are given up when a blob begins again.
+func (p *progress) advance(b *blobProgress, e content.Event) {
+	step := e.Offset - b.offset
+	p.here += step
+	if e.Kind == content.EventStarted || step < 0 {
+		p.rate.skip(step)
+		b.rate.skip(step)
+	}
+	b.offset, b.ended = e.Offset, e.Kind == content.EventFinished
+	b.running = !b.ended
+}
+
+func (p *progress) blob(e content.Event) (b *blobProgress, known bool) {
 	id := e.Name
 	if id == "" {
 		id = e.Descriptor.Digest.String()
 	}
-	b := p.blobs[id]
-	if b == nil {
+	b, known = p.blobs[id]
+	if !known {
 		b = &blobProgress{name: e.Name, desc: e.Descriptor}
 		p.blobs[id] = b
 		p.order = append(p.order, b)
 	}
-	return b
+	return b, known
 }
 
 // tick shows where things stand.
 func (p *progress) tick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rate.sample(p.now(), p.here)
+	p.sample()
 	switch p.kind {
 	case "bars":
 		p.draw()
@@ -194,28 +209,76 @@ func (p *progress) tick() {
 	p.changed = false
 }
 
-// message prints a line for people without leaving bars in the way.
+func (p *progress) sample() {
+	now := p.now()
+	p.rate.sample(now, p.here)
+	for _, b := range p.order {
+		if b.running {
+			b.rate.sample(now, b.offset)
+		}
+	}
+}
+
+// message prints a line for people above the bars, in one write with them.
 func (p *progress) message(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.erase()
-	fmt.Fprintf(p.w, "%s\n", printable(line))
+	text := p.eraseSequence() + printable(line) + "\n"
+	if p.drawn {
+		text += p.frame()
+	}
+	_, _ = io.WriteString(p.w, text)
 }
 
-// totals are the parts of the line about everything: bytes, percent, rate, time
-// left.
+// totals are the parts of the plain line about everything: blobs, bytes, percent,
+// rate, time left.
 func (p *progress) totals() []string {
 	parts := []string{progressOf(p.here, p.total)}
-	if p.total >= p.here && p.total > 0 {
-		parts = append(parts, fmt.Sprintf("%d %%", p.here*100/p.total))
+	if count := p.count(); count != "" {
+		parts = []string{count + " blobs", parts[0]}
 	}
-	if rate := p.rate.perSecond(); rate > 0 {
-		parts = append(parts, humanSize(int64(rate))+"/s")
-		if left := float64(p.total-p.here) / rate; left > 0 && left < 1e6 {
-			parts = append(parts, timeLeft(left)+" left")
+	if p.total >= p.here && p.total > 0 {
+		parts = append(parts, percentOf(p.here, p.total))
+	}
+	rate, left := p.pace(&p.rate, p.total-p.here)
+	for _, part := range []string{rate, left} {
+		if part != "" {
+			parts = append(parts, part)
 		}
 	}
 	return parts
+}
+
+// count is how many blobs are here of how many are known of, "" for a single one.
+func (p *progress) count() string {
+	if len(p.order) < 2 {
+		return ""
+	}
+	ended := 0
+	for _, b := range p.order {
+		if b.ended {
+			ended++
+		}
+	}
+	return fmt.Sprintf("%d/%d", ended, len(p.order))
+}
+
+// pace says how fast bytes come, and how long the missing ones take at that rate;
+// "" for what is not known.
+func (p *progress) pace(m *rateMeter, missing int64) (rate, left string) {
+	perSecond := m.perSecond()
+	if perSecond <= 0 {
+		return "", ""
+	}
+	if seconds := float64(missing) / perSecond; seconds > 0 && seconds < 1e6 {
+		left = timeLeft(seconds) + " left"
+	}
+	return humanSize(int64(perSecond)) + "/s", left
+}
+
+// percentOf is rounded down: 100 % is all of it. total is more than 0.
+func percentOf(n, total int64) string {
+	return fmt.Sprintf("%d %%", int64(float64(n)/float64(total)*100))
 }
 
 // timeLeft is in whole seconds while it is short: more would only flicker.
@@ -248,7 +311,7 @@ type eventJSON struct {
 func (p *progress) tellJSON(e content.Event) {
 	word := map[content.EventKind]string{
 		content.EventStarted: "started", content.EventAdvanced: "advanced", content.EventFinished: "finished",
-		content.EventReused: "reused", content.EventFailed: "failed",
+		content.EventReused: "reused", content.EventFailed: "failed", content.EventPlanned: "planned",
 	}[e.Kind]
 	// A struct of strings and numbers always marshals.
 	line, _ := json.Marshal(eventJSON{jsonVersion, word, e.Name, e.Descriptor.Digest, e.Descriptor.MediaType, e.Offset, e.Total})

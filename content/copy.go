@@ -171,6 +171,8 @@ func (c *copier) event(k EventKind, desc oci.Descriptor, offset int64) {
 	c.opts.Observe(Event{Kind: k, Descriptor: desc, Offset: offset, Total: desc.Size})
 }
 
+func (c *copier) coming(desc oci.Descriptor) { c.event(EventPlanned, desc, 0) }
+
 func (c *copier) held(desc oci.Descriptor) {
 	c.reusedBytes.Add(desc.Size)
 	c.reusedBlobs.Add(1)

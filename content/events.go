@@ -13,6 +13,9 @@ const (
 	EventFinished
 	EventReused
 	EventFailed
+	// EventPlanned comes before all others in a Copy, for its root and for what a
+	// manifest lists, so that it is known how much there is to do. It may come again.
+	EventPlanned
 )
 
 // Event is one step of one blob. Offset counts the bytes that are at the target,

@@ -113,6 +113,8 @@ func (p *planner) add(desc oci.Descriptor, action PlanAction, move int64) {
 	}
 }
 
+func (p *planner) coming(oci.Descriptor) {} // what it comes to is said of each once
+
 func (p *planner) held(desc oci.Descriptor) { p.add(desc, PlanHeld, 0) }
 
 func (p *planner) manifest(_ context.Context, desc oci.Descriptor, _ []byte) error {

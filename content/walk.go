@@ -12,8 +12,11 @@ import (
 )
 
 // walker is told what a walk meets. Its methods are called from several
-// goroutines at once, each digest once in all.
+// goroutines at once, each digest once in all, but for coming.
 type walker interface {
+	// coming: desc is the root, or in a manifest, and will be walked. It may come for
+	// one digest more than once.
+	coming(desc oci.Descriptor)
 	// held: the target holds desc, and where it is Closed all below it too.
 	held(desc oci.Descriptor)
 	// manifest: the target lacks desc, whose bytes are data, and holds all below it.
@@ -69,6 +72,7 @@ func (w *walk) run(ctx context.Context, root oci.Descriptor) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w.fail = cancel
+	w.to.coming(root)
 	err := w.visit(ctx, root, "")
 	if err == nil {
 		err = w.visitReferrers(ctx)
@@ -137,6 +141,9 @@ func (w *walk) manifest(ctx context.Context, desc oci.Descriptor, subject oci.Di
 	edges, err := w.children(desc, data, subject)
 	if err != nil {
 		return err
+	}
+	for _, e := range edges {
+		w.to.coming(e.Descriptor)
 	}
 	var g errgroup.Group
 	for _, e := range edges {
