@@ -50,6 +50,10 @@ func (p *progress) frame() string {
 	lines := p.barLines(width-1, height-1)
 	var b strings.Builder
 	b.WriteString(lineStart + wrapOff)
+	if width != p.width { // rows that were wrapped may be remembered as one line
+		b.WriteString(eraseBelow)
+		p.width = width
+	}
 	for i, line := range lines {
 		b.WriteString(line)
 		if i < len(lines)-1 {

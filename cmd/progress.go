@@ -47,6 +47,7 @@ type progress struct {
 	reused  int64
 	rate    rateMeter
 	drawn   bool // there are bars on the screen
+	width   int  // of the terminal when they were drawn
 	changed bool
 
 	due      bool // to be started by the first event
