@@ -282,6 +282,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 
 // Waiting for the right to a connection is no stall.
 func TestAWaitForAConnectionIsNoStall(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.New(t, registrytest.Options{})
 	desc := reg.PutBlob(oci.MediaTypeOctets, registrytest.Bytes(1, 1000))
 	s := limited(t, budgets.Limits{Connections: 1}, nil)
@@ -289,8 +290,8 @@ func TestAWaitForAConnectionIsNoStall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const stall = 100 * time.Millisecond
-	time.AfterFunc(5*stall, slot.Release)
+	const stall = 2 * time.Second // more than any answer takes
+	time.AfterFunc(stall+stall/2, slot.Release)
 	r := repository(t, clientWith(t, s, func(o *registryclient.Options) { o.StallTimeout, o.Retries = stall, -1 }), reg.Ref("app"))
 	if _, err := r.StatBlob(t.Context(), desc.Digest); err != nil {
 		t.Error(err)
