@@ -9,6 +9,7 @@ import (
 	"dist.example/content"
 	"dist.example/fsys"
 	"dist.example/oci"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -16,8 +17,9 @@ const (
 	// together, with their batch, and have no ingest of their own: what is lost of
 	// them in a crash is soon fetched again.
 	batchedLoose = 1 << 20
-	// manyFiles is from how many files on one syncfs beats an fsync of each.
-	manyFiles = 8
+	// syncsAtOnce is how many files are synced at the same time: the journal of the
+	// file system takes those that wait together.
+	syncsAtOnce = 16
 )
 
 // batchedItem writes a loose blob that waits for its batch to be synced. Until
@@ -44,13 +46,17 @@ func (s *Store) batchedItem(opts content.IngestOptions, p []byte) (*item, error)
 	return it, nil
 }
 
-// writeTemp makes a read-only file and leaves it open, to be synced.
+// writeTemp makes a read-only file and leaves it open, to be synced; the disk may
+// begin with it.
 func (s *Store) writeTemp(name string, p []byte) (fsys.File, error) {
 	f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if _, err = f.WriteAt(p, 0); err == nil {
+		err = f.WriteBack(0, int64(len(p)))
+	}
+	if err == nil {
 		err = s.fs.Chmod(name, 0o444)
 	}
 	if err != nil {
@@ -99,15 +105,13 @@ func (c *committing) syncBatched() (err error) {
 	if len(files) == 0 {
 		return nil
 	}
-	if len(files) >= manyFiles {
-		if err := c.s.fs.SyncFS(c.s.dir); !errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
-	}
+	var g errgroup.Group
+	g.SetLimit(syncsAtOnce)
 	for _, f := range files {
-		if err := f.DataSync(); err != nil {
-			return err
-		}
+		g.Go(f.DataSync)
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	c.s.hook("batched.synced")
 	for dir := range dirs {

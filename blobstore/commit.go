@@ -11,6 +11,7 @@ import (
 	"dist.example/db"
 	"dist.example/fsys"
 	"dist.example/oci"
+	"golang.org/x/sync/errgroup"
 )
 
 // errChanged asks for another round: what was looked at before the transaction is
@@ -70,11 +71,11 @@ func (s *Store) tryCommit(ctx context.Context, b *batch) error {
 			return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
 		}
 	}
-	if err := c.syncBatched(); err != nil {
+	if err := c.durable(); err != nil {
 		if c.pack != nil {
 			c.pack.retract(s)
 		}
-		return fmt.Errorf("write to store %s: %w", s.dir, fsys.Classify(err))
+		return err
 	}
 	s.hook("commit.begin")
 	err = s.db.Write(ctx, c.transact)
@@ -130,6 +131,25 @@ type committing struct {
 	live    int64 // payload bytes appended that rows point to
 	dead    int64 // and those that none does
 	synced  bool
+}
+
+// durable syncs what the transaction is to speak of, the pack and the files at the
+// same time.
+func (c *committing) durable() error {
+	var g errgroup.Group
+	g.Go(func() error {
+		if err := c.syncAppended(); err != nil {
+			return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
+		}
+		return nil
+	})
+	g.Go(func() error {
+		if err := c.syncBatched(); err != nil {
+			return fmt.Errorf("write to store %s: %w", c.s.dir, fsys.Classify(err))
+		}
+		return nil
+	})
+	return g.Wait()
 }
 
 func (c *committing) needsPack() bool {

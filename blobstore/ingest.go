@@ -99,16 +99,44 @@ func (in *ingest) Write(p []byte) (int, error) {
 }
 
 func (in *ingest) append(p []byte) (int, error) {
+	in.start()
+	n, err := in.pipe.Write(p)
+	return n, in.written(err)
+}
+
+// start makes the pipe.
+func (in *ingest) start() {
 	if in.pipe == nil {
 		in.pipe = newPipe(in.file, in.hash, in.resumed)
 		in.pipe.eager = in.how == comparing // its source may be slow, and is watched
 	}
-	n, err := in.pipe.Write(p)
+}
+
+// written is for after each piece of content that the pipe got.
+func (in *ingest) written(err error) error {
 	in.s.hook("ingest.written")
 	if err == nil && in.pipe.size()-in.marked >= checkpointEvery {
 		err = in.checkpoint()
 	}
-	return n, err
+	return err
+}
+
+// room is where the next bytes may be put, for took; nothing where they have to be
+// looked at first.
+func (in *ingest) room() []byte {
+	if in.sealed || in.how == comparing {
+		return nil
+	}
+	in.start()
+	return in.pipe.room()
+}
+
+// took appends the n bytes that were put to where room said.
+func (in *ingest) took(n int) error {
+	if err := in.written(in.pipe.took(n)); err != nil {
+		return fmt.Errorf("ingest %s: %w", in.key, fsys.Classify(err))
+	}
+	return nil
 }
 
 // checkpoint makes the bytes so far durable and then records offset and hash

@@ -14,7 +14,7 @@ const (
 	// chunk is how much is handed to the hash and the disk at a time.
 	chunk = 512 << 10
 	// writeBack is how often the kernel is asked to begin writing.
-	writeBack = 8 << 20
+	writeBack = 2 << 20
 )
 
 // pipe writes one stream to a file and hashes it, each in a goroutine of its
@@ -122,6 +122,23 @@ func (p *pipe) take(b []byte) (n int, full bool) {
 	n = copy(p.fill[len(p.fill):cap(p.fill)], b)
 	p.fill = p.fill[:len(p.fill)+n]
 	return n, len(p.fill) == cap(p.fill)
+}
+
+// room is the free part of the current chunk, which is never full. The caller may
+// fill it from its beginning and say so with took, but not while the pipe is eager:
+// then the worker may take the chunk away.
+func (p *pipe) room() []byte { return p.fill[len(p.fill):cap(p.fill)] }
+
+// took accepts n bytes that were put into room.
+func (p *pipe) took(n int) error {
+	p.mu.Lock()
+	p.fill = p.fill[:len(p.fill)+n]
+	full := len(p.fill) == cap(p.fill)
+	p.mu.Unlock()
+	if full {
+		return p.flush()
+	}
+	return p.err
 }
 
 // offer hands the current chunk over if nothing is being worked on; else the

@@ -11,8 +11,7 @@ import (
 )
 
 // append writes the fresh records and the notes of media types behind the pack's
-// end. With names still to come the fsync waits for their notes, so that there
-// is one.
+// end.
 func (c *committing) append() error {
 	out := &appender{file: c.pack.file, at: c.pack.end}
 	defer out.release()
@@ -45,7 +44,13 @@ func (c *committing) append() error {
 		return nil
 	}
 	c.s.hook("pack.appended")
-	if c.moves() {
+	return nil
+}
+
+// syncAppended makes durable what append wrote. With names still to come that
+// waits for their notes, so that there is one fsync.
+func (c *committing) syncAppended() error {
+	if c.pack == nil || c.end == c.pack.end || c.moves() {
 		return nil
 	}
 	return c.sync()

@@ -264,8 +264,7 @@ func (ses *Session) add(it *item) {
 	b.index[it.desc.Digest] = len(b.items)
 	b.items = append(b.items, it)
 	b.bytes += int64(len(it.encoded))
-	if it.loose() {
-		// Its bytes are durable: what waits is the row, and those who wait for it.
+	if it.tempFile != nil { // else its bytes are durable, and only its row waits
 		b.bytes += it.desc.Size
 	}
 	ses.wake()
@@ -291,7 +290,12 @@ func both(a, b func(content.Info)) func(content.Info) {
 func (ses *Session) flushLate() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
 	defer cancel()
-	if err := ses.Flush(ctx); err != nil {
+	err := ses.turn(ctx)
+	if err == nil {
+		defer func() { <-ses.flushing }() // after its error is kept
+		err = ses.commitNow(ctx, nil, false)
+	}
+	if err != nil {
 		ses.fail(err)
 	}
 }
@@ -316,6 +320,11 @@ func (ses *Session) commit(ctx context.Context, names []content.NameChange, last
 		return err
 	}
 	defer func() { <-ses.flushing }()
+	return ses.commitNow(ctx, names, last)
+}
+
+// commitNow is commit for who has the turn.
+func (ses *Session) commitNow(ctx context.Context, names []content.NameChange, last bool) error {
 	b, err := ses.cut()
 	if err != nil {
 		return err
@@ -381,12 +390,14 @@ func (ses *Session) Close() error {
 		return nil
 	}
 	ses.closed = true
-	ses.mu.Lock()
-	ses.err = nil // it is tried again
-	ses.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
 	defer cancel()
-	err := ses.Flush(ctx)
+	err := ses.turn(ctx)
+	if err == nil {
+		ses.fail(nil) // what failed is tried again
+		err = ses.commitNow(ctx, nil, false)
+		<-ses.flushing
+	}
 	ses.drop()
 	if cerr := ses.lease.close(); err == nil {
 		err = cerr

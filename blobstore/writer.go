@@ -32,11 +32,12 @@ type writer struct {
 
 	started time.Time
 	buf     []byte
-	file    *ingest // nil while the content is in memory
-	own     bool    // the key is nobody's: nobody can go on with it
-	replays bool    // its stream comes from the first byte again, see Session.Ingest
-	wrong   bool    // such a stream had certainly the wrong content
-	limit   int64   // what grows beyond it goes to a file
+	whole   *[batchedLoose]byte // what buf lies in, nil when that is its own
+	file    *ingest             // nil while the content is in memory
+	own     bool                // the key is nobody's: nobody can go on with it
+	replays bool                // its stream comes from the first byte again, see Session.Ingest
+	wrong   bool                // such a stream had certainly the wrong content
+	limit   int64               // what grows beyond it goes to a file
 	done    bool
 	err     error
 	batched bool               // a loose blob waits for its batch to be synced
@@ -79,6 +80,9 @@ func (w *writer) Write(p []byte) (int, error) {
 func (w *writer) write(p []byte) (int, error) {
 	if w.file == nil {
 		if int64(len(w.buf)+len(p)) <= w.limit {
+			if w.buf == nil && w.opts.Total <= w.limit {
+				w.buf = w.buffer()
+			}
 			w.buf = append(w.buf, p...)
 			return len(p), nil
 		}
@@ -100,7 +104,7 @@ func (w *writer) spill() error {
 		return err
 	}
 	_, err = f.Write(w.buf)
-	w.buf = nil
+	w.free()
 	return err
 }
 
@@ -154,7 +158,8 @@ func (w *writer) Close() error {
 	if w.done {
 		return nil
 	}
-	w.done, w.buf = true, nil
+	w.done = true
+	w.free()
 	switch {
 	case w.file == nil:
 		return nil
@@ -186,6 +191,7 @@ func (w *writer) Commit(ctx context.Context) (content.Info, error) {
 		return content.Info{}, err
 	}
 	w.done = true
+	w.free()
 	return info, nil
 }
 

@@ -138,33 +138,39 @@ func (c *copier) from(ctx context.Context, desc oci.Descriptor, offset int64) (i
 	return c.src.Fetch(ctx, desc)
 }
 
-// stream copies r to w and tells of it every 256 KiB or so.
+// stream copies r to w, which may have a place of its own to read to, and tells of
+// it.
 func (c *copier) stream(ctx context.Context, w io.Writer, r io.Reader, desc oci.Descriptor, offset int64) (int64, error) {
+	t := &telling{ctx: ctx, r: r, c: c, desc: desc, offset: offset}
+	if rf, ok := w.(io.ReaderFrom); ok {
+		return rf.ReadFrom(t)
+	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	var n int64
-	for told := int64(0); ; {
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		k, err := r.Read(*buf)
-		if k > 0 {
-			n += int64(k)
-			if _, werr := w.Write((*buf)[:k]); werr != nil {
-				return n, werr
-			}
-			if n-told >= 256<<10 {
-				told = n
-				c.event(EventAdvanced, desc, offset+n)
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
+	return io.CopyBuffer(struct{ io.Writer }{w}, t, *buf)
+}
+
+// telling is the reader of a blob until ctx ends. It tells of every 256 KiB or so.
+type telling struct {
+	ctx    context.Context //nolint:containedctx // of the copy
+	r      io.Reader
+	c      *copier
+	desc   oci.Descriptor
+	offset int64
+	told   int64 // how much came since the last event
+}
+
+func (t *telling) Read(p []byte) (int, error) {
+	if err := t.ctx.Err(); err != nil {
+		return 0, err
 	}
+	n, err := t.r.Read(p)
+	t.offset += int64(n)
+	if t.told += int64(n); t.told >= 256<<10 {
+		t.told = 0
+		t.c.event(EventAdvanced, t.desc, t.offset)
+	}
+	return n, err
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
