@@ -8,9 +8,9 @@
 //
 // A write survives a power cut only after DataSync or Sync of its file has
 // returned nil; a new, moved or removed name only after SyncDir of its folder
-// has. SyncFS does both for a whole file system where the system can. After a
-// sync that failed nothing is known about the bytes before it, and asking again
-// may wrongly succeed: whoever wrote them writes them anew to another file.
+// has. After a sync that failed nothing is known about the bytes before it, and
+// asking again may wrongly succeed: whoever wrote them writes them anew to another
+// file.
 //
 // # Locks
 //

@@ -73,10 +73,6 @@ type FS interface {
 	// SyncDir makes the names in dir durable: those that came, moved and went. On
 	// Windows the file system's own journal has to do, and it does nothing.
 	SyncDir(dir string) error
-	// SyncFS makes everything on dir's file system durable, for everybody, and may
-	// take as long as everybody's writes take. Where the system has no such call it
-	// returns errors.ErrUnsupported.
-	SyncFS(dir string) error
 }
 
 // OS is the operating system's file system.
@@ -100,7 +96,6 @@ func (osFS) Chmod(name string, mode fs.FileMode) error   { return os.Chmod(name,
 func (osFS) Stat(name string) (fs.FileInfo, error)       { return os.Stat(name) }
 func (osFS) ReadDir(dir string) ([]fs.DirEntry, error)   { return os.ReadDir(dir) }
 func (osFS) SyncDir(dir string) error                    { return syncDir(dir) }
-func (osFS) SyncFS(dir string) error                     { return syncFS(dir) }
 
 // osFile adds to an os.File what the interface has beyond it. The embedded file
 // also lends io.Copy its fast ways (ReadFrom, WriteTo).

@@ -56,9 +56,6 @@ func TestEveryOperation(t *testing.T) {
 	check("datasync", f.DataSync())
 	check("sync", f.Sync())
 	check("syncdir", disk.SyncDir(sub))
-	if err := disk.SyncFS(sub); !errors.Is(err, errors.ErrUnsupported) {
-		check("syncfs", err)
-	}
 	check("link", disk.Link(a, b))
 	if err := disk.Link(a, b); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a link over a name: %v", err)

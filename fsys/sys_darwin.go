@@ -24,7 +24,6 @@ func dataSync(fd uintptr) error {
 }
 
 func writeBack(uintptr, int64, int64) error { return nil }
-func syncFS(string) error                   { return errors.ErrUnsupported }
 
 // clonefile wants to make the destination itself, which is open here already.
 func reflink(_, _ *os.File) error { return errors.ErrUnsupported }

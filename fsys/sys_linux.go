@@ -24,22 +24,6 @@ func writeBack(fd uintptr, off, n int64) error {
 	return err
 }
 
-func syncFS(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	err = again(func() error { return unix.Syncfs(int(d.Fd())) })
-	if errors.Is(err, unix.ENOSYS) {
-		return errors.ErrUnsupported
-	}
-	if err != nil {
-		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
-	}
-	return nil
-}
-
 func reflink(dst, src *os.File) error {
 	return onBoth(dst, src, func(d, s int) error {
 		return again(func() error { return unix.IoctlFileClone(d, s) })

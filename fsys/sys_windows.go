@@ -56,7 +56,6 @@ func dataSync(fd uintptr) error { return windows.FlushFileBuffers(windows.Handle
 
 func writeBack(uintptr, int64, int64) error           { return nil }
 func syncDir(string) error                            { return nil }
-func syncFS(string) error                             { return errors.ErrUnsupported }
 func reflink(_, _ *os.File) error                     { return errors.ErrUnsupported }
 func copyRange(_, _ *os.File, _ int64) (int64, error) { return 0, nil }
 

@@ -316,33 +316,3 @@ func (d *disk) namesSynced(path string) {
 		}
 	}
 }
-
-func (d *disk) syncFS(dir string) error {
-	if err := d.base.SyncFS(dir); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	live := make(map[string]*node, len(d.live.files))
-	for path, n := range d.live.files {
-		live[path] = n
-	}
-	for dir := range d.live.dirs {
-		d.namesSynced(dir)
-	}
-	d.mu.Unlock()
-	for path, n := range live {
-		if err := d.syncedAt(path, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d *disk) syncedAt(path string, n *node) error {
-	f, err := d.base.OpenFile(path, os.O_RDONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return d.synced(n, f)
-}

@@ -36,7 +36,6 @@ const (
 	OpStat      Op = "stat" // by name
 	OpReadDir   Op = "readdir"
 	OpSyncDir   Op = "syncdir"
-	OpSyncFS    Op = "syncfs"
 )
 
 // ErrHalted is what every operation after Halt fails with.
@@ -255,14 +254,6 @@ func (f *FS) SyncDir(dir string) error {
 		return err
 	}
 	return f.disk.syncDir(dir)
-}
-
-// SyncFS implements fsys.FS.
-func (f *FS) SyncFS(dir string) error {
-	if err := f.step(OpSyncFS, dir); err != nil {
-		return err
-	}
-	return f.disk.syncFS(dir)
 }
 
 // Crash writes to dst, a folder that is empty or does not exist, what root would

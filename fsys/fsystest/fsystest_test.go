@@ -218,25 +218,6 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-func TestSyncFSMakesAllDurable(t *testing.T) {
-	f, root := newFS(t, nil)
-	u := user{t, f, root}
-	must(t, f.MkdirAll(u.at("d"), 0o755))
-	u.create("d/a", "hello", false)
-	err := f.SyncFS(root)
-	want := map[string]string{"d": "/", "d/a": "hello"}
-	if errors.Is(err, errors.ErrUnsupported) {
-		want = map[string]string{} // and then it must not pretend
-	} else {
-		must(t, err)
-	}
-	dst := t.TempDir()
-	must(t, f.Crash(dst, fsystest.Truncated))
-	if got := tree(t, dst); !maps.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 func TestCounts(t *testing.T) {
 	f, root := newFS(t, nil)
 	u := user{t, f, root}
