@@ -91,9 +91,10 @@ type Options struct {
 type Window struct {
 	Segments     int   // 0 means 4
 	SegmentBytes int64 // 0 means 4 MiB; blobs up to this size come in one request
-	// Enough is the rate, in bytes a second, from which on one stream is taken to be
-	// all that the way to a registry gives: the rest of the blob, and the blobs after
-	// it, come in one request each. 0 means 100 MiB, -1 that no rate is enough.
+	// Enough is the rate, in bytes a second and over all streams of the Client, from
+	// which on there is nothing to gain from more of them: the rest of the blob, and
+	// the blobs after it, come in one request each. 0 means 100 MiB, -1 that no rate
+	// is enough.
 	Enough int64
 }
 
