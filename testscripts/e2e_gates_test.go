@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -157,6 +159,25 @@ func stopped(ts *testscript.TestScript, neg bool, args []string) {
 	case <-g.reached:
 	case <-time.After(2 * time.Minute):
 		ts.Fatalf("nothing has come so far")
+	}
+}
+
+// peaks checks that no program in the background has had more than MIB mebibytes of
+// memory so far. Where the system does not tell, it checks nothing and says so.
+func peaks(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: peaks MIB")
+	}
+	running := ts.BackgroundCmds()
+	if len(running) == 0 {
+		ts.Fatalf("nothing runs in the background")
+	}
+	for _, cmd := range running {
+		kib := peakIn(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "status"))
+		ts.Logf("%s: %d KiB at most (0: not told)", cmd.Args[0], kib)
+		if kib > int64(number(ts, args[0]))<<10 {
+			ts.Fatalf("%s has had %d KiB of memory", cmd.Args[0], kib)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package testscripts
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -36,6 +38,16 @@ func withPeers() bool { return os.Getenv("DIST_E2E") != "" }
 // TestPeers runs the scripts of the folder e2e. Their $REGISTRY is Debian's
 // docker-registry, behind a proxy that counts and stops what passes.
 func TestPeers(t *testing.T) {
+	meetPeers(t)
+	p := peerParams("e2e", startPeer)
+	p.Cmds["protected"] = protected
+	testscript.Run(t, p)
+}
+
+// meetPeers skips t where scripts meet no other programs, and ends it where one of
+// them is missing.
+func meetPeers(t *testing.T) {
+	t.Helper()
 	if !withPeers() {
 		t.Skip("meets other programs; use make e2e")
 	}
@@ -45,27 +57,38 @@ func TestPeers(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		return
+		t.FailNow()
 	}
-	p := params("e2e", startPeer)
+}
+
+// peerParams are params for scripts whose registry is behind a proxy.
+func peerParams(dir string, registry func(*testscript.Env) error) testscript.Params {
+	p := params(dir, registry)
 	delete(p.Cmds, "seed") // fills registries of the project's own
-	p.Cmds["protected"] = protected
 	p.Cmds["stopat"] = stopAt
 	p.Cmds["stopped"] = stopped
 	p.Cmds["breakat"] = breakAt
 	p.Cmds["traffic"] = traffic
-	testscript.Run(t, p)
+	p.Cmds["peaks"] = peaks
+	return p
 }
 
 // startPeer gives a script its own docker-registry, at $REGISTRY, which keeps its
 // blobs below $REGISTRY_BLOBS.
 func startPeer(env *testscript.Env) error {
 	dir := filepath.Join(env.WorkDir, "docker-registry")
-	address, err := runPeer(dir, "", env.Defer)
+	address, err := runPeer(dir, peerOptions{}, env.Defer)
 	if err != nil {
 		return err
 	}
-	r, err := registrytest.NewServer(registrytest.Options{Handler: proxyTo(address)})
+	env.Setenv("REGISTRY_BLOBS", filepath.Join(dir, "root", "docker", "registry", "v2", "blobs", "sha256"))
+	return recorded(env, registrytest.Options{Handler: proxyTo(address, nil)})
+}
+
+// recorded puts the registry of o between a script and what answers it, as
+// $REGISTRY.
+func recorded(env *testscript.Env, o registrytest.Options) error {
+	r, err := registrytest.NewServer(o)
 	if err != nil {
 		return err
 	}
@@ -74,7 +97,6 @@ func startPeer(env *testscript.Env) error {
 	env.Defer(r.Heal) // or else requests that wait keep it from closing
 	env.Values[gateKey{}] = new(*gate)
 	env.Setenv("REGISTRY", r.Host)
-	env.Setenv("REGISTRY_BLOBS", filepath.Join(dir, "root", "docker", "registry", "v2", "blobs", "sha256"))
 	return nil
 }
 
@@ -84,20 +106,28 @@ func protected(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: protected HTPASSWD")
 	}
-	address, err := runPeer(ts.MkAbs("protected"), ts.MkAbs(args[0]), ts.Defer)
+	address, err := runPeer(ts.MkAbs("protected"), peerOptions{auth: htpasswdAuth(ts.MkAbs(args[0]))}, ts.Defer)
 	ts.Check(err)
 	ts.Setenv("PROTECTED", address)
 }
 
+// peerOptions are lines of a docker-registry's configuration, in YAML.
+type peerOptions struct {
+	auth string // whom it lets in, "" for everybody
+	tls  string // its certificate and key, "" for plain HTTP
+}
+
+func htpasswdAuth(file string) string {
+	return fmt.Sprintf("{htpasswd: {realm: e2e, path: %q}}", file)
+}
+
 // runPeer starts a docker-registry in a folder of its own and returns its address.
-func runPeer(dir, htpasswd string, atEnd func(func())) (string, error) {
+func runPeer(dir string, o peerOptions, atEnd func(func())) (string, error) {
 	config := fmt.Sprintf(`version: 0.1
 storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}
-http: {addr: "127.0.0.1:0", secret: known}
-`, filepath.Join(dir, "root"))
-	if htpasswd != "" {
-		config += fmt.Sprintf("auth: {htpasswd: {realm: e2e, path: %q}}\n", htpasswd)
-	}
+http: {addr: "127.0.0.1:0", secret: known, tls: %s}
+auth: %s
+`, filepath.Join(dir, "root"), cmp.Or(o.tls, "{}"), cmp.Or(o.auth, "{}"))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -158,16 +188,20 @@ func (l *listening) String() string {
 	return l.log.String()
 }
 
-// proxyTo passes everything on as it is. The registry behind it takes the proxy's
-// address for its own, so that its links lead by here, too.
-func proxyTo(address string) http.Handler {
+// proxyTo passes everything on as it is, over TLS where that is given. The registry
+// behind it takes the proxy's address for its own, so that its links lead by here,
+// too.
+func proxyTo(address string, over *tls.Config) http.Handler {
 	to := &url.URL{Scheme: "http", Host: address}
+	if over != nil {
+		to.Scheme = "https"
+	}
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			r.Out.Host = r.In.Host
 		},
-		Transport:    &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
+		Transport:    &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16, TLSClientConfig: over},
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		ErrorLog:     log.New(io.Discard, "", 0), // clients that are killed
 	}

@@ -122,7 +122,7 @@ func (b *beside) registry(t *testing.T) string {
 	if _, err := exec.LookPath("docker-registry"); err != nil {
 		serve = b.serve
 	}
-	host, err := serve(dir, "", t.Cleanup)
+	host, err := serve(dir, peerOptions{}, t.Cleanup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func (b *beside) registry(t *testing.T) string {
 }
 
 // serve is runPeer with dist for the registry.
-func (b *beside) serve(dir, _ string, atEnd func(func())) (string, error) {
+func (b *beside) serve(dir string, _ peerOptions, atEnd func(func())) (string, error) {
 	cmd := b.command(b.dist, "serve", "--writable", "--store", dir, "--addr", "127.0.0.1:0")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
