@@ -42,5 +42,14 @@
 //	stopat sent|received BYTES      let so many bytes of blobs pass until heal
 //	stopped                         wait until they have passed
 //	breakat sent|received BYTES     cut the connection that would pass more
+//	peaks MIB                       no program in the background has had more memory
 //	protected HTPASSWD              start one more, at $PROTECTED, that asks for passwords
+//
+// Those of e2e/secured run twice, with a $REGISTRY over TLS that asks for the
+// password of reader, sesame: by itself, and through a token server. Its authority's
+// certificate is in the script's certs.d. $OPEN is a second registry, which asks for
+// nothing, and for it there are
+//
+//	manytags REPOSITORY FILE N      give a manifest the tags v1 to vN there
+//	openstat                        regstat for it
 package testscripts

@@ -206,7 +206,11 @@ func regstat(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: regstat")
 	}
-	r := registryOf(ts)
+	printStat(ts, registryOf(ts))
+}
+
+// printStat is regstat for any registry.
+func printStat(ts *testscript.TestScript, r *registrytest.Registry) {
 	kinds := map[string]int{}
 	var order []string
 	for _, q := range r.Requests() {

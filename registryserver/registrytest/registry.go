@@ -14,6 +14,7 @@ package registrytest
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -51,8 +52,10 @@ type Options struct {
 	NoETags bool
 	// Auth asks for credentials; nil asks for none.
 	Auth *Auth
-	// TLS serves HTTPS with the certificate that Certificate returns.
-	TLS bool
+	// TLS serves HTTPS with the certificate that Certificate returns: TLSCertificate,
+	// or one of package httptest's where that is nil.
+	TLS            bool
+	TLSCertificate *tls.Certificate
 	// Log is registryserver's.
 	Log *slog.Logger
 }
@@ -111,6 +114,9 @@ func start(o Options) *Registry {
 		r.auth = newAuthority(*o.Auth)
 	}
 	r.srv = httptest.NewUnstartedServer(http.HandlerFunc(r.serve))
+	if o.TLSCertificate != nil {
+		r.srv.TLS = &tls.Config{Certificates: []tls.Certificate{*o.TLSCertificate}}
+	}
 	if o.TLS {
 		r.srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that do not trust it
 		r.srv.StartTLS()
