@@ -125,16 +125,3 @@ func errNameAndDigest(word string, named, begins oci.Digest) error {
 func isPrefix(word string) bool {
 	return len(word) >= minPrefix && len(word) <= 128 && strings.Trim(word, "0123456789abcdefABCDEF") == ""
 }
-
-// parseName reads a name as a person gives it, with its host replaced when
-// registry is not "".
-func parseName(name, registry string) (oci.Reference, error) {
-	ref, err := oci.ParseReference(name)
-	if err == nil && registry != "" {
-		ref, err = ref.WithRegistry(registry)
-	}
-	if err != nil && (strings.Contains(name, "://") || strings.Contains(registry, "://")) {
-		err = content.WithHint(err, "leave out the scheme: HOST/REPOSITORY:TAG")
-	}
-	return ref, err
-}
