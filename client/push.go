@@ -258,7 +258,7 @@ func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, root
 		return nil, err
 	}
 	release = func() {
-		c.hook(verb + ".done")
+		c.hook("hold.done")
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := s.Release(ctx, l.ID); err != nil {

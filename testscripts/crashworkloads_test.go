@@ -220,6 +220,8 @@ func moving() []workload {
 			b.must(os.Remove(b.blob("$MIDDLE")))
 		}, damaged: true, command: call("pull", "--verify", "$PULL/app:v1"), quiet: true, only: []string{"ingest.", "loose.", "damage."}},
 		{name: "push", prepare: pulled, command: call("push", "-r", "$PUSH", "$PULL/app:v1"), quiet: true},
+		{name: "copy", prepare: pulled, command: call("copy", "store:$PULL/app:v1", "$PUSH/copied:v1"), quiet: true, only: []string{"copy.", "hold."}},
+		{name: "sync", prepare: pulled, command: call("sync", "$PULL/app:v1", "--to", "$PUSH/synced"), quiet: true, only: []string{"sync."}},
 		{name: "fetch", prepare: made, command: call("fetch", "$PULL/app:v1"), quiet: true, only: []string{"pull."}},
 	}
 }
@@ -234,7 +236,7 @@ func keeping() []workload {
 		{name: "migrate", prepare: func(b *box) {
 			pulled(b)
 			b.must(os.Remove(filepath.Join(b.store(), "write.lock"))) // whose witness would know better
-			b.sql("DROP TABLE head", "DROP TABLE base", "PRAGMA user_version = 1")
+			b.sql("DROP TABLE head", "DROP TABLE base", "DROP TABLE looks", "PRAGMA user_version = 1")
 		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
 		{name: "delete", prepare: both, command: call("delete", "$APP1", "$MIDDLE")},
 		{name: "path", prepare: func(b *box) { b.dist("put", "$F/small") }, command: call("path", "$SMALL")},
