@@ -51,6 +51,8 @@ type beside struct {
 	runs   int
 	only   *regexp.Regexp
 	copies int // repositories that were copied to
+	// folders counts those that were pulled to.
+	folders int
 }
 
 // image is what is moved. Its layers are compressed folders of random bytes.
@@ -222,7 +224,11 @@ func (b *beside) measure(t *testing.T, r row) {
 	for round := range b.runs {
 		for i := range able {
 			k := (i + round) % len(able)
-			figures[k] = append(figures[k], b.once(t, r, able[k]))
+			f := b.once(t, r, able[k])
+			if t.Failed() {
+				return
+			}
+			figures[k] = append(figures[k], f)
 		}
 	}
 	printRow(r.title(b)+out, able, figures)
@@ -231,7 +237,10 @@ func (b *beside) measure(t *testing.T, r row) {
 // once prepares and measures one run of one program.
 func (b *beside) once(t *testing.T, r row, tl tool) (f figure) {
 	t.Run(tl.name, func(t *testing.T) { // for what ends with the run
-		args := r.prepare(t, b, r, tl, filepath.Join(t.TempDir(), "to"))
+		b.folders++
+		to := filepath.Join(b.dir, fmt.Sprintf("to%d", b.folders)) // plain, for regctl
+		defer os.RemoveAll(to)
+		args := r.prepare(t, b, r, tl, to)
 		settle()
 		var err error
 		if f, err = measured(b.command(tl.program, args...)); err != nil {
