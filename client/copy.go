@@ -133,7 +133,7 @@ func (j *copyJob) plan(ctx context.Context, src, dst string, asked int64) (Plan,
 	if err != nil {
 		return p, err
 	}
-	p.add(n, &work)
+	p.add(n, j.srcWhere.asking(&work))
 	if r, ok := to.(*toRegistry); ok {
 		p.Requests += r.tagging(j.at, work)
 	}

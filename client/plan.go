@@ -49,6 +49,16 @@ type Plan struct {
 	Referrers int
 }
 
+// asking leaves out of work what is asked of a source that is no registry: a program
+// is asked, too, but not over the network.
+func (l Locator) asking(work *content.Plan) *content.Plan {
+	if l.Transport != TransportRegistry {
+		work.Requests -= work.FromSource
+		work.FromSource = 0
+	}
+	return work
+}
+
 // add takes a name into the plan, with what a copy of it would do; nil is nothing.
 func (p *Plan) add(n PlannedName, work *content.Plan) {
 	if work != nil {

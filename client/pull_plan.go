@@ -40,7 +40,7 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 			return plan, fmt.Errorf("pull %s: %w", im.Word, im.at(err))
 		}
 		one.take(work)
-		plan.add(n, &work)
+		plan.add(n, im.where.asking(&work))
 	}
 	return plan, nil
 }

@@ -64,7 +64,7 @@ func (r *syncRun) planOne(ctx context.Context, it *syncItem) (*content.Plan, err
 	if !it.same() {
 		work.Requests += it.to.tagging(it.name, work)
 	}
-	return &work, nil
+	return it.where.asking(&work), nil
 }
 
 // approve shows the plan of a run that deletes.

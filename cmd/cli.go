@@ -61,7 +61,6 @@ func verbs() []verb {
 		{"push", "remote", "Send an image to a registry.", new(pushCmd)},
 		{"copy", "remote", "Copy an image from one place to another, past the store.", new(copyCmd)},
 		{"sync", "remote", "Bring many images, or all tags that fit, to another registry.", new(syncCmd)},
-		{"sync", "remote", "Bring many images, or all tags that fit, to another registry.", new(syncCmd)},
 		{"resolve", "remote", "Ask a registry for the digest of a name.", new(resolveCmd)},
 		{"tags", "remote", "List the tags of a repository.", new(tagsCmd)},
 		{"fetch", "remote", "Bring an image into the store, or print one object of a repository.", new(fetchCmd)},

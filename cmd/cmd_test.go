@@ -209,3 +209,13 @@ func TestCallsWithoutAVerb(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryVerbIsListedOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range verbs() {
+		if seen[v.name] {
+			t.Errorf("%s is there twice", v.name)
+		}
+		seen[v.name] = true
+	}
+}

@@ -58,6 +58,8 @@ type Plan struct {
 	// each look, mount and manifest, and two for each blob: beginning and bytes.
 	// Large blobs that come in parallel parts take more.
 	Requests int64
+	// FromSource is the part of Requests that goes to the source.
+	FromSource int64
 	// Referrers is how many manifests about others there will be at the target.
 	Referrers int
 }
@@ -75,7 +77,8 @@ func PlanCopy(ctx context.Context, dst Holder, src Fetcher, root oci.Descriptor,
 		return Plan{}, err
 	}
 	p.plan.Referrers = p.referrers
-	p.plan.Requests = p.requests()
+	p.plan.FromSource = p.fromSource()
+	p.plan.Requests = p.plan.FromSource + p.toTarget()
 	slices.SortFunc(p.plan.Items, func(a, b PlanItem) int {
 		return cmp.Or(cmp.Compare(kindOf(a), kindOf(b)), cmp.Compare(a.Descriptor.Digest, b.Descriptor.Digest))
 	})
@@ -149,27 +152,33 @@ func (p *planner) blob(ctx context.Context, desc oci.Descriptor) error {
 	return nil
 }
 
-// requests counts what Plan.Requests promises to.
-func (p *planner) requests() int64 {
-	_, atHand := p.src.(Provider)
-	var n int64
-	if p.closed {
-		n = p.looked.Load()
+// fromSource counts the requests that the source gets.
+func (p *planner) fromSource() int64 {
+	if _, atHand := p.src.(Provider); atHand {
+		return 0
 	}
-	if !atHand {
-		n += p.fetched.Load() + p.listed.Load()
-	}
+	n := p.fetched.Load() + p.listed.Load()
 	for _, i := range p.plan.Items {
-		blob := !oci.HasSuccessors(i.Descriptor.MediaType)
-		switch {
-		case i.Action == PlanHeld:
-		case p.closed && blob && i.Action != PlanMount:
-			n += 2
-		case p.closed:
+		if !oci.HasSuccessors(i.Descriptor.MediaType) && i.Move > 0 {
 			n++
 		}
-		if !atHand && blob && i.Move > 0 {
+	}
+	return n
+}
+
+// toTarget counts the requests that a Closed target gets.
+func (p *planner) toTarget() int64 {
+	if !p.closed {
+		return 0
+	}
+	n := p.looked.Load()
+	for _, i := range p.plan.Items {
+		switch {
+		case i.Action == PlanHeld:
+		case i.Action == PlanMount, oci.HasSuccessors(i.Descriptor.MediaType):
 			n++
+		default:
+			n += 2
 		}
 	}
 	return n

@@ -72,6 +72,9 @@
 //	finish DIGEST SIZE MEDIATYPE NAME
 //	    ok
 //
+// Until the first push nothing is to be made that was not there: dist opens a place to
+// write also when it only plans, and asks then what exists.
+//
 // push is all or nothing: the program checks digest and size, and a blob that the end
 // of the input cuts short is thrown away. After go it reads all of the bytes, or exits.
 // Manifests come after what they list. finish lets PLACE name the manifest DIGEST,

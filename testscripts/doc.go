@@ -22,7 +22,8 @@
 //	regstat                 print what it was asked since the last time
 //
 // and as programs, so that pipelines find them too: dist, jq, shasum -a256, and
-// as-nobody CMD…, which runs CMD without the rights of root. $REGISTRY is
+// as-nobody CMD…, which runs CMD without the rights of root, and dist-transport-shelf,
+// which keeps images in layouts for locators shelf:DIR. $REGISTRY is
 // host:port of an empty registry that is the script's own.
 //
 // TestKilledAtEveryPoint and TestKilledAtRandom kill dist where it is worst. In the

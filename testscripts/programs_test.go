@@ -2,6 +2,7 @@ package testscripts
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,9 @@ import (
 	"path/filepath"
 
 	"github.com/itchyny/gojq"
+
+	"dist.example/bundle"
+	"dist.example/plugin"
 )
 
 // jq is the part of jq that scripts use: -r, -c, -s, -e, a filter and files.
@@ -170,6 +174,15 @@ func letThrough(dir string) {
 		if fi, err := os.Stat(dir); err == nil && fi.Mode().Perm()&0o001 == 0 {
 			_ = os.Chmod(dir, fi.Mode().Perm()|0o111)
 		}
+	}
+}
+
+// shelf is a program that carries images, for locators shelf:DIR[:NAME]: it keeps
+// them in a layout.
+func shelf() {
+	p := plugin.Plugin{Transport: bundle.Layout{}, Parallel: true}
+	if err := p.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+		die(1, "shelf: %v", err)
 	}
 }
 

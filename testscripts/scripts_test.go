@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 		"jq":        jq,
 		"shasum":    shasum,
 		"as-nobody": asNobody,
+
+		"dist-transport-shelf": shelf,
 	}
 	if binary := os.Getenv("DIST_BINARY"); binary != "" {
 		delete(programs, "dist")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"dist.example/oci"
+
 	"dist.example/content"
 	"dist.example/content/contenttest"
 	"dist.example/plugin"
@@ -56,4 +58,20 @@ func TestTheProgramKeepsATransportsPromises(t *testing.T) {
 		},
 		Several: true,
 	})
+}
+
+// A plan opens a place to write and only looks.
+func TestLookingMakesNoFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "images")
+	target, err := folders{}.Target(t.Context(), dir+":v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := target.Exists(t.Context(), oci.Describe(oci.MediaTypeOctets, []byte("x")))
+	if err := target.Close(); here || err != nil {
+		t.Errorf("here %v, %v", here, err)
+	}
+	if _, serr := os.Stat(dir); err != nil || !os.IsNotExist(serr) {
+		t.Errorf("%v, and the folder: %v", err, serr)
+	}
 }

@@ -24,8 +24,8 @@ type folders struct{}
 // folder is one folder, opened to read or to write the image called name.
 type folder struct {
 	dir  string
-	root *os.Root
-	name string // what stands behind the colon, "" for nothing
+	root *os.Root // nil while there is no such folder to be written
+	name string   // what stands behind the colon, "" for nothing
 }
 
 // image is one entry of names.json.
@@ -42,13 +42,30 @@ func (folders) Source(_ context.Context, place string) (content.ImageSource, err
 	return openFolder(dir, name)
 }
 
-// Target implements content.Transport. The folder is made if it is not there.
+// Target implements content.Transport. A folder that is not there is made when there
+// is something to put into it: a plan only looks.
 func (folders) Target(_ context.Context, place string) (content.ImageTarget, error) {
 	dir, name, _ := strings.Cut(place, ":")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fsys.Classify(err)
+	f, err := openFolder(dir, name)
+	if errors.Is(err, content.ErrNotFound) {
+		return &folder{dir: dir, name: name}, nil
 	}
-	return openFolder(dir, name)
+	return f, err
+}
+
+// make makes the folder if it is not there.
+func (f *folder) make() error {
+	if f.root != nil {
+		return nil
+	}
+	if err := os.MkdirAll(f.dir, 0o777); err != nil {
+		return fsys.Classify(err)
+	}
+	made, err := openFolder(f.dir, f.name)
+	if err == nil {
+		f.root = made.root
+	}
+	return err
 }
 
 func openFolder(dir, name string) (*folder, error) {
@@ -165,6 +182,9 @@ func (f *folder) FetchFrom(ctx context.Context, desc oci.Descriptor, offset int6
 // Exists implements content.Pusher. It reads what is there, which somebody may have
 // damaged.
 func (f *folder) Exists(ctx context.Context, desc oci.Descriptor) (bool, error) {
+	if f.root == nil {
+		return false, nil
+	}
 	rc, err := f.Fetch(ctx, desc)
 	if err == nil {
 		_, err = io.Copy(io.Discard, rc)
@@ -179,6 +199,9 @@ func (f *folder) Exists(ctx context.Context, desc oci.Descriptor) (bool, error) 
 // Push implements content.Pusher.
 func (f *folder) Push(ctx context.Context, desc oci.Descriptor, r io.Reader) error {
 	name, err := file(desc.Digest)
+	if err == nil {
+		err = f.make()
+	}
 	if err != nil {
 		return err
 	}
@@ -210,6 +233,9 @@ func (f *folder) write(name string, r io.Reader) error {
 
 // Finish implements content.ImageTarget.
 func (f *folder) Finish(ctx context.Context, root oci.Descriptor, name oci.Reference) error {
+	if err := f.make(); err != nil {
+		return err
+	}
 	if err := f.complete(ctx, root); err != nil {
 		return err
 	}
@@ -294,4 +320,9 @@ func (f *folder) complete(ctx context.Context, d oci.Descriptor) error {
 }
 
 // Close implements content.ImageSource and content.ImageTarget.
-func (f *folder) Close() error { return f.root.Close() }
+func (f *folder) Close() error {
+	if f.root == nil {
+		return nil
+	}
+	return f.root.Close()
+}
