@@ -15,10 +15,12 @@ type tool struct {
 	name    string
 	program string
 	leaves  string // what a pull leaves behind
-	pull    func(host, tag, to string) []string
-	push    func(from, tag, host string) []string
-	copy    func(from, to string) []string
-	can     func(b *beside, r row) bool // nil for everything
+	// ready makes the place that is pulled to, where that is more than a folder.
+	ready func(to string) []string
+	pull  func(host, tag, to string) []string
+	push  func(from, tag, host string) []string
+	copy  func(from, to string) []string
+	can   func(b *beside, r row) bool // nil for everything
 }
 
 // imageIn is the name of an image in a registry.
@@ -34,7 +36,8 @@ func tools(dist string) []tool {
 	plain := func(host string) string { return "reg=" + host + ",tls=disabled" }
 	return []tool{
 		{
-			name: "dist", program: dist, leaves: "a store: verified, synced, named",
+			name: "dist", program: dist, leaves: "a store, which was there: verified, synced, named",
+			ready: func(to string) []string { return []string{"init", "--store", to} },
 			pull: func(host, tag, to string) []string {
 				return []string{"pull", "-q", "--store", to, imageIn(host, tag)}
 			},
@@ -122,7 +125,12 @@ var rows = []row{
 	{name: "copy-across", what: "copy to an empty registry", image: "four", copies: true, prepare: copyAcross},
 }
 
-func pullCold(_ *testing.T, b *beside, r row, tl tool, to string) []string {
+// pullCold pulls to where nothing is yet. A store is made before: that is done once in
+// its life, not in each pull.
+func pullCold(t *testing.T, b *beside, r row, tl tool, to string) []string {
+	if tl.ready != nil {
+		b.do(t, tl, tl.ready(to))
+	}
 	return tl.pull(b.host, r.image, to)
 }
 
