@@ -15,7 +15,7 @@ const DefaultJobs = 4
 
 // CopyOptions direct a Copy. The zero value copies everything.
 type CopyOptions struct {
-	// Jobs bounds the blobs in flight; 0 means DefaultJobs.
+	// Jobs bounds the blobs and manifests in flight; 0 means DefaultJobs.
 	Jobs int
 	// Children picks which of a manifest's successors go along, nil means all. The
 	// subject is never among edges: a referrer does not bring what it is about.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"dist.example/oci"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -61,7 +60,7 @@ func (w *walk) visitReferrers(ctx context.Context) error {
 	for ok && len(w.subjects) > 0 {
 		round := w.subjects
 		w.subjects = nil
-		var g errgroup.Group
+		g := w.abreast()
 		for _, subject := range round {
 			g.Go(func() error {
 				err := w.visitAbout(ctx, lister, subject)
@@ -89,7 +88,7 @@ func (w *walk) visitAbout(ctx context.Context, lister ReferrerLister, subject oc
 			return err
 		}
 	}
-	var g errgroup.Group
+	g := w.abreast()
 	for _, desc := range found {
 		g.Go(func() error {
 			err := w.visit(ctx, desc, subject)

@@ -145,7 +145,7 @@ func (w *walk) manifest(ctx context.Context, desc oci.Descriptor, subject oci.Di
 	for _, e := range edges {
 		w.to.coming(e.Descriptor)
 	}
-	var g errgroup.Group
+	g := w.abreast()
 	for _, e := range edges {
 		g.Go(func() error { return w.visit(ctx, e.Descriptor, "") })
 	}
@@ -157,7 +157,20 @@ func (w *walk) manifest(ctx context.Context, desc oci.Descriptor, subject oci.Di
 		w.to.held(desc)
 		return nil
 	}
+	if err := w.slots.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer w.slots.Release(1)
 	return w.to.manifest(ctx, desc, data)
+}
+
+// abreast bounds how many successors of one manifest are walked at a time: each that
+// is a manifest is in memory until all below it has been. There are more than slots,
+// since some of them ask and wait while others move.
+func (w *walk) abreast() *errgroup.Group {
+	var g errgroup.Group
+	g.SetLimit(2 * w.opts.Jobs)
+	return &g
 }
 
 func (w *walk) exists(ctx context.Context, desc oci.Descriptor) (bool, error) {
