@@ -81,8 +81,9 @@ func (l *pool) pass() {
 
 // put takes a process back that is between two requests.
 func (l *pool) put(p *process) {
+	fit := !p.killed()
 	l.mu.Lock()
-	keep := !l.closed && len(l.idle) < maxIdle
+	keep := fit && !l.closed && len(l.idle) < maxIdle
 	if keep {
 		l.idle = append(l.idle, p)
 	}

@@ -148,14 +148,27 @@ func (p *process) about(err error) error {
 }
 
 // guard runs one step of input or output, and kills the program when the step takes
-// too long or ctx ends.
+// too long or ctx ends. A step that was done all the same may still have been the
+// program's last.
 func (p *process) guard(ctx context.Context, step func() error) error {
 	stop := context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx)) })
 	t := time.AfterFunc(p.stall, func() { p.kill(errStalled) })
 	err := step()
-	t.Stop()
-	stop()
+	// Who has begun to kill may be slow: whoever comes next has to know.
+	if !t.Stop() {
+		p.kill(errStalled)
+	}
+	if !stop() {
+		p.kill(context.Cause(ctx))
+	}
 	return p.reason(err)
+}
+
+// killed says whether the program was ended, so that it serves nobody any more.
+func (p *process) killed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cause != nil
 }
 
 // reason is why a step failed: err may be only what a kill led to.
