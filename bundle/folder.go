@@ -32,6 +32,19 @@ func openFolder(path string) (*folder, error) {
 	return &folder{path, root}, nil
 }
 
+// makeFolder makes a folder, with those above it, and names those in which a new name
+// stands now.
+func makeFolder(path string) (in []string, err error) {
+	path = filepath.Clean(path)
+	for at := path; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		in = append(in, filepath.Dir(at))
+	}
+	return in, fsys.Classify(os.MkdirAll(path, 0o777))
+}
+
 // open opens a regular file: opening a pipe would wait for its other end.
 func (f *folder) open(name string) (*os.File, int64, error) {
 	fi, err := f.root.Stat(name)
@@ -138,6 +151,22 @@ func (f *folder) place(file *os.File, temp, name string) error {
 	}
 	if err != nil {
 		_ = f.root.Remove(temp)
+	}
+	return fsys.Classify(err)
+}
+
+// fill gives a small file its bytes, durably, without replacing it.
+func (f *folder) fill(name string, data []byte) error {
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	if cerr := file.Close(); err == nil {
+		err = cerr
 	}
 	return fsys.Classify(err)
 }

@@ -55,14 +55,15 @@ func (Layout) Target(ctx context.Context, at string) (content.ImageTarget, error
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(p.path, 0o777); err != nil {
-		return nil, fsys.Classify(err)
+	made, err := makeFolder(p.path)
+	if err != nil {
+		return nil, err
 	}
 	f, err := openFolder(p.path)
 	if err != nil {
 		return nil, err
 	}
-	t := &layoutTarget{source: source{place: p, shelf: f}, folder: f, about: map[oci.Digest]referrer{}}
+	t := &layoutTarget{source: source{place: p, shelf: f}, folder: f, made: made, about: map[oci.Digest]referrer{}}
 	if err := t.prepare(ctx); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("write to %s: %w", p.path, err)
@@ -74,6 +75,7 @@ func (Layout) Target(ctx context.Context, at string) (content.ImageTarget, error
 type layoutTarget struct {
 	source
 	folder *folder
+	made   []string // the folders that have to be synced for its own name to stay
 
 	mu    sync.Mutex
 	about map[oci.Digest]referrer // manifests with a subject that passed by
@@ -102,7 +104,7 @@ func (t *layoutTarget) prepare(ctx context.Context) error {
 		err = checkLayout(data)
 	} else {
 		// Its lock is on this very file, which therefore is never replaced.
-		err = fsys.Classify(t.folder.root.WriteFile("oci-layout", []byte(`{"imageLayoutVersion":"`+layoutVersion+`"}`), 0o666))
+		err = t.folder.fill("oci-layout", []byte(`{"imageLayoutVersion":"`+layoutVersion+`"}`))
 	}
 	if err != nil {
 		return err
@@ -231,6 +233,7 @@ func (t *layoutTarget) note(desc oci.Descriptor, data []byte) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	r.Annotations = nil // in a list they are about the list
 	t.about[desc.Digest] = r
 }
 
@@ -271,6 +274,11 @@ func (t *layoutTarget) finish(ctx context.Context, root oci.Descriptor, name oci
 	if err := t.folder.write("index.json", index); err != nil {
 		return err
 	}
+	for _, dir := range t.made {
+		if err := fsys.OS().SyncDir(dir); err != nil {
+			return fsys.Classify(err)
+		}
+	}
 	return t.folder.sync(".")
 }
 
@@ -293,7 +301,6 @@ func (t *layoutTarget) referrersOf(root oci.Digest) []oci.Descriptor {
 		if d == root {
 			continue
 		}
-		r.Annotations = nil // in a list they are about the list
 		out = append(out, r.Descriptor)
 	}
 	return sorted(out)

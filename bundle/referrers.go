@@ -20,21 +20,27 @@ type referrer struct {
 	subject oci.Digest
 }
 
+// link is what is kept of a referrer while others are looked for: what it says of
+// itself may be long.
+func (r referrer) link() referrer {
+	r.Annotations, r.ArtifactType = nil, ""
+	return r
+}
+
 // Referrers implements content.ReferrerLister. It reads the manifests that
 // index.json lists and, where those are indexes, what they list, which includes the
 // indexes kept under a referrers tag; of an archive, the blobs that nothing lists
 // too.
 func (s *source) Referrers(ctx context.Context, subject oci.Digest, artifactType string) iter.Seq2[oci.Descriptor, error] {
 	return func(yield func(oci.Descriptor, error) bool) {
-		all, err := s.referrers()
-		if err == nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			yield(oci.Descriptor{}, err)
-			return
-		}
+		all, err := s.referrers(ctx)
 		for _, r := range all {
+			if r.subject != subject {
+				continue
+			}
+			if r, _, err = s.look(ctx, r.Digest); err != nil {
+				break
+			}
 			if r.subject != subject || (artifactType != "" && r.ArtifactType != artifactType) {
 				continue
 			}
@@ -42,11 +48,28 @@ func (s *source) Referrers(ctx context.Context, subject oci.Digest, artifactType
 				return
 			}
 		}
+		if err != nil {
+			yield(oci.Descriptor{}, err)
+		}
 	}
 }
 
+// referrers are all there are, which is found out once.
+func (s *source) referrers(ctx context.Context) ([]referrer, error) {
+	s.finding.Lock()
+	defer s.finding.Unlock()
+	if s.found == nil {
+		found, err := s.findReferrers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.found = found
+	}
+	return s.found, nil
+}
+
 // findReferrers looks at every manifest once, the listed ones first.
-func (s *source) findReferrers() ([]referrer, error) {
+func (s *source) findReferrers(ctx context.Context) ([]referrer, error) {
 	var queue []oci.Digest
 	for _, e := range s.entries {
 		if oci.HasSuccessors(e.MediaType) {
@@ -54,7 +77,7 @@ func (s *source) findReferrers() ([]referrer, error) {
 		}
 	}
 	queue = append(queue, s.shelf.unlisted()...)
-	var found []referrer
+	found := []referrer{}
 	seen := map[oci.Digest]bool{}
 	for len(queue) > 0 && len(seen) < maxLooks {
 		d := queue[0]
@@ -63,12 +86,12 @@ func (s *source) findReferrers() ([]referrer, error) {
 			continue
 		}
 		seen[d] = true
-		r, below, err := s.look(d)
+		r, below, err := s.look(ctx, d)
 		if err != nil {
 			return nil, err
 		}
 		if r.subject != "" {
-			found = append(found, r)
+			found = append(found, r.link())
 		}
 		queue = append(queue, below...)
 	}
@@ -77,8 +100,8 @@ func (s *source) findReferrers() ([]referrer, error) {
 
 // look reads one manifest. One that is missing or none at all refers to nothing;
 // what is damaged is for whoever fetches it to find.
-func (s *source) look(d oci.Digest) (r referrer, below []oci.Digest, err error) {
-	desc, data, err := s.manifest(context.Background(), d)
+func (s *source) look(ctx context.Context, d oci.Digest) (r referrer, below []oci.Digest, err error) {
+	desc, data, err := s.manifest(ctx, d)
 	if isAny(err, content.ErrNotFound, content.ErrUnsupported, content.ErrCorrupt) {
 		return r, nil, nil
 	}

@@ -30,7 +30,8 @@ type source struct {
 	shelf   shelf
 	entries []entry
 
-	referrers func() ([]referrer, error) // found out at the first use
+	finding sync.Mutex
+	found   []referrer // nil before they have been looked for
 }
 
 var (
@@ -47,9 +48,7 @@ func newSource(p place, sh shelf) (*source, error) {
 		_ = sh.Close()
 		return nil, fmt.Errorf("read %s: %w", p.path, err)
 	}
-	s := &source{place: p, shelf: sh, entries: entries}
-	s.referrers = sync.OnceValues(s.findReferrers)
-	return s, nil
+	return &source{place: p, shelf: sh, entries: entries}, nil
 }
 
 func readListing(sh shelf) ([]entry, error) {
