@@ -634,3 +634,30 @@ func TestASmallLooseBlobWhoseSyncFailedComesAgain(t *testing.T) {
 		}
 	}
 }
+
+// What a session refuses since an earlier commit has failed leaves no file open and
+// none behind.
+func TestASmallLooseBlobThatIsRefusedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	s.HoldBatches()
+	ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+	broken := errors.New("broken")
+	f.Hook(func(op fsystest.Op, name string) error {
+		if op == fsystest.OpDataSync && filepath.Base(filepath.Dir(name)) == "ingest" {
+			return broken
+		}
+		return nil
+	})
+	var err error
+	for i := 0; err == nil && i < 1000; i++ { // until a full batch has failed behind them
+		p := noise(uint64(i+1), 900<<10)
+		_, err = store(ses, ingest(p), p)
+	}
+	want(t, broken, err)
+	f.Hook(nil)
+	must(t, ses.Close())
+	if left := files(t, s, "ingest"); left != 0 {
+		t.Errorf("%d files are left in ingest/", left)
+	}
+}

@@ -188,6 +188,7 @@ func (w *writer) Commit(ctx context.Context) (content.Info, error) {
 	it.done = w.told
 	info, err := w.sink.take(ctx, it)
 	if err != nil {
+		w.s.dropTemp(it) // another try makes another
 		return content.Info{}, err
 	}
 	w.done = true
