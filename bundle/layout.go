@@ -43,7 +43,7 @@ func (Layout) Source(ctx context.Context, at string) (content.ImageSource, error
 // Target implements content.Transport. The folder is made if it is not there; one
 // that is neither empty nor a layout is refused (ErrInvalid). The target is a
 // content.Fetcher as well and for concurrent use. Its Exists reads what is there
-// and compares digests, since anybody may have put it there.
+// and compares digests, since anybody may have put it there, and changes nothing.
 func (Layout) Target(ctx context.Context, at string) (content.ImageTarget, error) {
 	p, err := parsePlace(at)
 	if err == nil {
@@ -64,7 +64,7 @@ func (Layout) Target(ctx context.Context, at string) (content.ImageTarget, error
 		return nil, err
 	}
 	t := &layoutTarget{source: source{place: p, shelf: f}, folder: f, made: made, about: map[oci.Digest]referrer{}}
-	if err := t.prepare(ctx); err != nil {
+	if err := t.isLayoutOrEmpty(); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("write to %s: %w", p.path, err)
 	}
@@ -77,6 +77,9 @@ type layoutTarget struct {
 	folder *folder
 	made   []string // the folders that have to be synced for its own name to stay
 
+	preparing sync.Mutex
+	prepared  bool // the folder is a layout
+
 	mu    sync.Mutex
 	about map[oci.Digest]referrer // manifests with a subject that passed by
 }
@@ -86,11 +89,19 @@ var (
 	_ content.Fetcher     = (*layoutTarget)(nil)
 )
 
-// prepare makes the folder a layout if it is not one yet.
+// prepare makes the folder a layout if it is not one yet, before the first write.
 func (t *layoutTarget) prepare(ctx context.Context) error {
-	if err := t.isLayoutOrEmpty(); err != nil {
-		return err
+	t.preparing.Lock()
+	defer t.preparing.Unlock()
+	if t.prepared {
+		return nil
 	}
+	err := t.makeLayout(ctx)
+	t.prepared = err == nil
+	return err
+}
+
+func (t *layoutTarget) makeLayout(ctx context.Context) error {
 	unlock, err := t.lock(ctx)
 	if err != nil {
 		return err
@@ -113,11 +124,17 @@ func (t *layoutTarget) prepare(ctx context.Context) error {
 	return fsys.Classify(t.folder.root.MkdirAll("blobs/"+oci.SHA256.String(), 0o777))
 }
 
+// isLayoutOrEmpty refuses every other folder, and layouts of another version.
 func (t *layoutTarget) isLayoutOrEmpty() error {
-	for _, name := range []string{"oci-layout", "index.json"} {
-		if _, err := t.folder.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-			return fsys.Classify(err)
-		}
+	data, err := t.folder.document("oci-layout", maxLayoutFile)
+	if len(data) > 0 {
+		err = checkLayout(data)
+	}
+	if !errors.Is(err, content.ErrNotFound) {
+		return err
+	}
+	if _, err := t.folder.root.Lstat("index.json"); !errors.Is(err, fs.ErrNotExist) {
+		return fsys.Classify(err)
 	}
 	dir, err := t.folder.root.Open(".")
 	if err != nil {
@@ -186,6 +203,9 @@ func (t *layoutTarget) Push(ctx context.Context, desc oci.Descriptor, r io.Reade
 	if here, err := t.Exists(ctx, desc); here || err != nil {
 		return err
 	}
+	if err := t.prepare(ctx); err != nil {
+		return fmt.Errorf("write to %s: %w", t.place.path, err)
+	}
 	file, temp, err := t.folder.temp()
 	if err != nil {
 		return err
@@ -251,6 +271,9 @@ func (t *layoutTarget) finish(ctx context.Context, root oci.Descriptor, name oci
 		return err
 	}
 	if err := complete(ctx, t.source.Fetch, t.has, root); err != nil {
+		return err
+	}
+	if err := t.prepare(ctx); err != nil {
 		return err
 	}
 	for _, rel := range []string{"blobs/sha256", "blobs/sha512", "blobs", "."} {

@@ -384,3 +384,33 @@ func TestManyProcessesKeepAllNames(t *testing.T) {
 		}
 	}
 }
+
+func TestATargetThatIsOnlyAskedChangesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	left := filepath.Join(dir, ".dist-0011223344556677")
+	for name, data := range map[string]string{left: "", filepath.Join(dir, "index.json"): `{"schemaVersion":2,"manifests":[]}`} {
+		if err := os.WriteFile(name, []byte(data), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(left, old, old); err != nil {
+		t.Fatal(err)
+	}
+	to, err := bundle.Layout{}.Target(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := to.Exists(t.Context(), oci.Describe(oci.MediaTypeLayer, []byte("x")))
+	if here || err != nil {
+		t.Errorf("exists: %v, %v", here, err)
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[0].Name() != filepath.Base(left) {
+		t.Errorf("in the folder: %v, %v", entries, err)
+	}
+}
