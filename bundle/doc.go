@@ -48,8 +48,8 @@
 // same pushes in the same order make the same bytes, and several at once do not.
 //
 // A source makes an index of the tar in one pass over the headers, and then reads
-// at offsets; nothing is unpacked. Names that lead out of the archive are passed over,
-// links are followed inside of it only, sparse members are refused. A compressed
+// at offsets; nothing is unpacked. Names that lead out of the archive, or are longer
+// than any in an image, are passed over, links are followed inside of it only, sparse members are refused. A compressed
 // archive is refused (ErrUnsupported), since nobody can read it at offsets.
 //
 // # What it does not do

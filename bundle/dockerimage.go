@@ -73,6 +73,9 @@ func openDocker(ctx context.Context, a *archive) (*dockerShelf, error) {
 	}
 	var list []oci.Descriptor
 	for _, i := range images {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
 		desc, err := s.add(ctx, i)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", i.Config, err)

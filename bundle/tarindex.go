@@ -25,6 +25,9 @@ const (
 	maxMembers = 100_000
 	// maxLinks bounds links that lead to links.
 	maxLinks = 16
+	// maxName bounds the names of members that are known, and of what links lead to.
+	// Nothing in an image has a longer one.
+	maxName = 1 << 10
 )
 
 // documents are the files that say what an archive holds. Of two with one name, one
@@ -97,6 +100,11 @@ func keep(members map[string]member, h *tar.Header, off, end int64) error {
 	default:
 		return nil
 	}
+	if len(name) > maxName || len(m.link) > maxName {
+		return nil
+	}
+	// Copied, or they would keep all of an extended header.
+	name, m.link = strings.Clone(name), strings.Clone(m.link)
 	if !m.sparse && m.link == "" && (m.size < 0 || m.size > end-off) {
 		return fmt.Errorf("%w: the tar ends in the middle of %s", content.ErrCorrupt, name)
 	}
