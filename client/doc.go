@@ -2,15 +2,20 @@
 // and what a program embeds to do the same. A Client is bound to one store folder,
 // which it opens when a verb first needs it, and to the registries' settings.
 //
+// Copy and Sync move content past the store, Pull and Push into it and out of it, all
+// of them from and to any place that a locator names (see ParseLocator). PlanCopy and
+// the like say what they would do, by the same walk.
+//
 // Every verb takes words as a person writes them (names, ids, paths), parses them
 // at the edge, and returns data; nothing here prints. Messages for people that
 // are not errors go to Options.Warn, progress to Options.Observe.
 //
 // # Invariants
 //
-//   - A verb that fails moves no name. Content it has verified stays in the store
-//     under a lease, so that the next try moves less.
-//   - All names of one call move in one transaction or none does.
+//   - A verb that fails moves no name in the store. Content it has verified stays
+//     there under a lease, so that the next try moves less.
+//   - All names of one call that are in the store move in one transaction or none
+//     does. Tags at registries move one by one, after all content has arrived.
 //   - A verb that only asks a registry needs no store, and one that only reads a
-//     store writes nothing but leases.
+//     store writes nothing but leases and notes of what registries have.
 package client

@@ -1,6 +1,7 @@
 // Package registryclient speaks the client side of the OCI distribution
 // specification: it resolves names, fetches and pushes manifests and blobs,
-// mounts blobs across repositories, and lists tags and referrers.
+// deletes manifests, moves, deletes and lists tags, mounts blobs across repositories,
+// lists referrers, and checks and keeps credentials.
 //
 // # Invariants
 //
@@ -56,8 +57,10 @@
 //
 // # What it does not do
 //
-// It keeps nothing on disk, so a crash leaves nothing behind but an upload
-// session that the registry forgets by itself. Retrying a blob whose bytes were
+// It keeps no content on disk, so a crash in the middle of a transfer leaves nothing
+// behind but an upload session that the registry forgets by itself. Login and Logout
+// alone write: an auth file, all at once, beside which a crash may leave FILE.new.
+// Budgets that are shared have files of their own (package budgets). Retrying a blob whose bytes were
 // corrupt is the caller's: the bytes have gone to it already. What a registry
 // warns of in Warning headers goes to Options.Warn and changes nothing.
 package registryclient
