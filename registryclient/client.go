@@ -91,7 +91,7 @@ type Options struct {
 type Window struct {
 	Segments     int   // 0 means 4
 	SegmentBytes int64 // 0 means 4 MiB; blobs up to this size come in one request
-	// Enough is the rate, in bytes a second and over all streams of the Client, from
+	// Enough is the rate, in bytes a second and over all streams of a Repository, from
 	// which on there is nothing to gain from more of them: the rest of the blob, and
 	// the blobs after it, come in one request each. 0 means 100 MiB, -1 that no rate
 	// is enough.
@@ -234,11 +234,12 @@ func (c *Client) CloseIdle() {
 // It is a content.Source and a content.Target, can start in the middle of a
 // blob, mount, list referrers, and refuses manifests whose children it lacks.
 type Repository struct {
-	client  *Client
-	ref     oci.Reference
-	pushing bool        // everything goes where pushes go
-	quick   atomic.Bool // one stream is all that the way here gives
-	given   *credential // what to authorise with in place of what files say, for a login
+	client   *Client
+	ref      oci.Reference
+	pushing  bool         // everything goes where pushes go
+	received atomic.Int64 // bytes of blobs, over all streams
+	quick    atomic.Bool  // one stream is all that the way here gives
+	given    *credential  // what to authorise with in place of what files say, for a login
 
 	mu       sync.Mutex
 	sessions map[oci.Digest]session // uploads that a refused mount opened

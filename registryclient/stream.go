@@ -193,6 +193,7 @@ func (s *stream) room(n int) int64 {
 }
 
 func (s *stream) advance(n int) {
+	s.r.received.Add(int64(n))
 	s.off += int64(n)
 	if s.left >= 0 {
 		s.left -= int64(n)

@@ -57,7 +57,7 @@ type blobReader struct {
 	detour detour
 
 	began time.Time // when the first bytes came, zero once their rate was judged
-	had   int64     // what the client had received by then, with all its requests
+	had   int64     // what had come from the repository by then, over all streams
 
 	pos      int64 // the next byte to give out
 	cur      io.ReadCloser
@@ -87,15 +87,16 @@ func (r *Repository) openBlob(ctx context.Context, desc oci.Descriptor, offset i
 	// One stream to the end of the blob may start the blob again after a break. A
 	// segment may not: that is for sequential to do, once for all segments.
 	s.restart = !b.parallel
-	b.began, b.had = time.Now(), r.client.bytesIn.Load()
+	b.began, b.had = time.Now(), r.received.Load()
 	return b, nil
 }
 
 // judge looks at how fast bytes came while the first segment did, those of other
-// blobs as well: they share the way. Where streams are fast enough, the rest comes
+// blobs of the repository as well: they share the way, which those from elsewhere need
+// not. Where streams are fast enough, the rest comes
 // in one too: ranges side by side would only cost memory and requests.
 func (b *blobReader) judge() {
-	took, came := time.Since(b.began), b.r.client.bytesIn.Load()-b.had
+	took, came := time.Since(b.began), b.r.received.Load()-b.had
 	b.began = time.Time{}
 	enough := b.r.client.opts.Window.Enough
 	if enough < 0 || float64(came) < float64(enough)*took.Seconds() {
