@@ -83,12 +83,11 @@ func killed(t *testing.T, verb string, table *results) {
 // where they are resumed.
 func (w *world) missing(verb string) float64 {
 	to := w.target(verb)
-	var lacks, all int64
+	var lacks int64
 	for d, size := range w.blobs {
 		if d == w.image.Digest {
 			continue
 		}
-		all += size
 		if _, err := to.Info(context.Background(), d); err != nil {
 			lacks += size
 		}
@@ -99,5 +98,5 @@ func (w *world) missing(verb string) float64 {
 			lacks -= st.Offset
 		}
 	}
-	return float64(lacks) / float64(all)
+	return float64(lacks) / float64(w.size())
 }

@@ -354,7 +354,7 @@ func authFaults() []fault {
 		{name: "basic credentials", verbs: "pull push copy tags", with: setting{auth: &registrytest.Auth{}}, set: func(*world) {}},
 		{name: "bearer tokens", verbs: "pull push copy tags", both: true, set: func(*world) {}},
 		{
-			name: "a token dies after 2 uses", verbs: "pull push copy tags", both: true, most: 150, back: 6, out: 2,
+			name: "a token dies after 2 uses", verbs: "pull push copy tags", both: true, most: 150, out: 2,
 			with: setting{auth: &registrytest.Auth{Bearer: true, Uses: 2}},
 			set:  func(w *world) { w.src.Inject(registrytest.Match{Kind: tagList}, registrytest.Pages(1)) },
 		},
@@ -368,7 +368,7 @@ func authFaults() []fault {
 			set: expire(func(_ *world, reg *registrytest.Registry) { reg.ExpireTokens() }),
 		},
 		{
-			name: "a token is refused early in an upload", verbs: "push copy", in: 3, out: 2,
+			name: "a token is refused early in an upload", verbs: "push copy", out: 2,
 			set: func(w *world) { large(w, 1, registrytest.Then(w.dst.ExpireTokens)) },
 		},
 		{name: "401 whatever is sent", verbs: "pull push copy tags", class: content.ErrDenied, set: loop, check: func(w *world) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -374,6 +375,28 @@ func (w *world) discreet() {
 	}
 }
 
+// refused are the bytes of uploads that a target did not let in. Their content was
+// on its way by then, and a copy has to read it once more.
+func (w *world) refused() float64 {
+	var n int64
+	for _, q := range w.dst.Matching(registrytest.Match{Kind: upload}) {
+		if q.Status == http.StatusUnauthorized {
+			n += q.Announced
+		}
+	}
+	return float64(n) / float64(w.size())
+}
+
+// size is that of the image's blobs.
+func (w *world) size() (n int64) {
+	for d, size := range w.blobs {
+		if d != w.image.Digest {
+			n += size
+		}
+	}
+	return n
+}
+
 // account is what went over the wire.
 type account struct {
 	requests int
@@ -382,7 +405,7 @@ type account struct {
 
 func (w *world) account() account {
 	var a account
-	var in, out, all int64
+	var in, out int64
 	for _, reg := range []*registrytest.Registry{w.src, w.dst, w.other} {
 		for _, q := range reg.Requests() {
 			a.requests++
@@ -392,12 +415,8 @@ func (w *world) account() account {
 		}
 		in += reg.BlobBytes("")
 	}
-	for d, size := range w.blobs {
-		if d != w.image.Digest {
-			all += size
-		}
-	}
-	a.in, a.out = float64(in)/float64(all), float64(out)/float64(all)
+	all := float64(w.size())
+	a.in, a.out = float64(in)/all, float64(out)/all
 	return a
 }
 

@@ -27,6 +27,7 @@ type Request struct {
 	Status        int   // 0 until it is answered
 	Sent          int64 // bytes of the answer's body so far
 	Received      int64 // bytes of the request's body so far
+	Announced     int64 // bytes of the request's body, -1 when it does not say
 }
 
 // Match picks requests; a zero field fits every request.
@@ -59,6 +60,7 @@ func describe(req *http.Request) Request {
 		ContentRange:  req.Header.Get("Content-Range"),
 		Authorization: req.Header.Get("Authorization"),
 		UserAgent:     req.UserAgent(),
+		Announced:     req.ContentLength,
 	}
 	if q.Path == tokenPath {
 		q.Kind = KindToken
