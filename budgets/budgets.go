@@ -85,7 +85,7 @@ type Set struct {
 	hosts map[string]*Host
 	dir   string         // where files are, "" before the first
 	alone bool           // no file can be had
-	taken map[string]int // connections by host, when alone
+	taken map[string]int // the connections of this process, by host
 }
 
 // New makes a Set. It is nil where there is nothing to limit. No file is opened

@@ -17,7 +17,26 @@ const (
 	slotPause = 50 * time.Millisecond
 	// slotTimeout bounds that. Others may be in the middle of a large blob.
 	slotTimeout = 10 * time.Minute
+	// ownTimeout bounds the wait of a process for itself: connections that it has
+	// no use for any more take a moment until they are closed.
+	ownTimeout = time.Second
 )
+
+type holdingKey struct{}
+
+// Holding says that a connection which is asked for with this context is needed
+// for as long as its asker has another one: where the process itself has all that
+// there may be, nobody will ever give one back.
+func Holding(ctx context.Context) context.Context {
+	return context.WithValue(ctx, holdingKey{}, true)
+}
+
+// stuck says whether waiting for a connection to host is waiting for oneself.
+func (s *Set) stuck(ctx context.Context, host string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return ctx.Value(holdingKey{}) != nil && s.taken[host] >= s.opts.Connections
+}
 
 // Slot is the right to one connection. A nil Slot stands for one that needs no
 // right.
@@ -31,7 +50,8 @@ type Slot struct {
 // Connect waits until one more connection to host may be made. The slot is nil
 // where connections have no limit. waiting, if not nil, is called each time that
 // none was free: to give up connections that nobody uses. Errors: the cause of
-// ctx; ErrUnavailable when none became free in ten minutes.
+// ctx; ErrUnavailable when none became free in ten minutes; ErrInvalid when none
+// can, see Holding.
 func (s *Set) Connect(ctx context.Context, host string, waiting func()) (*Slot, error) {
 	if s == nil || s.opts.Connections == 0 {
 		return nil, nil
@@ -45,6 +65,10 @@ func (s *Set) Connect(ctx context.Context, host string, waiting func()) (*Slot, 
 		if waited >= slotTimeout {
 			return nil, content.WithHint(fmt.Errorf("connect to %s: %w: none of %d connections became free in %s", host, content.ErrUnavailable, s.opts.Connections, slotTimeout),
 				"other commands hold them; a copy within one registry needs two: raise --limit-connections")
+		}
+		if waited >= ownTimeout && s.stuck(ctx, host) {
+			return nil, content.WithHint(fmt.Errorf("connect to %s: %w: what is to be sent there comes from there, which takes two connections, and the limit is %d", host, content.ErrInvalid, s.opts.Connections),
+				"give --limit-connections %d or more", s.opts.Connections+1)
 		}
 		if waiting != nil {
 			waiting()
@@ -67,6 +91,9 @@ func (s *Set) slot(host string) (*Slot, error) {
 		}
 		locked, err := f.TryLock(true)
 		if locked {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.taken[host]++
 			return &Slot{set: s, host: host, file: f}, nil
 		}
 		f.Close()
@@ -96,7 +123,6 @@ func (l *Slot) Release() {
 	l.once.Do(func() {
 		if l.file != nil {
 			l.file.Close() // and the lock goes with it
-			return
 		}
 		l.set.mu.Lock()
 		defer l.set.mu.Unlock()

@@ -98,6 +98,7 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 		}
 		defer release()
 	}
+	j.c.alone(j.src, to)
 	j.stats, err = content.Copy(ctx, to, j.src, j.root, j.options(ctx, to))
 	if err != nil {
 		return err
@@ -210,7 +211,7 @@ func (j *copyJob) reuse() {
 
 func (j *copyJob) options(ctx context.Context, to any) content.CopyOptions {
 	return content.CopyOptions{
-		Jobs: j.c.opts.Jobs, Referrers: !j.o.NoReferrers, Observe: j.c.opts.Observe,
+		Jobs: j.c.pairs(within(j.src, to), j.c.opts.Jobs), Referrers: !j.o.NoReferrers, Observe: j.c.opts.Observe,
 		Origin: j.origin(), Children: wholeImages(ctx, j.src), MountFrom: neighbour(j.src, to),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"dist.example/blobstore"
+	"dist.example/content"
 )
 
 // budgetDirs lists where limits are shared with other processes: in the store,
@@ -32,4 +33,33 @@ func stateFolder() string {
 		return ""
 	}
 	return filepath.Join(home, ".local", "state")
+}
+
+// pairs bounds the blobs that move at once from one place to another. Within one
+// registry each of them takes two connections, and where these are limited, all
+// could hold the first one and wait for the second.
+func (c *Client) pairs(within bool, jobs int) int {
+	limit := c.opts.Limits.Connections
+	if !within || limit == 0 {
+		return jobs
+	}
+	if jobs <= 0 {
+		jobs = content.DefaultJobs
+	}
+	return max(1, min(jobs, limit/2))
+}
+
+// within says whether content moves between repositories of one registry.
+func within(src, dst any) bool {
+	from, ok1 := src.(fromRegistry)
+	to, ok2 := dst.(*toRegistry)
+	return ok1 && ok2 && from.ref.Registry == to.ref.Registry
+}
+
+// alone makes pushes to a place within src's registry end at once where there is
+// no connection for them beside the one that their content comes by.
+func (c *Client) alone(src, dst any) {
+	if to, ok := dst.(*toRegistry); ok {
+		to.alone = c.opts.Limits.Connections == 1 && within(src, dst)
+	}
 }

@@ -319,14 +319,16 @@ func (r *syncRun) pending() []*syncItem {
 // flight.
 func (r *syncRun) transfer(ctx context.Context) error {
 	items := r.pending()
-	images := max(1, min(4, len(items), r.jobs))
+	jobs := r.c.pairs(slices.ContainsFunc(items, func(it *syncItem) bool { return within(it.src, it.to) }), r.jobs)
+	images := max(1, min(4, len(items), jobs))
 	return r.each(ctx, images, items, func(ctx context.Context, it *syncItem) error {
 		if err := r.complete(ctx, it); err != nil {
 			return err
 		}
 		to := &sharedTarget{it.to, r.share}
 		defer r.share.leave(to)
-		stats, err := content.Copy(ctx, to, it.src, it.root, r.options(ctx, it, max(1, r.jobs/images)))
+		r.c.alone(it.src, it.to)
+		stats, err := content.Copy(ctx, to, it.src, it.root, r.options(ctx, it, max(1, jobs/images)))
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if it.same() { // told of by reuse

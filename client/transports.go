@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dist.example/blobstore"
+	"dist.example/budgets"
 	"dist.example/bundle"
 	"dist.example/content"
 	"dist.example/oci"
@@ -114,6 +115,7 @@ type toRegistry struct {
 	expect *oci.Digest // what the tag has to stand for, nil for whatever
 	root   oci.Digest
 	data   []byte // the root manifest, once it was pushed
+	alone  bool   // what is pushed comes by the only connection that there may be
 }
 
 // settle is the name that root will have: the locator's, with the tag of name
@@ -146,6 +148,9 @@ func (t *toRegistry) current(ctx context.Context, to oci.Reference) (oci.Descrip
 
 // Push implements content.Pusher. The root manifest is kept for the tag.
 func (t *toRegistry) Push(ctx context.Context, desc oci.Descriptor, r io.Reader) error {
+	if t.alone {
+		ctx = budgets.Holding(ctx)
+	}
 	if desc.Digest != t.root || !oci.HasSuccessors(desc.MediaType) || desc.Size > oci.MaxManifestSize {
 		return t.Repository.Push(ctx, desc, r)
 	}
