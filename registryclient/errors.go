@@ -166,6 +166,23 @@ func printable(s string, limit int) string {
 	}, s)
 }
 
+// withoutSecrets is what a message may show of an address that need not be one:
+// neither a user with his password nor a query, which may be a signature.
+func withoutSecrets(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		scheme, rest = "", address
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		rest = rest[i+1:]
+	}
+	if ok {
+		rest = scheme + "://" + rest
+	}
+	return printable(rest, 200)
+}
+
 // connError is the error of a request that got no answer, or a broken one.
 func (r *Repository) connError(e *endpoint, what string, err error) error {
 	out := error(&content.RemoteError{

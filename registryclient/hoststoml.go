@@ -86,7 +86,7 @@ func (h hostEntry) spec(name, dir string, deflt capability) (hostSpec, error) {
 	}
 	u, err := url.Parse(name)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return hostSpec{}, fmt.Errorf("host %q: %w: want http:// or https://, a host and perhaps a path", printable(name, 200), content.ErrInvalid)
+		return hostSpec{}, fmt.Errorf("host %q: %w: want http:// or https://, a host and perhaps a path", withoutSecrets(name), content.ErrInvalid)
 	}
 	s := hostSpec{url: &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}, caps: deflt}
 	return s, h.apply(&s, dir)

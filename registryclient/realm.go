@@ -16,15 +16,15 @@ import (
 func (c *Client) allowRealm(base *url.URL, realm string) (*url.URL, error) {
 	u, err := url.Parse(realm)
 	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("token server %q: %w: not an address", printable(realm, 200), content.ErrUnsupported)
+		return nil, fmt.Errorf("token server %q: %w: not an address", withoutSecrets(realm), content.ErrUnsupported)
 	}
 	local := isLoopback(u.Hostname())
 	if local && !isLoopback(base.Hostname()) {
-		return nil, fmt.Errorf("token server %q: %w: it is on this machine, the registry is not", printable(realm, 200), content.ErrDenied)
+		return nil, fmt.Errorf("token server %q: %w: it is on this machine, the registry is not", withoutSecrets(realm), content.ErrDenied)
 	}
 	sameHost := strings.EqualFold(u.Hostname(), base.Hostname())
 	if u.Scheme == "http" && (base.Scheme != "http" || (!local && !sameHost && !c.opts.PlainHTTP)) {
-		return nil, fmt.Errorf("token server %q: %w: it has to be https", printable(realm, 200), content.ErrDenied)
+		return nil, fmt.Errorf("token server %q: %w: it has to be https", withoutSecrets(realm), content.ErrDenied)
 	}
 	return u, nil
 }

@@ -328,7 +328,7 @@ func (m *mirrorEntry) normalise(byDigestOnly bool) error {
 // parseLocation checks host[:port][/path], and drops slashes at its end. A
 // prefix may also be *.domain, and end in a tag or a digest.
 func parseLocation(s string, prefix bool) (string, error) {
-	bad := fmt.Errorf("location %q: %w: want a host and perhaps a path, without a scheme", printable(s, 200), content.ErrInvalid)
+	bad := fmt.Errorf("location %q: %w: want a host and perhaps a path, without a scheme", withoutSecrets(s), content.ErrInvalid)
 	s = strings.TrimRight(s, "/")
 	if s == "" {
 		return "", nil

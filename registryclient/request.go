@@ -273,7 +273,7 @@ func redirectTarget(resp *http.Response, from *url.URL) (*url.URL, error) {
 func resolveURL(from *url.URL, s string) (*url.URL, error) {
 	u, err := from.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("address %q: %w: not one of http or https", printable(s, 200), errBadAddress)
+		return nil, fmt.Errorf("address %q: %w: not one of http or https", withoutSecrets(s), errBadAddress)
 	}
 	u.User, u.Fragment = nil, ""
 	return u, nil

@@ -39,12 +39,12 @@ func (c *Client) FetchURL(ctx context.Context, address string, desc oci.Descript
 		return nil, err
 	}
 	s := &urlStream{
-		hop:   hop{client: c, base: u, rt: rt, foreign: rt},
-		ctx:   ctx,
-		what:  fmt.Sprintf("blob %s at %s", desc.Digest, u.Host+u.Path),
-		size:  desc.Size,
-		tries: tries{client: c},
+		hop:  hop{client: c, base: u, rt: rt, foreign: rt},
+		ctx:  ctx,
+		what: fmt.Sprintf("blob %s at %s", desc.Digest, u.Host+u.Path),
+		size: desc.Size,
 	}
+	s.tries = tries{client: c, host: u.Host, what: s.what}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (c *Client) parseAddress(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
-		return nil, fmt.Errorf("address %q: %w: want https://HOST/PATH", printable(address, 200), content.ErrInvalid)
+		return nil, fmt.Errorf("address %q: %w: want https://HOST/PATH", withoutSecrets(address), content.ErrInvalid)
 	case u.User != nil:
 		return nil, content.WithHint(fmt.Errorf("address at %s: %w: it has a user's name in it", u.Host, content.ErrInvalid),
 			"no credentials are sent to plain addresses")
