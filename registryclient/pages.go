@@ -2,6 +2,7 @@ package registryclient
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"iter"
 	"net/http"
@@ -38,14 +39,15 @@ func (l listing[T]) all(ctx context.Context, r *Repository) iter.Seq2[T, error] 
 			host, at = e, r.at(e, l.path, l.query)
 			return l.read(ctx, e, at)
 		})
-		seen := map[string]bool{}
+		// Addresses may be long, and pages many.
+		seen := map[[sha256.Size]byte]bool{}
 		for err == nil {
 			for _, item := range p.items {
 				if !yield(item, nil) {
 					return
 				}
 			}
-			seen[at.String()] = true
+			seen[sha256.Sum256([]byte(at.String()))] = true
 			link := nextLink(p.header.Values("Link"))
 			if link == "" {
 				return
@@ -54,7 +56,7 @@ func (l listing[T]) all(ctx context.Context, r *Repository) iter.Seq2[T, error] 
 				err = fmt.Errorf("%s: %w: next page: %w", l.what, content.ErrUnsupported, err)
 				break
 			}
-			if seen[at.String()] || len(seen) >= l.pages {
+			if seen[sha256.Sum256([]byte(at.String()))] || len(seen) >= l.pages {
 				err = l.circle(host)
 				break
 			}

@@ -191,7 +191,9 @@ func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp 
 			return resp, g.withCredentials(), nil
 		}
 		drain(resp)
-		slot.drop(g)
+		if err := slot.drop(ctx, g); err != nil {
+			return nil, false, err
+		}
 	}
 }
 

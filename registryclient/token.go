@@ -119,27 +119,41 @@ func (a *authState) offered() *challenge {
 	return a.offer
 }
 
-// drop forgets g, unless another grant has taken its place.
-func (s *slot) drop(g *grant) {
+// drop forgets g, unless another grant has taken its place. The error is ctx's:
+// whoever holds the lock may be waiting for a token.
+func (s *slot) drop(ctx context.Context, g *grant) error {
 	if g == nil {
-		return
+		return nil
 	}
-	s.lock <- struct{}{}
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
 	if s.held == g {
 		s.held = nil
 	}
-	<-s.lock
+	return nil
 }
+
+// take takes the lock. The error is ctx's.
+func (s *slot) take(ctx context.Context) error {
+	select {
+	case s.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *slot) leave() { <-s.lock }
 
 // grant returns what to authorise with: the slot's grant, or a new one when the
 // endpoint is known to want one, else nil.
 func (r *Repository) grant(ctx context.Context, e *endpoint, s *slot, scopes []string) (*grant, error) {
-	select {
-	case s.lock <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := s.take(ctx); err != nil {
+		return nil, err
 	}
-	defer func() { <-s.lock }()
+	defer s.leave()
 	if s.held.valid() {
 		return s.held, nil
 	}

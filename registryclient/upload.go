@@ -48,6 +48,7 @@ type upload struct {
 	session session
 	known   bool  // there is a session
 	done    int64 // what it has
+	best    int64 // the most that any session had
 	wrong   bool  // the registry has found other bytes once
 }
 
@@ -82,9 +83,11 @@ func (u *upload) recover(ctx context.Context, f *failure) (done bool, _ error) {
 	} else if !more {
 		return false, f.error
 	}
-	was := u.done
-	if u.known, u.done = u.r.standing(ctx, &u.session, u.desc); u.known && u.done > was+progress {
+	u.known, u.done = u.r.standing(ctx, &u.session, u.desc)
+	// Sessions that get no further than those that were lost are no progress.
+	if u.known && u.done > u.best+progress {
 		u.tries.reset()
+		u.best = u.done
 	}
 	if !u.known && u.r.arrived(ctx, u.session.host, u.desc) {
 		return true, nil // it was the registry's last word that was lost
