@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"dist.example/content"
@@ -24,14 +25,31 @@ const (
 )
 
 // Tags lists the repository's tags in the registry's order, page by page as they
-// are consumed. A failure is yielded once and ends the list. Errors: ErrNotFound,
-// ErrDenied, ErrUnavailable; a registry whose pages lead in a circle is
-// ErrUnavailable too.
+// are consumed. A failure is yielded once and ends the list. What can be no tag is
+// left out, with a warning. Errors: ErrNotFound, ErrDenied, ErrUnavailable; a
+// registry whose pages lead in a circle is ErrUnavailable too.
 func (r *Repository) Tags(ctx context.Context) iter.Seq2[string, error] {
 	return listing[string]{
 		what: "tags of " + r.ref.Name(), path: "/tags/list", query: url.Values{"n": {tagsPerPage}},
 		pages: maxPages, read: r.tagPage,
 	}.all(ctx, r)
+}
+
+// proper are the tags that nobody could mistake for something else.
+func (r *Repository) proper(tags []string) []string {
+	return slices.DeleteFunc(tags, func(tag string) bool {
+		if !isTag(tag) {
+			r.client.once("tags of "+r.ref.Name(), "%s lists what can be no tag, and that is left out: %q", r.ref.Name(), printable(tag, 100))
+			return true
+		}
+		return false
+	})
+}
+
+// isTag says whether s is a tag (distribution-spec, Pulling manifests).
+func isTag(s string) bool {
+	const word = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+	return s != "" && len(s) <= 128 && strings.IndexByte(word, s[0]) >= 0 && strings.Trim(s, word+".-") == ""
 }
 
 // tagPage gets one page. One that is no list, as when its end is missing, is
@@ -65,7 +83,7 @@ func (r *Repository) tagPageOnce(ctx context.Context, e *endpoint, u *url.URL) (
 	if err := json.Unmarshal(data, &body); err != nil {
 		return got, fmt.Errorf("tags of %s: %w: the answer of %s is %w", r.ref.Name(), content.ErrUnsupported, e.host(), errNoList)
 	}
-	return page[string]{body.Tags, header}, nil
+	return page[string]{r.proper(body.Tags), header}, nil
 }
 
 // nextLink finds the target of rel="next" in Link headers (RFC 8288), "" when
