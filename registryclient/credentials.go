@@ -33,6 +33,7 @@ type credentialFiles struct {
 	paths    []string
 	warn     func(string)
 	disk     fsys.FS // where they are changed
+	offline  bool    // look-ups ask no helper, which may use the network
 
 	mu     sync.Mutex // held while a helper is asked: it may be asking its user
 	loaded bool
@@ -43,7 +44,7 @@ type credentialFiles struct {
 }
 
 func newCredentialFiles(o Options) *credentialFiles {
-	f := &credentialFiles{explicit: o.AuthFile, warn: o.Warn, disk: fsys.OS(), warned: map[string]bool{}}
+	f := &credentialFiles{explicit: o.AuthFile, warn: o.Warn, disk: fsys.OS(), offline: o.Offline, warned: map[string]bool{}}
 	if o.AuthFile != "" {
 		f.paths = append(f.paths, o.AuthFile)
 	}
@@ -143,6 +144,10 @@ func (f *credentialFiles) fromKey(ctx context.Context, file authFile, key, schem
 // ask asks a helper. One that is missing or fails is worth a warning, and the
 // next source is asked.
 func (f *credentialFiles) ask(ctx context.Context, file authFile, h helper) (credential, bool) {
+	if f.offline {
+		f.warnOnce(fmt.Sprintf("%s: credential helper %s is not asked, since the network is not to be used", file.path, printable(h.name, 60)))
+		return credential{}, false
+	}
 	c, err := h.get(ctx)
 	if err != nil && ctx.Err() == nil {
 		f.warnOnce(fmt.Sprintf("%s: %v", file.path, err))

@@ -48,7 +48,7 @@ type Endpoint struct {
 	// ProxyFrom who named it: an environment variable or the file.
 	Proxy, ProxyFrom string
 	// Credentials is the file that has some, "" for none. A helper that a file names
-	// is asked, and its answer forgotten.
+	// is asked, but not offline, and its answer forgotten.
 	Credentials string
 }
 
