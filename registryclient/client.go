@@ -114,7 +114,8 @@ type Client struct {
 	budget *budget
 	turns  turns
 	// patience is how long a wait lasts before Notice is told, and thinking how long
-	// a registry may take to answer a body that it has received whole.
+	// a registry may take to answer a body that it has received whole, and for all of
+	// an answer that is read whole.
 	patience, thinking time.Duration
 
 	mu         sync.Mutex

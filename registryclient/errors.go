@@ -17,10 +17,15 @@ import (
 	"dist.example/content"
 )
 
-const maxErrorBody = 64 << 10
+const (
+	maxErrorBody = 64 << 10
+	// errorTime is how long the words of a refusal are listened to.
+	errorTime = 20 * time.Second
+)
 
 var (
 	errStalled  = errors.New("no byte came in time")
+	errSlow     = errors.New("the answer takes too long")
 	errTooMany  = errors.New("more than 10 redirects")
 	errBadRange = errors.New("the answer is not the range that was asked for")
 	// errBadAddress is about addresses that a registry gives and nobody follows.
@@ -131,6 +136,7 @@ func transientStatus(status int) bool {
 // closes the body.
 func readErrorBody(resp *http.Response) ([]apiError, string) {
 	defer resp.Body.Close()
+	defer hurry(resp, errorTime)()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if err != nil || len(data) == 0 {
 		return nil, ""
@@ -218,7 +224,7 @@ func fatalConn(err error) bool {
 	if errors.As(err, &dns) {
 		return dns.IsNotFound
 	}
-	return isCertificate(err) || errors.Is(err, errTooMany) || errors.Is(err, errBadAddress) || speaksHTTP(err)
+	return isCertificate(err) || errors.Is(err, errTooMany) || errors.Is(err, errSlow) || errors.Is(err, errBadAddress) || speaksHTTP(err)
 }
 
 // speaksHTTP says that the other side answered a TLS greeting in plain HTTP.

@@ -123,7 +123,9 @@ func TestLongLinksAreNotKept(t *testing.T) {
 			w.Header().Set("Link", fmt.Sprintf(`</v2/team/app/tags/list?page=%d&pad=%s>; rel="next"`, n+1, strings.Repeat("x", long)))
 		}
 		_, _ = fmt.Fprintf(w, `{"tags":["v%d"]}`, n)
-		f.log = nil // which would keep them itself
+		f.mu.Lock()
+		f.log = nil // it would keep them itself
+		f.mu.Unlock()
 		return true
 	}
 	used := func() uint64 {
@@ -145,5 +147,74 @@ func TestLongLinksAreNotKept(t *testing.T) {
 	}
 	if n != pages+1 {
 		t.Errorf("%d tags", n)
+	}
+}
+
+// drip answers with size bytes, one at a time, until nobody listens any more.
+func drip(w http.ResponseWriter, r *http.Request, status, size int) {
+	w.Header().Set("Content-Length", strconv.Itoa(size))
+	w.WriteHeader(status)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range size {
+		_, _ = w.Write([]byte(" "))
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// Of answers that are read whole, and of what is not read at all, not every byte is
+// waited for.
+func TestAnswersThatDrip(t *testing.T) {
+	for what, want := range map[string]error{"redirect": nil, "refused token": nil, "manifest": content.ErrUnavailable, "token": content.ErrUnavailable} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			man := f.addManifest("v1", oci.MediaTypeManifest, aManifest)
+			f.manifests["elsewhere"] = f.manifests["v1"]
+			var dripped atomic.Int32
+			slowly := func(w http.ResponseWriter, r *http.Request, status, size int) bool {
+				dripped.Add(1)
+				drip(w, r, status, size)
+				return true
+			}
+			f.hook = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token"`, f.url))
+				known := r.Header.Get("Authorization") != ""
+				switch {
+				case r.URL.Path == "/token" && what == "token":
+					return slowly(w, r, http.StatusOK, maxTokenAnswer)
+				case r.URL.Path == "/token":
+					_, _ = io.WriteString(w, `{"token":"t"}`)
+					return true
+				case what == "token":
+					w.WriteHeader(http.StatusUnauthorized)
+					return true
+				case what == "refused token" && !known:
+					return slowly(w, r, http.StatusUnauthorized, 8<<10)
+				case what == "redirect" && strings.HasSuffix(r.URL.Path, "/v1"):
+					w.Header().Set("Location", "elsewhere")
+					return slowly(w, r, http.StatusFound, 8<<10)
+				case what == "manifest":
+					return slowly(w, r, http.StatusOK, 1<<20)
+				}
+				return false
+			}
+			r := f.repository(t, nil)
+			r.client.thinking = 2 * time.Second
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			desc, _, err := r.FetchManifest(ctx, oci.Reference{Tag: "v1"})
+			if !errors.Is(err, want) || (want == nil && desc.Digest != man.Digest) || ctx.Err() != nil {
+				t.Errorf("%s, %v", desc.Digest, err)
+			}
+			if n := dripped.Load(); n != 1 {
+				t.Errorf("%d answers dripped", n)
+			}
+		})
 	}
 }

@@ -140,6 +140,7 @@ func (r *Repository) read(ctx context.Context, e *endpoint, q call, limit int64)
 // which is known before it is buffered where the answer tells its length.
 func readLimited(resp *http.Response, limit int64) ([]byte, error) {
 	defer resp.Body.Close()
+	defer hurry(resp, 0)()
 	if resp.ContentLength > limit {
 		return nil, nil
 	}
@@ -197,9 +198,13 @@ func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp 
 	}
 }
 
+// drainTime is what a connection is worth that could be used again.
+const drainTime = time.Second
+
 // drain reads what little is left of an answer, so that its connection can be
 // used again, and closes it.
 func drain(resp *http.Response) {
+	defer hurry(resp, drainTime)()
 	_, _ = io.CopyN(io.Discard, resp.Body, 8<<10)
 	resp.Body.Close()
 }
@@ -387,6 +392,21 @@ func (w *watched) Close() error {
 	w.watch.end()
 	w.cancel(nil)
 	return w.ReadCloser.Close()
+}
+
+// hurry bounds the time that all of an answer's body may take, for those that are
+// read whole: a byte now and then is not waited for, as it is with a blob. d is 0
+// for as long as a registry may think, if no limit of the user's slows it down. The
+// caller calls stop when it has read.
+func hurry(resp *http.Response, d time.Duration) (stop func() bool) {
+	w, ok := resp.Body.(*watched)
+	if !ok || (d == 0 && w.budget.Paced()) {
+		return func() bool { return true }
+	}
+	if d == 0 {
+		d = w.client.thinking
+	}
+	return time.AfterFunc(d, func() { w.cancel(errSlow) }).Stop
 }
 
 // sameOrigin compares scheme, host and port.

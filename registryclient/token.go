@@ -349,6 +349,7 @@ type tokenAnswer struct {
 
 func readToken(resp *http.Response) (tokenAnswer, error) {
 	defer resp.Body.Close()
+	defer hurry(resp, 0)()
 	var a tokenAnswer
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
 	switch {
