@@ -2,6 +2,7 @@ package registryclient
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -54,9 +55,49 @@ func (c *Client) transportFor(s hostSpec) (http.RoundTripper, error) {
 		ReadBufferSize:         64 << 10,
 		WriteBufferSize:        64 << 10,
 	}
+	if u, err := proxy(&http.Request{URL: s.url}); err == nil && u != nil && u.Scheme == "https" && c.private(conf) {
+		t.DialTLSContext = c.dialProxy(conf, t.DialContext, handshake)
+	}
 	c.transports = append(c.transports, t)
 	return t, nil
 }
+
+// private says that conf has what is for one host alone: client certificates, or
+// that its own is not checked.
+func (c *Client) private(conf *tls.Config) bool {
+	return len(conf.Certificates) > 0 || conf.InsecureSkipVerify != c.opts.Insecure
+}
+
+// public is conf for all other hosts.
+func (c *Client) public(conf *tls.Config) *tls.Config {
+	conf = conf.Clone()
+	conf.Certificates, conf.InsecureSkipVerify = nil, c.opts.Insecure
+	return conf
+}
+
+// dialProxy connects to a proxy that speaks TLS: conf is about the host behind it,
+// and the proxy may get a password.
+func (c *Client) dialProxy(conf *tls.Config, dial dialFunc, handshake time.Duration) dialFunc {
+	conf = c.public(conf)
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		own := conf.Clone()
+		own.ServerName = hostname(addr)
+		ctx, cancel := context.WithTimeout(ctx, handshake)
+		defer cancel()
+		secure := tls.Client(conn, own)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return secure, nil
+	}
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // connecting is how long connecting and a TLS handshake may take: with a mirror not
 // for long, since somebody else can be asked.
@@ -78,12 +119,11 @@ func (c *Client) connecting(s hostSpec) (dial, handshake time.Duration) {
 // endpoint's own ones where these carry nothing that is meant for it alone.
 func (c *Client) foreignFor(rt http.RoundTripper) http.RoundTripper {
 	own, ok := rt.(*http.Transport)
-	if !ok || own.TLSClientConfig == nil || (len(own.TLSClientConfig.Certificates) == 0 && own.TLSClientConfig.InsecureSkipVerify == c.opts.Insecure) {
+	if !ok || own.TLSClientConfig == nil || !c.private(own.TLSClientConfig) {
 		return rt
 	}
 	t := own.Clone()
-	t.TLSClientConfig.Certificates = nil
-	t.TLSClientConfig.InsecureSkipVerify = c.opts.Insecure
+	t.TLSClientConfig, t.DialTLSContext = c.public(own.TLSClientConfig), nil
 	c.transports = append(c.transports, t)
 	return t
 }
