@@ -2,11 +2,9 @@ package blobstore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
-	"dist.example/content"
 	"dist.example/db"
 	"dist.example/oci"
 )
@@ -68,38 +66,26 @@ func (s *Store) AddSources(ctx context.Context, locator string, roots ...oci.Dig
 	return nil
 }
 
-// Looked is when locator was last asked what is about d, the zero time for
-// never.
+// Looked is when locator was last asked what is about d, be it held here or not; the
+// zero time for never.
 func (s *Store) Looked(ctx context.Context, d oci.Digest, locator string) (at time.Time, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		o, found, err := tx.Object(d)
-		if err != nil || !found {
-			return err
-		}
-		at, err = tx.Look(o.ID, locator)
+		at, err = tx.Look(d, locator)
 		return err
 	})
 	return at, err
 }
 
 // NoteLooks records that locator was asked now what is about roots, and that what
-// it named is here. Errors: ErrNotFound for a root that is not known here,
-// ErrDenied for a store that can only be read.
+// it named has arrived where it was to go. Errors: ErrDenied for a store that can
+// only be read.
 func (s *Store) NoteLooks(ctx context.Context, locator string, roots ...oci.Digest) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Objects(roots)
-		if err != nil {
-			return err
-		}
 		for _, d := range roots {
-			o, found := rows[d]
-			if !found {
-				return fmt.Errorf("note look at %s: %w in this store", d, content.ErrNotFound)
-			}
-			if err := tx.PutLook(o.ID, locator); err != nil {
+			if err := tx.PutLook(d, locator); err != nil {
 				return err
 			}
 		}

@@ -62,8 +62,8 @@ func (p *pull) noteLooks(ctx context.Context) {
 }
 
 // lookDue says whether it is to be asked what is about an image that the target has.
-// Where the store does not know of the image, nobody knows when that was asked, and
-// one request has to do.
+// Without a store that can be written to, nobody knows when that was asked, and one
+// request has to do.
 func (r *syncRun) lookDue(ctx context.Context, it *syncItem) (bool, error) {
 	switch {
 	case r.o.Referrers == ReferrersNone, it.where.Transport != TransportRegistry:
@@ -72,11 +72,11 @@ func (r *syncRun) lookDue(ctx context.Context, it *syncItem) (bool, error) {
 		return true, nil
 	}
 	s, err := r.c.storeIfAny(ctx)
-	if err != nil || s == nil {
+	if err != nil || s == nil || s.ReadOnly() {
 		return false, err
 	}
 	last, err := s.Looked(ctx, it.root.Digest, r.way(it))
-	return err == nil && !last.IsZero() && time.Since(last) > cmp.Or(r.o.Revalidate, DefaultRevalidate), err
+	return err == nil && time.Since(last) > cmp.Or(r.o.Revalidate, DefaultRevalidate), err
 }
 
 // noteLooks records what was asked, where there is a store.
@@ -92,7 +92,7 @@ func (r *syncRun) noteLooks(ctx context.Context) {
 		if it.where.Transport != TransportRegistry {
 			continue
 		}
-		if err := s.NoteLooks(ctx, r.way(it), it.root.Digest); err != nil && !errors.Is(err, content.ErrNotFound) {
+		if err := s.NoteLooks(ctx, r.way(it), it.root.Digest); err != nil {
 			r.c.opts.Warn(fmt.Sprintf("the next sync asks again what is about %s: %v", it.Word, err))
 		}
 	}

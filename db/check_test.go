@@ -91,7 +91,7 @@ func TestContradictionsAreFound(t *testing.T) {
 		`UPDATE lease_objects SET object = 99`,
 		`DELETE FROM leases`,
 		`INSERT INTO sources VALUES (99, 'l', 0, 0)`,
-		`INSERT INTO looks VALUES (99, 'l', 0)`,
+		`INSERT INTO looks VALUES (x'00', 'l', 0)`,
 		`INSERT INTO block_sums VALUES (99, 0, x'')`,
 	} {
 		d := sample(t)

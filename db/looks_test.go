@@ -9,32 +9,33 @@ import (
 	"time"
 
 	"dist.example/fsys"
+	"dist.example/oci"
 	"dist.example/schema"
 )
 
 func TestLooks(t *testing.T) {
 	g := newGraph(t)
-	g.held(1, 2)
-	at := func(object int, locator string) (when time.Time) {
+	a, b := oci.DigestBytes([]byte("a")), oci.DigestBytes([]byte("b"))
+	at := func(d oci.Digest, locator string) (when time.Time) {
 		t.Helper()
 		read(t, g.d, func(tx *Tx) (err error) {
-			when, err = tx.Look(g.ids[object], locator)
+			when, err = tx.Look(d, locator)
 			return err
 		})
 		return when
 	}
-	if !at(1, "r.example/a").IsZero() {
+	if !at(a, "r.example/a").IsZero() {
 		t.Error("nobody has looked yet")
 	}
 	var now time.Time
 	for range 2 {
 		write(t, g.d, func(tx *Tx) error {
 			now = tx.Now
-			return tx.PutLook(g.ids[1], "r.example/a")
+			return tx.PutLook(a, "r.example/a")
 		})
 	}
-	if !at(1, "r.example/a").Equal(now) || !at(1, "r.example/b").IsZero() || !at(2, "r.example/a").IsZero() {
-		t.Errorf("looked at %v, want %v and nothing else", at(1, "r.example/a"), now)
+	if !at(a, "r.example/a").Equal(now) || !at(a, "r.example/b").IsZero() || !at(b, "r.example/a").IsZero() {
+		t.Errorf("looked at %v, want %v and nothing else", at(a, "r.example/a"), now)
 	}
 }
 
