@@ -166,7 +166,7 @@ func (p *pull) image(e ListEntry) (*pulled, error) {
 			"a repository of that name is docker.io/library/%s", e.Word)
 	case TransportRegistry:
 		if p.o.Registry != "" {
-			if im.where.Reference, err = im.where.Reference.WithRegistry(p.o.Registry); err != nil {
+			if im.where.Reference, err = atRegistry(im.where.Reference, p.o.Registry); err != nil {
 				return nil, err
 			}
 		}
@@ -214,7 +214,11 @@ func (p *pull) summary() Summary {
 func (p *pull) lock() []lockLine {
 	var lines []lockLine
 	for _, im := range p.images {
-		lines = append(lines, lockLine{im.name, im.desc.Digest, im.Platform})
+		line := lockLine{name: im.name, digest: im.desc.Digest}
+		if !im.wanted.All { // no line says "all"
+			line.platform = im.wanted.Only
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }
