@@ -89,7 +89,7 @@ func (c *Client) newPush(ctx context.Context, name string, o PushOptions) (p *pu
 	case o.Target != "":
 		to, err = c.Locate(o.Target)
 	case o.Registry != "":
-		to.Reference, err = ref.WithRegistry(o.Registry)
+		to.Reference, err = atRegistry(ref, o.Registry)
 		to.Place = to.Reference.String()
 	}
 	if err != nil {

@@ -33,7 +33,7 @@ func (c *Client) Registry(ctx context.Context, name string) (registryclient.Rout
 func parseRegistry(name string) (oci.Reference, error) {
 	if strings.Contains(name, "/") {
 		ref, err := oci.ParseReference(name)
-		return oci.Reference{Registry: ref.Registry, Repository: ref.Repository}, err
+		return repository(ref), withoutScheme(name, "HOST or HOST/REPOSITORY", err)
 	}
 	ref, err := oci.Reference{Repository: "any/repository"}.WithRegistry(name)
 	return oci.Reference{Registry: ref.Registry}, err

@@ -30,7 +30,7 @@ type Resolved struct {
 func (c *Client) Resolve(ctx context.Context, name string, o ResolveOptions) (Resolved, error) {
 	l, err := c.Locate(name)
 	if err == nil && o.Registry != "" && l.Transport == TransportRegistry {
-		l.Reference, err = l.Reference.WithRegistry(o.Registry)
+		l.Reference, err = atRegistry(l.Reference, o.Registry)
 		l.Place = l.Reference.String()
 	}
 	if err != nil {
@@ -76,12 +76,18 @@ func selectImage(ctx context.Context, from content.Fetcher, index oci.Descriptor
 	return index, fmt.Errorf("index %s: %w: nested too deep", index.Digest, content.ErrUnsupported)
 }
 
+// parseRepository reads the name of a repository.
+func parseRepository(s string) (oci.Reference, error) {
+	ref, err := oci.ParseRepository(s)
+	return ref, withoutScheme(s, "HOST/REPOSITORY", err)
+}
+
 // Tags lists those of a repository's tags that fit, as the registry gives them, page
 // by page.
 func (c *Client) Tags(ctx context.Context, repository, registry string, fit TagFilter) (iter.Seq2[string, error], error) {
-	ref, err := oci.ParseRepository(repository)
+	ref, err := parseRepository(repository)
 	if err == nil && registry != "" {
-		ref, err = ref.WithRegistry(registry)
+		ref, err = atRegistry(ref, registry)
 	}
 	if err != nil {
 		return nil, err
@@ -114,7 +120,7 @@ func (c *Client) FetchObject(ctx context.Context, locator, object string, hints 
 	if isAddress(locator) {
 		return c.fetchAddress(ctx, locator, object, hints)
 	}
-	ref, err := oci.ParseRepository(locator)
+	ref, err := parseRepository(locator)
 	if err != nil {
 		return oci.Descriptor{}, nil, err
 	}

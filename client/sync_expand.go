@@ -22,7 +22,8 @@ func parseSyncBase(s string, withHost bool) (syncBase, error) {
 	host, prefix, more := strings.Cut(s, "/")
 	ref, err := oci.ParseRepository(s + "/x")
 	if err != nil || ref.Registry != host {
-		return syncBase{}, fmt.Errorf("target %q: %w: want REGISTRY or REGISTRY/PREFIX, the registry with a dot or a port, or localhost", s, content.ErrInvalid)
+		err = fmt.Errorf("target %q: %w: want REGISTRY or REGISTRY/PREFIX, the registry with a dot or a port, or localhost", s, content.ErrInvalid)
+		return syncBase{}, withoutScheme(s, "HOST or HOST/PREFIX", err)
 	}
 	if more {
 		prefix += "/"

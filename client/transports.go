@@ -19,10 +19,21 @@ import (
 // Locate reads a locator: the client knows which transports there are.
 func (c *Client) Locate(s string) (Locator, error) {
 	l, err := ParseLocator(s, c.knows)
-	if err != nil && strings.Contains(s, "://") {
-		err = content.WithHint(err, "leave out the scheme: HOST/REPOSITORY:TAG")
+	return l, withoutScheme(s, "HOST/REPOSITORY:TAG", err)
+}
+
+// withoutScheme adds to err, about s, that registries are named without one.
+func withoutScheme(s, want string, err error) error {
+	if err == nil || !strings.Contains(s, "://") {
+		return err
 	}
-	return l, err
+	return content.WithHint(err, "leave out the scheme: %s", want)
+}
+
+// atRegistry is ref with its host replaced by what -r says.
+func atRegistry(ref oci.Reference, host string) (oci.Reference, error) {
+	ref, err := ref.WithRegistry(host)
+	return ref, withoutScheme(host, "HOST or HOST:PORT", err)
 }
 
 // knows says whether name is a transport's.
