@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -53,9 +54,21 @@ func writePages(t *testing.T, pages map[string]string) {
 	}
 }
 
+// docLink is a word in brackets by itself, which kong takes for the link of a Go
+// comment and prints without them.
+var docLink = regexp.MustCompile(`(?m)(^|\s)\[[A-Za-z][\w./]*\](\s|$)`)
+
 // Every verb has a help text and an example, for that is what its page is.
 func TestEveryVerbTeaches(t *testing.T) {
+	var seen []string
 	for _, verb := range model(t).Leaves(true) {
+		if slices.Contains(seen, verb.Path()) {
+			t.Errorf("%s: it is listed twice", verb.Path())
+		}
+		seen = append(seen, verb.Path())
+		if lost := docLink.FindString(verb.Detail); lost != "" {
+			t.Errorf("%s: the help would lose the brackets of %s", verb.Path(), lost)
+		}
 		if verb.Help == "" || !strings.Contains(verb.Detail, "$ dist "+verb.Path()) {
 			t.Errorf("%s: no help text, or no example that begins with \"$ dist %s\"", verb.Path(), verb.Path())
 		}

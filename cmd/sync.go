@@ -30,7 +30,7 @@ type syncCmd struct {
 
 // Help is the longer text of `dist sync --help`.
 func (syncCmd) Help() string {
-	return `A word that is the path of a file is a list: one NAME[@DIGEST] [OS/ARCH] a line, # begins a comment. Any other is a reference (redis:7), a locator (oci:DIR:TAG), or selects tags: by a glob (redis:7.*, with * ? and [a-z]) or by a range of versions (redis:^7.2, redis:~1.4, redis:>=1.2,<2). Lists may hold these, too. Quote them for the shell. A version's tag has one to three numbers; what follows a hyphen makes it a prerelease, which a range takes only if it names one (redis:>=7.2-0).
+	return `A word that is the path of a file is a list: one NAME[@DIGEST] a line, perhaps with a platform (OS/ARCH) after it; # begins a comment. Any other is a reference (redis:7), a locator (oci:DIR:TAG), or selects tags: by a glob (redis:7.*, with * ? and [a-z]) or by a range of versions (redis:^7.2, redis:~1.4, redis:>=1.2,<2). Lists may hold these, too. Quote them for the shell. A version's tag has one to three numbers; what follows a hyphen makes it a prerelease, which a range takes only if it names one (redis:>=7.2-0).
 
 docker.io/library/redis goes to REGISTRY/PREFIX/library/redis. Two sources that would fall on one name are refused (exit 2).
 
