@@ -113,6 +113,25 @@ func TestAnonymousToken(t *testing.T) {
 	}
 }
 
+// Of many requests at once one finds out what is asked for; the others wait for it.
+func TestOneRequestLearnsForAll(t *testing.T) {
+	f, g := gated(t)
+	blob := f.addBlob(1000)
+	r := f.repository(t, nil)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := fetchAll(r, blob); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if st := r.client.Stats(); st.Requests != 21 || st.TokenRequests != 1 || g.issued != 1 {
+		t.Errorf("%+v, %d tokens", st, g.issued)
+	}
+}
+
 func TestTokenWithCredentials(t *testing.T) {
 	f, g := gated(t)
 	g.user = "ann"

@@ -169,15 +169,23 @@ func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp 
 	}
 	slot := e.auth.slot(q.scopes)
 	for refused, worn := 0, 0; ; {
-		g, err := r.grant(ctx, e, slot, q.scopes)
-		if err != nil {
-			return nil, false, &settled{err}
-		}
-		resp, origin, err := r.client.exchange(ctx, e, q, g.use())
+		done, err := e.auth.alone(ctx)
 		if err != nil {
 			return nil, false, err
 		}
-		if resp.StatusCode != http.StatusUnauthorized || !origin {
+		g, err := r.grant(ctx, e, slot, q.scopes)
+		if err != nil {
+			done()
+			return nil, false, &settled{err}
+		}
+		resp, origin, err := r.client.exchange(ctx, e, q, g.use())
+		wanted := err == nil && origin && resp.StatusCode == http.StatusUnauthorized
+		known := wanted && e.auth.learn(resp.Header.Values("WWW-Authenticate"))
+		done()
+		if err != nil {
+			return nil, false, err
+		}
+		if !wanted {
 			if resp.StatusCode/100 == 2 {
 				g.accept()
 			}
@@ -188,7 +196,7 @@ func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp 
 		} else {
 			refused++
 		}
-		if refused > maxGrants || worn > maxWorn || g.hopeless() || !e.auth.learn(resp.Header.Values("WWW-Authenticate")) {
+		if refused > maxGrants || worn > maxWorn || g.hopeless() || !known {
 			return resp, g.withCredentials(), nil
 		}
 		drain(resp)

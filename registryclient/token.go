@@ -28,8 +28,11 @@ const (
 
 // authState is what is known about the way one endpoint wants to be asked.
 type authState struct {
+	answered atomic.Bool // somebody was, or nobody answers
+
 	mu    sync.Mutex
-	offer *challenge // from the last 401, nil before the first
+	gate  chan struct{} // of one element: who asks first, alone
+	offer *challenge    // from the last 401, nil before the first
 	slots map[string]*slot
 }
 
@@ -74,6 +77,35 @@ func (g *grant) hopeless() bool {
 
 func (g *grant) valid() bool {
 	return g != nil && (g.expires.IsZero() || time.Now().Before(g.expires))
+}
+
+// alone lets the first request to an endpoint go by itself, and the others wait
+// for its answer: it tells what is asked for, and they need not all be refused to
+// learn that. The caller calls done once it has the answer, or none, and before it
+// asks again. The error is ctx's.
+func (a *authState) alone(ctx context.Context) (done func(), err error) {
+	if a.answered.Load() {
+		return func() {}, nil
+	}
+	a.mu.Lock()
+	if a.gate == nil {
+		a.gate = make(chan struct{}, 1)
+	}
+	gate := a.gate
+	a.mu.Unlock()
+	select {
+	case gate <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if a.answered.Load() {
+		<-gate
+		return func() {}, nil
+	}
+	return func() {
+		a.answered.Store(true)
+		<-gate
+	}, nil
 }
 
 func (a *authState) slot(scopes []string) *slot {
