@@ -24,7 +24,9 @@ type CopyOptions struct {
 }
 
 // Copy moves an image from one place to another, both given as locators (see
-// ParseLocator), without the store in between: what comes in goes out at once.
+// ParseLocator), without the store in between: what comes in goes out at once. What
+// a registry cannot give comes from the store, where there is one that has it, or
+// from another place that the store remembers for it.
 // Between repositories of one registry blobs are mounted. A target without a tag
 // takes that of the source. The name comes last, so that nothing is visible before
 // it is whole. Where the target's tag stands for the image already, nothing is
@@ -99,7 +101,7 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 		defer release()
 	}
 	j.c.alone(j.src, to)
-	j.stats, err = content.Copy(ctx, to, j.src, j.root, j.options(ctx, to))
+	j.stats, err = content.Copy(ctx, to, j.c.federate(j.src), j.root, j.options(ctx, to))
 	if err != nil {
 		return err
 	}
@@ -130,7 +132,7 @@ func (j *copyJob) plan(ctx context.Context, src, dst string, asked int64) (Plan,
 		p.add(n, nil)
 		return p, nil
 	}
-	work, err := content.PlanCopy(ctx, to, j.src, j.root, j.options(ctx, to))
+	work, err := content.PlanCopy(ctx, to, j.c.federate(j.src), j.root, j.options(ctx, to))
 	if err != nil {
 		return p, err
 	}

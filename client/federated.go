@@ -19,14 +19,16 @@ import (
 const maxPlaces = 8
 
 // federated is a repository as a source, and, for what it cannot give, every other
-// repository that is known to have it: naming is not transport, and a digest is
-// as good from one place as from the other. Those are the sources that the store
-// remembers, the last used first, then the repositories that the command names.
+// place that is known to have it: naming is not transport, and a digest is as good
+// from one place as from the other. Those are the store itself, where it is not the
+// target, the sources that it remembers, the last used first, then the repositories
+// that the command names. They are looked for only when they are needed.
 //
 // It is a content.RangeFetcher, a content.ReferrerLister, and Located.
 type federated struct {
 	own    oci.Reference
-	store  *blobstore.Store
+	store  func(context.Context) (*blobstore.Store, error) // nil for none
+	here   bool                                            // the store itself is asked, too
 	remote *registryclient.Client
 	others []oci.Reference
 	warn   func(string)
@@ -41,18 +43,32 @@ type federated struct {
 type places struct {
 	list []oci.Reference
 	next int
+	all  bool          // list has the others, too
 	gave oci.Reference // the last one that gave something
 }
 
-func newFederated(own oci.Reference, store *blobstore.Store, remote *registryclient.Client, others []oci.Reference, warn func(string)) *federated {
-	f := &federated{
-		own: repository(own), store: store, remote: remote, warn: warn,
+// inStore stands for the store among places; no repository is called that.
+var inStore = oci.Reference{Registry: "the store"}
+
+// federate is src for a copy past the store, and where that is a registry, for what
+// it cannot give, the store and what that remembers. A store that cannot be opened
+// is none: the copy is not about it.
+func (c *Client) federate(src content.ImageSource) content.Fetcher {
+	from, ok := src.(fromRegistry)
+	if !ok {
+		return src
+	}
+	f := newFederated(from.ref, from.remote, c.opts.Warn)
+	f.store, f.here = c.storeIfAny, true
+	f.repos[f.own] = from.Repository
+	return f
+}
+
+func newFederated(own oci.Reference, remote *registryclient.Client, warn func(string)) *federated {
+	return &federated{
+		own: repository(own), remote: remote, warn: warn,
 		repos: map[oci.Reference]*registryclient.Repository{}, objects: map[oci.Digest]*places{},
 	}
-	for _, o := range others {
-		f.others = append(f.others, repository(o))
-	}
-	return f
 }
 
 // repository is ref without tag and digest.
@@ -108,10 +124,13 @@ func (f *federated) Locator(d oci.Digest) string {
 func (f *federated) Reroute(ctx context.Context, d oci.Digest) bool {
 	p := f.placesFor(ctx, d)
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if p.next+1 >= len(p.list) {
+	last := p.next+1 >= len(p.list)
+	f.mu.Unlock()
+	if last && !f.extend(ctx, d, p) {
 		return false
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	p.next++
 	return true
 }
@@ -140,15 +159,11 @@ func (f *federated) FetchFrom(ctx context.Context, desc oci.Descriptor, offset i
 func (f *federated) open(ctx context.Context, desc oci.Descriptor, offset int64, cause error) (io.ReadCloser, error) {
 	p := f.placesFor(ctx, desc.Digest)
 	for {
-		f.mu.Lock()
-		if p.next >= len(p.list) {
-			p.next = 0 // for another try
-			f.mu.Unlock()
+		at, ok := f.place(ctx, desc.Digest, p)
+		if !ok {
 			return nil, cause
 		}
-		at := p.list[p.next]
-		f.mu.Unlock()
-		r, err := f.repo(at).FetchFrom(ctx, desc, offset)
+		r, err := f.fetch(ctx, at, desc, offset)
 		if err == nil {
 			f.settle(p, at, desc, cause)
 			return r, nil
@@ -163,6 +178,41 @@ func (f *federated) open(ctx context.Context, desc oci.Descriptor, offset int64,
 	}
 }
 
+// place is the next place to ask; false when all were asked.
+func (f *federated) place(ctx context.Context, d oci.Digest, p *places) (oci.Reference, bool) {
+	f.mu.Lock()
+	end := p.next >= len(p.list)
+	f.mu.Unlock()
+	more := end && f.extend(ctx, d, p)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if end && !more {
+		p.next = 0 // for another try
+		return oci.Reference{}, false
+	}
+	return p.list[p.next], true
+}
+
+// fetch asks one place.
+func (f *federated) fetch(ctx context.Context, at oci.Reference, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	if at != inStore {
+		return f.repo(at).FetchFrom(ctx, desc, offset)
+	}
+	s, err := f.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.Fetch(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
 // settle notes who gives the object, and says so when it is not the repository
 // that was asked.
 func (f *federated) settle(p *places, at oci.Reference, desc oci.Descriptor, cause error) {
@@ -173,7 +223,11 @@ func (f *federated) settle(p *places, at oci.Reference, desc oci.Descriptor, cau
 	if !news {
 		return
 	}
-	line := fmt.Sprintf("%s comes from %s in place of %s", desc.Digest, at.Name(), f.own.Name())
+	from := at.Name()
+	if at == inStore {
+		from = at.Registry
+	}
+	line := fmt.Sprintf("%s comes from %s in place of %s", desc.Digest, from, f.own.Name())
 	if cause != nil {
 		line += fmt.Sprintf(": %v", cause)
 	}
@@ -206,18 +260,49 @@ func elsewhere(ctx context.Context, err error) bool {
 func (f *federated) placesFor(ctx context.Context, d oci.Digest) *places {
 	f.mu.Lock()
 	p, ok := f.objects[d]
-	f.mu.Unlock()
-	if ok {
-		return p
+	if !ok {
+		p = &places{}
+		f.objects[d] = p
 	}
-	known, _ := f.store.Sources(ctx, d) // without them there are fewer places
-	p = &places{}
+	down := f.down
+	f.mu.Unlock()
+	if !ok && down {
+		f.extend(ctx, d, p)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !slices.Contains(p.list, f.own) {
+		p.list = append(p.list, f.own)
+	}
+	return p
+}
+
+// extend adds to p the places beside the repository itself, once, and says whether
+// there are any.
+func (f *federated) extend(ctx context.Context, d oci.Digest, p *places) bool {
+	f.mu.Lock()
+	done := p.all
+	p.all = true
+	f.mu.Unlock()
+	if done {
+		return false
+	}
+	more := f.elsewhere(ctx, d)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p.list = append(p.list, more...)
+	return len(more) > 0
+}
+
+// elsewhere lists the places of d beside the repository itself.
+func (f *federated) elsewhere(ctx context.Context, d oci.Digest) []oci.Reference {
+	var list []oci.Reference
 	add := func(ref oci.Reference) {
-		if len(p.list) < maxPlaces && !slices.Contains(p.list, ref) && ref != f.own {
-			p.list = append(p.list, ref)
+		if len(list) < maxPlaces && !slices.Contains(list, ref) && ref != f.own {
+			list = append(list, ref)
 		}
 	}
-	for _, locator := range known {
+	for _, locator := range f.known(ctx, d, add) {
 		if ref, err := oci.ParseRepository(locator); err == nil {
 			add(repository(ref))
 		}
@@ -225,18 +310,24 @@ func (f *federated) placesFor(ctx context.Context, d oci.Digest) *places {
 	for _, ref := range f.others {
 		add(ref)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.down {
-		p.list = append(p.list, f.own)
-	} else {
-		p.list = slices.Insert(p.list, 0, f.own)
+	return list
+}
+
+// known lists what the store remembers of d; add is told of the store itself, where
+// it has d. Without a store there are fewer places.
+func (f *federated) known(ctx context.Context, d oci.Digest, add func(oci.Reference)) []string {
+	if f.store == nil {
+		return nil
 	}
-	if other, ok := f.objects[d]; ok {
-		return other
+	s, err := f.store(ctx)
+	if err != nil || s == nil {
+		return nil
 	}
-	f.objects[d] = p
-	return p
+	if info, err := s.Info(ctx, d); f.here && err == nil && info.Place != "damaged" {
+		add(inStore)
+	}
+	sources, _ := s.Sources(ctx, d) // see above
+	return sources
 }
 
 // relay reads an object from one place after the other. Whoever reads it checks

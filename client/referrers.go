@@ -119,14 +119,14 @@ func (p *pull) source(im *pulled) content.Fetcher {
 		return im.src
 	}
 	if im.others == nil {
-		var others []oci.Reference
+		remote := im.src.(fromRegistry).remote // what that transport gives
+		im.others = newFederated(im.where.Reference, remote, p.c.opts.Warn)
+		im.others.store = p.c.storeIfAny
 		for _, o := range p.images {
 			if o.where.Transport == TransportRegistry {
-				others = append(others, o.where.Reference)
+				im.others.others = append(im.others.others, repository(o.where.Reference))
 			}
 		}
-		remote := im.src.(fromRegistry).remote // what that transport gives
-		im.others = newFederated(im.where.Reference, p.store, remote, others, p.c.opts.Warn)
 	}
 	return im.others
 }

@@ -64,7 +64,7 @@ type SyncSummary struct {
 // first, each blob once and mounted where a second repository needs it; the tags
 // come last, and only when all content has arrived. What is there already costs a
 // request at the source and one at the target, an entry with a digest only the
-// latter.
+// latter. What a registry cannot give comes from elsewhere, as in Copy.
 //
 // Errors: ErrInvalid, before anything moves, when two sources fall on one name;
 // those of the registries; ErrPartial under KeepGoing, with the failures in the
@@ -328,7 +328,7 @@ func (r *syncRun) transfer(ctx context.Context) error {
 		to := &sharedTarget{it.to, r.share}
 		defer r.share.leave(to)
 		r.c.alone(it.src, it.to)
-		stats, err := content.Copy(ctx, to, it.src, it.root, r.options(ctx, it, max(1, jobs/images)))
+		stats, err := content.Copy(ctx, to, r.c.federate(it.src), it.root, r.options(ctx, it, max(1, jobs/images)))
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if it.same() { // told of by reuse

@@ -55,7 +55,7 @@ func (r *syncRun) planOne(ctx context.Context, it *syncItem) (*content.Plan, err
 	}
 	before := r.c.Traffic().Requests
 	to := &plannedTarget{toRegistry: it.to, run: r.share}
-	work, err := content.PlanCopy(ctx, to, it.src, it.root, r.options(ctx, it, r.jobs))
+	work, err := content.PlanCopy(ctx, to, r.c.federate(it.src), it.root, r.options(ctx, it, r.jobs))
 	r.spent += r.c.Traffic().Requests - before
 	if err != nil {
 		return nil, err

@@ -14,9 +14,9 @@ import (
 // relay sends a blob from a source that can start in the middle. The target gets
 // it as something that can be read again, so that neither a broken download nor
 // a broken upload begins at the first byte. What the source had wrong is asked
-// for once more from nothing.
+// for once more from nothing, and then from each other place that it knows.
 func (c *copier) relay(ctx context.Context, src RangeFetcher, desc oci.Descriptor) error {
-	for again := false; ; again = true {
+	for tries := 1; ; tries++ {
 		r := newReplay(ctx, src, desc, func(offset int64) { c.event(EventAdvanced, desc, offset) })
 		// Opened here, so that what is not there is told before an upload begins.
 		err := r.open(0)
@@ -24,11 +24,8 @@ func (c *copier) relay(ctx context.Context, src RangeFetcher, desc oci.Descripto
 			err = c.dst.Push(ctx, desc, io.NewSectionReader(r, 0, desc.Size))
 		}
 		spoilt := r.end()
-		if err == nil || again || !spoilt {
+		if err == nil || !spoilt || !c.worthAnother(ctx, desc, tries) {
 			return err
-		}
-		if d, ok := c.src.(Doubter); ok {
-			d.Doubt()
 		}
 	}
 }
