@@ -93,6 +93,9 @@ func (c *Client) PlanSync(ctx context.Context, entries []ListEntry, o SyncOption
 	if err == nil {
 		err = r.partial()
 	}
+	for _, f := range r.failures {
+		c.opts.Warn(f.Err.Error()) // a plan has no place for them
+	}
 	return plan, err
 }
 
@@ -109,6 +112,7 @@ type syncRun struct {
 	byName map[string]*syncItem
 	tags   map[oci.Reference][]string // of source repositories that were listed
 	extra  []*extraTag                // to be deleted
+	stay   map[oci.Reference]map[oci.Digest]oci.Reference
 	share  *sharing
 	spent  int64 // requests that only planning made
 
@@ -145,6 +149,7 @@ func (c *Client) newSync(o SyncOptions) (*syncRun, error) {
 	r := &syncRun{
 		c: c, o: o, base: base, jobs: c.opts.Jobs, start: time.Now(), asked: c.Traffic().Requests,
 		byName: map[string]*syncItem{}, tags: map[oci.Reference][]string{}, share: newSharing(),
+		stay: map[oci.Reference]map[oci.Digest]oci.Reference{},
 	}
 	if r.jobs <= 0 {
 		r.jobs = defaultSyncJobs

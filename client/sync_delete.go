@@ -80,29 +80,80 @@ func (r *syncRun) deleteAll(ctx context.Context) error {
 }
 
 // deleteByDigest deletes the manifest that a tag stands for, at a registry that does
-// not delete tags, unless a tag that is to stay stands for it too.
+// not delete tags, unless a tag that is to stay needs it too: by itself, or in an
+// index.
 func (r *syncRun) deleteByDigest(ctx context.Context, x *extraTag) error {
 	desc, err := x.repo.Resolve(ctx, x.name)
 	if err != nil {
 		return err
 	}
-	for tag, err := range x.repo.Tags(ctx) {
-		if err != nil {
-			return err
-		}
-		other, err := x.name.WithTag(tag)
-		if err != nil || r.goes(other) {
-			continue
-		}
-		same, err := x.repo.Resolve(ctx, other)
-		if err != nil && !errors.Is(err, content.ErrNotFound) {
-			return err
-		}
-		if same.Digest == desc.Digest {
-			return fmt.Errorf("%w: the registry deletes digests only, and %s is also %s", content.ErrUnsupported, desc.Digest, other)
-		}
+	needed, err := r.needed(ctx, x.repo)
+	if err != nil {
+		return err
+	}
+	if other, ok := needed[desc.Digest]; ok {
+		return fmt.Errorf("%w: the registry deletes digests only, and %s is also in %s", content.ErrUnsupported, desc.Digest, other)
 	}
 	return x.repo.DeleteManifest(ctx, desc.Digest)
+}
+
+// needed are the manifests that the tags of a repository need that are to stay, each
+// with one of those. They are looked for once.
+func (r *syncRun) needed(ctx context.Context, repo *toRegistry) (map[oci.Digest]oci.Reference, error) {
+	if found, ok := r.stay[repo.Reference()]; ok {
+		return found, nil
+	}
+	found := map[oci.Digest]oci.Reference{}
+	for tag, err := range repo.Tags(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		name, err := repo.Reference().WithTag(tag)
+		if err != nil || r.goes(name) {
+			continue
+		}
+		desc, err := repo.Resolve(ctx, name)
+		if err == nil {
+			err = collect(ctx, repo, desc, name, found)
+		}
+		if err != nil && !errors.Is(err, content.ErrNotFound) {
+			return nil, err
+		}
+	}
+	r.stay[repo.Reference()] = found
+	return found, nil
+}
+
+// collect adds to found a manifest and, of an index, those that it lists and that are
+// there.
+func collect(ctx context.Context, from content.Fetcher, desc oci.Descriptor, name oci.Reference, found map[oci.Digest]oci.Reference) error {
+	if _, ok := found[desc.Digest]; ok {
+		return nil
+	}
+	found[desc.Digest] = name
+	if !oci.IsIndex(desc.MediaType) {
+		return nil
+	}
+	data, err := content.ReadAll(ctx, from, desc, oci.MaxManifestSize)
+	if errors.Is(err, content.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	edges, err := oci.Successors(desc.MediaType, data)
+	if err != nil {
+		return fmt.Errorf("index %s: %w: %v", desc.Digest, content.ErrCorrupt, err)
+	}
+	for _, e := range edges {
+		if e.Role != oci.RoleManifest {
+			continue
+		}
+		if err := collect(ctx, from, e.Descriptor, name, found); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goes says whether a tag is to be deleted.
