@@ -132,14 +132,19 @@ func (j *copyJob) plan(ctx context.Context, src, dst string, asked int64) (Plan,
 		p.add(n, nil)
 		return p, nil
 	}
+	before := j.c.Traffic().Requests
 	work, err := content.PlanCopy(ctx, to, j.c.federate(j.src), j.root, j.options(ctx, to))
 	if err != nil {
 		return p, err
 	}
-	p.add(n, j.srcWhere.asking(&work))
+	j.c.more(&work, before)
 	if r, ok := to.(*toRegistry); ok {
-		p.Requests += r.tagging(j.at, work)
+		if err := r.entering(ctx, j.root.Digest, &work); err != nil {
+			return p, err
+		}
+		work.Requests += r.tagging(j.at, work)
 	}
+	p.add(n, j.srcWhere.asking(&work))
 	return p, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"dist.example/content"
 	"dist.example/oci"
+	"dist.example/registryclient"
 )
 
 // planned is the local store as plans of several images see it: what the plan of
@@ -19,6 +20,26 @@ type planned struct {
 
 func newPlanned(here content.Holder) *planned {
 	return &planned{Holder: here, brought: map[oci.Digest]bool{}}
+}
+
+// more adds to work what its looks took beyond what the walk could tell, since from
+// was the number of requests: further pages, or an API that a registry does not
+// have. A run meets the same.
+func (c *Client) more(work *content.Plan, from int64) {
+	work.Requests += max(0, c.Traffic().Requests-from-work.Looks)
+}
+
+// entering adds to work what it takes to list what is about others at a registry that
+// has no API for that. To know costs a request that no run makes.
+func (t *toRegistry) entering(ctx context.Context, root oci.Digest, work *content.Plan) error {
+	if work.Subjects == 0 {
+		return nil
+	}
+	enters, err := t.Enters(ctx, root)
+	if enters {
+		work.Requests += registryclient.EnterRequests * int64(work.Subjects)
+	}
+	return err
 }
 
 // take takes in what a plan would bring.

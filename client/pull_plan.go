@@ -35,10 +35,12 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 			return plan, err
 		}
 		one.src = p.source(im)
+		before := p.c.Traffic().Requests
 		work, err := content.PlanCopy(ctx, one, one.src, im.desc, p.options(im))
 		if err != nil {
 			return plan, fmt.Errorf("pull %s: %w", im.Word, im.at(err))
 		}
+		p.c.more(&work, before)
 		one.take(work)
 		plan.add(n, im.where.asking(&work))
 	}

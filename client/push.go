@@ -229,6 +229,9 @@ func (p *push) plan(ctx context.Context, asked int64) (Plan, error) {
 	if err != nil {
 		return plan, err
 	}
+	if err := p.repo.entering(ctx, p.root.Digest, &work); err != nil {
+		return plan, err
+	}
 	plan.add(n, &work)
 	if n.Action != NameSame {
 		p.repo.data = []byte{} // they are here

@@ -167,6 +167,7 @@ func (t *plannedTarget) Exists(ctx context.Context, desc oci.Descriptor) (bool, 
 // take takes in what the plan of this image would bring or has found.
 func (t *plannedTarget) take(work *content.Plan) {
 	work.Requests -= t.spared
+	work.Looks -= t.spared
 	for _, item := range work.Items {
 		t.run.add(item.Descriptor.Digest, t.Reference())
 	}

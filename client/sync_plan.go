@@ -56,11 +56,15 @@ func (r *syncRun) planOne(ctx context.Context, it *syncItem) (*content.Plan, err
 	before := r.c.Traffic().Requests
 	to := &plannedTarget{toRegistry: it.to, run: r.share}
 	work, err := content.PlanCopy(ctx, to, r.c.federate(it.src), it.root, r.options(ctx, it, r.jobs))
+	if err == nil {
+		to.take(&work)
+		r.c.more(&work, before)
+		err = it.to.entering(ctx, it.root.Digest, &work)
+	}
 	r.spent += r.c.Traffic().Requests - before
 	if err != nil {
 		return nil, err
 	}
-	to.take(&work)
 	if !it.same() {
 		work.Requests += it.to.tagging(it.name, work)
 	}

@@ -60,6 +60,12 @@ type Plan struct {
 	Requests int64
 	// FromSource is the part of Requests that goes to the source.
 	FromSource int64
+	// Looks are those of them that planning made itself, as far as the walk can tell:
+	// a list of referrers may have taken more.
+	Looks int64
+	// Subjects is how many manifests about others will be pushed, each of which a
+	// registry without an API for that lists by hand: Requests leaves that out.
+	Subjects int
 	// Referrers is how many manifests about others there will be at the target.
 	Referrers int
 }
@@ -79,6 +85,7 @@ func PlanCopy(ctx context.Context, dst Holder, src Fetcher, root oci.Descriptor,
 	p.plan.Referrers = p.referrers
 	p.plan.FromSource = p.fromSource()
 	p.plan.Requests = p.plan.FromSource + p.toTarget()
+	p.plan.Looks = p.looks()
 	slices.SortFunc(p.plan.Items, func(a, b PlanItem) int {
 		return cmp.Or(cmp.Compare(kindOf(a), kindOf(b)), cmp.Compare(a.Descriptor.Digest, b.Descriptor.Digest))
 	})
@@ -120,9 +127,15 @@ func (p *planner) coming(oci.Descriptor) {} // what it comes to is said of each 
 
 func (p *planner) held(desc oci.Descriptor) { p.add(desc, PlanHeld, 0) }
 
-func (p *planner) manifest(_ context.Context, desc oci.Descriptor, _ []byte) error {
+func (p *planner) manifest(_ context.Context, desc oci.Descriptor, data []byte) error {
 	p.add(desc, PlanMove, desc.Size)
-	return nil
+	edges, err := oci.Successors(desc.MediaType, data)
+	if err == nil && slices.ContainsFunc(edges, func(e oci.Edge) bool { return e.Role == oci.RoleSubject }) {
+		p.lock.Lock()
+		defer p.lock.Unlock()
+		p.plan.Subjects++
+	}
+	return nil // the walk has read it before
 }
 
 func (p *planner) blob(ctx context.Context, desc oci.Descriptor) error {
@@ -150,6 +163,18 @@ func (p *planner) blob(ctx context.Context, desc oci.Descriptor) error {
 	}
 	p.add(desc, PlanMove, desc.Size)
 	return nil
+}
+
+// looks counts what Plan.Looks promises to.
+func (p *planner) looks() int64 {
+	var n int64
+	if p.closed {
+		n = p.looked.Load()
+	}
+	if _, atHand := p.src.(Provider); !atHand {
+		n += p.fetched.Load() + p.listed.Load()
+	}
+	return n
 }
 
 // fromSource counts the requests that the source gets.

@@ -59,6 +59,26 @@ func (r *Repository) enter(ctx context.Context, desc oci.Descriptor, data []byte
 	return r.noIndex(tag, content.ErrConflict, fmt.Sprintf("others change it all the time; %s is pushed, but not entered", desc.Digest))
 }
 
+// EnterRequests is how many requests it takes to enter a manifest, when nobody else
+// changes the index meanwhile: to get it, to put it, and to see twice that it stands.
+const EnterRequests = 4
+
+// Enters says whether manifests about others have to be entered in an index by those
+// who push them here, for want of an API for referrers: one request, which changes
+// nothing. Errors: ErrDenied, ErrUnavailable.
+func (r *Repository) Enters(ctx context.Context, subject oci.Digest) (bool, error) {
+	for _, err := range r.eachReferrer(ctx, subject, "") {
+		switch {
+		case errors.Is(err, errUnlisted):
+			return true, nil
+		case errors.Is(err, content.ErrNotFound):
+			return false, nil // no such repository yet, where there is an API
+		}
+		return false, err
+	}
+	return false, nil
+}
+
 // stands watches the index until two looks at it agree, and says whether it has
 // the entry.
 func (r *Repository) stands(ctx context.Context, tag string, d oci.Digest) (bool, error) {

@@ -45,6 +45,7 @@ type endpoint struct {
 
 	// unlisted: it has no API for referrers, as an answer has shown.
 	unlisted atomic.Bool
+	lists    atomic.Bool // it has, as an answer has shown
 	standing standing
 }
 

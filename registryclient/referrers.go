@@ -73,6 +73,13 @@ func (r *Repository) eachReferrer(ctx context.Context, subject oci.Digest, artif
 
 func (r *Repository) referrerPage(ctx context.Context, e *endpoint, u *url.URL, subject oci.Digest, artifactType string) (page[oci.Descriptor], error) {
 	var got page[oci.Descriptor]
+	if !e.lists.Load() { // one asks first, and the others learn from that
+		done, err := r.client.turns.take(ctx, "referrers at "+e.base.String())
+		if err != nil {
+			return got, err
+		}
+		defer done()
+	}
 	if e.unlisted.Load() {
 		return got, errUnlisted
 	}
@@ -102,6 +109,7 @@ func (r *Repository) referrerPage(ctx context.Context, e *endpoint, u *url.URL, 
 	if err != nil {
 		return got, r.badList(e, what, content.ErrCorrupt, err.Error())
 	}
+	e.lists.Store(true)
 	if !applied(header) {
 		got.items = ofType(got.items, artifactType)
 	}
