@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -16,6 +17,7 @@ type planned struct {
 	content.Holder
 	src     content.Fetcher // of the image that is being planned
 	brought map[oci.Digest]bool
+	again   atomic.Int64 // requests for what a run would have here by then
 }
 
 func newPlanned(here content.Holder) *planned {
@@ -63,6 +65,7 @@ func (p *planned) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser
 	here, ok := p.Holder.(content.Fetcher)
 	switch {
 	case p.brought[desc.Digest]:
+		p.again.Add(1)
 		return p.src.Fetch(ctx, desc)
 	case ok:
 		return here.Fetch(ctx, desc)

@@ -35,12 +35,12 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 			return plan, err
 		}
 		one.src = p.source(im)
-		before := p.c.Traffic().Requests
+		before := p.c.Traffic().Requests - one.again.Load()
 		work, err := content.PlanCopy(ctx, one, one.src, im.desc, p.options(im))
 		if err != nil {
 			return plan, fmt.Errorf("pull %s: %w", im.Word, im.at(err))
 		}
-		p.c.more(&work, before)
+		p.c.more(&work, before+one.again.Load())
 		one.take(work)
 		plan.add(n, im.where.asking(&work))
 	}
