@@ -370,14 +370,28 @@ func (r *syncRun) options(ctx context.Context, it *syncItem, jobs int) content.C
 	}
 }
 
-// tagAll gives the tags, since all content is there.
+// tagAll gives the tags, since all content is there. Those of indexes come after
+// those of images: a registry that looks at what an index lists may find an image
+// that is just being written again, for its tag, and call that damaged.
 func (r *syncRun) tagAll(ctx context.Context) error {
 	items := slices.DeleteFunc(r.pending(), (*syncItem).same)
-	err := r.each(ctx, r.jobs, items, func(ctx context.Context, it *syncItem) error {
+	give := func(ctx context.Context, it *syncItem) error {
 		err := it.to.Finish(ctx, it.root, it.name)
 		it.moved = err == nil
 		return err
-	})
+	}
+	var images, indexes []*syncItem
+	for _, it := range items {
+		if oci.IsIndex(it.root.MediaType) {
+			indexes = append(indexes, it)
+		} else {
+			images = append(images, it)
+		}
+	}
+	err := r.each(ctx, r.jobs, images, give)
+	if err == nil {
+		err = r.each(ctx, r.jobs, indexes, give)
+	}
 	if err == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/content"
+	"dist.example/oci"
 	"dist.example/registryserver"
 	"dist.example/registryserver/registrytest"
 )
@@ -182,5 +183,24 @@ func TestSyncTagsComeAfterAllContent(t *testing.T) {
 	}
 	if i := slices.Index(order, true); len(order)-i != 5 || slices.Contains(order[i:], false) {
 		t.Errorf("tags among what was written: %v", order)
+	}
+}
+
+func TestSyncTagsImagesBeforeIndexes(t *testing.T) {
+	t.Parallel()
+	from, to := registry(t), registry(t)
+	from.PushPlatforms("app:all", "linux/amd64", "linux/arm64")
+	c := newClient(t, func(o *client.Options) { o.Jobs = 1 })
+	_, err := c.Copy(t.Context(), from.Ref("app:all"), from.Ref("app:arm"), client.CopyOptions{Platform: &oci.Platform{OS: "linux", Architecture: "arm64"}})
+	must(t, err)
+	syncTo(t, c, client.SyncOptions{To: to.Host}, from.Ref("app:all"), from.Ref("app:arm"))
+	var tags []string
+	for _, q := range to.Matching(registrytest.Match{Method: http.MethodPut, Kind: registryserver.KindManifest}) {
+		if q.Digest == "" {
+			tags = append(tags, q.Path[strings.LastIndexByte(q.Path, '/')+1:])
+		}
+	}
+	if !slices.Equal(tags, []string{"arm", "all"}) {
+		t.Errorf("tags came in the order %v", tags)
 	}
 }
