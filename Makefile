@@ -10,13 +10,13 @@ TORTURE   ?= 30s
 BENCH     ?= .
 SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # What runs several things at once, and so is worth the race detector's time.
-RACE       = ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
+RACE       = ./budgets/... ./bundle/... ./plugin/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test ci lint fmt race fuzz bench bench-peers e2e cross docs
+.PHONY: help run build test crash ci lint fmt race fuzz bench bench-peers e2e cross docs
 
 help: ## list what there is to make
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: build ## show the main job on real content: pack, serve, pull, compare
 	@GO="$(GO)" ./.ci/demo.sh $(BIN)
@@ -28,7 +28,10 @@ build: ## build the static binary bin/dist
 test: ## run all tests (no network, no root)
 	$(GO) test -timeout 175s ./...
 
-ci: lint test race cross ## what has to pass before anything is merged
+crash: ## kill every command at every step of its protocols, which make test does once for each step
+	DIST_KILLS=all $(GO) test -count=1 -timeout 900s -run '^TestKilledAtEveryPoint$$' ./testscripts
+
+ci: lint test race cross crash ## what has to pass before anything is merged
 
 lint: ## check formatting, vet, staticcheck and module files
 	@unformatted="$$($(GO) tool gofumpt -l .)" || exit 1; \

@@ -30,7 +30,8 @@
 // environment of the dist that the tests run, DIST_CRASH=POINT[:N] kills it at the
 // N-th time that it reaches a point of docs/ARCHITECTURE.md, section 6, and
 // DIST_TRACE=FILE lists the points that it reaches. In the environment of the
-// tests, DIST_TORTURE=1m is how long the random kills go on, and DIST_SEED=N runs
+// tests, DIST_KILLS=all kills every workload at every point
+// that it reaches, DIST_TORTURE=1m is how long the random kills go on, and DIST_SEED=N runs
 // the commands and kills of an earlier time again.
 //
 // The scripts of the folder e2e meet other programs: docker-registry, skopeo, jq
