@@ -76,9 +76,9 @@ func selectImage(ctx context.Context, from content.Fetcher, index oci.Descriptor
 	return index, fmt.Errorf("index %s: %w: nested too deep", index.Digest, content.ErrUnsupported)
 }
 
-// parseRepository reads the name of a repository.
+// parseRepository reads the name of a repository, docker:// before it or not.
 func parseRepository(s string) (oci.Reference, error) {
-	ref, err := oci.ParseRepository(s)
+	ref, err := oci.ParseRepository(strings.TrimPrefix(s, TransportRegistry+"://"))
 	return ref, withoutScheme(s, "HOST/REPOSITORY", err)
 }
 
@@ -166,7 +166,9 @@ func (c *Client) fetchObject(ctx context.Context, ref oci.Reference, types []str
 
 // isAddress tells an address from a locator. One that nobody can open counts, too:
 // messages about addresses leave out what may be secret.
-func isAddress(s string) bool { return strings.Contains(s, "://") }
+func isAddress(s string) bool {
+	return strings.Contains(s, "://") && !strings.HasPrefix(s, TransportRegistry+"://")
+}
 
 // fetchAddress opens what is at an address. Without a digest nobody could say whether
 // it is what was wanted.
