@@ -202,7 +202,7 @@ func (j *copyJob) look(ctx context.Context, to any) error {
 	}
 	j.old = now.Digest
 	if r.expect != nil && j.old != *r.expect {
-		return registryConflict(name, j.old, *r.expect)
+		return r.Moved(name.Tag, j.old, *r.expect)
 	}
 	if j.same = j.old == j.root.Digest; j.same {
 		j.reuse()

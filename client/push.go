@@ -202,7 +202,7 @@ func (p *push) look(ctx context.Context) (oci.Digest, error) {
 	}
 	old, err := p.repo.current(ctx, p.to)
 	if err == nil && p.repo.expect != nil && old.Digest != *p.repo.expect {
-		err = registryConflict(p.to, old.Digest, *p.repo.expect)
+		err = p.repo.Moved(p.to.Tag, old.Digest, *p.repo.expect)
 	}
 	return old.Digest, err
 }

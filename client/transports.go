@@ -207,18 +207,6 @@ func (t *toRegistry) tagging(to oci.Reference, work content.Plan) int64 {
 // Close implements io.Closer.
 func (t *toRegistry) Close() error { return nil }
 
-// registryConflict says that a tag is not what it was to be.
-func registryConflict(tag oci.Reference, found, expect oci.Digest) error {
-	say := func(d oci.Digest) string {
-		if d == "" {
-			return "nothing"
-		}
-		return d.String()
-	}
-	return content.WithHint(fmt.Errorf("%s: %w: it stands for %s, not for %s", tag, content.ErrConflict, say(found), say(expect)),
-		"look what it is now, and give that digest if it may go")
-}
-
 // stored is the transport of the local store. A place is a name.
 type stored struct{ c *Client }
 

@@ -31,9 +31,9 @@ func (r *Repository) SwapTag(ctx context.Context, desc oci.Descriptor, data []by
 		return err
 	}
 	if found != expect {
-		return r.moved(tag, found, expect)
+		return r.Moved(tag, found, expect)
 	}
-	header := http.Header{"Content-Type": {desc.MediaType}}
+	header := http.Header{}
 	switch {
 	case expect == "":
 		header.Set("If-None-Match", "*")
@@ -45,20 +45,11 @@ func (r *Repository) SwapTag(ctx context.Context, desc oci.Descriptor, data []by
 			return err
 		}
 	}
-	resp, err := r.do(ctx, e, call{
-		what: "push manifest " + tag, method: http.MethodPut,
-		url:    r.at(e, "/manifests/"+tag, nil),
-		header: header, body: bytesBody(data), scopes: r.scope("pull,push"),
-		ok: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
-	})
+	_, err = r.putManifest(ctx, desc, data, tag, header)
 	if remoteStatus(err) == http.StatusPreconditionFailed {
 		return r.overtaken(ctx, e, tag, desc.Digest, expect)
 	}
-	if err != nil {
-		return err
-	}
-	drain(resp)
-	return nil
+	return err
 }
 
 // overtaken judges a condition that did not hold: a PUT that was sent twice, since
@@ -68,13 +59,15 @@ func (r *Repository) overtaken(ctx context.Context, e *endpoint, tag string, put
 	if err != nil || found == put {
 		return err
 	}
-	return r.moved(tag, found, expect)
+	return r.Moved(tag, found, expect)
 }
 
-// moved is the error of a tag that is not what was expected.
-func (r *Repository) moved(tag string, found, expect oci.Digest) error {
-	return fmt.Errorf("tag %s of %s: %w: it stands for %s, not for %s",
-		tag, r.ref.Name(), content.ErrConflict, orNothing(found), orNothing(expect))
+// Moved is the ErrConflict of a tag that stands for found and was to stand for
+// expect; the empty digest is no such tag.
+func (r *Repository) Moved(tag string, found, expect oci.Digest) error {
+	return content.WithHint(fmt.Errorf("tag %s of %s: %w: it stands for %s, not for %s",
+		tag, r.ref.Name(), content.ErrConflict, orNothing(found), orNothing(expect)),
+		"look what it is now, and give that digest if it may go")
 }
 
 func orNothing(d oci.Digest) string {
