@@ -213,9 +213,7 @@ func (i Info) Descriptor() oci.Descriptor {
 
 // Manager knows what is held.
 type Manager interface {
-	// Info tells of one blob. Errors: ErrNotFound; a damaged blob is told of, with
-	// its Place.
-	Info(ctx context.Context, d oci.Digest) (Info, error)
+	InfoReader
 	// All lists everything held. Objects that no other holds come first, then by
 	// depth, so that deleting in this order never meets a holder.
 	All(ctx context.Context) iter.Seq2[Info, error]
@@ -245,15 +243,12 @@ type NameChange struct {
 
 // Names is the local name space.
 type Names interface {
-	Resolver
+	NameReader
 	// SetNames applies all changes or none. Errors: ErrConflict when an Expect does
 	// not hold, ErrNotFound when a target, or something it reaches other than a
 	// platform left out of an index, is not held, or when a name to be removed does
 	// not exist.
 	SetNames(ctx context.Context, changes ...NameChange) error
-	// Names lists names in order; prefix "" means all, else those whose full form
-	// begins with it.
-	Names(ctx context.Context, prefix string) iter.Seq2[Name, error]
 }
 
 // Lease keeps objects from being collected until it expires or is released.

@@ -1,0 +1,80 @@
+package content
+
+import (
+	"context"
+	"iter"
+
+	"dist.example/oci"
+)
+
+// Membership says how a digest came to be in a repository other than by a name of
+// the store. The set is open.
+type Membership int
+
+const (
+	// Pushed: somebody who could push to the repository brought its bytes, or could
+	// already read them. It vouches for nothing that it refers to.
+	Pushed Membership = 1
+	// Mirrored: it came from the repository that this one stands for. What it refers
+	// to is in that repository too, and so in this one.
+	Mirrored Membership = 2
+)
+
+// RepositoryReader tells which repository has which digest. A store is one shelf of
+// blobs for all names; a server that gives repositories to different people must not
+// let one reach the blobs of another. A repository is registry/path, as
+// oci.Reference.Name gives it.
+//
+// A digest is in a repository when
+//   - it was included there, or a name there stands for it; or
+//   - something that is there refers to it as config, layer or manifest, and is not
+//     there only because it was pushed: who pushes an index need not hold all that it
+//     lists, and so must not get it that way; or
+//   - its subject is there, and it was pushed to no repository at all, nor excluded
+//     from this one: what the owner of the store signed or attached goes with its
+//     subject, what was pushed stays where it was pushed.
+type RepositoryReader interface {
+	// InRepository says of each digest whether it is held and in repo, in the order
+	// of digests.
+	InRepository(ctx context.Context, repo string, digests ...oci.Digest) ([]bool, error)
+	// RepositoriesOf lists repositories that may have d, in no order and each once;
+	// InRepository decides.
+	RepositoriesOf(ctx context.Context, d oci.Digest) iter.Seq2[string, error]
+}
+
+// Repositories is a RepositoryReader that can be told.
+type Repositories interface {
+	RepositoryReader
+	// Include puts digests that are held into repo. A digest that is there as Pushed
+	// becomes Mirrored by that, and not the reverse. It keeps nothing from being
+	// collected: see Leases. Errors: ErrNotFound when one is not held.
+	Include(ctx context.Context, repo string, how Membership, digests ...oci.Digest) error
+	// Exclude takes digests out of repo, as far as no name there reaches them. What
+	// is not there is no error. A later Include puts them back.
+	Exclude(ctx context.Context, repo string, digests ...oci.Digest) error
+}
+
+// NameReader reads the local name space.
+type NameReader interface {
+	Resolver
+	// Names lists names in order; prefix "" means all, else those whose full form
+	// begins with it.
+	Names(ctx context.Context, prefix string) iter.Seq2[Name, error]
+}
+
+// InfoReader knows what one blob is.
+type InfoReader interface {
+	// Info tells of one blob. Errors: ErrNotFound; a damaged blob is told of, with
+	// its Place.
+	Info(ctx context.Context, d oci.Digest) (Info, error)
+}
+
+// Library is the part of a store that reads: what a registry needs that takes
+// nothing.
+type Library interface {
+	Provider
+	InfoReader
+	NameReader
+	ReferrerLister
+	RepositoryReader
+}
