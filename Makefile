@@ -62,7 +62,7 @@ bench-peers: build ## measure dist beside crane, oras, regctl and skopeo; ROWS=r
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_BENCH_PEERS=1 DIST_BINARY="$(CURDIR)/$(BIN)" \
 		$(GO) test -count=1 -timeout 3600s -run '^TestSideBySide$$' -v ./testscripts | grep -v '^ *\(===\|---\)'
 
-e2e: build ## test the static binary, also with docker-registry, skopeo, jq and crane (CONTRIBUTING.md)
+e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
 		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 900s ./testscripts
 

@@ -47,6 +47,10 @@
 //	peaks MIB                       no program in the background has had more memory
 //	protected HTPASSWD              start one more, at $PROTECTED, that asks for passwords
 //
+// Those of e2e/clients let podman, containerd, docker, oras and regctl push to and pull
+// from what dist serves. $SHORT is a folder whose path is short enough for sockets, and
+// [root] holds for root.
+//
 // Those of e2e/secured run twice, with a $REGISTRY over TLS that asks for the
 // password of reader, sesame: by itself, and through a token server. Its authority's
 // certificate is in the script's certs.d. $OPEN is a second registry, which asks for

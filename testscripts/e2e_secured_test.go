@@ -27,7 +27,7 @@ import (
 // password, and then one that sends to a token server for it. $OPEN is another
 // one, over plain HTTP, that lets everybody in.
 func TestPeersSecured(t *testing.T) {
-	meetPeers(t)
+	meetPeers(t, peers)
 	for name, ask := range map[string]asking{"basic": askPassword, "token": askToken} {
 		t.Run(name, func(t *testing.T) {
 			p := peerParams("e2e/secured", func(env *testscript.Env) error { return startSecured(env, ask) })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,13 +25,24 @@ import (
 	"dist.example/registryserver/registrytest"
 )
 
-// peers are the programs that the scripts of the folder e2e meet, and where those
-// that are not here come from.
-var peers = []struct{ program, from string }{
+// peer is another program that scripts meet, and where it comes from.
+type peer struct{ program, from string }
+
+// peers are those that the scripts of the folder e2e meet.
+var peers = []peer{
 	{"docker-registry", "apt-get install docker-registry, on Debian (no service of it is used)"},
 	{"skopeo", "apt-get install skopeo, on Debian"},
 	{"jq", "apt-get install jq, on Debian"},
 	{"crane", "go install github.com/google/go-containerregistry/cmd/crane@v0.22.1"},
+}
+
+// clients are those that the scripts of e2e/clients meet besides.
+var clients = []peer{
+	{"podman", "apt-get install podman, on Debian"},
+	{"containerd", "apt-get download containerd runc, on Debian (no service of it is used)"},
+	{"ctr", "it comes with containerd"},
+	{"oras", "go install oras.land/oras/cmd/oras@v1.3.6"},
+	{"regctl", "go install github.com/regclient/regclient/cmd/regctl@v0.11.7"},
 }
 
 // withPeers says whether scripts meet other programs, which make e2e asks for.
@@ -38,15 +51,35 @@ func withPeers() bool { return os.Getenv("DIST_E2E") != "" }
 // TestPeers runs the scripts of the folder e2e. Their $REGISTRY is Debian's
 // docker-registry, behind a proxy that counts and stops what passes.
 func TestPeers(t *testing.T) {
-	meetPeers(t)
+	meetPeers(t, peers)
 	p := peerParams("e2e", startPeer)
 	p.Cmds["protected"] = protected
 	testscript.Run(t, p)
 }
 
+// TestClients runs the scripts of e2e/clients: programs that people have push to and
+// pull from what dist serves. $SHORT is a folder with a path that is short enough for
+// sockets.
+func TestClients(t *testing.T) {
+	meetPeers(t, slices.Concat(peers, clients))
+	p := peerParams("e2e/clients", func(env *testscript.Env) error {
+		dir, err := os.MkdirTemp("", "dist")
+		env.Defer(func() { _ = os.RemoveAll(dir) })
+		env.Setenv("SHORT", dir)
+		return errors.Join(err, startPeer(env))
+	})
+	p.Condition = func(cond string) (bool, error) {
+		if cond != "root" {
+			return false, fmt.Errorf("no condition %q", cond)
+		}
+		return os.Geteuid() == 0, nil
+	}
+	testscript.Run(t, p)
+}
+
 // meetPeers skips t where scripts meet no other programs, and ends it where one of
 // them is missing.
-func meetPeers(t *testing.T) {
+func meetPeers(t *testing.T, peers []peer) {
 	t.Helper()
 	if !withPeers() {
 		t.Skip("meets other programs; use make e2e")
