@@ -55,6 +55,8 @@ var contradictions = []contradiction{
 	{"holds of leases that are not there", `SELECT count(*) FROM lease_objects l WHERE NOT EXISTS (SELECT 1 FROM leases s WHERE s.num = l.lease)`},
 	{"sources of objects that are not there", `SELECT count(*) FROM sources s WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = s.object)`},
 	{"looks at what has no digest", `SELECT count(*) FROM looks WHERE length(digest) NOT IN (33, 65)`},
+	{"repositories' holds on objects that are not there", `SELECT count(*) FROM repository_objects r WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = r.object)`},
+	{"holds of repositories that are not there", `SELECT count(*) FROM repository_objects r WHERE NOT EXISTS (SELECT 1 FROM repositories p WHERE p.id = r.repository)`},
 	{"block sums of objects that are not there", `SELECT count(*) FROM block_sums b WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = b.object)`},
 }
 

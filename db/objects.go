@@ -280,14 +280,18 @@ func (tx *Tx) SetMediaType(id int64, mediaType string) error {
 }
 
 // Doom gives objects up: from now on they read as absent, and a garbage
-// collection reclaims their bytes. In their packs the bytes count as dead. What
-// is absent or doomed already stays as it is.
+// collection reclaims their bytes. In their packs the bytes count as dead, and
+// they are in no repository any more: what comes again is another's. What is
+// absent or doomed already stays as it is.
 func (tx *Tx) Doom(ids []int64) error {
 	return inChunks(idArgs(ids), func(args []any, list string) error {
 		if err := tx.moveToDead(args, list); err != nil {
 			return err
 		}
-		_, err := tx.exec(`UPDATE objects SET loc = 4 WHERE loc NOT IN `+unheld+` AND id IN (`+list+`)`, args...)
+		if _, err := tx.exec(`UPDATE objects SET loc = 4 WHERE loc NOT IN `+unheld+` AND id IN (`+list+`)`, args...); err != nil {
+			return err
+		}
+		_, err := tx.exec(`DELETE FROM repository_objects WHERE object IN (`+list+`)`, args...)
 		return err
 	})
 }

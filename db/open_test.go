@@ -77,12 +77,13 @@ func TestViewsAnswer(t *testing.T) {
 		return errors.Join(tx.PutSources([]ObjectSource{{Object: g.ids[1], Locator: "example.com/a"}}),
 			tx.PutIngest(Ingest{Key: "k", Total: -1}), tx.GrowPack(Pack{ID: 1, State: PackOpen, End: 64}))
 	})
+	g.include("example.com/a", Pushed, 1)
 	check(t, g.d.pool.withConn(func(c *conn) error {
 		if err := c.script(schema.Views()); err != nil {
 			return err
 		}
 		for view, want := range map[string]int{
-			"content": 2, "images": 1, "history": 1, "edges": 1, "sources": 1, "signatures": 0, "ingests": 1, "leases": 1, "packs": 1, "sites": 0,
+			"content": 2, "images": 1, "history": 1, "edges": 1, "sources": 1, "signatures": 0, "ingests": 1, "leases": 1, "packs": 1, "repositories": 1, "sites": 0,
 		} {
 			var n int
 			if err := c.row("SELECT count(*) FROM "+view, &n); err != nil {

@@ -45,6 +45,13 @@ SELECT c.digest, s.locator,
        datetime(s.last_ok / 1000, 'unixepoch') AS last_ok
 FROM main.sources s JOIN temp.content c ON c.id = s.object;
 
+-- Which repository has which object, other than by names and what refers to it.
+CREATE TEMP VIEW repositories AS
+SELECT p.name, c.digest,
+       CASE r.how WHEN 1 THEN 'pushed' WHEN 2 THEN 'mirrored' WHEN 3 THEN 'excluded' WHEN 4 THEN 'excluded' WHEN 5 THEN 'pushed' ELSE 'other' END AS how,
+       datetime(r.at / 1000, 'unixepoch') AS at
+FROM main.repository_objects r JOIN main.repositories p ON p.id = r.repository JOIN temp.content c ON c.id = r.object;
+
 -- Signatures and how the last check of each ended.
 CREATE TEMP VIEW signatures AS
 SELECT CASE substr(s.subject_digest, 1, 1) WHEN x'01' THEN 'sha256:' ELSE 'sha512:' END || lower(hex(substr(s.subject_digest, 2))) AS subject,
