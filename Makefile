@@ -60,7 +60,7 @@ bench: build ## run the benchmarks; crane and oras are measured beside dist wher
 
 bench-peers: build ## measure dist beside crane, oras, regctl and skopeo; ROWS=regexp picks some, RUNS=3 rounds
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_BENCH_PEERS=1 DIST_BINARY="$(CURDIR)/$(BIN)" \
-		$(GO) test -count=1 -timeout 3600s -run '^TestSideBySide$$' -v ./testscripts | grep -v '^ *\(===\|---\)'
+		$(GO) test -count=1 -timeout 3600s -run '^TestSideBySide' -v ./testscripts | grep -v '^ *\(===\|---\)'
 
 e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
