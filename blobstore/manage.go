@@ -44,7 +44,7 @@ func (s *Store) status(ctx context.Context, key string) (content.Status, error) 
 // statusOf tells of an ingest by its row and by its file, which is further.
 func (s *Store) statusOf(row db.Ingest) content.Status {
 	st := content.Status{
-		Key: row.Key, Offset: row.Offset, Total: row.Total, Expected: row.Expected,
+		Key: row.Key, Offset: row.Offset, Total: row.Total, Expected: row.Expected, MediaType: row.MediaType,
 		StartedAt: row.Started, UpdatedAt: row.Updated, Marked: row.Offset, MarkedAt: row.Updated,
 		Live: s.live(s.ingestPath(row.Key), row.PID),
 	}

@@ -126,7 +126,7 @@ func (w *writer) name() string {
 // Status implements content.Writer.
 func (w *writer) Status() content.Status {
 	st := content.Status{
-		Key: w.opts.Key, Offset: w.offset(), Total: w.opts.Total, Expected: w.opts.Expected,
+		Key: w.opts.Key, Offset: w.offset(), Total: w.opts.Total, Expected: w.opts.Expected, MediaType: w.opts.MediaType,
 		StartedAt: w.started, UpdatedAt: time.Now(), Live: !w.done, MarkedAt: w.started,
 	}
 	if w.file != nil {

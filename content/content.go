@@ -125,6 +125,7 @@ type Status struct {
 	Offset    int64
 	Total     int64
 	Expected  oci.Digest
+	MediaType string // that the content is to have, "" when not known
 	StartedAt time.Time
 	UpdatedAt time.Time
 	// Live says that a Writer has the ingest open, in this process or another. Who
@@ -292,4 +293,6 @@ type Store interface {
 	Names
 	Leases
 	ReferrerLister
+	PartReader
+	Sightings
 }

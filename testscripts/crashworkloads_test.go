@@ -237,7 +237,7 @@ func keeping() []workload {
 			pulled(b)
 			b.must(os.Remove(filepath.Join(b.store(), "write.lock"))) // whose witness would know better
 			b.sql("DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",
-				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "PRAGMA user_version = 1")
+				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "DROP TABLE sightings", "PRAGMA user_version = 1")
 		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
 		{name: "delete", prepare: both, command: call("delete", "$APP1", "$MIDDLE")},
 		{name: "path", prepare: func(b *box) { b.dist("put", "$F/small") }, command: call("path", "$SMALL")},

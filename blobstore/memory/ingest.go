@@ -16,11 +16,10 @@ import (
 // ingest is content under way. Its data is appended to by the one live writer
 // alone, so that this writer may read it without the lock.
 type ingest struct {
-	status    content.Status
-	mediaType string
-	lease     string
-	data      []byte
-	fresh     bool // made without a key: gone when its writer is closed
+	status content.Status
+	lease  string
+	data   []byte
+	fresh  bool // made without a key: gone when its writer is closed
 	// free is closed when the live writer lets go; nil while there is none.
 	free chan struct{}
 }
@@ -117,7 +116,7 @@ func (i *ingest) adopt(opts content.IngestOptions) error {
 		st.Total = opts.Total
 	}
 	if opts.MediaType != "" {
-		i.mediaType = opts.MediaType
+		st.MediaType = opts.MediaType
 	}
 	if opts.Lease != "" {
 		i.lease = opts.Lease
@@ -220,7 +219,7 @@ func (w *writer) commit(ctx context.Context) (content.Info, error) {
 	if err != nil {
 		return content.Info{}, err
 	}
-	doc, err := parse(w.ing.mediaType, w.ing.data)
+	doc, err := parse(w.ing.status.MediaType, w.ing.data)
 	if err != nil {
 		return content.Info{}, err
 	}
@@ -232,7 +231,7 @@ func (w *writer) commit(ctx context.Context) (content.Info, error) {
 	if err := w.s.checkLease(w.ing.lease); err != nil {
 		return content.Info{}, err
 	}
-	info := w.s.add(d, w.ing.mediaType, w.ing.data, doc)
+	info := w.s.add(d, w.ing.status.MediaType, w.ing.data, doc)
 	w.s.hold(w.ing.lease, d)
 	delete(w.s.ingests, w.ing.status.Key)
 	w.release()

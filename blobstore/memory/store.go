@@ -39,6 +39,7 @@ type Store struct {
 	ingests   map[string]*ingest
 	names     map[string]content.Name
 	leases    map[string]*lease
+	sightings map[string]content.Sighting // by reference
 }
 
 var _ content.Store = (*Store)(nil)
@@ -58,6 +59,7 @@ func NewLimited(limit int64) *Store {
 		ingests:   map[string]*ingest{},
 		names:     map[string]content.Name{},
 		leases:    map[string]*lease{},
+		sightings: map[string]content.Sighting{},
 	}
 }
 

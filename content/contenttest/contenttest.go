@@ -38,6 +38,8 @@ func Store(t *testing.T, open func(t *testing.T) content.Store) {
 		{"Referrers", referrerPromises},
 		{"Delete", deletePromises},
 		{"Concurrent", concurrentPromises},
+		{"Parts", partPromises},
+		{"Sightings", sightingPromises},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
