@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -61,18 +62,15 @@ func (s *server) reference(ctx context.Context, at route) (oci.Reference, error)
 	return repo.WithTag(at.tag)
 }
 
-// putManifest stores a manifest, and lets the tag name it when it came by tag.
+// putManifest stores a manifest, and lets the tags name it that came with it.
 func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) error {
-	var (
-		ref    oci.Reference
-		expect *oci.Digest
-	)
+	refs, err := s.tagged(r, at)
+	if err != nil {
+		return err
+	}
+	var expect *oci.Digest
 	if at.tag != "" {
-		var err error
-		if ref, err = s.reference(r.Context(), at); err != nil {
-			return err
-		}
-		if expect, err = s.expectation(r.Context(), r, ref); err != nil {
+		if expect, err = s.expectation(r.Context(), r, refs[0]); err != nil {
 			return err
 		}
 	}
@@ -87,7 +85,7 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err := s.checkBlobs(r.Context(), edges); err != nil {
 		return err
 	}
-	if err := s.storeManifest(r.Context(), desc, data, ref, expect); err != nil {
+	if err := s.storeManifest(r.Context(), desc, data, refs, expect); err != nil {
 		return err
 	}
 	for _, e := range edges {
@@ -95,8 +93,44 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) e
 			w.Header().Set("OCI-Subject", e.Digest.String())
 		}
 	}
+	if at.tag == "" {
+		for _, ref := range refs {
+			w.Header().Add("OCI-Tag", ref.Tag)
+		}
+	}
 	created(w, "/v2/"+at.name+"/manifests/"+desc.Digest.String(), desc.Digest)
 	return nil
+}
+
+// maxTags is how many tags one manifest may come with; the draft that has this
+// wants ten at least.
+const maxTags = 100
+
+// tagged are the names that a PUT gives: that of its path or, when the path has a
+// digest, one for each parameter "tag" of the query.
+func (s *server) tagged(r *http.Request, at route) ([]oci.Reference, error) {
+	tags := []string{at.tag}
+	if at.tag == "" {
+		tags = r.URL.Query()["tag"]
+	}
+	if len(tags) > maxTags {
+		return nil, refuse(http.StatusRequestURITooLong, codeUnsupported, "a manifest may come with %d tags at most", maxTags)
+	}
+	var refs []oci.Reference
+	for _, tag := range tags {
+		if !tagPattern().MatchString(tag) {
+			return nil, refuse(http.StatusBadRequest, codeManifestInvalid, "%.200q is no tag", tag)
+		}
+		at.tag = tag
+		ref, err := s.reference(r.Context(), at)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs, nil
 }
 
 // created is the answer to everything that was pushed.
@@ -163,8 +197,9 @@ func (s *server) checkBlobs(ctx context.Context, edges []oci.Edge) error {
 	return nil
 }
 
-// storeManifest makes desc held, and named when ref is set, if ref names expect.
-func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []byte, ref oci.Reference, expect *oci.Digest) error {
+// storeManifest makes desc held, and what refs name: all of them or none, and only
+// if they name expect.
+func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []byte, refs []oci.Reference, expect *oci.Digest) error {
 	lease, done, err := s.leases.use(ctx)
 	if err != nil {
 		return err
@@ -177,12 +212,16 @@ func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []
 	if err != nil && !errors.Is(err, content.ErrExists) {
 		return err
 	}
-	if ref.Tag == "" {
+	if len(refs) == 0 {
 		return nil
 	}
-	err = s.store.SetNames(ctx, content.NameChange{Reference: ref, Expect: expect, Target: desc.Digest, Why: "push"})
+	var changes []content.NameChange
+	for _, ref := range refs {
+		changes = append(changes, content.NameChange{Reference: ref, Expect: expect, Target: desc.Digest, Why: "push"})
+	}
+	err = s.store.SetNames(ctx, changes...)
 	if expect != nil && errors.Is(err, content.ErrConflict) {
-		return preconditionFailed(ref)
+		return preconditionFailed(refs[0])
 	}
 	if errors.Is(err, content.ErrNotFound) {
 		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "something that %s reaches has to be pushed first", desc.Digest)
