@@ -1,7 +1,6 @@
 package registryserver
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,8 +35,7 @@ func (s *server) listTags(w http.ResponseWriter, r *http.Request, at route) erro
 	}
 	if n < len(tags) {
 		if tags = tags[:n]; n > 0 {
-			next := url.Values{"n": {strconv.Itoa(n)}, "last": {tags[n-1]}}
-			w.Header().Set("Link", "</v2/"+at.name+"/tags/list?"+next.Encode()+`>; rel="next"`)
+			linkNext(w, "/v2/"+at.name+"/tags/list", url.Values{"n": {strconv.Itoa(n)}, "last": {tags[n-1]}})
 		}
 	}
 	return writeJSON(w, oci.MediaTypeJSON, struct {
@@ -77,26 +75,14 @@ func (s *server) tags(r *http.Request, path string) ([]string, error) {
 	return tags, nil
 }
 
-// listReferrers answers with an index of the manifests about a digest; a digest
-// that nobody has heard of has none.
-func (s *server) listReferrers(w http.ResponseWriter, r *http.Request, at route) error {
-	artifactType := r.URL.Query().Get("artifactType")
-	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: []oci.Descriptor{}}
-	x.SchemaVersion = 2
-	for d, err := range s.store.Referrers(r.Context(), at.digest, artifactType) {
-		if err != nil {
-			return err
-		}
-		x.Manifests = append(x.Manifests, d)
-	}
-	if artifactType != "" {
-		w.Header().Set("OCI-Filters-Applied", "artifactType")
-	}
-	return writeJSON(w, oci.MediaTypeIndex, x)
+// linkNext says where the list goes on (RFC 8288). The address is relative, as all
+// that the server gives.
+func linkNext(w http.ResponseWriter, path string, query url.Values) {
+	w.Header().Set("Link", "<"+path+"?"+query.Encode()+`>; rel="next"`)
 }
 
 func writeJSON(w http.ResponseWriter, mediaType string, v any) error {
-	body, err := json.Marshal(v)
+	body, err := encode(v)
 	if err != nil {
 		return err
 	}
