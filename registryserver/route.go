@@ -71,13 +71,13 @@ func split(path string) (k Kind, name, last string) {
 	switch {
 	case word == "tags" && last == "list":
 		return KindTags, name, ""
-	case word == "manifests":
-		return KindManifest, name, last
-	case word == "referrers":
-		return KindReferrers, name, last
 	case word == "blobs" && last == "uploads":
 		return KindUploads, name, ""
-	case word == "blobs":
+	case word == "manifests" && last != "":
+		return KindManifest, name, last
+	case word == "referrers" && last != "":
+		return KindReferrers, name, last
+	case word == "blobs" && last != "":
 		return KindBlob, name, last
 	case word == "uploads" && strings.HasSuffix(name, "/blobs"):
 		if name = strings.TrimSuffix(name, "/blobs"); last == "" {
@@ -118,6 +118,9 @@ func (at *route) parseLast(last string) error {
 		if tagPattern().MatchString(last) {
 			at.tag = last
 			return nil
+		}
+		if !strings.Contains(last, ":") {
+			return refuse(http.StatusNotFound, codeManifestUnknown, "%.300q is neither a tag nor a digest", last)
 		}
 		return at.parseDigest(last)
 	case KindBlob, KindReferrers:
