@@ -88,6 +88,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.ContentLength != 0 {
+		// What is left of a body when the answer begins is read by net/http, so that
+		// the connection can be used again: it must not wait for ever for that.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(stall))
+	}
 	if err := s.dispatch(w, r); err != nil {
 		writeError(w, err)
 	}
@@ -134,9 +139,9 @@ func (s *server) methods(k Kind) map[string]handler {
 			http.MethodPut: s.finishUpload, http.MethodDelete: s.cancelUpload,
 		}
 	case KindTags:
-		return map[string]handler{http.MethodGet: s.listTags}
+		return map[string]handler{http.MethodGet: s.listTags, http.MethodHead: s.listTags}
 	case KindReferrers:
-		return map[string]handler{http.MethodGet: s.listReferrers}
+		return map[string]handler{http.MethodGet: s.listReferrers, http.MethodHead: s.listReferrers}
 	}
 	return nil
 }

@@ -271,7 +271,7 @@ func TestUploadInChunks(t *testing.T) {
 		r.wantHeader(a, "Range", "0-5")
 		r.wantHeader(a, "Location", at)
 	}
-	r.want(r.do("PATCH", at, strings.NewReader(data[6:]), "Content-Range", "6-9"), 400, "BLOB_UPLOAD_INVALID")
+	r.want(r.do("PATCH", at, strings.NewReader(data[6:]), "Content-Range", "6-9"), 400, "SIZE_INVALID")
 	a = r.do("PATCH", at, strings.NewReader(data[6:13]), "Content-Range", "6-12")
 	r.want(a, 202)
 	a = r.do("GET", at, nil)

@@ -1,6 +1,7 @@
 package registryserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -205,24 +206,45 @@ func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work fun
 // receive appends the request's body, at the place that Content-Range names.
 func receive(w http.ResponseWriter, r *http.Request, at route, cw content.Writer) error {
 	offset := cw.Status().Offset
-	if rng := r.Header.Get("Content-Range"); rng != "" {
-		start, length, ok := parseContentRange(rng)
-		if !ok || (r.ContentLength >= 0 && r.ContentLength != length) {
-			return refuse(http.StatusBadRequest, codeUploadInvalid, "Content-Range %.60q does not fit the body", rng)
-		}
-		if start != offset {
-			standing(w, at, offset)
-			return refuse(http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, "the next byte of this upload is %d", offset)
-		}
-	}
+	rng := r.Header.Get("Content-Range")
 	body := patient(w, r)
-	if _, err := io.Copy(cw, body); err != nil {
-		if body.err != nil {
-			return cutOff()
-		}
+	if rng == "" {
+		_, err := pour(cw, body, body)
 		return err
 	}
+	start, length, ok := parseContentRange(rng)
+	if !ok {
+		return refuse(http.StatusBadRequest, codeUploadInvalid, "Content-Range %.60q is no range of bytes", rng)
+	}
+	misfit := refuse(http.StatusBadRequest, codeSizeInvalid, "Content-Range %.60q does not fit the body", rng)
+	if r.ContentLength >= 0 && r.ContentLength != length {
+		return misfit
+	}
+	if start != offset {
+		standing(w, at, offset)
+		return refuse(http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, "the next byte of this upload is %d", offset)
+	}
+	// Of a body without Content-Length only its end tells the length.
+	if n, err := pour(cw, io.LimitReader(body, length), body); err != nil || n < length {
+		return cmp.Or(err, misfit)
+	}
+	n, _ := io.ReadFull(body, make([]byte, 1))
+	switch {
+	case n > 0:
+		return misfit
+	case body.err != nil:
+		return cutOff()
+	}
 	return nil
+}
+
+// pour appends what r reads of body.
+func pour(cw content.Writer, r io.Reader, body *patientBody) (int64, error) {
+	n, err := io.Copy(cw, r)
+	if body.err != nil {
+		return n, cutOff()
+	}
+	return n, err
 }
 
 func cutOff() error {
@@ -282,11 +304,11 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	// Not every ResponseWriter has a deadline; those of a network have.
 	_ = b.conn.SetReadDeadline(time.Now().Add(b.limit))
 	n, err := b.body.Read(p)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
 		_ = b.conn.SetReadDeadline(time.Time{})
-		if !errors.Is(err, io.EOF) {
-			b.err = err
-		}
+	case err != nil:
+		b.err = err // the deadline stays, for whoever tries to read the rest
 	}
 	return n, err
 }
