@@ -51,6 +51,7 @@ var table = []row{
 	{name: "blobstore", floor: 3},
 	{name: "blobstore/memory", floor: 3},
 	{name: "bundle", floor: 3},
+	{name: "registryserver/access", floor: 3, owns: []string{"golang.org/x/crypto"}},
 
 	{name: "registryserver", floor: 4},
 	{name: "registryserver/registrytest", floor: 4, beside: []string{"registryserver"}},

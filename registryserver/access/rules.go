@@ -1,0 +1,195 @@
+package access
+
+import (
+	"slices"
+
+	"dist.example/oci"
+)
+
+// Action is something that a visitor does to a repository.
+type Action string
+
+// The actions, by the words that scopes have for them.
+const (
+	Pull   Action = "pull"
+	Push   Action = "push"
+	Delete Action = "delete"
+)
+
+// actions are all there are, in the order in which they are written.
+var actions = []Action{Pull, Push, Delete}
+
+// rule gives some actions on some repositories to some visitors.
+type rule struct {
+	users, groups       []string
+	everyone, anonymous bool
+	repositories        []glob
+	actions             []Action
+}
+
+// rules are an access file.
+type rules struct {
+	groups map[string][]string
+	rules  []rule
+}
+
+// allow says whether a rule gives user ("" has no credentials) the action on the
+// repository with that path and name.
+func (rs *rules) allow(user string, a Action, path, name string) bool {
+	return slices.ContainsFunc(rs.rules, func(r rule) bool {
+		return slices.Contains(r.actions, a) && rs.isFor(r, user) && slices.ContainsFunc(r.repositories, func(g glob) bool {
+			return g.matches(path) || g.matches(name)
+		})
+	})
+}
+
+// isFor says whether r is for user.
+func (rs *rules) isFor(r rule, user string) bool {
+	switch {
+	case r.anonymous:
+		return true
+	case user == "":
+		return false
+	case r.everyone || slices.Contains(r.users, user):
+		return true
+	}
+	return slices.ContainsFunc(r.groups, func(group string) bool { return slices.Contains(rs.groups[group], user) })
+}
+
+// parseRules reads an access file. Errors: ErrInvalid, with the line.
+func parseRules(data []byte) (*rules, error) {
+	rs, r := &rules{groups: map[string][]string{}}, newReader(data)
+	err := r.object(func(key string) error {
+		switch key {
+		case "groups":
+			return r.object(rs.readGroup(r))
+		case "rules":
+			return r.list(rs.readRule(r))
+		}
+		return r.fail("no such key: %.40q", key)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	return rs, rs.checkGroups(r)
+}
+
+func (rs *rules) readGroup(r *reader) func(string) error {
+	return func(name string) error {
+		members, err := r.texts()
+		rs.groups[name] = members
+		return err
+	}
+}
+
+// checkGroups refuses rules for groups that there are not, which can stand behind
+// the rules.
+func (rs *rules) checkGroups(r *reader) error {
+	for i, one := range rs.rules {
+		for _, group := range one.groups {
+			if _, ok := rs.groups[group]; !ok {
+				return r.fail("rule %d of the file is for the group %.40q, which is not there", i+1, group)
+			}
+		}
+	}
+	return nil
+}
+
+func (rs *rules) readRule(r *reader) func() error {
+	return func() error {
+		var one rule
+		if err := r.object(func(key string) error { return one.read(r, key) }); err != nil {
+			return err
+		}
+		rs.rules = append(rs.rules, one)
+		return one.check(r)
+	}
+}
+
+// read reads one field.
+func (one *rule) read(r *reader, key string) (err error) {
+	switch key {
+	case "users":
+		one.users, err = r.texts()
+	case "groups":
+		one.groups, err = r.texts()
+	case "everyone":
+		one.everyone, err = r.boolean()
+	case "anonymous":
+		one.anonymous, err = r.boolean()
+	case "repositories":
+		err = r.list(func() error { return one.readGlob(r) })
+	case "actions":
+		err = r.list(func() error { return one.readAction(r) })
+	default:
+		err = r.fail("no such key of a rule: %.40q", key)
+	}
+	return err
+}
+
+func (one *rule) readGlob(r *reader) error {
+	s, err := r.text()
+	if err != nil {
+		return err
+	}
+	g, err := parseGlob(s)
+	if err != nil {
+		return r.fail("repositories %.80q: %v", s, err)
+	}
+	one.repositories = append(one.repositories, g)
+	return nil
+}
+
+func (one *rule) readAction(r *reader) error {
+	s, err := r.text()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(actions, Action(s)) {
+		return r.fail("no such action: %.40q: want pull, push or delete", s)
+	}
+	one.actions = append(one.actions, Action(s))
+	return nil
+}
+
+// check refuses a rule that gives nothing to anybody, or to visitors more than they
+// can have: whoever wrote it meant something else.
+func (one *rule) check(r *reader) error {
+	switch {
+	case !one.everyone && !one.anonymous && len(one.users) == 0 && len(one.groups) == 0:
+		return r.fail("the rule is for nobody: want users, groups, everyone or anonymous")
+	case len(one.repositories) == 0:
+		return r.fail("the rule has no repositories")
+	case len(one.actions) == 0:
+		return r.fail("the rule has no actions")
+	case one.anonymous && slices.ContainsFunc(one.actions, func(a Action) bool { return a != Pull }):
+		return r.fail("a rule with anonymous gives pull alone")
+	}
+	return nil
+}
+
+// rights are what a Gate goes by at one moment.
+type rights struct {
+	rules     *rules // nil without an access file
+	anonymous bool   // those without credentials may pull
+	pathOf    func(oci.Reference) string
+}
+
+// allow says whether user, "" for who has shown no credentials, may do a to repo.
+func (t rights) allow(user string, a Action, repo oci.Reference) bool {
+	switch {
+	case user == "" && (a != Pull || !t.anonymous):
+		return false
+	case t.rules == nil:
+		return true
+	}
+	return t.rules.allow(user, a, t.pathOf(repo), repo.Name())
+}
+
+// open says whether those without credentials may do anything at all.
+func (t rights) open() bool {
+	return t.anonymous && (t.rules == nil || slices.ContainsFunc(t.rules.rules, func(r rule) bool { return r.anonymous }))
+}
