@@ -52,6 +52,14 @@
 // than any in an image, are passed over, links are followed inside of it only, sparse members are refused. A compressed
 // archive is refused (ErrUnsupported), since nobody can read it at offsets.
 //
+// # In place
+//
+// OpenLibrary shows all that a layout or an archive holds, many images at once, for
+// whoever serves it. What reaches what is found out when it is opened, and blobs are
+// then read where they stand, each from a file of its reader's own, so that the kernel
+// can send it. Library tells how names and repositories come about, and what becomes
+// of a place that changes meanwhile.
+//
 // # What it does not do
 //
 // It resumes no blob: a target that is killed begins the current blob again. It

@@ -192,9 +192,20 @@ func (s *dockerShelf) blob(d oci.Digest) (content.ReaderAt, error) {
 		return sectionOfBytes(p), nil
 	}
 	if m, ok := s.parts[d]; ok {
-		return sectionOf(s.r, m.off, m.size), nil
+		return s.part(m)
 	}
 	return nil, fmt.Errorf("%s: %w in the archive", d, content.ErrNotFound)
+}
+
+// size implements shelf.
+func (s *dockerShelf) size(d oci.Digest) (int64, error) {
+	if p, ok := s.made[d]; ok {
+		return int64(len(p)), nil
+	}
+	if m, ok := s.parts[d]; ok {
+		return m.size, nil
+	}
+	return 0, fmt.Errorf("%s: %w in the archive", d, content.ErrNotFound)
 }
 
 // unlisted implements shelf.

@@ -45,20 +45,26 @@ func makeFolder(path string) (in []string, err error) {
 	return in, fsys.Classify(os.MkdirAll(path, 0o777))
 }
 
-// open opens a regular file: opening a pipe would wait for its other end.
-func (f *folder) open(name string) (*os.File, int64, error) {
+// stat tells of a regular file.
+func (f *folder) stat(name string) (os.FileInfo, error) {
 	fi, err := f.root.Stat(name)
 	if err == nil && !fi.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s: %w: not a regular file", name, content.ErrCorrupt)
+		return nil, fmt.Errorf("%s: %w: not a regular file", name, content.ErrCorrupt)
 	}
-	if err != nil {
-		return nil, 0, fsys.Classify(err)
+	return fi, fsys.Classify(err)
+}
+
+// open opens a regular file: opening a pipe would wait for its other end.
+func (f *folder) open(name string) (*os.File, int64, error) {
+	if _, err := f.stat(name); err != nil {
+		return nil, 0, err
 	}
 	file, err := f.root.Open(name)
 	if err != nil {
 		return nil, 0, fsys.Classify(err)
 	}
-	if fi, err = file.Stat(); err != nil {
+	fi, err := file.Stat()
+	if err != nil {
 		_ = file.Close()
 		return nil, 0, fsys.Classify(err)
 	}
@@ -92,7 +98,16 @@ func (f *folder) blob(d oci.Digest) (content.ReaderAt, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d, err)
 	}
-	return &blobFile{sectionOf(file, 0, size), file}, nil
+	return &blobFile{sectionOf(file, 0, size), file, 0}, nil
+}
+
+// size implements shelf.
+func (f *folder) size(d oci.Digest) (int64, error) {
+	fi, err := f.stat(blobName(d))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", d, err)
+	}
+	return fi.Size(), nil
 }
 
 // unlisted implements shelf: in a folder, what counts is listed.
@@ -101,16 +116,17 @@ func (f *folder) unlisted() []oci.Digest { return nil }
 // Close implements shelf.
 func (f *folder) Close() error { return f.root.Close() }
 
-// blobFile is a blob that is a file of its own.
+// blobFile is a blob that is a file, or a stretch of one, which nobody else reads.
 type blobFile struct {
 	section
 	file *os.File
+	off  int64
 }
 
 var _ content.Backed = (*blobFile)(nil)
 
 // File implements content.Backed.
-func (b *blobFile) File() (f *os.File, offset, length int64) { return b.file, 0, b.Size() }
+func (b *blobFile) File() (f *os.File, offset, length int64) { return b.file, b.off, b.Size() }
 
 // Close implements content.ReaderAt.
 func (b *blobFile) Close() error {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 
 	"dist.example/content"
@@ -118,6 +119,7 @@ func FuzzArchive(f *testing.F) {
 
 // readFuzzed reads what it can of an archive. What is fetched is what it should be.
 func readFuzzed(t *testing.T, sh shelf) {
+	surveyFuzzed(t, sh)
 	src, err := newSource(place{path: "p"}, sh)
 	if err != nil {
 		return
@@ -132,5 +134,32 @@ func readFuzzed(t *testing.T, sh shelf) {
 	}
 	for range src.Referrers(t.Context(), root.Digest, "") {
 		continue
+	}
+}
+
+// surveyFuzzed makes a view of an archive. Whatever has a name is in its repository.
+func surveyFuzzed(t *testing.T, sh shelf) {
+	entries, err := readListing(sh)
+	if err != nil {
+		return
+	}
+	s := surveyor{shelf: sh, nodes: map[oci.Digest]*node{}}
+	if err := s.survey(t.Context(), entries); err != nil {
+		return
+	}
+	v := s.arrange(entries, oci.Reference{Registry: "localhost", Repository: "x"}, func(string) {})
+	for _, n := range v.names {
+		i, found := slices.BinarySearch(v.repos, n.Reference.Name())
+		if _, in := slices.BinarySearch(v.nodes[n.Target.Digest].in, i); !found || !in {
+			t.Fatalf("%s is not in its repository", n.full)
+		}
+		if _, found := v.find(n.full); !found {
+			t.Fatalf("%s is not found", n.full)
+		}
+	}
+	for d := range v.nodes {
+		if _, err := oci.ParseDigest(d.String()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

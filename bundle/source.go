@@ -19,6 +19,9 @@ type shelf interface {
 	document(name string, limit int64) ([]byte, error)
 	// blob opens a blob. Errors: ErrNotFound.
 	blob(d oci.Digest) (content.ReaderAt, error)
+	// size is how long a blob is that is there, without opening it. Errors:
+	// ErrNotFound.
+	size(d oci.Digest) (int64, error)
 	// unlisted names blobs that may be manifests which index.json does not list.
 	unlisted() []oci.Digest
 	io.Closer

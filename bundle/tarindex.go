@@ -129,6 +129,9 @@ type archive struct {
 	r       io.ReaderAt
 	members map[string]member
 	close   func() error
+	// reopen gives the tar in a file that belongs to who asks. It is nil where all
+	// blobs are read from r.
+	reopen func() (*os.File, error)
 }
 
 // openArchive makes the index of the tar at name.
@@ -223,7 +226,25 @@ func (a *archive) blob(d oci.Digest) (content.ReaderAt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sectionOf(a.r, m.off, m.size), nil
+	return a.part(m)
+}
+
+// part opens what stands in a stretch of the tar.
+func (a *archive) part(m member) (content.ReaderAt, error) {
+	if a.reopen == nil {
+		return sectionOf(a.r, m.off, m.size), nil
+	}
+	file, err := a.reopen()
+	if err != nil {
+		return nil, err
+	}
+	return &blobFile{sectionOf(file, m.off, m.size), file, m.off}, nil
+}
+
+// size implements shelf.
+func (a *archive) size(d oci.Digest) (int64, error) {
+	_, m, err := a.find(blobName(d))
+	return m.size, err
 }
 
 // unlisted implements shelf.
