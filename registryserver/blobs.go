@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"dist.example/content"
@@ -30,7 +29,7 @@ func unknownBlob(d oci.Digest) error {
 }
 
 // serve answers with content that never changes: ranges, conditions and HEAD
-// are ServeContent's, which also hands whole files to the kernel.
+// are ServeContent's, which also hands files to the kernel.
 func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType string, body io.ReadSeeker) {
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
@@ -39,25 +38,12 @@ func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType strin
 	http.ServeContent(w, r, "", time.Time{}, body)
 }
 
-// seekable reads ra from its beginning: by its file where the blob is one.
+// seekable reads ra from its beginning: by its file where the blob is in one.
 func seekable(ra content.ReaderAt) io.ReadSeeker {
-	if f, ok := ra.(content.Backed); ok {
-		file, offset, length := f.File()
-		if file != nil && offset == 0 && length == ra.Size() && sizeOf(file) == length {
-			if _, err := file.Seek(0, io.SeekStart); err == nil {
-				return file
-			}
-		}
+	if s := newStretch(ra); s != nil {
+		return s
 	}
 	return io.NewSectionReader(ra, 0, ra.Size())
-}
-
-func sizeOf(f *os.File) int64 {
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return -1
-	}
-	return info.Size()
 }
 
 func (s *server) deleteBlob(w http.ResponseWriter, r *http.Request, at route) error {
