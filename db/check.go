@@ -57,6 +57,7 @@ var contradictions = []contradiction{
 	{"looks at what has no digest", `SELECT count(*) FROM looks WHERE length(digest) NOT IN (33, 65)`},
 	{"repositories' holds on objects that are not there", `SELECT count(*) FROM repository_objects r WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = r.object)`},
 	{"holds of repositories that are not there", `SELECT count(*) FROM repository_objects r WHERE NOT EXISTS (SELECT 1 FROM repositories p WHERE p.id = r.repository)`},
+	{"sightings of what has no digest", `SELECT count(*) FROM sightings WHERE length(digest) NOT IN (33, 65)`},
 	{"block sums of objects that are not there", `SELECT count(*) FROM block_sums b WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = b.object)`},
 }
 

@@ -94,6 +94,7 @@ func TestContradictionsAreFound(t *testing.T) {
 		`INSERT INTO looks VALUES (x'00', 'l', 0)`,
 		`INSERT INTO repositories VALUES (1, 'r/a'); INSERT INTO repository_objects VALUES (99, 1, 1, 0)`,
 		`INSERT INTO repository_objects VALUES (1, 99, 1, 0)`,
+		`INSERT INTO sightings VALUES ('r/a:v1', x'00', '', 0, 0)`,
 		`INSERT INTO block_sums VALUES (99, 0, x'')`,
 	} {
 		d := sample(t)

@@ -33,6 +33,8 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectInRepository,
 		selectIncluding,
 		selectNaming,
+		selectSighting + `WHERE name = ?`,
+		selectSightingsOf,
 	} {
 		check(t, d.Read(t.Context(), func(tx *Tx) error {
 			return tx.each("EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(scan func(...any) error) (bool, error) {

@@ -18,7 +18,9 @@ type Sighting struct {
 
 const (
 	selectSighting = `SELECT name, digest, media, size, at FROM sightings `
-	putSighting    = `INSERT INTO sightings (name, digest, media, size, at) VALUES (?,?,?,?,?)
+	// ';' follows ':'.
+	selectSightingsOf = selectSighting + `WHERE digest = ?1 AND name > ?2 || ':' AND name < ?2 || ';' ORDER BY name`
+	putSighting       = `INSERT INTO sightings (name, digest, media, size, at) VALUES (?,?,?,?,?)
 		ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, media = excluded.media, size = excluded.size, at = excluded.at`
 )
 
@@ -52,9 +54,7 @@ func (tx *Tx) SightingsOf(repository string, d oci.Digest) (all []Sighting, err 
 	if err != nil {
 		return nil, err
 	}
-	// ';' follows ':'.
-	err = tx.eachSighting(selectSighting+`WHERE digest = ? AND name > ? AND name < ? ORDER BY name`,
-		[]any{raw, repository + ":", repository + ";"}, func(s Sighting) { all = append(all, s) })
+	err = tx.eachSighting(selectSightingsOf, []any{raw, repository}, func(s Sighting) { all = append(all, s) })
 	return all, err
 }
 

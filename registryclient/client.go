@@ -29,6 +29,11 @@ type Options struct {
 	// /etc/containers/registries.conf with its drop-ins. An empty, non-nil slice
 	// means none.
 	RegistriesConf []string
+	// Servers are registries that are asked at another address: http:// or https://, a
+	// host and perhaps a path before /v2; "" stands for the registry's own. For these,
+	// neither hosts.toml nor registries.conf counts: whoever stands for a registry must
+	// not be led to himself. Nothing is pushed to another address.
+	Servers map[string]string
 	// CertDirs are folders with HOST[:PORT]/{*.crt, *.cert, *.key}. Nil means
 	// $XDG_CONFIG_HOME/containers/certs.d, /etc/containers/certs.d,
 	// /etc/docker/certs.d; the first folder that exists for a host decides. Where
@@ -135,6 +140,9 @@ type Client struct {
 func New(opts Options) (*Client, error) {
 	if opts.Window.Enough < -1 || opts.StallTimeout < 0 || opts.MirrorTimeout < 0 || opts.RetryBase < 0 || opts.Window.Segments < 0 || opts.Window.SegmentBytes < 0 {
 		return nil, fmt.Errorf("registry client: %w: a negative timeout, pause or window", content.ErrInvalid)
+	}
+	if err := opts.checkServers(); err != nil {
+		return nil, err
 	}
 	opts.fill()
 	return &Client{

@@ -143,7 +143,10 @@ func (c *Client) routeOnce(ref oci.Reference) (*route, error) {
 	} else if err := c.connect(ref, rt); err != nil {
 		return nil, err
 	}
-	c.shared[rt.key], c.routes[ref.Name()] = rt, rt
+	c.shared[rt.key] = rt
+	if _, served := c.opts.Servers[ref.Registry]; !served { // whose repositories strangers make up
+		c.routes[ref.Name()] = rt
+	}
 	return rt, nil
 }
 
@@ -191,13 +194,16 @@ func (e *endpoint) afresh() *endpoint {
 	return n
 }
 
-// plan reads who answers for ref's repository: the hosts.toml of the first
+// plan reads who answers for ref's repository: Options.Servers, the hosts.toml of the first
 // folder that has one for the registry, else registries.conf, else the registry
 // itself.
 func (c *Client) plan(ref oci.Reference) (*route, error) {
 	own := hostSpec{
 		url:  &url.URL{Scheme: c.scheme(ref.Registry), Host: dialHost(ref.Registry)},
 		caps: canPull | canResolve | canPush,
+	}
+	if rt, err := c.planServer(ref, own); rt != nil || err != nil {
+		return rt, err
 	}
 	if path, data, err := c.hostsFile(ref.Registry); err != nil {
 		return nil, fmt.Errorf("registry %s: %w", ref.Registry, err)
