@@ -17,6 +17,9 @@ type batch struct {
 	release bool // the lease ends with this transaction
 	doomed  []oci.Digest
 	deleted Deletion // what became of doomed
+
+	repo     string // that excluded is taken out of
+	excluded []oci.Digest
 }
 
 func newBatch(l *lease) *batch {

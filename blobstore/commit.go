@@ -318,8 +318,8 @@ func (c *committing) edges(tx *db.Tx, ids []int64) error {
 	return nil
 }
 
-// bookkeeping records where the objects came from, and that their ingests have
-// ended.
+// bookkeeping records where the objects came from and which repositories they were
+// pushed to, and that their ingests have ended.
 func (c *committing) bookkeeping(tx *db.Tx, ids []int64) error {
 	var sources []db.ObjectSource
 	for i, it := range c.b.items {
@@ -328,6 +328,12 @@ func (c *committing) bookkeeping(tx *db.Tx, ids []int64) error {
 		}
 		for _, in := range it.ingests() {
 			if err := tx.DeleteIngest(in.key); err != nil {
+				return err
+			}
+		}
+		for _, repo := range it.repos {
+			o := db.Object{ID: ids[i], Digest: it.desc.Digest}
+			if err := tx.Include(repo, db.Pushed, []db.Object{o}); err != nil {
 				return err
 			}
 		}

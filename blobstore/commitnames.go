@@ -3,6 +3,7 @@ package blobstore
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -11,7 +12,9 @@ import (
 )
 
 // moves says whether the batch may move names.
-func (c *committing) moves() bool { return len(c.b.names) > 0 || len(c.b.doomed) > 0 }
+func (c *committing) moves() bool {
+	return len(c.b.names) > 0 || len(c.b.doomed) > 0 || len(c.b.excluded) > 0
+}
 
 // names moves the names, gives up what is to be deleted, and appends a note for
 // each change, whose seq is fixed here under the lock.
@@ -28,11 +31,35 @@ func (c *committing) names(tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	var notes []pack.Note
-	for _, change := range append(changes, removals...) {
+	left, err := c.exclude(tx)
+	if err != nil {
+		return err
+	}
+	notes, err := setRefs(tx, slices.Concat(changes, removals, left))
+	if err != nil {
+		return err
+	}
+	if err := c.stillThere(tx); err != nil {
+		return err
+	}
+	buf, err := encodeNotes(notes)
+	if err != nil {
+		return err
+	}
+	if _, err := c.pack.file.WriteAt(buf, c.end); err != nil {
+		return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
+	}
+	c.end += int64(len(buf))
+	c.s.hook("names.noted")
+	return nil
+}
+
+// setRefs moves names, and returns the notes that tell of it.
+func setRefs(tx *db.Tx, changes []db.RefChange) (notes []pack.Note, err error) {
+	for _, change := range changes {
 		e, err := tx.SetRef(change)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if e.Changed() {
 			notes = append(notes, pack.Note{
@@ -45,16 +72,7 @@ func (c *committing) names(tx *db.Tx) error {
 			notes[i].First, notes[i].Of = notes[0].Seq, int64(n)
 		}
 	}
-	buf, err := encodeNotes(notes)
-	if err != nil {
-		return err
-	}
-	if _, err := c.pack.file.WriteAt(buf, c.end); err != nil {
-		return fmt.Errorf("write pack %d: %w", c.pack.id, fsys.Classify(err))
-	}
-	c.end += int64(len(buf))
-	c.s.hook("names.noted")
-	return nil
+	return notes, nil
 }
 
 // packEnd makes what was appended durable and moves the pack's end past it.

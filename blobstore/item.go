@@ -21,7 +21,8 @@ type item struct {
 	desc   oci.Descriptor
 	edges  []oci.Edge
 	source string
-	lease  string // "" for none of its own
+	lease  string   // "" for none of its own
+	repos  []string // that it was pushed to
 
 	encoded []byte      // the pack record, nil for a loose blob
 	record  pack.Record // Offset is set when it is placed
@@ -95,10 +96,14 @@ func newItem(opts content.IngestOptions, d oci.Digest, size int64, manifest []by
 	if err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", d, err)
 	}
-	return &item{
+	it := &item{
 		desc:  oci.Descriptor{MediaType: media, Digest: d, Size: size},
 		edges: edges, source: opts.Source, lease: opts.Lease, keepType: opts.KeepType, when: time.Now(),
-	}, nil
+	}
+	if opts.Repository != "" {
+		it.repos = []string{opts.Repository}
+	}
+	return it, nil
 }
 
 // smallItem makes an item for a pack, nil when p does not belong into one.

@@ -160,19 +160,30 @@ func (s *Store) Renew(ctx context.Context, id string, d time.Duration) (content.
 // Hold implements content.Leases.
 func (s *Store) Hold(ctx context.Context, id string, digests ...oci.Digest) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		objects, err := tx.Objects(digests)
+		objects, err := heldAll(tx, "hold", digests)
 		if err != nil {
 			return err
 		}
-		ids := make([]int64, 0, len(digests))
-		for _, d := range digests {
-			o, ok := objects[d]
-			if !ok || !o.Loc.Held() {
-				return fmt.Errorf("hold %s: %w in this store", d, content.ErrNotFound)
-			}
-			ids = append(ids, o.ID)
+		ids := make([]int64, len(objects))
+		for i, o := range objects {
+			ids[i] = o.ID
 		}
 		return tx.HoldObjects(id, ids)
+	})
+}
+
+// Unhold implements content.Leases.
+func (s *Store) Unhold(ctx context.Context, id string, digests ...oci.Digest) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Objects(digests)
+		if err != nil {
+			return err
+		}
+		ids := make([]int64, 0, len(rows))
+		for _, o := range rows {
+			ids = append(ids, o.ID)
+		}
+		return tx.UnholdObjects(id, ids)
 	})
 }
 

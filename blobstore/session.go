@@ -258,6 +258,7 @@ func (ses *Session) add(it *item) {
 			first.done = both(first.done, it.done)
 		}
 		first.spare = append(first.spare, it.ingests()...)
+		first.repos = append(first.repos, it.repos...)
 		ses.s.dropTemp(it)
 		return
 	}

@@ -55,7 +55,7 @@ func (ses *Session) Ingest(ctx context.Context, opts content.IngestOptions) (con
 func (ses *Session) open(ctx context.Context, opts content.IngestOptions, how opening) (*writer, error) {
 	opts.Lease = ses.lease.id
 	for {
-		if opts.Expected != "" {
+		if opts.Expected != "" && !opts.Again {
 			held, err := ses.hold(ctx, opts.Expected, opts.MediaType)
 			if err != nil {
 				return nil, err

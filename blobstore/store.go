@@ -270,9 +270,10 @@ func (s *Store) absent(ctx context.Context, opts content.IngestOptions) error {
 	return err
 }
 
-// missing returns ErrExists when the expected content is held.
+// missing returns ErrExists when the expected content is held, and need not come
+// again.
 func (s *Store) missing(ctx context.Context, opts content.IngestOptions) error {
-	if opts.Expected == "" {
+	if opts.Expected == "" || opts.Again {
 		return nil
 	}
 	held, err := s.has(ctx, opts.Expected, opts.MediaType)

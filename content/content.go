@@ -116,6 +116,14 @@ type IngestOptions struct {
 	Lease string
 	// Source is the locator the bytes come from, "" for none (kept as provenance).
 	Source string
+	// Repository (registry/path) has the object as Pushed from its commit on, in the
+	// same transaction; "" for none. Where Writer returns ErrExists nothing was
+	// brought, and the object is put into no repository.
+	Repository string
+	// Again has the content written even when it is held, for who has to prove that
+	// he has it: Writer does not return ErrExists, and Commit compares as ever, but
+	// keeps what is held in place of what came.
+	Again bool
 }
 
 // Status is where an ingest stands. Offset counts bytes accepted so far; Total
@@ -178,7 +186,7 @@ type Ingester interface {
 	// Writer opens an ingest, or goes on with the one that has opts.Key: Status
 	// then tells the offset. While another process writes the same key, Writer
 	// waits (until ctx ends). It returns ErrExists when opts.Expected is held and
-	// sound; the object is then under opts.Lease. An ingest with the same key but
+	// sound, but for opts.Again; the object is then under opts.Lease. An ingest with the same key but
 	// another expected digest or size: ErrConflict.
 	Writer(ctx context.Context, opts IngestOptions) (Writer, error)
 }
@@ -269,6 +277,10 @@ type Leases interface {
 	Renew(ctx context.Context, id string, d time.Duration) (Lease, error)
 	// Hold puts objects that are held under the lease. Errors: ErrNotFound.
 	Hold(ctx context.Context, id string, digests ...oci.Digest) error
+	// Unhold takes objects from under the lease, save those that a repository
+	// includes (see Repositories): who brought them there may be at work. What the
+	// lease does not hold is no error, nor is a lease that is gone.
+	Unhold(ctx context.Context, id string, digests ...oci.Digest) error
 	// Release ends it. Releasing what is gone is no error.
 	Release(ctx context.Context, id string) error
 	// AllLeases lists leases by creation.
@@ -295,4 +307,5 @@ type Store interface {
 	ReferrerLister
 	PartReader
 	Sightings
+	Repositories
 }

@@ -13,7 +13,9 @@ type Membership int
 
 const (
 	// Pushed: somebody who could push to the repository brought its bytes, or could
-	// already read them. It vouches for nothing that it refers to.
+	// already read them. It vouches for nothing that it refers to, and what referred
+	// to something that was not there by then does not, either, when a name stands for
+	// it or something else there refers to it.
 	Pushed Membership = 1
 	// Mirrored: it came from the repository that this one stands for. What it refers
 	// to is in that repository too, and so in this one.
@@ -28,17 +30,20 @@ const (
 // A digest is in a repository when
 //   - it was included there, or a name there stands for it; or
 //   - something that is there refers to it as config, layer or manifest, and is not
-//     there only because it was pushed: who pushes an index need not hold all that it
-//     lists, and so must not get it that way; or
-//   - its subject is there, and it was pushed to no repository at all, nor excluded
+//     there only because it was pushed, nor was pushed with something missing: who
+//     pushes an index need not hold all that it lists, and so must not get it that
+//     way; or
+//   - its subject is there, and it was included in no repository at all, nor excluded
 //     from this one: what the owner of the store signed or attached goes with its
-//     subject, what was pushed stays where it was pushed.
+//     subject, what was pushed or mirrored stays where it was brought.
+//
+// What is deleted is in none, and brought again in those alone that it is brought to.
 type RepositoryReader interface {
 	// InRepository says of each digest whether it is held and in repo, in the order
 	// of digests.
 	InRepository(ctx context.Context, repo string, digests ...oci.Digest) ([]bool, error)
-	// RepositoriesOf lists repositories that may have d, in no order and each once;
-	// InRepository decides.
+	// RepositoriesOf lists repositories that may have d, each once, those first that
+	// it was included in; InRepository decides.
 	RepositoriesOf(ctx context.Context, d oci.Digest) iter.Seq2[string, error]
 }
 
@@ -47,10 +52,13 @@ type Repositories interface {
 	RepositoryReader
 	// Include puts digests that are held into repo. A digest that is there as Pushed
 	// becomes Mirrored by that, and not the reverse. It keeps nothing from being
-	// collected: see Leases. Errors: ErrNotFound when one is not held.
+	// collected: see Leases. Errors: ErrNotFound when one is not held, and then none
+	// is included.
 	Include(ctx context.Context, repo string, how Membership, digests ...oci.Digest) error
-	// Exclude takes digests out of repo, as far as no name there reaches them. What
-	// is not there is no error. A later Include puts them back.
+	// Exclude takes digests out of repo, judged as one set; names there that stand
+	// for one of them go with it. Errors: ErrConflict when something else there still
+	// refers to one, so that it would not be out, and nothing changes then. What is
+	// not there is no error. A later Include puts them back.
 	Exclude(ctx context.Context, repo string, digests ...oci.Digest) error
 }
 

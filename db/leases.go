@@ -139,6 +139,17 @@ func (tx *Tx) HoldObjects(lease string, objects []int64) error {
 	return tx.noteChanges(objects...)
 }
 
+// UnholdObjects takes objects from under a lease, save those that a repository
+// includes. Neither has to be there.
+func (tx *Tx) UnholdObjects(lease string, objects []int64) error {
+	return inChunks(idArgs(objects), func(args []any, list string) error {
+		_, err := tx.exec(`DELETE FROM lease_objects WHERE lease = (SELECT num FROM leases WHERE id = ?) AND object IN (`+list+`)
+			AND NOT EXISTS (SELECT 1 FROM repository_objects r WHERE r.object = lease_objects.object AND r.how NOT IN (3, 4))`,
+			append([]any{lease}, args...)...)
+		return err
+	})
+}
+
 // LeaseObjects lists what a lease holds, by id.
 func (tx *Tx) LeaseObjects(lease string) ([]int64, error) {
 	var ids []int64

@@ -215,6 +215,7 @@ func (s *Store) remove(d oci.Digest) {
 	s.unlink(d, o.edges)
 	s.used -= o.info.Size
 	delete(s.objects, d)
+	delete(s.members, d)
 	for key, n := range s.names {
 		if n.Target.Digest == d {
 			delete(s.names, key)

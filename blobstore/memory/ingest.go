@@ -18,6 +18,7 @@ import (
 type ingest struct {
 	status content.Status
 	lease  string
+	repo   string
 	data   []byte
 	fresh  bool // made without a key: gone when its writer is closed
 	// free is closed when the live writer lets go; nil while there is none.
@@ -74,11 +75,11 @@ func (s *Store) open(ctx context.Context, opts content.IngestOptions, fresh bool
 	return &writer{s: s, ing: ing}, nil, nil
 }
 
-// exists reports ErrExists when the expected content is held, now under the
-// lease that was asked for.
+// exists reports ErrExists when the expected content is held and need not come
+// again; it is now under the lease that was asked for.
 func (s *Store) exists(opts content.IngestOptions) error {
 	o, ok := s.objects[opts.Expected]
-	if !ok {
+	if !ok || opts.Again {
 		return nil
 	}
 	if oci.HasSuccessors(opts.MediaType) && !oci.HasSuccessors(o.info.MediaType) {
@@ -120,6 +121,9 @@ func (i *ingest) adopt(opts content.IngestOptions) error {
 	}
 	if opts.Lease != "" {
 		i.lease = opts.Lease
+	}
+	if opts.Repository != "" {
+		i.repo = opts.Repository
 	}
 	return nil
 }
@@ -233,6 +237,7 @@ func (w *writer) commit(ctx context.Context) (content.Info, error) {
 	}
 	info := w.s.add(d, w.ing.status.MediaType, w.ing.data, doc)
 	w.s.hold(w.ing.lease, d)
+	w.s.push(w.ing.repo, d)
 	delete(w.s.ingests, w.ing.status.Key)
 	w.release()
 	return info, nil

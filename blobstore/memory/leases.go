@@ -75,6 +75,29 @@ func (s *Store) Hold(ctx context.Context, id string, digests ...oci.Digest) erro
 	return nil
 }
 
+// Unhold implements content.Leases.
+func (s *Store) Unhold(ctx context.Context, id string, digests ...oci.Digest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("unhold: %w", err)
+	}
+	l, ok := s.leases[id]
+	if !ok {
+		return nil
+	}
+	for _, d := range digests {
+		included := false
+		for _, m := range s.members[d] {
+			included = included || m.included()
+		}
+		if !included {
+			delete(l.objects, d)
+		}
+	}
+	return nil
+}
+
 // Release implements content.Leases.
 func (s *Store) Release(ctx context.Context, id string) error {
 	s.mu.Lock()

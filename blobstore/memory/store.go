@@ -39,7 +39,8 @@ type Store struct {
 	ingests   map[string]*ingest
 	names     map[string]content.Name
 	leases    map[string]*lease
-	sightings map[string]content.Sighting // by reference
+	sightings map[string]content.Sighting          // by reference
+	members   map[oci.Digest]map[string]membership // by repository
 }
 
 var _ content.Store = (*Store)(nil)
@@ -60,6 +61,7 @@ func NewLimited(limit int64) *Store {
 		names:     map[string]content.Name{},
 		leases:    map[string]*lease{},
 		sightings: map[string]content.Sighting{},
+		members:   map[oci.Digest]map[string]membership{},
 	}
 }
 

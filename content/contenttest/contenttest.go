@@ -37,6 +37,8 @@ func Store(t *testing.T, open func(t *testing.T) content.Store) {
 		{"Leases", leasePromises},
 		{"Referrers", referrerPromises},
 		{"Delete", deletePromises},
+		{"Repositories", repositoryPromises},
+		{"Again", againPromises},
 		{"Concurrent", concurrentPromises},
 		{"Parts", partPromises},
 		{"Sightings", sightingPromises},

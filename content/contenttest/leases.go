@@ -61,6 +61,29 @@ var leasePromises = []promise{
 		f.must(f.Hold(f.Context(), a.ID, desc.Digest))
 		f.want(content.ErrNotFound, f.Hold(f.Context(), a.ID, absent(octets, 1).Digest))
 	}},
+	{"WhatIsTakenFromUnderALeaseCanBeDeleted", func(f *fixture) {
+		one, two := f.put(octets, []byte("1")), f.put(octets, []byte("2"))
+		a, err := f.Acquire(f.Context(), "", time.Hour)
+		f.must(err)
+		f.must(f.Hold(f.Context(), a.ID, one.Digest, two.Digest))
+		f.must(f.Unhold(f.Context(), a.ID, one.Digest, absent(octets, 1).Digest))
+		f.must(f.Store.Delete(f.Context(), one.Digest))
+		f.want(content.ErrConflict, f.Store.Delete(f.Context(), two.Digest))
+		f.must(f.Release(f.Context(), a.ID))
+		f.must(f.Unhold(f.Context(), a.ID, two.Digest))
+	}},
+	{"WhatARepositoryIncludesStaysUnderItsLease", func(f *fixture) {
+		desc := f.put(octets, []byte("x"))
+		a, err := f.Acquire(f.Context(), "", time.Hour)
+		f.must(err)
+		f.must(f.Hold(f.Context(), a.ID, desc.Digest))
+		f.must(f.Include(f.Context(), "r.example/a", content.Pushed, desc.Digest))
+		f.must(f.Unhold(f.Context(), a.ID, desc.Digest))
+		f.want(content.ErrConflict, f.Store.Delete(f.Context(), desc.Digest))
+		f.must(f.Exclude(f.Context(), "r.example/a", desc.Digest))
+		f.must(f.Unhold(f.Context(), a.ID, desc.Digest))
+		f.must(f.Store.Delete(f.Context(), desc.Digest))
+	}},
 	{"AnIngestCanBeUnderALease", func(f *fixture) {
 		a, err := f.Acquire(f.Context(), "", time.Hour)
 		f.must(err)
