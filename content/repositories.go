@@ -81,6 +81,7 @@ type InfoReader interface {
 // nothing.
 type Library interface {
 	Provider
+	Fetcher
 	InfoReader
 	NameReader
 	ReferrerLister

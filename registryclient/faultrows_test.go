@@ -452,6 +452,9 @@ func mountFaults() []fault {
 	mounting := func(f registrytest.Fault) func(*world) {
 		return func(w *world) {
 			w.hold(w.dst.Store())
+			for d := range w.blobs {
+				w.must(w.dst.Store().Include(w.t.Context(), "docker.io/team/base", content.Pushed, d))
+			}
 			w.mounts = true
 			w.dst.Inject(registrytest.Match{Method: http.MethodHead}, registrytest.Answer(404))
 			w.dst.Inject(registrytest.Match{Method: http.MethodPost, Kind: begin}, func(rw http.ResponseWriter, req *http.Request, next http.Handler) {

@@ -1,7 +1,6 @@
 package registryserver
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -12,7 +11,14 @@ import (
 
 // getBlob answers GET and HEAD with the blob or the asked-for part of it.
 func (s *server) getBlob(w http.ResponseWriter, r *http.Request, at route) error {
-	ra, err := s.store.ReaderAt(r.Context(), oci.Descriptor{Digest: at.digest, Size: -1})
+	in, err := s.hasOne(r.Context(), at)
+	if err != nil {
+		return err
+	}
+	if !in {
+		return unknownBlob(at.digest)
+	}
+	ra, err := s.lib.ReaderAt(r.Context(), oci.Descriptor{Digest: at.digest, Size: -1})
 	if absent(err) {
 		return unknownBlob(at.digest)
 	}
@@ -47,25 +53,16 @@ func seekable(ra content.ReaderAt) io.ReadSeeker {
 }
 
 func (s *server) deleteBlob(w http.ResponseWriter, r *http.Request, at route) error {
-	if _, err := s.store.Info(r.Context(), at.digest); err != nil {
-		if errors.Is(err, content.ErrNotFound) {
-			return unknownBlob(at.digest)
-		}
+	in, err := s.hasOne(r.Context(), at)
+	if err != nil {
 		return err
 	}
-	if err := s.deleteContent(r, at.digest); err != nil {
+	if !in {
+		return unknownBlob(at.digest)
+	}
+	if err := s.remove(r.Context(), at); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusAccepted)
 	return nil
-}
-
-// deleteContent deletes d unless something of the store holds it.
-func (s *server) deleteContent(r *http.Request, d oci.Digest) error {
-	s.leases.drop(r.Context())
-	err := s.store.Delete(r.Context(), d)
-	if errors.Is(err, content.ErrConflict) {
-		return refuse(http.StatusConflict, codeDenied, "%s is held by something else in the store", d)
-	}
-	return err
 }

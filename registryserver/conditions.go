@@ -20,7 +20,7 @@ func (s *server) expectation(ctx context.Context, r *http.Request, ref oci.Refer
 	if len(match) == 0 && len(none) == 0 {
 		return nil, nil
 	}
-	desc, err := s.store.Resolve(ctx, ref)
+	desc, err := s.lib.Resolve(ctx, ref)
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return nil, err
 	}

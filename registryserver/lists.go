@@ -63,7 +63,7 @@ func (s *server) tags(r *http.Request, path string) ([]string, error) {
 	}
 	var tags []string
 	prefix := repo.Name() + ":"
-	for n, err := range s.store.Names(r.Context(), prefix) {
+	for n, err := range s.lib.Names(r.Context(), prefix) {
 		if err != nil {
 			return nil, err
 		}

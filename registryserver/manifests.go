@@ -29,7 +29,7 @@ func (s *server) getManifest(w http.ResponseWriter, r *http.Request, at route) e
 	}
 	var data []byte
 	if err == nil {
-		data, err = content.ReadAll(r.Context(), s.store, desc, oci.MaxManifestSize)
+		data, err = content.ReadAll(r.Context(), s.lib, desc, oci.MaxManifestSize)
 	}
 	if absent(err) {
 		return unknownManifest(at)
@@ -43,14 +43,21 @@ func (s *server) getManifest(w http.ResponseWriter, r *http.Request, at route) e
 
 func (s *server) findManifest(ctx context.Context, at route) (oci.Descriptor, error) {
 	if at.tag == "" {
-		info, err := s.store.Info(ctx, at.digest)
+		in, err := s.hasOne(ctx, at)
+		if err != nil {
+			return oci.Descriptor{}, err
+		}
+		if !in {
+			return oci.Descriptor{}, unknownManifest(at)
+		}
+		info, err := s.lib.Info(ctx, at.digest)
 		return info.Descriptor(), err
 	}
 	ref, err := s.reference(ctx, at)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	return s.store.Resolve(ctx, ref)
+	return s.lib.Resolve(ctx, ref)
 }
 
 // reference is the name in the store that a tag's path stands for.
@@ -82,10 +89,10 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err != nil {
 		return err
 	}
-	if err := s.checkBlobs(r.Context(), edges); err != nil {
+	if err := s.checkBlobs(r.Context(), at, edges); err != nil {
 		return err
 	}
-	if err := s.storeManifest(r.Context(), desc, data, refs, expect); err != nil {
+	if err := s.storeManifest(r.Context(), at, desc, data, refs, expect); err != nil {
 		return err
 	}
 	for _, e := range edges {
@@ -180,36 +187,58 @@ func inspect(contentType string, data []byte, want oci.Digest) (oci.Descriptor, 
 	return oci.Descriptor{MediaType: mediaType, Digest: got, Size: int64(len(data))}, edges, nil
 }
 
-// checkBlobs refuses a manifest whose config or layers are not held.
-func (s *server) checkBlobs(ctx context.Context, edges []oci.Edge) error {
-	for _, e := range edges {
-		if (e.Role != oci.RoleConfig && e.Role != oci.RoleLayer) || oci.IsNonDistributable(e.MediaType) {
+// checkBlobs refuses a manifest whose config or layers are not in the repository,
+// or that lists a manifest which only others have: a name would give what is refused
+// to who asks for it. One that nobody has may be missing.
+func (s *server) checkBlobs(ctx context.Context, at route, edges []oci.Edge) error {
+	edges = slices.DeleteFunc(slices.Clone(edges), func(e oci.Edge) bool {
+		return e.Role == oci.RoleSubject || oci.IsNonDistributable(e.MediaType)
+	})
+	digests := make([]oci.Digest, len(edges))
+	for i, e := range edges {
+		digests[i] = e.Digest
+	}
+	in, err := s.has(ctx, at.name, digests...)
+	if err != nil {
+		return err
+	}
+	for i, e := range edges {
+		if in[i] {
 			continue
 		}
-		info, err := s.store.Info(ctx, e.Digest)
-		if absent(err) || (err == nil && info.Place == "damaged") {
-			return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "%s %s has to be pushed first", e.Role, e.Digest)
+		if e.Role == oci.RoleManifest {
+			info, err := s.store.Info(ctx, e.Digest)
+			if absent(err) || err == nil && info.Place == "damaged" {
+				continue
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
+		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "%s %s has to be pushed to %s first", e.Role, e.Digest, at.name)
 	}
 	return nil
 }
 
-// storeManifest makes desc held, and what refs name: all of them or none, and only
-// if they name expect.
-func (s *server) storeManifest(ctx context.Context, desc oci.Descriptor, data []byte, refs []oci.Reference, expect *oci.Digest) error {
+// storeManifest makes desc held and a part of the repository, and what refs name:
+// all of them or none, and only if they name expect.
+func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descriptor, data []byte, refs []oci.Reference, expect *oci.Digest) error {
+	repo, err := s.names.repository(ctx, at.name)
+	if err != nil {
+		return err
+	}
 	lease, done, err := s.leases.use(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	w, err := s.store.Writer(ctx, content.IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Lease: lease})
-	if err == nil {
-		err = writeAll(ctx, w, bytes.NewReader(data))
+	w, err := s.store.Writer(ctx, content.IngestOptions{
+		Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Lease: lease, Repository: repo.Name(), Again: true,
+	})
+	if err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, content.ErrExists) {
+	if err := writeAll(ctx, w, bytes.NewReader(data)); err != nil {
 		return err
 	}
 	if len(refs) == 0 {
@@ -245,7 +274,7 @@ func (s *server) deleteManifest(w http.ResponseWriter, r *http.Request, at route
 	if at.tag != "" {
 		err = s.deleteTag(r.Context(), at)
 	} else {
-		err = s.deleteByDigest(r, at)
+		err = s.deleteByDigest(r.Context(), at)
 	}
 	if errors.Is(err, content.ErrNotFound) {
 		return unknownManifest(at)
@@ -265,36 +294,14 @@ func (s *server) deleteTag(ctx context.Context, at route) error {
 	return s.store.SetNames(ctx, content.NameChange{Reference: ref, Why: "delete"})
 }
 
-// deleteByDigest takes the digest's names in the repository away, and the
-// content too when no other repository names it.
-func (s *server) deleteByDigest(r *http.Request, at route) error {
-	ctx := r.Context()
-	info, err := s.store.Info(ctx, at.digest)
+// deleteByDigest takes a manifest and its tags out of the repository.
+func (s *server) deleteByDigest(ctx context.Context, at route) error {
+	desc, err := s.findManifest(ctx, at)
 	if err != nil {
 		return err
 	}
-	if !oci.HasSuccessors(info.MediaType) {
+	if !oci.HasSuccessors(desc.MediaType) {
 		return unknownManifest(at)
 	}
-	repo, err := s.names.repository(ctx, at.name)
-	if err != nil {
-		return err
-	}
-	var own []content.NameChange
-	others := false
-	for n, err := range s.store.Names(ctx, "") {
-		switch {
-		case err != nil:
-			return err
-		case n.Target.Digest != at.digest:
-		case n.Reference.Name() == repo.Name():
-			own = append(own, content.NameChange{Reference: n.Reference, Expect: &n.Target.Digest, Why: "delete"})
-		default:
-			others = true
-		}
-	}
-	if others {
-		return s.store.SetNames(ctx, own...)
-	}
-	return s.deleteContent(r, at.digest)
+	return s.remove(ctx, at)
 }

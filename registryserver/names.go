@@ -19,7 +19,7 @@ import (
 // Several names can come out at one path in this way (localhost:5000/a and
 // docker.io/localhost_5000/a), and the path is refused then.
 type names struct {
-	store  content.Names
+	store  content.NameReader
 	prefix string
 
 	mu    sync.Mutex

@@ -18,14 +18,15 @@ const (
 	pageBytes    = oci.MaxManifestSize - 1<<10 // what is around the entries takes less
 )
 
-// listReferrers answers with an index of the manifests about a digest; a digest
-// that nobody has heard of has none. The entries are in order of digest, whatever
+// listReferrers answers with an index of the manifests about a digest that are in
+// this repository; a digest that nobody has heard of has none. The entries are in order of digest, whatever
 // the store's order is, so that the last one is where the next page goes on even
 // if it is deleted before that is asked for.
 func (s *server) listReferrers(w http.ResponseWriter, r *http.Request, at route) error {
 	q := r.URL.Query()
 	page := referrerPage{after: q.Get("last"), entries: maxReferrers, bytes: pageBytes}
-	for d, err := range s.store.Referrers(r.Context(), at.digest, q.Get("artifactType")) {
+	all := s.lib.Referrers(r.Context(), at.digest, q.Get("artifactType"))
+	for d, err := range s.those(r.Context(), at.name, all) {
 		if err == nil {
 			err = page.add(d)
 		}

@@ -105,11 +105,14 @@ func parseRoute(path string) (route, error) {
 	case KindOther:
 		return at, refuse(http.StatusNotFound, codeUnsupported, "no such path in the registry API")
 	}
-	if len(name) > maxName || !namePattern().MatchString(name) {
+	if !validName(name) {
 		return at, refuse(http.StatusBadRequest, codeNameInvalid, "repository name %.300q is malformed", name)
 	}
 	return at, at.parseLast(last)
 }
+
+// validName says whether s is a repository path.
+func validName(s string) bool { return len(s) <= maxName && namePattern().MatchString(s) }
 
 // parseLast reads the last component of the path.
 func (at *route) parseLast(last string) error {

@@ -1,20 +1,32 @@
-// Package registryserver is an OCI distribution registry over any content.Store:
-// an http.Handler, and Serve to run it with sound limits.
+// Package registryserver is an OCI distribution registry over any content.Library,
+// or over any content.Store to push to as well: an http.Handler, and Serve to run it
+// with sound limits.
+//
+// # Repositories
 //
 // What is held is served under every repository path that has a name in the
-// store (names.go tells how paths and names map). Blobs belong to the store, not
-// to a repository: whoever can reach the server can read any blob whose digest
-// he knows. Nothing is written unless Options.Writable is set.
+// store (names.go tells how paths and names map), and under no other: a blob or
+// manifest is in the repositories that content.RepositoryReader says, and whoever
+// asks for it elsewhere is told that there is none. A digest is no key to anything:
+// a blob that is held already is uploaded like any other, and only who brings all
+// its bytes, or could read it in another repository, gets it into his own. Nothing
+// is written unless Options.Writable is set.
 //
 // # Pushing
 //
 // An upload session is an ingest of the store, and its id is part of the
 // ingest's key; nothing about it is kept in memory, so that a client goes on
 // with a session after the server was started again. What has been pushed but
-// is not named yet is under a lease of the server. A manifest is taken when its
-// config and layers are held (but for layers that registries need not hold; a
-// subject, or a platform of an index, may be absent too), and a tag moves in the
-// one transaction that checks this.
+// is not named yet is under a lease of the server, for Options.Keep. A manifest is
+// taken when its config and layers are in its repository (but for layers that
+// registries need not hold; a subject, or a platform of an index, may be absent
+// too), and a tag moves in the one transaction that checks that they are held.
+//
+// # Deleting
+//
+// A blob or manifest is taken out of its repository, with the tags that stand for
+// it; not when something else there refers to it. The store gives up what is in no
+// repository any more, as far as nothing else holds it.
 //
 // # What it does not do
 //
@@ -38,8 +50,11 @@ import (
 
 // Options say how a store is served.
 type Options struct {
-	// Writable allows pushing and deleting.
+	// Writable allows pushing and deleting, if what is served is a content.Store.
 	Writable bool
+	// Keep is how long what was pushed is kept while it has no name; 0 is
+	// DefaultKeep.
+	Keep time.Duration
 	// Prefix is the registry that repository paths without a host belong to;
 	// "" is docker.io, where a single component is below library/.
 	Prefix string
@@ -47,21 +62,25 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// New returns the registry over store. Its methods are safe for concurrent use.
-func New(store content.Store, o Options) http.Handler {
+// New returns the registry over lib. Its methods are safe for concurrent use.
+func New(lib content.Library, o Options) http.Handler {
 	if o.Prefix == "" {
 		o.Prefix = oci.DockerHub
 	}
+	store, takes := lib.(content.Store)
+	o.Writable = o.Writable && takes
 	return &server{
+		lib:    lib,
 		store:  store,
-		names:  names{store: store, prefix: o.Prefix},
-		leases: leases{store: store},
+		names:  names{store: lib, prefix: o.Prefix},
+		leases: leases{store: store, keep: o.Keep},
 		o:      o,
 	}
 }
 
 type server struct {
-	store  content.Store
+	lib    content.Library // for whoever reads
+	store  content.Store   // the same for whoever writes, nil where nobody may
 	names  names
 	leases leases
 	o      Options

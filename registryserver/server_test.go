@@ -26,12 +26,15 @@ import (
 // rig is a server over a store in memory, and a plain HTTP client.
 type rig struct {
 	*testing.T
-	store *memory.Store
+	store content.Store
 	url   string
 }
 
 func newRig(t *testing.T, o registryserver.Options) *rig {
-	store := memory.New()
+	return newRigOver(t, memory.New(), o)
+}
+
+func newRigOver(t *testing.T, store content.Store, o registryserver.Options) *rig {
 	srv := httptest.NewServer(registryserver.New(store, o))
 	t.Cleanup(srv.Close)
 	return &rig{t, store, srv.URL}
@@ -102,8 +105,13 @@ func (r *rig) wantHeader(a answer, name, value string) {
 // push uploads a blob in one request.
 func (r *rig) push(data string) oci.Descriptor {
 	r.Helper()
+	return r.pushTo("app", data)
+}
+
+func (r *rig) pushTo(repo, data string) oci.Descriptor {
+	r.Helper()
 	d := oci.DigestBytes([]byte(data))
-	a := r.do("POST", "/v2/app/blobs/uploads/?digest="+d.String(), strings.NewReader(data))
+	a := r.do("POST", "/v2/"+repo+"/blobs/uploads/?digest="+d.String(), strings.NewReader(data))
 	r.want(a, 201)
 	return oci.Descriptor{MediaType: oci.MediaTypeLayer, Digest: d, Size: int64(len(data))}
 }
@@ -120,7 +128,13 @@ func (r *rig) pushManifest(path string, v any, mediaType string) answer {
 // image is the manifest of two blobs that are pushed here.
 func (r *rig) image(seed string) oci.Manifest {
 	r.Helper()
-	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: r.push(`{"seed":"` + seed + `"}`), Layers: []oci.Descriptor{r.push("layer " + seed)}}
+	return r.imageIn("app", seed)
+}
+
+func (r *rig) imageIn(repo, seed string) oci.Manifest {
+	r.Helper()
+	config, layer := r.pushTo(repo, `{"seed":"`+seed+`"}`), r.pushTo(repo, "layer "+seed)
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: config, Layers: []oci.Descriptor{layer}}
 	m.Config.MediaType = oci.MediaTypeImageConfig
 	m.SchemaVersion = 2
 	return m
@@ -460,7 +474,7 @@ func TestTagsComeInOrderAndInPages(t *testing.T) {
 	for _, tag := range []string{"v2", "v10", "latest", "V1", "_x", "v1"} {
 		r.want(r.pushManifest("/v2/app/manifests/"+tag, m, oci.MediaTypeManifest), 201)
 	}
-	r.want(r.pushManifest("/v2/app2/manifests/other", m, oci.MediaTypeManifest), 201)
+	r.want(r.pushManifest("/v2/app2/manifests/other", r.imageIn("app2", "one"), oci.MediaTypeManifest), 201)
 	list := func(query string) ([]string, string) {
 		t.Helper()
 		a := r.do("GET", "/v2/app/tags/list"+query, nil)
@@ -536,6 +550,7 @@ func TestReferrers(t *testing.T) {
 func TestDelete(t *testing.T) {
 	r := writable(t)
 	m := r.image("one")
+	r.imageIn("other", "one")
 	d := digestOf(m).String()
 	for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/v2", "/v2/other/manifests/v1"} {
 		r.want(r.pushManifest(path, m, oci.MediaTypeManifest), 201)
@@ -623,6 +638,11 @@ type fileReader struct {
 func (f fileReader) Close() error                   { return f.file.Close() }
 func (f fileReader) Size() int64                    { return f.size }
 func (f fileReader) File() (*os.File, int64, int64) { return f.file, 0, f.size }
+
+// InRepository says that everything is everywhere.
+func (s fileStore) InRepository(_ context.Context, _ string, digests ...oci.Digest) ([]bool, error) {
+	return slices.Repeat([]bool{true}, len(digests)), nil
+}
 
 func (s fileStore) ReaderAt(context.Context, oci.Descriptor) (content.ReaderAt, error) {
 	f, err := os.Open(s.path)

@@ -65,16 +65,17 @@ func (s *server) startUpload(w http.ResponseWriter, r *http.Request, at route) e
 	return nil
 }
 
-// mount makes a blob that is held under the lease; blobs belong to the store,
-// so that it does not matter which repository the client has seen it in.
+// mount includes a blob that the client could read elsewhere, and puts it under the
+// lease. Any other is to be uploaded.
 func (s *server) mount(w http.ResponseWriter, r *http.Request, at route, digest string) (bool, error) {
 	if err := at.parseDigest(digest); err != nil {
 		return false, err
 	}
-	info, err := s.store.Info(r.Context(), at.digest)
-	if absent(err) || (err == nil && info.Place == "damaged") {
-		return false, nil
+	ok, err := s.mountable(r, at)
+	if !ok || err != nil {
+		return false, err
 	}
+	repo, err := s.names.repository(r.Context(), at.name)
 	if err != nil {
 		return false, err
 	}
@@ -83,7 +84,14 @@ func (s *server) mount(w http.ResponseWriter, r *http.Request, at route, digest 
 		return false, err
 	}
 	defer done()
-	if err := s.store.Hold(r.Context(), lease, at.digest); err != nil {
+	err = s.store.Hold(r.Context(), lease, at.digest)
+	if err == nil {
+		err = s.store.Include(r.Context(), repo.Name(), content.Pushed, at.digest)
+	}
+	if errors.Is(err, content.ErrNotFound) {
+		return false, nil // it went in this moment
+	}
+	if err != nil {
 		return false, err
 	}
 	created(w, blobPath(at.name, at.digest), at.digest)
@@ -156,17 +164,11 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, at route, digest
 		_, err := cw.Commit(r.Context())
 		return err
 	})
-	switch {
-	case errors.Is(err, content.ErrExists):
-		// Nobody reads a body that is cut off as success.
-		if _, err := io.Copy(io.Discard, patient(w, r)); err != nil {
-			return cutOff()
-		}
-		s.abort(r.Context(), keyPrefix+at.session)
-	case errors.Is(err, content.ErrCorrupt), errors.Is(err, content.ErrConflict):
+	if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrConflict) {
 		s.abort(r.Context(), keyPrefix+at.session)
 		return refuse(http.StatusBadRequest, codeDigestInvalid, "the bytes do not have the digest %s", at.digest)
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	created(w, blobPath(at.name, at.digest), at.digest)
@@ -178,8 +180,13 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, at route, digest
 const sessionWait = 10 * time.Second
 
 // withWriter opens the session's ingest for work, and says where it stands
-// after it. want is the digest once it is known.
+// after it. want is the digest once it is known: who brings it has to bring all of
+// it, be it held or not.
 func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work func(content.Writer) error) (content.Status, error) {
+	repo, err := s.names.repository(r.Context(), at.name)
+	if err != nil {
+		return content.Status{}, err
+	}
 	lease, done, err := s.leases.use(r.Context())
 	if err != nil {
 		return content.Status{}, err
@@ -189,6 +196,7 @@ func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work fun
 	defer cancel()
 	cw, err := s.store.Writer(ctx, content.IngestOptions{
 		Key: keyPrefix + at.session, Expected: want, Total: -1, MediaType: oci.MediaTypeOctets, Lease: lease,
+		Repository: repo.Name(), Again: true,
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return content.Status{}, refuse(http.StatusTooManyRequests, codeTooManyRequests, "another request is writing to this session")

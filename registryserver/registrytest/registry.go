@@ -28,6 +28,7 @@ import (
 
 	"dist.example/blobstore/memory"
 	"dist.example/content"
+	"dist.example/oci"
 	"dist.example/registryserver"
 )
 
@@ -67,7 +68,7 @@ type Registry struct {
 	Host string
 
 	t     testing.TB // nil outside of tests
-	store content.Store
+	store *everywhere
 	auth  *authority
 	inner http.Handler
 	srv   *httptest.Server
@@ -103,13 +104,17 @@ func start(o Options) *Registry {
 	if o.Store == nil {
 		o.Store = memory.New()
 	}
+	store, shared := o.Store.(*everywhere)
+	if !shared {
+		store = &everywhere{Store: o.Store, seeded: map[oci.Digest]bool{}}
+	}
 	if o.Handler == nil {
-		o.Handler = registryserver.New(o.Store, registryserver.Options{Writable: !o.ReadOnly, Prefix: o.Prefix, Log: o.Log})
+		o.Handler = registryserver.New(store, registryserver.Options{Writable: !o.ReadOnly, Prefix: o.Prefix, Log: o.Log})
 	}
 	if o.NoReferrers || o.NoETags {
 		o.Handler = older(o.Handler, o)
 	}
-	r := &Registry{store: o.Store, inner: o.Handler, healed: make(chan struct{})}
+	r := &Registry{store: store, inner: o.Handler, healed: make(chan struct{})}
 	if o.Auth != nil {
 		r.auth = newAuthority(*o.Auth)
 	}

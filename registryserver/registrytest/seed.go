@@ -24,8 +24,18 @@ func Bytes(seed uint64, n int) []byte {
 	return p
 }
 
-// PutBlob stores a blob.
+// PutBlob stores a blob, which every repository has then.
 func (r *Registry) PutBlob(mediaType string, data []byte) oci.Descriptor {
+	if r.t != nil {
+		r.t.Helper()
+	}
+	desc := r.put(mediaType, data)
+	r.store.seed(desc.Digest)
+	return desc
+}
+
+// put stores a blob for the repositories that something brings it to.
+func (r *Registry) put(mediaType string, data []byte) oci.Descriptor {
 	if r.t != nil {
 		r.t.Helper()
 	}
@@ -43,7 +53,8 @@ func (r *Registry) PutBlob(mediaType string, data []byte) oci.Descriptor {
 	return desc
 }
 
-// Tag lets path, such as app:v1, stand for target.
+// Tag lets path, such as app:v1, stand for target. The repository has it and what it
+// refers to from then on, as if that had been pushed there, wherever the tag moves.
 func (r *Registry) Tag(path string, target oci.Digest) {
 	if r.t != nil {
 		r.t.Helper()
@@ -51,20 +62,22 @@ func (r *Registry) Tag(path string, target oci.Digest) {
 	ref, err := oci.ParseReference(path)
 	r.must(err)
 	r.must(r.store.SetNames(r.ctx(), content.NameChange{Reference: ref, Target: target, Why: "test"}))
+	r.must(r.store.Include(r.ctx(), ref.Name(), content.Mirrored, target))
 }
 
 // PutManifest stores v, a manifest or index, as JSON, and tags it unless path
-// is "".
+// is "": then every repository has it.
 func (r *Registry) PutManifest(path, mediaType string, v any) oci.Descriptor {
 	if r.t != nil {
 		r.t.Helper()
 	}
 	data, err := json.Marshal(v)
 	r.must(err)
-	desc := r.PutBlob(mediaType, data)
-	if path != "" {
-		r.Tag(path, desc.Digest)
+	if path == "" {
+		return r.PutBlob(mediaType, data)
 	}
+	desc := r.put(mediaType, data)
+	r.Tag(path, desc.Digest)
 	return desc
 }
 
