@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"syscall"
+	"time"
 
 	"dist.example/content"
 	"dist.example/registryserver"
@@ -17,7 +18,9 @@ type ServeOptions struct {
 	Addr     string // host:port to listen on; port 0 takes a free one
 	Writable bool   // takes pushes too
 	Prefix   string // the host that repositories without one belong to, "" is docker.io
-	Log      *slog.Logger
+	// Keep is how long what was pushed is kept while it has no name, 0 for a week.
+	Keep time.Duration
+	Log  *slog.Logger
 	// Ready is told the address once connections are accepted.
 	Ready func(addr net.Addr)
 }
@@ -48,7 +51,7 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		o.Ready(ln.Addr())
 	}
 	return registryserver.Serve(ctx, ln, registryserver.New(s, registryserver.Options{
-		Writable: o.Writable, Prefix: o.Prefix, Log: o.Log,
+		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Log: o.Log,
 	}))
 }
 
