@@ -19,8 +19,9 @@ type ServeOptions struct {
 	Writable bool   // takes pushes too
 	Prefix   string // the host that repositories without one belong to, "" is docker.io
 	// Keep is how long what was pushed is kept while it has no name, 0 for a week.
-	Keep time.Duration
-	Log  *slog.Logger
+	Keep   time.Duration
+	Access AccessOptions
+	Log    *slog.Logger
 	// Ready is told the address once connections are accepted.
 	Ready func(addr net.Addr)
 }
@@ -29,8 +30,12 @@ type ServeOptions struct {
 // that does not exist is made if it is to be written.
 //
 // Errors: ErrConflict when the address is taken, ErrDenied when it may not be
-// used.
+// used, ErrInvalid for users and rules that make no sense.
 func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
+	gate, err := c.gate(o.Access, o.Prefix, o.Writable)
+	if err != nil {
+		return err
+	}
 	open := c.Open
 	if o.Writable {
 		open = c.Init
@@ -51,7 +56,7 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		o.Ready(ln.Addr())
 	}
 	return registryserver.Serve(ctx, ln, registryserver.New(s, registryserver.Options{
-		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Log: o.Log,
+		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Log: o.Log,
 	}))
 }
 

@@ -14,19 +14,30 @@ type serveCmd struct {
 	Writable bool   `help:"Accept pushes too."`
 	Prefix   string `default:"docker.io" placeholder:"HOST" help:"Host of the names that are served without one (docker.io by default)."`
 	Keep     span   `default:"7d" placeholder:"TIME" help:"How long what was pushed is kept while it has no name: 12h, 7d."`
-	Log      bool   `help:"Write a line for each request to stderr."`
+	accessFlags
+	Log bool `help:"Write a line for each request to stderr."`
 }
 
 // Help is the longer text of `dist serve --help`.
 func (serveCmd) Help() string {
 	return `The address is printed on stdout once the server answers; Ctrl-C ends it. It speaks plain HTTP and asks nobody who they are, so it listens on this machine alone unless told otherwise.
 
+With --htpasswd it asks: FILE has a line for each user as "htpasswd -B" writes it (bcrypt; no other hash is taken). Users log in with their password or, as docker and all the others do, with tokens that the server gives them for it. They may pull, push and delete everything, and others nothing, or with --anonymous pull pull everything. With --access they may do what FILE says: JSON with rules that give pull, push and delete on repositories to users and groups.
+
+    {"groups": {"ci": ["bot"]}, "rules": [
+      {"users": ["alice"], "groups": ["ci"], "repositories": ["team/**"], "actions": ["pull", "push"]},
+      {"everyone": true, "repositories": ["library/*"], "actions": ["pull"]},
+      {"anonymous": true, "repositories": ["public/**"], "actions": ["pull"]}]}
+
+A * is anything within one component of a name, ** any number of components. "everyone" is every user, "anonymous" everybody; those without a password come in only with --anonymous pull. Both files are read again when they change.
+
 An image named docker.io/demo/go:v1 is served as demo/go:v1, one named quay.io/a/b:1 as quay.io/a/b:1. A repository has what its names reach and what was pushed to it; nothing else of the store can be had there, even by its digest. What was pushed and has no name is kept for a week, or for --keep.
 
 Examples:
 
     $ dist serve
-    $ dist serve --addr 0.0.0.0:5000 --writable --log`
+    $ dist serve --addr 0.0.0.0:5000 --writable --log
+    $ dist serve --writable --htpasswd users --access rules.json --anonymous pull`
 }
 
 type serveJSON struct {
@@ -43,7 +54,7 @@ func (c *serveCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	o := client.ServeOptions{Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep)}
+	o := client.ServeOptions{Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep), Access: c.accessFlags.options()}
 	if c.Log {
 		o.Log = slog.New(slog.NewTextHandler(s.stderr, nil))
 	}

@@ -26,6 +26,7 @@ const (
 	codeNameUnknown         code = "NAME_UNKNOWN"
 	codeSizeInvalid         code = "SIZE_INVALID"
 	codeDenied              code = "DENIED"
+	codeUnauthorized        code = "UNAUTHORIZED"
 	codeUnsupported         code = "UNSUPPORTED"
 	codeTooManyRequests     code = "TOOMANYREQUESTS"
 	codeUnknown             code = "UNKNOWN"

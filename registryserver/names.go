@@ -100,6 +100,9 @@ func cutPort(first string) (host, port string, ok bool) {
 // repository finds the one repository that path means in this store; without
 // any name there, the one that a push would make.
 func (n *names) repository(ctx context.Context, path string) (oci.Reference, error) {
+	if p, ok := ctx.Value(pinKey{}).(pin); ok && p.path == path {
+		return p.repo, nil
+	}
 	upper, err := n.upperHosts(ctx)
 	if err != nil {
 		return oci.Reference{}, err
@@ -127,9 +130,31 @@ func (n *names) repository(ctx context.Context, path string) (oci.Reference, err
 	case 1:
 		return used[0], nil
 	}
-	return oci.Reference{}, refuse(http.StatusConflict, codeNameInvalid,
-		"%q is ambiguous: it stands for %s and for %s", path, used[0].Name(), used[1].Name())
+	return oci.Reference{}, &ambiguous{used, refuse(http.StatusConflict, codeNameInvalid,
+		"%q is ambiguous: it stands for %s and for %s", path, used[0].Name(), used[1].Name())}
 }
+
+// pin is what a path was found to mean. Whoever was let in for one repository must
+// not get another because the store has changed since.
+type pin struct {
+	path string
+	repo oci.Reference
+}
+
+type pinKey struct{}
+
+// pinned is a context in which path goes on meaning repo.
+func pinned(ctx context.Context, path string, repo oci.Reference) context.Context {
+	return context.WithValue(ctx, pinKey{}, pin{path, repo})
+}
+
+// ambiguous refuses a path that stands for several repositories of the store.
+type ambiguous struct {
+	between []oci.Reference
+	error
+}
+
+func (a *ambiguous) Unwrap() error { return a.error }
 
 // any says whether the store has a name in repo.
 func (n *names) any(ctx context.Context, repo oci.Reference) (bool, error) {

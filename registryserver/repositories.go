@@ -26,9 +26,6 @@ func (s *server) hasOne(ctx context.Context, at route) (bool, error) {
 	return err == nil && in[0], err
 }
 
-// mayRead says whether the visitor of r may pull from repo.
-func (s *server) mayRead(*http.Request, oci.Reference) bool { return true }
-
 // maxMountable bounds the repositories that are looked into for a blob that is to be
 // mounted from anywhere.
 const maxMountable = 100
@@ -39,7 +36,7 @@ func (s *server) mountable(r *http.Request, at route) (bool, error) {
 	if q := r.URL.Query(); q.Has("from") {
 		return s.mountableFrom(r, q.Get("from"), at.digest)
 	}
-	if in, err := s.hasOne(r.Context(), at); in || err != nil {
+	if in, err := s.mountableFrom(r, at.name, at.digest); in || err != nil {
 		return in, err
 	}
 	tried := 0

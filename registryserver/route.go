@@ -23,6 +23,7 @@ const (
 	KindUpload    Kind = "upload"    // /v2/<name>/blobs/uploads/<session>
 	KindTags      Kind = "tags"      // /v2/<name>/tags/list
 	KindReferrers Kind = "referrers" // /v2/<name>/referrers/<digest>
+	KindCatalog   Kind = "catalog"   // /v2/_catalog, which is distribution's own
 	KindOther     Kind = "other"
 )
 
@@ -62,6 +63,9 @@ func split(path string) (k Kind, name, last string) {
 	if path == "/v2/" || path == "/v2" {
 		return KindBase, "", ""
 	}
+	if path == "/v2/_catalog" {
+		return KindCatalog, "", ""
+	}
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	if !ok {
 		return KindOther, "", ""
@@ -100,7 +104,7 @@ func parseRoute(path string) (route, error) {
 	k, name, last := split(path)
 	at := route{kind: k, name: name}
 	switch k {
-	case KindBase:
+	case KindBase, KindCatalog:
 		return at, nil
 	case KindOther:
 		return at, refuse(http.StatusNotFound, codeUnsupported, "no such path in the registry API")

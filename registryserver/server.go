@@ -46,6 +46,7 @@ import (
 
 	"dist.example/content"
 	"dist.example/oci"
+	"dist.example/registryserver/access"
 )
 
 // Options say how a store is served.
@@ -58,6 +59,8 @@ type Options struct {
 	// Prefix is the registry that repository paths without a host belong to;
 	// "" is docker.io, where a single component is below library/.
 	Prefix string
+	// Gate says who may do what, and gives tokens; nil lets everybody do everything.
+	Gate *access.Gate
 	// Log gets one record for each request when it is done, and nil none.
 	Log *slog.Logger
 }
@@ -122,6 +125,10 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 type handler func(w http.ResponseWriter, r *http.Request, at route) error
 
 func (s *server) dispatch(w http.ResponseWriter, r *http.Request) error {
+	if s.o.Gate != nil && r.URL.Path == access.TokenPath {
+		s.o.Gate.ServeToken(w, r, s.scopeTarget)
+		return nil
+	}
 	at, err := parseRoute(r.URL.Path)
 	if err != nil {
 		return err
@@ -131,6 +138,9 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		w.Header().Set("Allow", allowed(methods))
 		return refuse(http.StatusMethodNotAllowed, codeUnsupported, "%s is not possible here", r.Method)
+	}
+	if r, err = s.admit(w, r, at); err != nil {
+		return err
 	}
 	if !s.o.Writable && writes(r.Method, at.kind) {
 		return readOnly(r.Method)
@@ -159,6 +169,8 @@ func (s *server) methods(k Kind) map[string]handler {
 		}
 	case KindTags:
 		return map[string]handler{http.MethodGet: s.listTags, http.MethodHead: s.listTags}
+	case KindCatalog:
+		return map[string]handler{http.MethodGet: s.listCatalog, http.MethodHead: s.listCatalog}
 	case KindReferrers:
 		return map[string]handler{http.MethodGet: s.listReferrers, http.MethodHead: s.listReferrers}
 	}

@@ -16,14 +16,8 @@ import (
 // TokenPath is where the token server is, below the server's URL.
 const TokenPath = "/token"
 
-// ErrHost: the request names no host that could be sent back.
-var ErrHost = fmt.Errorf("host: %w: the Host of the request is malformed", content.ErrInvalid)
-
-// Insufficient is why a challenge comes to a token that is good, but not for this.
-var Insufficient = errors.New("insufficient scope")
-
 // Challenge is the WWW-Authenticate header for r: where tokens are to be had, and
-// for which scopes. why is the error of Identify, Insufficient, or nil for who has
+// for which scopes. why is the error of Identify, ErrScope, or nil for who has
 // shown nothing. Errors: ErrHost.
 func (g *Gate) Challenge(r *http.Request, scopes []string, why error) (string, error) {
 	base, err := g.baseFor(r)
@@ -37,7 +31,7 @@ func (g *Gate) Challenge(r *http.Request, scopes []string, why error) (string, e
 	switch {
 	case errors.Is(why, ErrToken):
 		s += `,error="invalid_token"`
-	case errors.Is(why, Insufficient):
+	case errors.Is(why, ErrScope):
 		s += `,error="insufficient_scope"`
 	}
 	return s, nil

@@ -17,8 +17,19 @@ import (
 // Service is the name that the server has in challenges and tokens.
 const Service = "dist"
 
-// ErrToken: the token is not this server's, is too old, or its user is gone.
-var ErrToken = fmt.Errorf("log in: %w: the token is no good", content.ErrDenied)
+// Errors of a Gate.
+var (
+	// ErrCredentials: there is no such user, or the password is another.
+	ErrCredentials = fmt.Errorf("log in: %w: wrong user name or password", content.ErrDenied)
+	// ErrToken: the token is not this server's, is too old, or its user is gone.
+	ErrToken = fmt.Errorf("log in: %w: the token is no good", content.ErrDenied)
+	// ErrScope: the token is good, but not for this.
+	ErrScope = fmt.Errorf("log in: %w: the token is not for this", content.ErrDenied)
+	// ErrBusy: too many passwords are being checked; a later try may succeed.
+	ErrBusy = fmt.Errorf("log in: %w: too many log in at once", content.ErrUnavailable)
+	// ErrHost: the request names no host that could be sent back.
+	ErrHost = fmt.Errorf("host: %w: the Host of the request is malformed", content.ErrInvalid)
+)
 
 // Options make a Gate.
 type Options struct {

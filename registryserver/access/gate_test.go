@@ -464,7 +464,7 @@ func TestChallenges(t *testing.T) {
 		{"localhost:5000", nil, nil, `Bearer realm="http://localhost:5000/token",service="dist"`},
 		{"[::1]:5000", nil, ErrCredentials, `Bearer realm="http://[::1]:5000/token",service="dist"`},
 		{"r.example", []string{"repository:a/b:pull"}, ErrToken, `Bearer realm="http://r.example/token",service="dist",scope="repository:a/b:pull",error="invalid_token"`},
-		{"10.0.0.1", []string{"a", "b"}, Insufficient, `Bearer realm="http://10.0.0.1/token",service="dist",scope="a b",error="insufficient_scope"`},
+		{"10.0.0.1", []string{"a", "b"}, ErrScope, `Bearer realm="http://10.0.0.1/token",service="dist",scope="a b",error="insufficient_scope"`},
 		{`a",realm="b`, nil, nil, ""},
 		{"a b", nil, nil, ""},
 		{"", nil, nil, ""},

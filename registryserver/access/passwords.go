@@ -5,14 +5,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"runtime"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
-
-	"dist.example/content"
 )
 
 const (
@@ -22,14 +19,6 @@ const (
 	// how many do.
 	passwordWait = 5 * time.Second
 	maxWaiting   = 256
-)
-
-// Errors of Identify and the token server.
-var (
-	// ErrCredentials: there is no such user, or the password is another.
-	ErrCredentials = fmt.Errorf("log in: %w: wrong user name or password", content.ErrDenied)
-	// ErrBusy: too many passwords are being checked; a later try may succeed.
-	ErrBusy = fmt.Errorf("log in: %w: too many log in at once", content.ErrUnavailable)
 )
 
 // users are the users of one state of the password file, and who of them has shown

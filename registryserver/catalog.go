@@ -1,0 +1,56 @@
+package registryserver
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dist.example/oci"
+)
+
+// listCatalog answers with a page of the paths of the repositories that have names
+// and that the visitor may pull, in order of their bytes. It is not of
+// distribution-spec; it is as distribution has it.
+func (s *server) listCatalog(w http.ResponseWriter, r *http.Request, _ route) error {
+	n, err := pageSize(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	paths, err := s.paths(r, r.URL.Query().Get("last"))
+	if err != nil {
+		return err
+	}
+	if n < len(paths) {
+		if paths = paths[:n]; n > 0 {
+			next := url.Values{"n": {strconv.Itoa(n)}, "last": {paths[n-1]}}
+			w.Header().Set("Link", "</v2/_catalog?"+next.Encode()+`>; rel="next"`)
+		}
+	}
+	return writeJSON(w, oci.MediaTypeJSON, map[string][]string{"repositories": append([]string{}, paths...)})
+}
+
+// paths are those that the visitor may pull from, after last, in order and each
+// once.
+func (s *server) paths(r *http.Request, last string) ([]string, error) {
+	var (
+		paths  []string
+		before string // names come in order: those of a repository together
+	)
+	for n, err := range s.store.Names(r.Context(), "") {
+		if err != nil {
+			return nil, err
+		}
+		repo := oci.Reference{Registry: n.Reference.Registry, Repository: n.Reference.Repository}
+		if repo.Name() == before || !oci.HasSuccessors(n.Target.MediaType) {
+			continue
+		}
+		before = repo.Name()
+		if path := PathOf(repo, s.o.Prefix); path != "" && strings.Compare(path, last) > 0 && s.mayRead(r, repo) {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths), nil
+}
