@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dist.example/oci"
+	"dist.example/registryserver/access"
 )
 
 // listCatalog answers with a page of the paths of the repositories that have names
@@ -32,13 +33,14 @@ func (s *server) listCatalog(w http.ResponseWriter, r *http.Request, _ route) er
 }
 
 // paths are those that the visitor may pull from, after last, in order and each
-// once.
+// once. A token for the catalog has no scope for any repository, nor needs one.
 func (s *server) paths(r *http.Request, last string) ([]string, error) {
 	var (
 		paths  []string
 		before string // names come in order: those of a repository together
 	)
-	for n, err := range s.store.Names(r.Context(), "") {
+	visitor := s.visitorOf(r)
+	for n, err := range s.lib.Names(r.Context(), "") {
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +49,7 @@ func (s *server) paths(r *http.Request, last string) ([]string, error) {
 			continue
 		}
 		before = repo.Name()
-		if path := PathOf(repo, s.o.Prefix); path != "" && strings.Compare(path, last) > 0 && s.mayRead(r, repo) {
+		if path := PathOf(repo, s.o.Prefix); path != "" && strings.Compare(path, last) > 0 && visitor.Entitled(access.Pull, repo) {
 			paths = append(paths, path)
 		}
 	}
