@@ -28,11 +28,19 @@
 // it; not when something else there refers to it. The store gives up what is in no
 // repository any more, as far as nothing else holds it.
 //
+// # Users
+//
+// With Options.Gate every request is judged before anything is looked up, by its
+// method and the repository that its path stands for, which may have several paths.
+// Who may not pull from a repository is told the same whatever is in it. Who has
+// shown nothing, or a token that is no good or not for this, gets 401 and is told
+// where tokens are; a user without the right gets 403.
+//
 // # What it does not do
 //
-// It has no users and speaks no TLS: put it behind something that does, or on
-// loopback. It does not hash what it sends, which clients must do in any case,
-// but it never sends more or fewer bytes than the blob has.
+// It speaks no TLS: put it behind something that does, or on loopback. It does not
+// hash what it sends, which clients must do in any case, but it never sends more or
+// fewer bytes than the blob has.
 package registryserver
 
 import (
