@@ -55,6 +55,7 @@ var table = []row{
 
 	{name: "registryserver", floor: 4},
 	{name: "registryserver/registrytest", floor: 4, beside: []string{"registryserver"}},
+	{name: "registryserver/conformance", floor: 4},
 
 	{name: "client", floor: 5, owns: []string{"github.com/Masterminds/semver/v3"}},
 
@@ -73,7 +74,7 @@ var shared = []string{"golang.org/x/sync"}
 
 // instruments are what external tests import from any floor: packages for tests,
 // and the store that they run over.
-var instruments = []string{"blobstore/memory", "content/contenttest", "fsys/fsystest", "registryserver/registrytest"}
+var instruments = []string{"blobstore/memory", "content/contenttest", "fsys/fsystest", "registryserver/registrytest", "registryserver/conformance"}
 
 // source is one Go file as far as this test is concerned.
 type source struct {
