@@ -279,3 +279,20 @@ func TestWhatIsNoLibraryIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestVerifyFindsWhatIsDamaged(t *testing.T) {
+	img := newImage(t, "a")
+	dir := layoutWith(t, img, img.entry(full, "docker.io/library/a:v1"))
+	l := openLibrary(t, dir)
+	var last content.Event
+	must(t, l.Verify(t.Context(), func(e content.Event) { last = e }))
+	if want := img[0].Size + img[1].Size + img[2].Size; last.Kind != content.EventFinished || last.Offset != want || last.Total != want {
+		t.Errorf("the last event is %+v", last)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "blobs", "sha256", img[1].Digest.Encoded()), []byte(strings.Repeat("x", int(img[1].Size))), 0o600))
+	if err := l.Verify(t.Context(), nil); !errors.Is(err, content.ErrCorrupt) || !strings.Contains(err.Error(), img[1].Digest.String()) {
+		t.Errorf("got %v", err)
+	}
+	must(t, os.Remove(filepath.Join(dir, "blobs", "sha256", img[1].Digest.Encoded())))
+	must(t, l.Verify(t.Context(), nil))
+}

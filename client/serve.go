@@ -22,31 +22,31 @@ type ServeOptions struct {
 	Keep   time.Duration
 	Access AccessOptions
 	Log    *slog.Logger
+	// Place is a layout or an archive that is served in the store's place, "" for the
+	// store. It is not written: with Writable it is refused (ErrInvalid).
+	Place string
+	// Verify has all of Place read and hashed first: ErrCorrupt when it is damaged.
+	Verify bool
 	// Ready is told the address once connections are accepted.
 	Ready func(addr net.Addr)
 }
 
-// Serve serves the store as a registry until ctx ends, which is no error. A store
-// that does not exist is made if it is to be written.
+// Serve serves the store, or a place, as a registry until ctx ends, which is no error.
+// A store that does not exist is made if it is to be written.
 //
 // Errors: ErrConflict when the address is taken, ErrDenied when it may not be
-// used, ErrInvalid for users and rules that make no sense.
+// used, ErrInvalid for users and rules that make no sense; those of
+// bundle.OpenLibrary.
 func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 	gate, err := c.gate(o.Access, o.Prefix, o.Writable)
 	if err != nil {
 		return err
 	}
-	open := c.Open
-	if o.Writable {
-		open = c.Init
-	}
-	s, err := open(ctx)
+	lib, done, err := c.served(ctx, o)
 	if err != nil {
 		return err
 	}
-	if o.Writable && s.ReadOnly() {
-		return fmt.Errorf("serve %s: %w: the store can only be read", s.Dir(), content.ErrDenied)
-	}
+	defer done()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", o.Addr)
 	if err != nil {
@@ -55,7 +55,7 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 	if o.Ready != nil {
 		o.Ready(ln.Addr())
 	}
-	return registryserver.Serve(ctx, ln, registryserver.New(s, registryserver.Options{
+	return registryserver.Serve(ctx, ln, registryserver.New(lib, registryserver.Options{
 		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Log: o.Log,
 	}))
 }

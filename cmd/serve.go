@@ -6,16 +6,19 @@ import (
 	"time"
 
 	"dist.example/client"
+	"dist.example/content"
 )
 
 // serveCmd is `dist serve`.
 type serveCmd struct {
+	Place    string `arg:"" optional:"" name:"file" help:"An OCI layout (a folder), or an archive (a tar) as skopeo, docker save and dist copy write them, to be served in place of the store."`
 	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Where to listen (127.0.0.1:5000 by default). Port 0 picks a free one."`
 	Writable bool   `help:"Accept pushes too."`
 	Prefix   string `default:"docker.io" placeholder:"HOST" help:"Host of the names that are served without one (docker.io by default)."`
 	Keep     span   `default:"7d" placeholder:"TIME" help:"How long what was pushed is kept while it has no name: 12h, 7d."`
 	accessFlags
-	Log bool `help:"Write a line for each request to stderr."`
+	Log    bool `help:"Write a line for each request to stderr."`
+	Verify bool `help:"Read and hash all of FILE before serving it."`
 }
 
 // Help is the longer text of `dist serve --help`.
@@ -33,9 +36,12 @@ A * is anything within one component of a name, ** any number of components. "ev
 
 An image named docker.io/demo/go:v1 is served as demo/go:v1, one named quay.io/a/b:1 as quay.io/a/b:1. A repository has what its names reach and what was pushed to it; nothing else of the store can be had there, even by its digest. What was pushed and has no name is kept for a week, or for --keep.
 
+A FILE is read where it is: nothing is unpacked, copied or written. All its images are served under their names, referrers too. One that has a tag alone is below localhost/ and the name of the file without .tar: v1 in app.tar is localhost/app:v1. One without any name is there by its digest. A layout may grow while it is served; an archive must stay as it is, else requests fail until it is served again. Manifests are verified whenever they are read, other blobs only by --verify: exit 4 when something is damaged. Compressed archives are refused.
+
 Examples:
 
     $ dist serve
+    $ dist serve app.tar
     $ dist serve --addr 0.0.0.0:5000 --writable --log
     $ dist serve --writable --htpasswd users --access rules.json --anonymous pull`
 }
@@ -47,6 +53,9 @@ type serveJSON struct {
 
 // Run serves until it is interrupted.
 func (c *serveCmd) Run(s *session) error {
+	if err := c.checkPlace(); err != nil {
+		return err
+	}
 	if c.Keep == 0 {
 		return usagef("--keep 0: what is not kept at all cannot be pushed in pieces")
 	}
@@ -54,12 +63,19 @@ func (c *serveCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	o := client.ServeOptions{Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep), Access: c.accessFlags.options()}
+	o := client.ServeOptions{
+		Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep),
+		Access: c.accessFlags.options(), Place: c.Place, Verify: c.Verify,
+	}
 	if c.Log {
 		o.Log = slog.New(slog.NewTextHandler(s.stderr, nil))
 	}
+	if c.Verify {
+		s.progress.start()
+	}
 	var printed error
 	o.Ready = func(addr net.Addr) {
+		s.progress.stop()
 		url := "http://" + addr.String()
 		printed = s.object(serveJSON{url, addr.String()}, line(url))
 	}
@@ -67,4 +83,15 @@ func (c *serveCmd) Run(s *session) error {
 		return about(c.Addr, err)
 	}
 	return printed
+}
+
+// checkPlace refuses what makes no sense with a place, or without one.
+func (c *serveCmd) checkPlace() error {
+	switch {
+	case c.Place != "" && c.Writable:
+		return usagef("FILE is served as it is: leave out --writable")
+	case c.Place == "" && c.Verify:
+		return content.WithHint(usagef("--verify is for a FILE"), "dist check reads all of the store")
+	}
+	return nil
 }
