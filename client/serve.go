@@ -15,13 +15,22 @@ import (
 
 // ServeOptions direct Serve.
 type ServeOptions struct {
-	Addr     string // host:port to listen on; port 0 takes a free one
+	Addr     string // host:port to listen on, port 0 takes a free one; or unix:PATH
 	Writable bool   // takes pushes too
 	Prefix   string // the host that repositories without one belong to, "" is docker.io
 	// Keep is how long what was pushed is kept while it has no name, 0 for a week.
 	Keep   time.Duration
 	Access AccessOptions
-	Log    *slog.Logger
+	// TLS names the certificate to show, none for plain HTTP.
+	TLS registryserver.TLSFiles
+	// Limits bound what clients can take.
+	Limits registryserver.Limits
+	// Drain is how long requests under way may go on after the end, see
+	// registryserver.Run.
+	Drain time.Duration
+	Log   *slog.Logger
+	// Version is the program's, for /metrics.
+	Version string
 	// Place is a layout or an archive that is served in the store's place, "" for the
 	// store. It is not written: with Writable it is refused (ErrInvalid).
 	Place string
@@ -36,7 +45,7 @@ type ServeOptions struct {
 //
 // Errors: ErrConflict when the address is taken, ErrDenied when it may not be
 // used, ErrInvalid for users and rules that make no sense; those of
-// bundle.OpenLibrary.
+// bundle.OpenLibrary and registryserver.LoadCertificates.
 func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 	gate, err := c.gate(o.Access, o.Prefix, o.Writable)
 	if err != nil {
@@ -47,17 +56,22 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer done()
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", o.Addr)
+	certs, err := c.certificates(o)
 	if err != nil {
-		return listenError(o.Addr, err)
+		return err
+	}
+	ln, err := c.listen(ctx, o)
+	if err != nil {
+		return err
 	}
 	if o.Ready != nil {
 		o.Ready(ln.Addr())
 	}
-	return registryserver.Serve(ctx, ln, registryserver.New(lib, registryserver.Options{
+	h := registryserver.New(lib, registryserver.Options{
 		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Log: o.Log,
-	}))
+		Warn: c.opts.Warn, Limits: o.Limits, Certificates: certs, Version: o.Version,
+	})
+	return registryserver.Serve(ctx, ln, h, registryserver.Run{Certificates: certs, Drain: o.Drain, Log: o.Log, Warn: c.opts.Warn})
 }
 
 func listenError(addr string, err error) error {

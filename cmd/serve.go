@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"log/slog"
 	"net"
 	"time"
 
@@ -12,18 +11,18 @@ import (
 // serveCmd is `dist serve`.
 type serveCmd struct {
 	Place    string `arg:"" optional:"" name:"file" help:"An OCI layout (a folder), or an archive (a tar) as skopeo, docker save and dist copy write them, to be served in place of the store."`
-	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Where to listen (127.0.0.1:5000 by default). Port 0 picks a free one."`
+	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Where to listen (${default} by default). Port 0 picks a free one; unix:PATH is a socket in the file system."`
 	Writable bool   `help:"Accept pushes too."`
 	Prefix   string `default:"docker.io" placeholder:"HOST" help:"Host of the names that are served without one (docker.io by default)."`
 	Keep     span   `default:"7d" placeholder:"TIME" help:"How long what was pushed is kept while it has no name: 12h, 7d."`
 	accessFlags
-	Log    bool `help:"Write a line for each request to stderr."`
+	runFlags
 	Verify bool `help:"Read and hash all of FILE before serving it."`
 }
 
 // Help is the longer text of `dist serve --help`.
 func (serveCmd) Help() string {
-	return `The address is printed on stdout once the server answers; Ctrl-C ends it. It speaks plain HTTP and asks nobody who they are, so it listens on this machine alone unless told otherwise.
+	return `The address is printed on stdout once the server answers; Ctrl-C ends it. It asks nobody who they are, so it listens on this machine alone unless told otherwise. With --tls-cert and --tls-key it speaks HTTPS, HTTP/2 included; new files are taken up by the next connection, without a restart.
 
 With --htpasswd it asks: FILE has a line for each user as "htpasswd -B" writes it (bcrypt; no other hash is taken). Users log in with their password or, as docker and all the others do, with tokens that the server gives them for it. They may pull, push and delete everything, and others nothing, or with --anonymous pull pull everything. With --access they may do what FILE says: JSON with rules that give pull, push and delete on repositories to users and groups.
 
@@ -38,12 +37,18 @@ An image named docker.io/demo/go:v1 is served as demo/go:v1, one named quay.io/a
 
 A FILE is read where it is: nothing is unpacked, copied or written. All its images are served under their names, referrers too. One that has a tag alone is below localhost/ and the name of the file without .tar: v1 in app.tar is localhost/app:v1. One without any name is there by its digest. A layout may grow while it is served; an archive must stay as it is, else requests fail until it is served again. Manifests are verified whenever they are read, other blobs only by --verify: exit 4 when something is damaged. Compressed archives are refused.
 
+Ctrl-C or SIGTERM lets requests under way finish for the time of --drain; what is cut off then, clients resume. A second one ends it at once. GET /healthz answers 200 while the store does, and /metrics tells Prometheus what is going on.
+
+A line of the log has the request's id, method, path, repository, status, bytes received and sent, time, address, user and agent, and of what went wrong here the reason, which the client is not told. A body or an answer that does not move for a minute ends the request.
+
 Examples:
 
     $ dist serve
     $ dist serve app.tar
     $ dist serve --addr 0.0.0.0:5000 --writable --log
-    $ dist serve --writable --htpasswd users --access rules.json --anonymous pull`
+    $ dist serve --addr 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
+    $ dist serve --writable --htpasswd users --access rules.json --anonymous pull
+    $ dist serve --writable --max-blob 20G --log=json --log-file access.log`
 }
 
 type serveJSON struct {
@@ -67,8 +72,11 @@ func (c *serveCmd) Run(s *session) error {
 		Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep),
 		Access: c.accessFlags.options(), Place: c.Place, Verify: c.Verify,
 	}
-	if c.Log {
-		o.Log = slog.New(slog.NewTextHandler(s.stderr, nil))
+	if err := c.fill(&o); err != nil {
+		return err
+	}
+	if o.Log, err = c.logger(s); err != nil {
+		return err
 	}
 	if c.Verify {
 		s.progress.start()
@@ -76,7 +84,7 @@ func (c *serveCmd) Run(s *session) error {
 	var printed error
 	o.Ready = func(addr net.Addr) {
 		s.progress.stop()
-		url := "http://" + addr.String()
+		url := c.url(addr)
 		printed = s.object(serveJSON{url, addr.String()}, line(url))
 	}
 	if err := dist.Serve(s.ctx, o); err != nil {

@@ -29,11 +29,12 @@ func (s *server) mayRead(r *http.Request, repo oci.Reference) bool {
 
 // admit finds out who has sent r, and refuses what he may not do. The request that
 // it returns knows him, and which repository its path stands for.
-func (s *server) admit(w http.ResponseWriter, r *http.Request, at route) (*http.Request, error) {
+func (s *server) admit(w *recorder, r *http.Request, at route) (*http.Request, error) {
 	v, err := s.o.Gate.Identify(r)
 	if err != nil {
 		return r, s.turnAway(w, r, at, err)
 	}
+	w.user = v.User()
 	r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, v))
 	switch {
 	case s.o.Gate == nil:
@@ -44,6 +45,20 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, at route) (*http.
 		return r, s.turnAway(w, r, at, shortOf(v))
 	}
 	return s.admitTo(w, r, at, v)
+}
+
+// admitKnown refuses who is no user, where there are users. What is asked for is not of
+// the API, and so the password itself is: neither Prometheus nor browsers know tokens.
+func (s *server) admitKnown(w *recorder, r *http.Request) error {
+	v, err := s.o.Gate.Identify(r)
+	if w.user = v.User(); err == nil && (s.o.Gate == nil || w.user != "") {
+		return nil
+	}
+	if errors.Is(err, access.ErrBusy) {
+		return refuse(http.StatusTooManyRequests, codeTooManyRequests, "too many log in at once")
+	}
+	w.Header().Set("WWW-Authenticate", `Basic realm="dist", charset="UTF-8"`)
+	return refuse(http.StatusUnauthorized, codeUnauthorized, "log in first")
 }
 
 // admitTo judges what v wants of a repository. Who may not do it learns nothing of

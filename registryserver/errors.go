@@ -58,6 +58,7 @@ var classes = []struct {
 	{content.ErrNoSpace, problem{http.StatusInsufficientStorage, codeDenied, "no space left in the store"}},
 	{content.ErrUnavailable, problem{http.StatusServiceUnavailable, codeTooManyRequests, "the store is busy"}},
 	{context.DeadlineExceeded, problem{http.StatusServiceUnavailable, codeTooManyRequests, "the store is busy"}},
+	{context.Canceled, problem{http.StatusServiceUnavailable, codeTooManyRequests, "the request was cancelled"}},
 }
 
 // explain finds the answer for err.
@@ -85,7 +86,8 @@ func writeError(w http.ResponseWriter, err error) {
 	if err != nil {
 		body = nil // two strings: cannot be
 	}
-	if p.status == http.StatusServiceUnavailable || p.status == http.StatusTooManyRequests {
+	busy := p.status == http.StatusServiceUnavailable || p.status == http.StatusTooManyRequests
+	if busy && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.Header().Set("Content-Type", oci.MediaTypeJSON)

@@ -38,18 +38,17 @@
 //
 // # What it does not do
 //
-// It speaks no TLS: put it behind something that does, or on loopback. It does not
-// hash what it sends, which clients must do in any case, but it never sends more or
-// fewer bytes than the blob has.
+// It does not hash what it sends, which clients must do in any case, but it never
+// sends more or fewer bytes than the blob has.
 package registryserver
 
 import (
-	"context"
-	"errors"
+	"crypto/rand"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"dist.example/content"
@@ -71,6 +70,15 @@ type Options struct {
 	Gate *access.Gate
 	// Log gets one record for each request when it is done, and nil none.
 	Log *slog.Logger
+	// Warn is told, in a text, of faults of the server where there is no Log; nil is
+	// fine.
+	Warn func(string)
+	// Limits bound what clients can take.
+	Limits Limits
+	// Certificates are those of Serve, nil for none: /metrics tells of them.
+	Certificates *Certificates
+	// Version is the program's, for /metrics.
+	Version string
 }
 
 // New returns the registry over lib. Its methods are safe for concurrent use.
@@ -78,15 +86,22 @@ func New(lib content.Library, o Options) http.Handler {
 	if o.Prefix == "" {
 		o.Prefix = oci.DockerHub
 	}
+	o.Limits = o.Limits.withDefaults()
 	store, takes := lib.(content.Store)
 	o.Writable = o.Writable && takes
-	return &server{
-		lib:    lib,
-		store:  store,
-		names:  names{store: lib, prefix: o.Prefix},
-		leases: leases{store: store, keep: o.Keep},
-		o:      o,
+	s := &server{
+		lib:     lib,
+		store:   store,
+		names:   names{store: lib, prefix: o.Prefix},
+		leases:  leases{store: store, keep: o.Keep},
+		o:       o,
+		metrics: metrics{started: time.Now()},
+		health:  health{store: lib},
+		ids:     requestIDs{process: strings.ToLower(rand.Text()[:8]) + "-"},
 	}
+	_, kept := s.leases.times()
+	s.sessions = sessions{store: store, limit: o.Limits.Uploads, forgotten: kept}
+	return s
 }
 
 type server struct {
@@ -95,27 +110,56 @@ type server struct {
 	names  names
 	leases leases
 	o      Options
+
+	metrics  metrics
+	health   health
+	sessions sessions
+	ids      requestIDs
+	draining atomic.Bool
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler: around every answer there are a count, a line of
+// the log, the limits, and what catches faults.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.o.Log == nil {
-		s.answer(w, r)
+	rec, r := newRecorder(w, r)
+	kind := kindOf(r.URL.Path)
+	if s.o.Log != nil {
+		rec.id = s.ids.next()
+		w.Header().Set("X-Request-Id", rec.id)
+	}
+	defer s.leave()
+	defer rec.close()
+	defer s.done(rec, r, kind)
+	defer s.recovered(rec, r)
+	if err := s.enter(kind); err != nil {
+		s.fail(rec, r, err)
 		return
 	}
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	start := time.Now()
-	s.answer(rec, r)
-	if r.Method == http.MethodHead {
-		rec.sent = 0 // what was written is left out by net/http
+	switch kind {
+	case kindHealth:
+		onlyGet(rec, r, s.healthz)
+	case kindMetrics:
+		if err := s.admitKnown(rec, r); err != nil {
+			s.fail(rec, r, err)
+			return
+		}
+		onlyGet(rec, r, s.writeMetrics)
+	default:
+		s.answer(rec, r)
 	}
-	s.o.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Int("status", rec.status), slog.Int64("bytes", rec.sent),
-		slog.Duration("took", time.Since(start)), slog.String("from", r.RemoteAddr))
 }
 
-func (s *server) answer(w http.ResponseWriter, r *http.Request) {
+// onlyGet calls h unless r wants something else than to read.
+func onlyGet(w *recorder, r *http.Request, h func(*recorder, *http.Request)) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeError(w, refuse(http.StatusMethodNotAllowed, codeUnsupported, "%s is not possible here", r.Method))
+		return
+	}
+	h(w, r)
+}
+
+func (s *server) answer(w *recorder, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.ContentLength != 0 {
@@ -124,15 +168,32 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(stall))
 	}
 	if err := s.dispatch(w, r); err != nil {
-		writeError(w, err)
+		s.fail(w, r, err)
 	}
 }
+
+// fail answers with err. The log is told the cause that the client is not, and that a
+// client has gone away is no fault of the server.
+func (s *server) fail(w *recorder, r *http.Request, err error) {
+	writeError(w, err)
+	if w.status < http.StatusInternalServerError {
+		return
+	}
+	w.cause = err
+	if r.Context().Err() != nil && !s.draining.Load() {
+		w.status = statusGone
+	}
+}
+
+// statusGone stands in the log and the metrics for a request whose client did not
+// wait for its answer.
+const statusGone = 499
 
 // handler answers one request, or returns why it cannot before it has written
 // anything.
 type handler func(w http.ResponseWriter, r *http.Request, at route) error
 
-func (s *server) dispatch(w http.ResponseWriter, r *http.Request) error {
+func (s *server) dispatch(w *recorder, r *http.Request) error {
 	if s.o.Gate != nil && r.URL.Path == access.TokenPath {
 		s.o.Gate.ServeToken(w, r, s.scopeTarget)
 		return nil
@@ -202,69 +263,4 @@ func (s *server) base(w http.ResponseWriter, _ *http.Request, _ route) error {
 	w.Header().Set("Content-Type", oci.MediaTypeJSON)
 	_, _ = io.WriteString(w, "{}")
 	return nil
-}
-
-// recorder remembers what was answered. It passes ReadFrom on, so that whole
-// files still leave by sendfile.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	sent   int64
-}
-
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	n, err := r.ResponseWriter.Write(p)
-	r.sent += int64(n)
-	return n, err
-}
-
-// ReadFrom implements io.ReaderFrom.
-func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
-	n, err := io.Copy(r.ResponseWriter, src)
-	r.sent += n
-	return n, err
-}
-
-// Unwrap is for http.ResponseController.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-const (
-	headerTimeout = 10 * time.Second
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 64 << 10
-	drainTime     = 5 * time.Second
-)
-
-// Serve answers requests on ln with h until ctx ends, then lets those under way
-// finish for a few seconds and closes ln. It returns nil after ctx has ended.
-func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		if srv.Shutdown(drain) != nil {
-			_ = srv.Close() // what is cut off can be resumed
-		}
-	})
-	err := srv.Serve(ln)
-	if stop() {
-		return err // ctx has not ended: the listener broke
-	}
-	<-stopped
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }

@@ -696,7 +696,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- registryserver.Serve(ctx, ln, registryserver.New(memory.New(), registryserver.Options{}))
+		ended <- registryserver.Serve(ctx, ln, registryserver.New(memory.New(), registryserver.Options{}), registryserver.Run{})
 	}()
 	r := &rig{t, nil, "http://" + ln.Addr().String()}
 	r.want(r.do("GET", "/v2/", nil), 200)

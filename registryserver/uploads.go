@@ -48,6 +48,11 @@ func (s *server) startUpload(w http.ResponseWriter, r *http.Request, at route) e
 			return err
 		}
 	}
+	known, err := s.sessions.begin(r.Context())
+	if err != nil {
+		return s.tooMany(w, err)
+	}
+	defer known()
 	at.session = newSession(at.name)
 	if q.Has("digest") {
 		err := s.finish(w, r, at, q.Get("digest"))
@@ -135,9 +140,10 @@ func (s *server) appendUpload(w http.ResponseWriter, r *http.Request, at route) 
 		return err
 	}
 	st, err := s.withWriter(r, at, "", func(cw content.Writer) error {
-		return receive(w, r, at, cw)
+		return s.receive(w, r, at, cw)
 	})
 	if err != nil {
+		s.giveUp(r.Context(), at, err)
 		return err
 	}
 	standing(w, at, st.Offset)
@@ -158,19 +164,22 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, at route, digest
 		return err
 	}
 	_, err := s.withWriter(r, at, at.digest, func(cw content.Writer) error {
-		if err := receive(w, r, at, cw); err != nil {
+		if err := s.receive(w, r, at, cw); err != nil {
 			return err
 		}
 		_, err := cw.Commit(r.Context())
 		return err
 	})
-	if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrConflict) {
+	switch {
+	case errors.Is(err, content.ErrCorrupt), errors.Is(err, content.ErrConflict):
 		s.abort(r.Context(), keyPrefix+at.session)
 		return refuse(http.StatusBadRequest, codeDigestInvalid, "the bytes do not have the digest %s", at.digest)
-	}
-	if err != nil {
+	case err != nil:
+		s.giveUp(r.Context(), at, err)
 		return err
 	}
+	s.sessions.end()
+	s.metrics.uploadsFinished.Add(1)
 	created(w, blobPath(at.name, at.digest), at.digest)
 	return nil
 }
@@ -212,12 +221,16 @@ func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work fun
 }
 
 // receive appends the request's body, at the place that Content-Range names.
-func receive(w http.ResponseWriter, r *http.Request, at route, cw content.Writer) error {
+func (s *server) receive(w http.ResponseWriter, r *http.Request, at route, cw content.Writer) error {
 	offset := cw.Status().Offset
 	rng := r.Header.Get("Content-Range")
 	body := patient(w, r)
+	src, err := s.bounded(body, offset, r.ContentLength)
+	if err != nil {
+		return err
+	}
 	if rng == "" {
-		_, err := pour(cw, body, body)
+		_, err := pour(cw, src, body)
 		return err
 	}
 	start, length, ok := parseContentRange(rng)
@@ -233,7 +246,7 @@ func receive(w http.ResponseWriter, r *http.Request, at route, cw content.Writer
 		return refuse(http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, "the next byte of this upload is %d", offset)
 	}
 	// Of a body without Content-Length only its end tells the length.
-	if n, err := pour(cw, io.LimitReader(body, length), body); err != nil || n < length {
+	if n, err := pour(cw, io.LimitReader(src, length), body); err != nil || n < length {
 		return cmp.Or(err, misfit)
 	}
 	n, _ := io.ReadFull(body, make([]byte, 1))
@@ -281,6 +294,8 @@ func (s *server) cancelUpload(w http.ResponseWriter, r *http.Request, at route) 
 	if err := s.store.Abort(r.Context(), keyPrefix+at.session); err != nil && !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
+	s.sessions.end()
+	s.metrics.uploadsCancelled.Add(1)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -288,7 +303,10 @@ func (s *server) cancelUpload(w http.ResponseWriter, r *http.Request, at route) 
 // abort gives an ingest up whose content is not wanted; what cannot be removed
 // now goes when its lease does.
 func (s *server) abort(ctx context.Context, key string) {
-	_ = s.store.Abort(context.WithoutCancel(ctx), key)
+	if s.store.Abort(context.WithoutCancel(ctx), key) == nil {
+		s.sessions.end()
+		s.metrics.uploadsFailed.Add(1)
+	}
 }
 
 // stall is how long a client may send nothing in the middle of a body.

@@ -1,0 +1,64 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"dist.example/content"
+	"dist.example/registryserver"
+)
+
+// unixPrefix is how an address begins that is a socket in the file system.
+const unixPrefix = "unix:"
+
+// listen opens o.Addr, and warns of what everybody on the network can read.
+func (c *Client) listen(ctx context.Context, o ServeOptions) (net.Listener, error) {
+	network, addr := "tcp", o.Addr
+	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
+		network, addr = "unix", path
+		clearSocket(ctx, path)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, network, addr)
+	if err != nil {
+		return nil, listenError(o.Addr, err)
+	}
+	if ip, ok := ln.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() && o.TLS.Cert == "" {
+		c.opts.Warn(fmt.Sprintf("%s can be reached from other machines, and what goes to and fro can be read on the way (see --tls-cert)", ln.Addr()))
+	}
+	return ln, nil
+}
+
+// clearSocket removes a socket that a server has left behind which did not end in
+// good order. One that somebody answers at stays.
+func clearSocket(ctx context.Context, path string) {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err == nil {
+		conn.Close()
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(path) // if it stays, listening says so
+	}
+}
+
+// certificates reads what o.TLS names, nil for nothing.
+func (c *Client) certificates(o ServeOptions) (*registryserver.Certificates, error) {
+	if o.TLS == (registryserver.TLSFiles{}) {
+		return nil, nil
+	}
+	if o.TLS.Cert == "" || o.TLS.Key == "" {
+		return nil, fmt.Errorf("serve: %w: TLS needs a certificate and its key", content.ErrInvalid)
+	}
+	return registryserver.LoadCertificates(o.TLS, c.opts.Warn)
+}
