@@ -105,30 +105,50 @@ func (r *recorder) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// fileLike is what the kernel can send from.
+type fileLike interface {
+	io.Reader
+	io.Seeker
+	syscall.Conn
+}
+
 // ReadFrom implements io.ReaderFrom. A part of a file goes to the kernel, all else
 // through a buffer.
 func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
-	part, ok := src.(*io.LimitedReader)
-	if ok {
-		_, ok = part.R.(syscall.Conn)
+	if part, ok := src.(*io.LimitedReader); ok && r.direct {
+		if file, ok := part.R.(fileLike); ok {
+			return r.sendFile(file, part)
+		}
 	}
-	if !ok || !r.direct {
-		return r.copyFrom(src)
-	}
+	return r.copyFrom(src)
+}
+
+func (r *recorder) sendFile(file fileLike, part *io.LimitedReader) (int64, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
 	var total int64
 	for part.N > 0 {
-		r.move()
-		n, err := io.Copy(r.ResponseWriter, &io.LimitedReader{R: part.R, N: min(part.N, piece)})
-		total, part.N, r.sent = total+n, part.N-n, r.sent+n
-		if err != nil && !r.slow(n, err) {
-			r.broken = true
+		at, err := file.Seek(0, io.SeekCurrent)
+		if err != nil {
 			return total, err
 		}
-		if n == 0 && err == nil {
-			break // the file is shorter than it was
+		r.move()
+		n, err := io.Copy(r.ResponseWriter, &io.LimitedReader{R: file, N: min(part.N, piece)})
+		total, part.N, r.sent = total+n, part.N-n, r.sent+n
+		switch {
+		case err == nil && n == 0:
+			return total, nil // the file is shorter than it was
+		case err == nil:
+		case r.slow(n, err):
+			// Some of it may have been read that was not sent.
+			if _, err = file.Seek(at+n, io.SeekStart); err != nil {
+				return total, err
+			}
+			r.moved = time.Time{}
+		default:
+			r.broken = true
+			return total, err
 		}
 	}
 	return total, nil
@@ -139,11 +159,7 @@ func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
 // has ended when it was net/http's own buffer that could not be written in time. On
 // Windows nobody knows how much has gone.
 func (r *recorder) slow(n int64, err error) bool {
-	if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) || r.ctx.Err() != nil || runtime.GOOS == "windows" {
-		return false
-	}
-	r.moved = time.Time{}
-	return true
+	return n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && r.ctx.Err() == nil && runtime.GOOS != "windows"
 }
 
 // copyBuffers are for what the kernel cannot send by itself.
