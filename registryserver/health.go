@@ -80,11 +80,11 @@ func (h *health) ask(ctx context.Context, done chan struct{}) {
 // cannot is in the log.
 func (s *server) healthz(w *recorder, r *http.Request) {
 	status, text := http.StatusOK, "ok"
-	if s.draining.Load() {
-		status, text = http.StatusServiceUnavailable, "shutting down"
-	} else if err := s.health.check(r.Context()); err != nil {
+	if err := s.health.check(r.Context()); err != nil {
 		status, text = http.StatusServiceUnavailable, "the store does not answer"
 		w.cause = err
+	} else if s.draining.Load() {
+		status, text = http.StatusServiceUnavailable, "shutting down"
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	if strings.Contains(r.Header.Get("Accept"), oci.MediaTypeJSON) {

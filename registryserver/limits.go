@@ -163,7 +163,7 @@ func (s *sessions) known() {
 func (s *sessions) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open = max(s.open-1, s.starting)
+	s.open = max(s.open-1, 0)
 }
 
 // count is how many sessions are open, as of some time within age.

@@ -3,7 +3,9 @@ package registryserver
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -120,7 +122,7 @@ func (c *Certificates) load() error {
 	for _, path := range c.paths() {
 		info, err := os.Stat(path)
 		if err != nil {
-			return fmt.Errorf("read certificate: %w", err)
+			return unreadable(path, err)
 		}
 		seen = append(seen, info)
 	}
@@ -150,11 +152,11 @@ func (c *Certificates) load() error {
 func (f TLSFiles) pair() (tls.Certificate, error) {
 	cert, err := os.ReadFile(f.Cert)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("read certificate: %w", err)
+		return tls.Certificate{}, unreadable(f.Cert, err)
 	}
 	key, err := os.ReadFile(f.Key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("read key of certificate: %w", err)
+		return tls.Certificate{}, unreadable(f.Key, err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -163,14 +165,30 @@ func (f TLSFiles) pair() (tls.Certificate, error) {
 	return pair, nil
 }
 
+// unreadable is err with its class; the system's own text repeats the path.
+func unreadable(path string, err error) error {
+	class := content.ErrInvalid
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		class = content.ErrNotFound
+	case errors.Is(err, fs.ErrPermission):
+		class = content.ErrDenied
+	}
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("read %s for TLS: %w: %w", path, class, err)
+}
+
 func (f TLSFiles) clientCAs() (*x509.CertPool, error) {
 	data, err := os.ReadFile(f.ClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("read authorities of clients: %w", err)
+		return nil, unreadable(f.ClientCA, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("read authorities of clients: %s: %w: it holds no certificate", f.ClientCA, content.ErrInvalid)
+		return nil, fmt.Errorf("read authorities of clients %s: %w: no certificate is in it", f.ClientCA, content.ErrInvalid)
 	}
 	return pool, nil
 }
