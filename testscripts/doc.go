@@ -19,10 +19,12 @@
 //	auth KIND …             let it ask for basic|bearer USER PASSWORD, or identity TOKEN
 //	secure                  let another serve the same over TLS, at $SECURE; see ca.pem
 //	fault KIND WHAT …       let requests to it go wrong, or wait, until heal
+//	certificate DIR         make server.crt, server.key and their authority ca.crt in DIR
 //	regstat                 print what it was asked since the last time
 //
 // and as programs, so that pipelines find them too: dist, jq, shasum -a256, and
-// as-nobody CMD…, which runs CMD without the rights of root, and dist-transport-shelf,
+// as-nobody CMD…, which runs CMD without the rights of root, http METHOD URL [FILE],
+// which asks a server and prints its answer, and dist-transport-shelf,
 // which keeps images in layouts for locators shelf:DIR. $REGISTRY is
 // host:port of an empty registry that is the script's own.
 //

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		"jq":        jq,
 		"shasum":    shasum,
 		"as-nobody": asNobody,
+		"http":      httpAsk,
 
 		"dist-transport-shelf": shelf,
 	}
@@ -75,6 +76,8 @@ func params(dir string, registry func(*testscript.Env) error) testscript.Params 
 			"regstat":  regstat,
 			"auth":     auth,
 			"secure":   secure,
+
+			"certificate": certificate,
 		},
 	}
 }
