@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +58,7 @@ func TestRequestsUnderWayAreFinished(t *testing.T) {
 // No connection is taken any more, but a question from before gets the truth.
 func TestAServerThatEndsIsNotHealthy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &silent{memory.New(), 0, nil, make(chan struct{})}
+		store := &silent{Store: memory.New(), let: make(chan struct{})}
 		ln := newPipes()
 		stop := served(t, ln, registryserver.New(store, registryserver.Options{}), registryserver.Run{})
 		conn := ln.dial(false)
@@ -113,13 +114,13 @@ func TestWhatOutlastsTheDrainIsCutOff(t *testing.T) {
 // silent answers no question for itself until it is let.
 type silent struct {
 	*memory.Store
-	asked int
+	asked atomic.Int64
 	err   error
 	let   chan struct{}
 }
 
 func (s *silent) Info(context.Context, oci.Digest) (content.Info, error) {
-	s.asked++
+	s.asked.Add(1)
 	<-s.let
 	return content.Info{}, s.err
 }
@@ -135,13 +136,13 @@ func health(t *testing.T, h http.Handler, accept string) (int, string) {
 
 func TestHealthIsTheStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &silent{memory.New(), 0, content.ErrNotFound, make(chan struct{})}
+		store := &silent{Store: memory.New(), err: content.ErrNotFound, let: make(chan struct{})}
 		h := registryserver.New(store, registryserver.Options{})
-		check := func(why string, want, asked int) {
+		check := func(why string, want int, asked int64) {
 			t.Helper()
 			code, body := health(t, h, "")
-			if code != want || (body == "ok\n") != (want == 200) || store.asked != asked {
-				t.Errorf("%s: %d %q after %d questions", why, code, body, store.asked)
+			if code != want || (body == "ok\n") != (want == 200) || store.asked.Load() != asked {
+				t.Errorf("%s: %d %q after %d questions", why, code, body, store.asked.Load())
 			}
 		}
 		check("a store that does not answer", 503, 1)
