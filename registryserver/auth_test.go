@@ -571,3 +571,16 @@ func TestABadHostIsRefused(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, resp.Header.Get("WWW-Authenticate"))
 	}
 }
+
+// Where there are users, metrics are for them; how the server is, for everybody.
+func TestMetricsAreForUsers(t *testing.T) {
+	g := newGated(t, true)
+	for user, want := range map[string]int{"": 401, "nobody": 401, "reader": 200, "nothing": 200} {
+		a := g.as(password(user), "GET", "/metrics", "")
+		g.want(a, want)
+		if challenge := a.header.Get("WWW-Authenticate"); (want == 401) != strings.HasPrefix(challenge, "Basic ") {
+			t.Errorf("%q is told %q", user, challenge)
+		}
+	}
+	g.want(g.as("", "GET", "/healthz", ""), 200)
+}

@@ -103,7 +103,7 @@ func (r *rig) metrics() map[string]float64 {
 func TestMetricsCount(t *testing.T) {
 	r := newRig(t, registryserver.Options{Writable: true, Version: "v1 \"\\\n"})
 	r.metrics()
-	r.want(r.pushManifest("/v2/very-secret/manifests/v1", r.image("one"), oci.MediaTypeManifest), 201)
+	r.want(r.pushManifest("/v2/very-secret/manifests/v1", r.imageIn("very-secret", "one"), oci.MediaTypeManifest), 201)
 	r.want(r.do("GET", "/v2/very-secret/manifests/v1", nil), 200)
 	r.want(r.do("GET", "/v2/very-secret/manifests/v2", nil), 404)
 	r.want(r.do("BREW", "/v2/", nil), 405)
