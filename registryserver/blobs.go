@@ -37,11 +37,14 @@ func unknownBlob(d oci.Digest) error {
 // serve answers with content that never changes: ranges, conditions and HEAD
 // are ServeContent's, which also hands files to the kernel.
 func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType string, body io.ReadSeeker) {
-	h := w.Header()
+	describe(w.Header(), d, mediaType)
+	http.ServeContent(w, r, "", time.Time{}, body)
+}
+
+func describe(h http.Header, d oci.Digest, mediaType string) {
 	h.Set("Content-Type", mediaType)
 	h.Set("Docker-Content-Digest", d.String())
 	h.Set("ETag", `"`+d.String()+`"`)
-	http.ServeContent(w, r, "", time.Time{}, body)
 }
 
 // seekable reads ra from its beginning: by its file where the blob is in one.

@@ -61,6 +61,9 @@ func (s *server) tags(r *http.Request, path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if tags, ok := s.upstreamTags(r.Context(), repo); ok {
+		return tags, nil
+	}
 	var tags []string
 	prefix := repo.Name() + ":"
 	for n, err := range s.lib.Names(r.Context(), prefix) {

@@ -18,9 +18,13 @@ import (
 // letter cannot stand in a path: they are written host_port, in lower case.
 // Several names can come out at one path in this way (localhost:5000/a and
 // docker.io/localhost_5000/a), and the path is refused then.
+//
+// A client that takes the server for a mirror leaves the host out of the path and
+// says it in the query, as ns=quay.io. The path is that of the name then.
 type names struct {
-	store  content.NameReader
-	prefix string
+	store    content.NameReader
+	prefix   string
+	upstream Upstream // nil for none
 
 	mu    sync.Mutex
 	hosts map[string][]string // upper-case hosts of the store by their path form
@@ -57,6 +61,36 @@ func PathOf(repo oci.Reference, prefix string) string {
 	}
 	return path
 }
+
+// below is the path of what a client calls path on the host ns.
+func (n *names) below(ns, path string) (string, error) {
+	repo, err := oci.ParseRepository(ns + "/" + path)
+	if err != nil || repo.Registry != ns {
+		return "", refuse(http.StatusBadRequest, codeNameInvalid, "%.200q is no host name", ns)
+	}
+	full := PathOf(repo, n.prefix)
+	if full == "" {
+		return "", nothingOf(ns)
+	}
+	return full, nil
+}
+
+func nothingOf(host string) error {
+	return refuse(http.StatusNotFound, codeNameUnknown, "nothing of %.200s is served here", host)
+}
+
+// knows refuses a host that is neither mirrored nor has names in the store.
+func (n *names) knows(ctx context.Context, host string) error {
+	if host == n.prefix || n.mirrors(host) {
+		return nil
+	}
+	for _, err := range n.store.Names(ctx, host+"/") {
+		return err
+	}
+	return nothingOf(host)
+}
+
+func (n *names) mirrors(host string) bool { return n.upstream != nil && n.upstream.Mirrors(host) }
 
 // candidates are the repositories that path may mean, the one that a push makes
 // first. upper has the store's hosts with upper case letters, by path form.
@@ -126,12 +160,23 @@ func (n *names) repository(ctx context.Context, path string) (oci.Reference, err
 	}
 	switch len(used) {
 	case 0:
-		return all[0], nil
+		return n.likeliest(all), nil
 	case 1:
 		return used[0], nil
 	}
 	return oci.Reference{}, &ambiguous{used, refuse(http.StatusConflict, codeNameInvalid,
 		"%q is ambiguous: it stands for %s and for %s", path, used[0].Name(), used[1].Name())}
+}
+
+// likeliest is the one of all that is meant where the store has names of none: one of
+// a host that is mirrored, if that is not the default, else the one that a push makes.
+func (n *names) likeliest(all []oci.Reference) oci.Reference {
+	for _, repo := range all {
+		if repo.Registry != n.prefix && n.mirrors(repo.Registry) {
+			return repo
+		}
+	}
+	return all[0]
 }
 
 // pin is what a path was found to mean. Whoever was let in for one repository must

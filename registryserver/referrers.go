@@ -25,8 +25,8 @@ const (
 func (s *server) listReferrers(w http.ResponseWriter, r *http.Request, at route) error {
 	q := r.URL.Query()
 	page := referrerPage{after: q.Get("last"), entries: maxReferrers, bytes: pageBytes}
-	all := s.lib.Referrers(r.Context(), at.digest, q.Get("artifactType"))
-	for d, err := range s.those(r.Context(), at.name, all) {
+	all := s.referrers(r.Context(), at.name, at.digest, q.Get("artifactType"))
+	for d, err := range all {
 		if err == nil {
 			err = page.add(d)
 		}

@@ -68,6 +68,8 @@ type Options struct {
 	Prefix string
 	// Gate says who may do what, and gives tokens; nil lets everybody do everything.
 	Gate *access.Gate
+	// Upstream is asked for what the store does not have; nil for nobody.
+	Upstream Upstream
 	// Log gets one record for each request when it is done, and nil none.
 	Log *slog.Logger
 	// Warn is told, in a text, of faults of the server where there is no Log; nil is
@@ -92,7 +94,7 @@ func New(lib content.Library, o Options) http.Handler {
 	s := &server{
 		lib:     lib,
 		store:   store,
-		names:   names{store: lib, prefix: o.Prefix},
+		names:   names{store: lib, prefix: o.Prefix, upstream: o.Upstream},
 		leases:  leases{store: store, keep: o.Keep},
 		o:       o,
 		metrics: metrics{started: time.Now()},
@@ -202,6 +204,12 @@ func (s *server) dispatch(w *recorder, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	ns := r.URL.Query().Get("ns")
+	if ns != "" && at.name != "" {
+		if at.name, err = s.names.below(ns, at.name); err != nil {
+			return err
+		}
+	}
 	methods := s.methods(at.kind)
 	h, ok := methods[r.Method]
 	if !ok {
@@ -213,6 +221,14 @@ func (s *server) dispatch(w *recorder, r *http.Request) error {
 	}
 	if !s.o.Writable && writes(r.Method, at.kind) {
 		return readOnly(r.Method)
+	}
+	if ns != "" {
+		if err := s.names.knows(r.Context(), ns); err != nil {
+			return err
+		}
+	}
+	if done, err := s.fromUpstream(w, r, at); done || err != nil {
+		return err
 	}
 	return h(w, r, at)
 }

@@ -109,7 +109,7 @@ func start(o Options) *Registry {
 		store = &everywhere{Store: o.Store, seeded: map[oci.Digest]bool{}}
 	}
 	if o.Handler == nil {
-		o.Handler = registryserver.New(store, registryserver.Options{Writable: !o.ReadOnly, Prefix: o.Prefix, Log: o.Log})
+		o.Handler = plain(registryserver.New(store, registryserver.Options{Writable: !o.ReadOnly, Prefix: o.Prefix, Log: o.Log}))
 	}
 	if o.NoReferrers || o.NoETags {
 		o.Handler = older(o.Handler, o)
@@ -131,6 +131,17 @@ func start(o Options) *Registry {
 	r.URL = r.srv.URL
 	_, r.Host, _ = strings.Cut(r.URL, "://")
 	return r
+}
+
+// plain is h as most registries are: whom a mirror is asked for is nothing to them.
+func plain(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if q := req.URL.Query(); q.Has("ns") {
+			q.Del("ns")
+			req.URL.RawQuery = q.Encode()
+		}
+		h.ServeHTTP(w, req)
+	})
 }
 
 // older is h as it would be without what o leaves out.
