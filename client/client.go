@@ -99,13 +99,8 @@ func (c *Client) openStore(ctx context.Context, create bool) (*blobstore.Store, 
 	return s, nil
 }
 
-// registry returns the registry client, made at the first use.
-func (c *Client) registry() (*registryclient.Client, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.remote != nil {
-		return c.remote, nil
-	}
+// registryOptions are those of every registry client, but for limits.
+func (c *Client) registryOptions() registryclient.Options {
 	o := c.opts.Registry
 	if o.Warn == nil {
 		o.Warn = c.opts.Warn
@@ -113,6 +108,17 @@ func (c *Client) registry() (*registryclient.Client, error) {
 	if o.Notice == nil {
 		o.Notice = c.opts.Warn
 	}
+	return o
+}
+
+// registry returns the registry client, made at the first use.
+func (c *Client) registry() (*registryclient.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.remote != nil {
+		return c.remote, nil
+	}
+	o := c.registryOptions()
 	limits, err := budgets.New(budgets.Options{Limits: c.opts.Limits, Dirs: c.budgetDirs, Warn: o.Warn})
 	if err != nil {
 		return nil, err

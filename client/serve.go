@@ -28,7 +28,12 @@ type ServeOptions struct {
 	// Drain is how long requests under way may go on after the end, see
 	// registryserver.Run.
 	Drain time.Duration
-	Log   *slog.Logger
+	// Mirror are registries that the server stands for, each HOST or HOST=URL: what is
+	// asked for below HOST is fetched from there, or from the registry at URL, and kept.
+	Mirror []string
+	// Revalidate is how long what a mirrored tag stands for is not asked again.
+	Revalidate time.Duration
+	Log        *slog.Logger
 	// Version is the program's, for /metrics.
 	Version string
 	// Place is a layout or an archive that is served in the store's place, "" for the
@@ -41,13 +46,19 @@ type ServeOptions struct {
 }
 
 // Serve serves the store, or a place, as a registry until ctx ends, which is no error.
-// A store that does not exist is made if it is to be written.
+// A store that does not exist is made if it is to be written, or to
+// keep what is mirrored.
 //
 // Errors: ErrConflict when the address is taken, ErrDenied when it may not be
-// used, ErrInvalid for users and rules that make no sense; those of
+// used, ErrInvalid for users, rules and
+// mirrors that make no sense; those of
 // bundle.OpenLibrary and registryserver.LoadCertificates.
 func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 	gate, err := c.gate(o.Access, o.Prefix, o.Writable)
+	if err != nil {
+		return err
+	}
+	servers, err := parseMirrors(o.Mirror)
 	if err != nil {
 		return err
 	}
@@ -56,6 +67,11 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer done()
+	upstream, stop, err := c.upstream(lib, servers, o)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	certs, err := c.certificates(o)
 	if err != nil {
 		return err
@@ -68,7 +84,7 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		o.Ready(ln.Addr())
 	}
 	h := registryserver.New(lib, registryserver.Options{
-		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Log: o.Log,
+		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Upstream: upstream, Log: o.Log,
 		Warn: c.opts.Warn, Limits: o.Limits, Certificates: certs, Version: o.Version,
 	})
 	return registryserver.Serve(ctx, ln, h, registryserver.Run{Certificates: certs, Drain: o.Drain, Log: o.Log, Warn: c.opts.Warn})

@@ -16,15 +16,15 @@ func (c *Client) served(ctx context.Context, o ServeOptions) (lib content.Librar
 	if o.Place != "" {
 		return c.servedPlace(ctx, o)
 	}
-	open := c.Open
-	if o.Writable {
+	open, writes := c.Open, o.Writable || len(o.Mirror) > 0
+	if writes {
 		open = c.Init
 	}
 	s, err := open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.Writable && s.ReadOnly() {
+	if writes && s.ReadOnly() {
 		return nil, nil, fmt.Errorf("serve %s: %w: the store can only be read", s.Dir(), content.ErrDenied)
 	}
 	return s, func() {}, nil
@@ -33,7 +33,7 @@ func (c *Client) served(ctx context.Context, o ServeOptions) (lib content.Librar
 // servedPlace opens a layout or an archive, and reads all of it where that is asked
 // for.
 func (c *Client) servedPlace(ctx context.Context, o ServeOptions) (content.Library, func(), error) {
-	if o.Writable {
+	if o.Writable || len(o.Mirror) > 0 {
 		return nil, nil, fmt.Errorf("serve %s: %w: layouts and archives are served as they are, not written", o.Place, content.ErrInvalid)
 	}
 	l, err := bundle.OpenLibrary(ctx, o.Place, c.opts.Warn)

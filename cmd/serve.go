@@ -10,14 +10,17 @@ import (
 
 // serveCmd is `dist serve`.
 type serveCmd struct {
-	Place    string `arg:"" optional:"" name:"file" help:"An OCI layout (a folder), or an archive (a tar) as skopeo, docker save and dist copy write them, to be served in place of the store."`
+	Place string `arg:"" optional:"" name:"file" help:"An OCI layout (a folder), or an archive (a tar) as skopeo, docker save and dist copy write them, to be served in place of the store."`
+	networkFlags
 	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Where to listen (${default} by default). Port 0 picks a free one; unix:PATH is a socket in the file system."`
 	Writable bool   `help:"Accept pushes too."`
 	Prefix   string `default:"docker.io" placeholder:"HOST" help:"Host of the names that are served without one (docker.io by default)."`
 	Keep     span   `default:"7d" placeholder:"TIME" help:"How long what was pushed is kept while it has no name: 12h, 7d."`
 	accessFlags
 	runFlags
-	Verify bool `help:"Read and hash all of FILE before serving it."`
+	Mirror     []string      `sep:"none" placeholder:"HOST[=URL]" help:"Stand for the registry HOST too: what is asked for below it is fetched once, from there or from URL, and kept. Can be given several times."`
+	Revalidate time.Duration `default:"5m" placeholder:"TIME" help:"With --mirror: how long a tag is not asked for again (5m by default)."`
+	Verify     bool          `help:"Read and hash all of FILE before serving it."`
 }
 
 // Help is the longer text of `dist serve --help`.
@@ -41,6 +44,18 @@ Ctrl-C or SIGTERM lets requests under way finish for the time of --drain; what i
 
 A line of the log has the request's id, method, path, repository, status, bytes received and sent, time, address, user and agent, and of what went wrong here the reason, which the client is not told. A body or an answer that does not move for a minute ends the request.
 
+With --mirror the server is a cache of other registries: what is asked for and not here is passed on while it comes in, verified and kept, however many ask at once. An image that was pulled whole is in the store like any other, and is served when the registry is down. A tag is asked for again after --revalidate; when there is no answer, what is here is served, with a warning; when it is gone there, it is gone here. Credentials are those of this machine ("dist login"); those of clients are not sent on. Nobody can push unless --writable says so.
+
+containerd takes it for a mirror by /etc/containerd/certs.d/docker.io/hosts.toml, and dist by ~/.config/dist/certs.d/docker.io/hosts.toml:
+
+    server = "https://registry-1.docker.io"
+    [host."http://127.0.0.1:5000"]
+      capabilities = ["pull", "resolve"]
+
+and docker, for Docker Hub alone, by /etc/docker/daemon.json:
+
+    { "registry-mirrors": ["http://127.0.0.1:5000"] }
+
 Examples:
 
     $ dist serve
@@ -48,7 +63,8 @@ Examples:
     $ dist serve --addr 0.0.0.0:5000 --writable --log
     $ dist serve --addr 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
     $ dist serve --writable --htpasswd users --access rules.json --anonymous pull
-    $ dist serve --writable --max-blob 20G --log=json --log-file access.log`
+    $ dist serve --writable --max-blob 20G --log=json --log-file access.log
+    $ dist serve --mirror docker.io --mirror quay.io=https://cache.example.com/quay`
 }
 
 type serveJSON struct {
@@ -64,13 +80,14 @@ func (c *serveCmd) Run(s *session) error {
 	if c.Keep == 0 {
 		return usagef("--keep 0: what is not kept at all cannot be pushed in pieces")
 	}
-	dist, err := s.local()
+	dist, err := s.client(c.networkFlags, 0)
 	if err != nil {
 		return err
 	}
 	o := client.ServeOptions{
 		Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep),
-		Access: c.accessFlags.options(), Place: c.Place, Verify: c.Verify,
+		Access: c.accessFlags.options(), Mirror: c.Mirror, Revalidate: c.Revalidate,
+		Place: c.Place, Verify: c.Verify,
 	}
 	if err := c.fill(&o); err != nil {
 		return err
@@ -96,8 +113,8 @@ func (c *serveCmd) Run(s *session) error {
 // checkPlace refuses what makes no sense with a place, or without one.
 func (c *serveCmd) checkPlace() error {
 	switch {
-	case c.Place != "" && c.Writable:
-		return usagef("FILE is served as it is: leave out --writable")
+	case c.Place != "" && (c.Writable || len(c.Mirror) > 0):
+		return usagef("FILE is served as it is: leave out --writable and --mirror")
 	case c.Place == "" && c.Verify:
 		return content.WithHint(usagef("--verify is for a FILE"), "dist check reads all of the store")
 	}

@@ -142,17 +142,17 @@ func TestOpenUploadsAreBounded(t *testing.T) {
 	})
 }
 
-// stuckStore answers for a blob once it is let.
+// stuckStore answers where a blob is once it is let.
 type stuckStore struct {
 	*memory.Store
 	asked, let chan struct{}
 }
 
-func (s stuckStore) ReaderAt(ctx context.Context, _ oci.Descriptor) (content.ReaderAt, error) {
+func (s stuckStore) InRepository(ctx context.Context, _ string, _ ...oci.Digest) ([]bool, error) {
 	s.asked <- struct{}{}
 	select {
 	case <-s.let:
-		return nil, content.ErrNotFound
+		return []bool{false}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

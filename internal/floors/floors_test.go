@@ -56,6 +56,7 @@ var table = []row{
 	{name: "registryserver", floor: 4},
 	{name: "registryserver/registrytest", floor: 4, beside: []string{"registryserver"}},
 	{name: "registryserver/conformance", floor: 4},
+	{name: "registryserver/mirror", floor: 4, beside: []string{"registryserver"}},
 
 	{name: "client", floor: 5, owns: []string{"github.com/Masterminds/semver/v3"}},
 
