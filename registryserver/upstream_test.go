@@ -10,6 +10,7 @@ import (
 func TestNsSaysTheHost(t *testing.T) {
 	r := writable(t)
 	m := r.image("one")
+	r.imageIn("quay.io/a/b", "one")
 	r.want(r.pushManifest("/v2/quay.io/a/b/manifests/v1", m, oci.MediaTypeManifest), 201)
 	r.want(r.pushManifest("/v2/app/manifests/v1", m, oci.MediaTypeManifest), 201)
 	r.want(r.do("GET", "/v2/a/b/manifests/v1?ns=quay.io", nil), 200)
