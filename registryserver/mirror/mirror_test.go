@@ -23,8 +23,6 @@ import (
 	"dist.example/registryserver/registrytest"
 )
 
-const host = "docker.io"
-
 // clock is a clock that a test moves.
 type clock struct {
 	mu  sync.Mutex
@@ -62,14 +60,14 @@ func over(t *testing.T, store content.Store, up *registrytest.Registry, c *clock
 	t.Helper()
 	client, err := registryclient.New(registryclient.Options{
 		HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, NoAuthFiles: true,
-		Retries: 2, RetryBase: time.Millisecond, Servers: map[string]string{host: up.URL},
+		Retries: 2, RetryBase: time.Millisecond, Servers: map[string]string{"docker.io": up.URL, "quay.io": up.URL},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdle)
 	m := mirror.New(store, mirror.Options{
-		Registries: []string{host}, Revalidate: 5 * time.Minute, Now: c.read,
+		Registries: []string{"docker.io", "quay.io"}, Revalidate: 5 * time.Minute, Now: c.read,
 		Open: func(repo oci.Reference) mirror.Repository { return client.Repository(repo) },
 	})
 	srv := httptest.NewServer(registryserver.New(store, registryserver.Options{Upstream: m}))
@@ -375,13 +373,54 @@ func TestWhatWasPulledIsThereWithoutUpstream(t *testing.T) {
 	}
 }
 
+// Blobs of every size come whole, also where their size is told by nobody.
+func TestBlobsOfEverySizeCome(t *testing.T) {
+	r := newRig(t)
+	for _, told := range []bool{true, false} {
+		for i, n := range []int{0, 1, 32 << 10, 32<<10 + 1, 300_000} {
+			path, data := r.blob(uint64(i+10), n+map[bool]int{false: 2}[told])
+			r.gets(path, data)
+			r.gets(path, data)
+		}
+		r.up.Inject(registrytest.Match{Kind: registryserver.KindBlob}, registrytest.Chunked())
+	}
+}
+
+// Who asked first may go: the others get it all the same, and so does who comes next.
+func TestAFetchGoesOnWithoutItsAsker(t *testing.T) {
+	r := newRig(t)
+	path, data := r.blob(1, 4<<20)
+	r.up.Inject(registrytest.Match{Method: "GET", Kind: registryserver.KindBlob}, registrytest.Stall(3<<20, r.up.Healed()))
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "GET", r.url+"/v2/"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	resp.Body.Close()
+	r.up.Heal()
+	r.eventually("the blob is here", func() bool {
+		_, err := r.store.Info(t.Context(), oci.DigestBytes(data))
+		return err == nil
+	})
+	r.gets(path, data)
+	r.count("GET", registryserver.KindBlob, 1)
+}
+
 // A manifest whose blobs have not come is served, but the store does not count it.
 func TestAManifestWithoutItsBlobsIsNoObject(t *testing.T) {
 	r := newRig(t)
-	image := r.up.PushImage("app:v1", registrytest.Bytes(1, 100_000))
+	image := r.up.PushDockerImage("app:v1", registrytest.Bytes(1, 100_000))
 	for range 2 {
 		a := r.wantStatus("GET", "library/app/manifests/v1", 200)
-		if a.header.Get("Content-Type") != oci.MediaTypeManifest || oci.DigestBytes(a.body) != image.Digest {
+		if a.header.Get("Content-Type") != oci.MediaTypeDockerManifest || oci.DigestBytes(a.body) != image.Digest {
 			t.Errorf("it came as %s %s", a.header.Get("Content-Type"), oci.DigestBytes(a.body))
 		}
 		r.wantStatus("HEAD", "library/app/manifests/"+image.Digest.String(), 200)
@@ -414,11 +453,19 @@ func TestATagIsAskedForWhenItIsOld(t *testing.T) {
 		t.Errorf("after the time v1 is %s, want %s", d, two.Digest)
 	}
 	r.named("v1", two.Digest)
-	r.clock.advance(6 * time.Minute)
-	r.up.Forget()
-	r.pull("v1")
-	r.count("HEAD", registryserver.KindManifest, 1)
-	r.count("GET", "", 0)
+	// One look is all that it costs when it stands for what it stood for, or for what
+	// is here.
+	for _, image := range []oci.Descriptor{two, one} {
+		r.up.Tag("app:v1", image.Digest)
+		r.clock.advance(6 * time.Minute)
+		r.up.Forget()
+		if d := r.pull("v1"); d != image.Digest {
+			t.Errorf("v1 is %s, want %s", d, image.Digest)
+		}
+		r.named("v1", image.Digest)
+		r.count("HEAD", registryserver.KindManifest, 1)
+		r.count("GET", "", 0)
+	}
 }
 
 func TestATagThatIsGoneIsGone(t *testing.T) {
@@ -553,6 +600,12 @@ func TestNsIsTheHost(t *testing.T) {
 	r.up.PushImage("app:v1", registrytest.Bytes(1, 1000))
 	r.wantStatus("GET", "library/app/manifests/v1?ns=docker.io", 200)
 	r.wantStatus("GET", "docker.io/library/app/manifests/v1", 200)
-	r.wantStatus("GET", "library/app/manifests/v1?ns=quay.io", 404)
+	r.wantStatus("GET", "app/manifests/v1?ns=quay.io", 200)
+	quay := r.up.Matching(registrytest.Match{Path: "/v2/app/"})
+	if len(quay) == 0 || quay[0].Query != "ns=quay.io" {
+		t.Errorf("of quay.io upstream was asked %v", quay)
+	}
+	r.wantStatus("GET", "quay.io/app/manifests/v1", 200)
+	r.wantStatus("GET", "library/app/manifests/v1?ns=ghcr.io", 404)
 	r.wantStatus("GET", "library/app/manifests/v1?ns=..", 400)
 }

@@ -1,0 +1,72 @@
+package mirror
+
+import (
+	"testing"
+	"time"
+
+	"dist.example/blobstore/memory"
+)
+
+// Each day has a lease of its own, which is released after a week.
+func TestLeasesTakeTurns(t *testing.T) {
+	store, now := memory.New(), time.Now()
+	k := keeper{store: store, now: func() time.Time { return now }}
+	leases := func() (n int) {
+		t.Helper()
+		for _, err := range store.AllLeases(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	use := func() string {
+		t.Helper()
+		id, err := k.lease(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first := use()
+	if k.has("a") || !k.has("a") {
+		t.Error("a is under the first lease from the first time on")
+	}
+	now = now.Add(23 * time.Hour)
+	if use() != first || !k.has("a") {
+		t.Error("within the day the lease changed")
+	}
+	now = now.Add(2 * time.Hour)
+	if use() == first || k.has("a") {
+		t.Error("the next day the lease is the same, or has what the first one had")
+	}
+	for range 20 {
+		now = now.Add(25 * time.Hour)
+		use()
+	}
+	if n := leases(); n > 7 {
+		t.Errorf("%d leases are kept, want a week's", n)
+	}
+}
+
+func TestACacheForgetsWhatIsOldOrTooMuch(t *testing.T) {
+	c, now := cache[int]{limit: 2}, time.Now()
+	c.put("a", 1, now)
+	if v, ok := c.young("a", now.Add(time.Second), time.Minute); !ok || v != 1 {
+		t.Errorf("it is %d, %v", v, ok)
+	}
+	for _, at := range []time.Time{now.Add(time.Minute), now.Add(-time.Second)} {
+		if _, ok := c.young("a", at, time.Minute); ok {
+			t.Errorf("what was put at %v is young at %v", now, at)
+		}
+	}
+	c.put("b", 2, now)
+	c.put("c", 3, now)
+	if len(c.entries) > 2 {
+		t.Errorf("%d entries, the limit is 2", len(c.entries))
+	}
+	if got, ok := c.get("c"); !ok || got.value != 3 {
+		t.Errorf("the last one is %v, %v", got.value, ok)
+	}
+}
