@@ -70,16 +70,12 @@ func (m *Mirror) settle(ctx context.Context, p pending, data []byte) error {
 		return nil // served as it is, and never stored
 	}
 	missing, err := m.missing(ctx, p, edges)
-	if err != nil {
-		return err
+	if err == nil && len(missing) > 0 {
+		m.await(p, missing)
+		missing, err = m.missing(ctx, p, edges) // what came before it was waited for
 	}
-	if len(missing) > 0 {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		for _, d := range missing {
-			m.waiting.add(d, p)
-		}
-		return nil
+	if err != nil || len(missing) > 0 {
+		return err
 	}
 	if err := m.commit(ctx, p); err != nil {
 		return err
@@ -92,6 +88,14 @@ func (m *Mirror) settle(ctx context.Context, p pending, data []byte) error {
 	}
 	m.arrived(ctx, p.desc.Digest)
 	return nil
+}
+
+func (m *Mirror) await(p pending, missing []oci.Digest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range missing {
+		m.waiting.add(d, p)
+	}
 }
 
 // missing lists what keeps p from being complete: a config or layer that is not held;
