@@ -100,6 +100,7 @@ func TestTwoServersOverOneStoreFetchOnce(t *testing.T) {
 		r.named("v1", image.Digest)
 	}
 	rigs[0].count("GET", registryserver.KindManifest, 1)
+	rigs[0].count("HEAD", registryserver.KindManifest, 1)
 	if err := rigs[1].store.(*blobstore.Store).Check(t.Context(), image.Digest); err != nil {
 		t.Error(err)
 	}

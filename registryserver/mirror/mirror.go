@@ -104,7 +104,7 @@ const (
 
 // Mirror is a pull-through cache. It is safe for concurrent use.
 type Mirror struct {
-	store Store
+	store content.Store
 	o     Options
 	keep  keeper
 
@@ -136,7 +136,7 @@ func New(store content.Store, o Options) *Mirror {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &Mirror{
-		store: WithRepositories(store), o: o, ctx: ctx, stop: stop,
+		store: store, o: o, ctx: ctx, stop: stop,
 		keep:  keeper{store: store, now: o.Now},
 		slots: semaphore.NewWeighted(flights), flights: map[oci.Digest]*flight{},
 		refusals: cache[error]{limit: 4096}, stats: cache[int64]{limit: 4096},
