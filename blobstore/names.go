@@ -1,6 +1,7 @@
 package blobstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -83,15 +84,15 @@ func (s *Store) Name(ctx context.Context, ref oci.Reference) (content.Name, erro
 	if !found {
 		return content.Name{}, fmt.Errorf("name %s: %w in this store", ref.Local(), content.ErrNotFound)
 	}
-	return nameOf(r)
+	return content.Name{Reference: ref.Local(), Target: descriptor(r.Object), Seq: r.Seq, UpdatedAt: r.Updated}, nil
 }
 
 // Names implements content.Names.
 func (s *Store) Names(ctx context.Context, prefix string) iter.Seq2[content.Name, error] {
 	return func(yield func(content.Name, error) bool) {
-		var refs []db.Ref // first: who looks at what they stand for reads in between
+		var refs []db.Named // first: who looks at what they stand for reads in between
 		err := s.db.Read(ctx, func(tx *db.Tx) error {
-			for r, err := range tx.Refs(prefix) {
+			for r, err := range tx.Named(prefix) {
 				if err != nil {
 					return err
 				}
@@ -103,20 +104,46 @@ func (s *Store) Names(ctx context.Context, prefix string) iter.Seq2[content.Name
 			yield(content.Name{}, err)
 			return
 		}
+		var names namer
 		for _, r := range refs {
-			if !yield(nameOf(r)) {
+			if !yield(names.of(r)) {
 				return
 			}
 		}
 	}
 }
 
-func nameOf(r db.Ref) (content.Name, error) {
+// namer reads many names. They come in order, so that one has as a rule the
+// repository of the one before, which need not be parsed again.
+type namer struct {
+	last   oci.Reference
+	prefix string // last's repository with the colon of a tag, "" before the first one
+}
+
+func (n *namer) of(r db.Named) (content.Name, error) {
+	if tag, ok := strings.CutPrefix(r.Name, n.prefix); ok && n.prefix != "" && oci.IsTag(tag) {
+		n.last.Tag = tag
+		return named(n.last, r), nil
+	}
+	name, err := nameOf(r)
+	n.prefix = ""
+	if err == nil && name.Reference.Digest == "" {
+		n.last, n.prefix = name.Reference, name.Reference.Name()+":"
+	}
+	return name, err
+}
+
+func nameOf(r db.Named) (content.Name, error) {
 	ref, err := oci.ParseReference(r.Name)
 	if err != nil {
 		return content.Name{}, fmt.Errorf("name %q in the catalog: %w: %v", r.Name, content.ErrCorrupt, err)
 	}
-	return content.Name{Reference: ref, Target: descriptor(r.Object), Seq: r.Seq, UpdatedAt: r.Updated}, nil
+	return named(ref, r), nil
+}
+
+func named(ref oci.Reference, r db.Named) content.Name {
+	target := oci.Descriptor{MediaType: cmp.Or(r.Media, oci.MediaTypeOctets), Digest: r.Digest, Size: r.Size}
+	return content.Name{Reference: ref, Target: target, Seq: r.Seq, UpdatedAt: r.Updated}
 }
 
 // SetNames implements content.Names.

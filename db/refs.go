@@ -58,15 +58,59 @@ func (tx *Tx) Ref(name string) (r Ref, found bool, err error) {
 
 // Refs lists the names that begin with prefix, in byte order.
 func (tx *Tx) Refs(prefix string) iter.Seq2[Ref, error] {
-	query, args := selectRef+`ORDER BY r.name`, []any(nil)
-	if prefix != "" {
-		query, args = selectRef+`WHERE r.name >= ? ORDER BY r.name`, []any{prefix}
-		if end := afterPrefix(prefix); end != "" {
-			query, args = selectRef+`WHERE r.name >= ? AND r.name < ? ORDER BY r.name`, []any{prefix, end}
-		}
-	}
+	where, args := beginning(prefix)
 	return stream(func(yield func(Ref) bool) error {
-		return tx.eachRef(query, args, func(r Ref) (bool, error) { return yield(r), nil })
+		return tx.eachRef(selectRef+where, args, func(r Ref) (bool, error) { return yield(r), nil })
+	})
+}
+
+// beginning is the end of a query for names that begin with prefix.
+func beginning(prefix string) (where string, args []any) {
+	if prefix == "" {
+		return `ORDER BY r.name`, nil
+	}
+	if end := afterPrefix(prefix); end != "" {
+		return `WHERE r.name >= ? AND r.name < ? ORDER BY r.name`, []any{prefix, end}
+	}
+	return `WHERE r.name >= ? ORDER BY r.name`, []any{prefix}
+}
+
+// Named is a name and what a descriptor says of what it stands for.
+type Named struct {
+	Name    string
+	Digest  oci.Digest
+	Size    int64
+	Media   string // media type, "" when nobody has said
+	Seq     int64
+	Updated time.Time
+}
+
+const selectNamed = `SELECT r.name, r.seq, r.updated, o.digest, o.size, m.name FROM refs r JOIN objects o ON o.id = r.object
+	LEFT JOIN media_types m ON m.id = o.media `
+
+// Named is Refs at half its price, for the long lists that are asked for often.
+func (tx *Tx) Named(prefix string) iter.Seq2[Named, error] {
+	where, args := beginning(prefix)
+	return stream(func(yield func(Named) bool) error {
+		var (
+			n             Named
+			updated       int64
+			digest, media sql.RawBytes
+		)
+		dest := []any{&n.Name, &n.Seq, &updated, &digest, &n.Size, &media}
+		return tx.each(selectNamed+where, args, func(scan func(...any) error) (more bool, err error) {
+			if err = scan(dest...); err != nil {
+				return false, err
+			}
+			n.Updated = fromMilli(updated)
+			if n.Media != string(media) { // most have the type of the one before
+				n.Media = string(media)
+			}
+			if n.Digest, err = digestFrom(digest); err != nil {
+				return false, err
+			}
+			return yield(n), nil
+		})
 	})
 }
 

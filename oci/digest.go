@@ -78,9 +78,17 @@ func RawDigest(d Digest) ([]byte, error) {
 func DigestFromRaw(raw []byte) (Digest, error) {
 	switch {
 	case len(raw) == 33 && raw[0] == 1:
-		return digest.NewDigestFromBytes(SHA256, raw[1:]), nil
+		return encoded(SHA256, raw[1:]), nil
 	case len(raw) == 65 && raw[0] == 2:
-		return digest.NewDigestFromBytes(SHA512, raw[1:]), nil
+		return encoded(SHA512, raw[1:]), nil
 	}
 	return "", fmt.Errorf("raw digest of %d bytes: %w", len(raw), ErrInvalid)
+}
+
+// encoded is a digest from a hash. It is made for every row that is read, and so
+// without fmt.
+func encoded(a Algorithm, sum []byte) Digest {
+	text := make([]byte, 0, len(a)+1+2*len(sum))
+	text = append(append(text, a...), ':')
+	return Digest(hex.AppendEncode(text, sum))
 }

@@ -113,13 +113,27 @@ func (r Reference) Local() Reference {
 	return r
 }
 
+// maxTag is the length of the longest tag that distribution-spec allows.
+const maxTag = 128
+
+// IsTag says whether s has the form of a tag.
+func IsTag(s string) bool {
+	if s == "" || len(s) > maxTag || s[0] == '.' || s[0] == '-' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // WithTag is r's repository at another tag, without digest.
 func (r Reference) WithTag(tag string) (Reference, error) {
-	named, err := reference.WithName(r.Name())
-	if err == nil {
-		_, err = reference.WithTag(named, tag)
-	}
-	if err != nil {
+	if !IsTag(tag) {
 		return Reference{}, fmt.Errorf("tag %q: %w: want 1 to 128 of letters, digits, '_', '.', '-', not beginning with '.' or '-'", tag, ErrInvalid)
 	}
 	r.Tag, r.Digest = tag, ""

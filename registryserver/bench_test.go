@@ -155,3 +155,17 @@ func BenchmarkPush(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkTags(b *testing.B) {
+	s := newBench(b)
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: s.push([]byte("{}")), Layers: []oci.Descriptor{}}
+	m.SchemaVersion, m.Config.MediaType = 2, oci.MediaTypeImageConfig
+	p, err := json.Marshal(m)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 1000 {
+		s.do("PUT", fmt.Sprintf("/v2/app/manifests/tag-%d", i), bytes.NewReader(p), http.StatusCreated, "Content-Type", oci.MediaTypeManifest)
+	}
+	s.asked("GET", "/v2/app/tags/list", http.StatusOK)
+}
