@@ -45,16 +45,15 @@ func (s *Store) Resolve(ctx context.Context, ref oci.Reference) (oci.Descriptor,
 	var (
 		o     db.Object
 		found bool
+		err   error
 	)
-	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		if ref.Digest != "" {
-			o, found, err = tx.Object(ref.Digest)
-			return err
-		}
-		r, ok, err := tx.Ref(ref.Local().String())
-		o, found = r.Object, ok
-		return err
-	})
+	if ref.Digest != "" {
+		o, found, err = s.db.Object(ctx, ref.Digest)
+	} else {
+		var r db.Ref
+		r, found, err = s.db.Ref(ctx, ref.Local().String())
+		o = r.Object
+	}
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -70,14 +69,7 @@ func descriptor(o db.Object) oci.Descriptor {
 
 // Name finds one name. Errors: content.ErrNotFound.
 func (s *Store) Name(ctx context.Context, ref oci.Reference) (content.Name, error) {
-	var (
-		r     db.Ref
-		found bool
-	)
-	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		r, found, err = tx.Ref(ref.Local().String())
-		return err
-	})
+	r, found, err := s.db.Ref(ctx, ref.Local().String())
 	if err != nil {
 		return content.Name{}, err
 	}

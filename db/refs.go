@@ -1,6 +1,7 @@
 package db
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"iter"
@@ -53,6 +54,21 @@ func (tx *Tx) Ref(name string) (r Ref, found bool, err error) {
 		r, found = got, true
 		return false, nil
 	})
+	return r, found, err
+}
+
+// Ref finds a name as it is now, outside of any transaction, as DB.Object does for
+// a digest.
+func (d *DB) Ref(ctx context.Context, name string) (r Ref, found bool, err error) {
+	c, err := d.pool.reader(ctx)
+	if err != nil {
+		return Ref{}, false, err
+	}
+	defer func() { d.pool.put(c, err == nil) }()
+	r, found, err = (&Tx{ctx: ctx, d: d, c: c}).Ref(name)
+	if uerr := d.unchanged(); uerr != nil {
+		err = uerr
+	}
 	return r, found, err
 }
 

@@ -27,9 +27,13 @@ func (s *server) getManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err == nil && !oci.HasSuccessors(desc.MediaType) {
 		return refuse(http.StatusNotFound, codeManifestUnknown, "%s in %s is %s, which is no manifest", desc.Digest, at.name, desc.MediaType)
 	}
-	var data []byte
-	if err == nil {
-		data, err = content.ReadAll(r.Context(), s.lib, desc, oci.MaxManifestSize)
+	var body io.ReadSeeker
+	switch {
+	case err != nil:
+	case r.Method == http.MethodHead:
+		body, err = s.unread(r.Context(), desc.Digest)
+	default:
+		body, err = s.manifests.open(r.Context(), s.lib, desc)
 	}
 	if absent(err) {
 		return unknownManifest(at)
@@ -37,7 +41,7 @@ func (s *server) getManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err != nil {
 		return err
 	}
-	serve(w, r, desc.Digest, desc.MediaType, bytes.NewReader(data))
+	serve(w, r, desc.Digest, desc.MediaType, body)
 	return nil
 }
 

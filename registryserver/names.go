@@ -29,7 +29,11 @@ type names struct {
 	mu    sync.Mutex
 	hosts map[string][]string // upper-case hosts of the store by their path form
 	asOf  time.Time
+	paths map[string][]oci.Reference // candidates with these hosts, of paths asked for lately
 }
+
+// maxPaths bounds the paths whose candidates are kept.
+const maxPaths = 1000
 
 // hostsAge is how long the list of upper-case hosts is trusted. It comes from a
 // scan of all names, which is not for every request.
@@ -137,11 +141,10 @@ func (n *names) repository(ctx context.Context, path string) (oci.Reference, err
 	if p, ok := ctx.Value(pinKey{}).(pin); ok && p.path == path {
 		return p.repo, nil
 	}
-	upper, err := n.upperHosts(ctx)
+	all, err := n.meant(ctx, path)
 	if err != nil {
 		return oci.Reference{}, err
 	}
-	all := candidates(path, n.prefix, upper)
 	if len(all) == 0 {
 		return oci.Reference{}, refuse(http.StatusBadRequest, codeNameInvalid, "%q begins with what is no host name", path)
 	}
@@ -211,10 +214,27 @@ func (n *names) any(ctx context.Context, repo oci.Reference) (bool, error) {
 	return false, nil
 }
 
-// upperHosts lists the store's hosts that have upper case letters.
-func (n *names) upperHosts(ctx context.Context) (map[string][]string, error) {
+// meant is candidates, which each request needs and which parsing makes dear.
+func (n *names) meant(ctx context.Context, path string) ([]oci.Reference, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	upper, err := n.upperHosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, ok := n.paths[path]
+	if !ok {
+		if len(n.paths) >= maxPaths {
+			clear(n.paths)
+		}
+		all = candidates(path, n.prefix, upper)
+		n.paths[path] = all
+	}
+	return all, nil
+}
+
+// upperHosts lists the store's hosts that have upper case letters; mu is held.
+func (n *names) upperHosts(ctx context.Context) (map[string][]string, error) {
 	if n.hosts != nil && time.Since(n.asOf) < hostsAge {
 		return n.hosts, nil
 	}
@@ -229,6 +249,6 @@ func (n *names) upperHosts(ctx context.Context) (map[string][]string, error) {
 		}
 		seen[host] = true
 	}
-	n.hosts, n.asOf = hosts, time.Now()
+	n.hosts, n.asOf, n.paths = hosts, time.Now(), map[string][]oci.Reference{}
 	return hosts, nil
 }

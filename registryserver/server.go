@@ -113,6 +113,7 @@ type server struct {
 	leases leases
 	o      Options
 
+	manifests manifestCache
 	metrics  metrics
 	health   health
 	sessions sessions

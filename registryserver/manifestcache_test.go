@@ -1,0 +1,53 @@
+package registryserver
+
+import (
+	"io"
+	"testing"
+
+	"dist.example/blobstore/memory"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+func TestTheManifestCacheIsBounded(t *testing.T) {
+	var m manifestCache
+	for i := range 40 {
+		p := make([]byte, cacheOne)
+		p[0] = byte(i)
+		m.keep(oci.DigestBytes(p), p)
+		m.keep(oci.DigestBytes(p), p)
+	}
+	if n := len(m.kept) * cacheOne; n != cacheSize || m.size != n {
+		t.Errorf("%d bytes are kept, counted as %d, want %d", n, m.size, cacheSize)
+	}
+	p := make([]byte, cacheOne+1)
+	m.keep(oci.DigestBytes(p), p)
+	if _, ok := m.kept[oci.DigestBytes(p)]; ok {
+		t.Error("one that is too large is kept")
+	}
+}
+
+func TestTheManifestCacheReadsOnce(t *testing.T) {
+	store, p := memory.New(), []byte("{}")
+	w, err := store.Writer(t.Context(), content.IngestOptions{Total: -1, MediaType: oci.MediaTypeJSON})
+	if err == nil {
+		_, err = w.Write(p)
+	}
+	if err == nil {
+		_, err = w.Commit(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m manifestCache
+	desc := oci.Descriptor{MediaType: oci.MediaTypeJSON, Digest: oci.DigestBytes(p), Size: int64(len(p))}
+	for _, from := range []content.Fetcher{store, memory.New()} { // the second one has nothing
+		r, err := m.open(t.Context(), from, desc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || string(got) != string(p) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
