@@ -203,7 +203,8 @@ func (in *ingest) takeOver(ctx context.Context, row db.Ingest, found bool) error
 
 // useless says whether nothing of a part can be gone on with. A file without a row
 // is what a finished ingest left when it was killed before it could unlink it: its
-// bytes are a blob's by now, as those of a sealed one may be.
+// bytes are a blob's by now, as those of a sealed one may be. That one is whole: where
+// nothing says how long the content is, it is only to be committed.
 func (in *ingest) useless(size int64, found bool) bool {
 	if !found && size > 0 {
 		return true
@@ -211,7 +212,7 @@ func (in *ingest) useless(size int64, found bool) bool {
 	if in.how == comparing {
 		return in.sealed
 	}
-	return in.sealed && size != in.opts.Total || in.opts.Total >= 0 && size > in.opts.Total
+	return in.opts.Total >= 0 && (size > in.opts.Total || in.sealed && size != in.opts.Total)
 }
 
 // cutUnsynced drops what another boot may have lost, zeros in place of bytes for
