@@ -296,7 +296,7 @@ func addressFaults() []fault {
 		}
 	}
 	elsewhere := func(w *world, l string) string {
-		w.other = w.registry(registrytest.Options{Store: w.dst.Store()})
+		w.other = w.registry(registrytest.Options{Handler: w.dst.Handler()})
 		return w.elsewhere(l)
 	}
 	return []fault{

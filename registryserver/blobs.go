@@ -51,7 +51,7 @@ func (s *server) headBlob(w http.ResponseWriter, r *http.Request, at route) erro
 
 // unread stands for a blob that is held where only its size is asked for.
 func (s *server) unread(ctx context.Context, d oci.Digest) (io.ReadSeeker, error) {
-	info, err := s.store.Info(ctx, d)
+	info, err := s.lib.Info(ctx, d)
 	if err == nil && info.Place == "damaged" {
 		err = fmt.Errorf("blob %s: %w: it is damaged", d, content.ErrCorrupt)
 	}

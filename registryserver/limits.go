@@ -96,7 +96,7 @@ func (s *server) giveUp(ctx context.Context, at route, err error) {
 	var p *problem
 	if errors.As(err, &p) && p.status == http.StatusRequestEntityTooLarge {
 		s.metrics.refusedBlobs.Add(1)
-		s.abort(ctx, keyPrefix+at.session)
+		s.abort(ctx, at)
 	}
 }
 
@@ -122,6 +122,7 @@ const (
 // need, and again before anybody is refused. In between the number may be too high.
 type sessions struct {
 	store content.IngestManager
+	fresh *freshSessions // those that are in memory
 	limit int
 	// forgotten is after how long nobody comes back to a session: the last lease of
 	// its content has ended by then.
@@ -181,7 +182,7 @@ func (s *sessions) count(ctx context.Context, age time.Duration) (int, error) {
 // recount asks the store. Where there is no room left, sessions make it that nobody
 // has touched since before the last lease of theirs can have ended.
 func (s *sessions) recount(ctx context.Context) error {
-	open := s.starting
+	open := s.starting + s.fresh.len()
 	var forgotten []string
 	for st, err := range s.store.Active(ctx) {
 		switch {

@@ -93,21 +93,23 @@ func TestOpenUploadsAreBounded(t *testing.T) {
 		store := memory.New()
 		o := registryserver.Options{Writable: true, Limits: registryserver.Limits{Uploads: 3}}
 		u := uploading{t, registryserver.New(store, o)}
+		// kept makes an ingest of a session, which a restart does not end.
+		kept := func(w *httptest.ResponseRecorder) { u.do("PATCH", w.Header().Get("Location")) }
 		first := u.begin(202).Header().Get("Location")
 		second := u.begin(202).Header().Get("Location")
-		u.begin(202)
+		kept(u.begin(202))
 		w := u.begin(429)
 		if w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "TOOMANYREQUESTS") {
 			t.Errorf("the refusal is %v %s", w.Header(), w.Body)
 		}
 		// What the client ends makes room at once.
 		u.do("DELETE", first)
-		u.begin(202)
+		kept(u.begin(202))
 		u.begin(429)
 		if w := u.do("PUT", second+"?digest="+oci.DigestBytes(nil).String()); w.Code != 201 {
 			t.Fatalf("PUT is %d: %s", w.Code, w.Body)
 		}
-		u.begin(202)
+		kept(u.begin(202))
 		u.begin(429)
 
 		// They count after a restart too.

@@ -14,13 +14,15 @@
 //
 // # Pushing
 //
-// An upload session is an ingest of the store, and its id is part of the
-// ingest's key; nothing about it is kept in memory, so that a client goes on
-// with a session after the server was started again. What has been pushed but
-// is not named yet is under a lease of the server, for Options.Keep. A manifest is
-// taken when its config and layers are in its repository (but for layers that
-// registries need not hold; a subject, or a platform of an index, may be absent
-// too), and a tag moves in the one transaction that checks that they are held.
+// An upload session is an ingest of the store from its first byte on, and its id
+// is part of the ingest's key, so that a client goes on with it after the server
+// was started again, or at another one over the same store. A session that has got
+// nothing yet is in the memory of the server that began it, and gone with that:
+// the client begins another one. What has been pushed but is not named yet is under
+// a lease of the server, for Options.Keep. A manifest is taken when its config and
+// layers are in its repository (but for layers that registries need not hold; a
+// subject, or a platform of an index, may be absent too), and a tag moves in the one
+// transaction that checks that they are held.
 //
 // # Deleting
 //
@@ -102,7 +104,7 @@ func New(lib content.Library, o Options) http.Handler {
 		ids:     requestIDs{process: strings.ToLower(rand.Text()[:8]) + "-"},
 	}
 	_, kept := s.leases.times()
-	s.sessions = sessions{store: store, limit: o.Limits.Uploads, forgotten: kept}
+	s.sessions = sessions{store: store, fresh: &s.fresh, limit: o.Limits.Uploads, forgotten: kept}
 	return s
 }
 
@@ -114,11 +116,12 @@ type server struct {
 	o      Options
 
 	manifests manifestCache
-	metrics  metrics
-	health   health
-	sessions sessions
-	ids      requestIDs
-	draining atomic.Bool
+	fresh     freshSessions
+	metrics   metrics
+	health    health
+	sessions  sessions
+	ids       requestIDs
+	draining  atomic.Bool
 }
 
 // ServeHTTP implements http.Handler: around every answer there are a count, a line of

@@ -708,3 +708,55 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		t.Error("the listener is still open")
 	}
 }
+
+func TestASessionIsTheStoresFromItsFirstByteOn(t *testing.T) {
+	r := writable(t)
+	active := func() (n int) {
+		for _, err := range r.store.Active(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	at := r.do("POST", "/v2/app/blobs/uploads/", nil).header.Get("Location")
+	a := r.do("GET", at, nil)
+	r.want(a, 204)
+	r.wantHeader(a, "Range", "0-0")
+	if n := active(); n != 0 {
+		t.Errorf("%d ingests for a session without a byte", n)
+	}
+	r.want(r.do("PATCH", at, strings.NewReader("0123")), 202)
+	if n := active(); n != 1 {
+		t.Errorf("%d ingests for a session with bytes, want 1", n)
+	}
+	// Another server over the same store goes on with it.
+	srv := httptest.NewServer(registryserver.New(r.store, registryserver.Options{Writable: true}))
+	defer srv.Close()
+	a = r.do("GET", srv.URL+at, nil)
+	r.want(a, 204)
+	r.wantHeader(a, "Range", "0-3")
+	d := oci.DigestBytes([]byte("01234567"))
+	r.want(r.do("PUT", srv.URL+at+"?digest="+d.String(), strings.NewReader("4567")), 201)
+	r.want(r.do("GET", at, nil), 404, "BLOB_UPLOAD_UNKNOWN")
+}
+
+func TestAFreshSessionOutlivesAPutThatFails(t *testing.T) {
+	r := writable(t)
+	d := oci.DigestBytes([]byte("0123"))
+	at := r.do("POST", "/v2/app/blobs/uploads/", nil).header.Get("Location")
+	r.want(r.do("PUT", at+"?digest=sha256:0", strings.NewReader("0123")), 400, "DIGEST_INVALID")
+	r.want(r.do("PUT", at+"?digest="+d.String(), strings.NewReader("0123"), "Content-Range", "4-7"), 416)
+	r.want(r.do("GET", at, nil), 204)
+	r.want(r.do("PUT", at+"?digest="+d.String(), strings.NewReader("0123")), 201)
+	r.want(r.do("GET", at, nil), 404, "BLOB_UPLOAD_UNKNOWN")
+
+	at = r.do("POST", "/v2/app/blobs/uploads/", nil).header.Get("Location")
+	r.want(r.do("DELETE", at, nil), 204)
+	r.want(r.do("DELETE", at, nil), 404, "BLOB_UPLOAD_UNKNOWN")
+
+	at = r.do("POST", "/v2/app/blobs/uploads/", nil).header.Get("Location")
+	r.want(r.do("PUT", at+"?digest="+oci.DigestBytes([]byte("one")).String(), strings.NewReader("other")), 400, "DIGEST_INVALID")
+	r.want(r.do("GET", at, nil), 404, "BLOB_UPLOAD_UNKNOWN")
+}

@@ -37,6 +37,22 @@ func ownsSession(name, id string) bool {
 		strings.Trim(secret, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
+// key is that of the session's ingest.
+func key(at route) string { return keyPrefix + at.session }
+
+// smallUpload is what comes in one piece as a rule, so that it need not be resumed:
+// up to here the store collects it in memory, for a pack.
+const smallUpload = 256 << 10
+
+// lastKey is the key for the request that ends the session: none for one that
+// brings all of a small blob. If that breaks off, the session is as fresh as it was.
+func (s *server) lastKey(r *http.Request, at route) string {
+	if r.ContentLength >= 0 && r.ContentLength <= smallUpload && s.fresh.has(at.session) {
+		return ""
+	}
+	return key(at)
+}
+
 // startUpload answers POST: a mount, a blob in one request, or a new session.
 func (s *server) startUpload(w http.ResponseWriter, r *http.Request, at route) error {
 	q := r.URL.Query()
@@ -54,18 +70,21 @@ func (s *server) startUpload(w http.ResponseWriter, r *http.Request, at route) e
 	}
 	defer known()
 	at.session = newSession(at.name)
+	fresh := s.fresh.add(at.session)
 	if q.Has("digest") {
+		defer s.fresh.drop(at.session)
 		err := s.finish(w, r, at, q.Get("digest"))
 		if err != nil {
-			s.abort(r.Context(), keyPrefix+at.session) // nobody knows of the session
+			s.abort(r.Context(), at) // nobody knows of the session
 		}
 		return err
 	}
-	st, err := s.withWriter(r, at, "", func(content.Writer) error { return nil })
-	if err != nil {
-		return err
+	if !fresh {
+		if _, err := s.withWriter(r, at, key(at), "", func(content.Writer) error { return nil }); err != nil {
+			return err
+		}
 	}
-	standing(w, at, st.Offset)
+	standing(w, at, 0)
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
@@ -118,7 +137,10 @@ func (s *server) uploadStatus(w http.ResponseWriter, r *http.Request, at route) 
 
 // session looks an upload up, which the store makes anew when it is written to.
 func (s *server) session(ctx context.Context, at route) (content.Status, error) {
-	st, err := s.store.Status(ctx, keyPrefix+at.session)
+	if s.fresh.has(at.session) {
+		return content.Status{}, nil
+	}
+	st, err := s.store.Status(ctx, key(at))
 	if errors.Is(err, content.ErrNotFound) {
 		return st, refuse(http.StatusNotFound, codeUploadUnknown, "no upload session %s in %s", at.session, at.name)
 	}
@@ -139,7 +161,7 @@ func (s *server) appendUpload(w http.ResponseWriter, r *http.Request, at route) 
 	if _, err := s.session(r.Context(), at); err != nil {
 		return err
 	}
-	st, err := s.withWriter(r, at, "", func(cw content.Writer) error {
+	st, err := s.withWriter(r, at, key(at), "", func(cw content.Writer) error {
 		return s.receive(w, r, at, cw)
 	})
 	if err != nil {
@@ -163,7 +185,7 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, at route, digest
 	if err := at.parseDigest(digest); err != nil {
 		return err
 	}
-	_, err := s.withWriter(r, at, at.digest, func(cw content.Writer) error {
+	_, err := s.withWriter(r, at, s.lastKey(r, at), at.digest, func(cw content.Writer) error {
 		if err := s.receive(w, r, at, cw); err != nil {
 			return err
 		}
@@ -172,12 +194,13 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, at route, digest
 	})
 	switch {
 	case errors.Is(err, content.ErrCorrupt), errors.Is(err, content.ErrConflict):
-		s.abort(r.Context(), keyPrefix+at.session)
+		s.abort(r.Context(), at)
 		return refuse(http.StatusBadRequest, codeDigestInvalid, "the bytes do not have the digest %s", at.digest)
 	case err != nil:
 		s.giveUp(r.Context(), at, err)
 		return err
 	}
+	s.fresh.drop(at.session)
 	s.sessions.end()
 	s.metrics.uploadsFinished.Add(1)
 	created(w, blobPath(at.name, at.digest), at.digest)
@@ -190,8 +213,8 @@ const sessionWait = 10 * time.Second
 
 // withWriter opens the session's ingest for work, and says where it stands
 // after it. want is the digest once it is known: who brings it has to bring all of
-// it, be it held or not.
-func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work func(content.Writer) error) (content.Status, error) {
+// it, be it held or not. key is that of the ingest.
+func (s *server) withWriter(r *http.Request, at route, key string, want oci.Digest, work func(content.Writer) error) (content.Status, error) {
 	repo, err := s.names.repository(r.Context(), at.name)
 	if err != nil {
 		return content.Status{}, err
@@ -204,7 +227,7 @@ func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work fun
 	ctx, cancel := context.WithTimeout(r.Context(), sessionWait)
 	defer cancel()
 	cw, err := s.store.Writer(ctx, content.IngestOptions{
-		Key: keyPrefix + at.session, Expected: want, Total: -1, MediaType: oci.MediaTypeOctets, Lease: lease,
+		Key: key, Expected: want, Total: -1, MediaType: oci.MediaTypeOctets, Lease: lease,
 		Repository: repo.Name(), Again: true,
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -214,6 +237,9 @@ func (s *server) withWriter(r *http.Request, at route, want oci.Digest, work fun
 		return content.Status{}, err
 	}
 	defer cw.Close()
+	if key != "" {
+		s.fresh.drop(at.session) // it is the store's now
+	}
 	if err := work(cw); err != nil {
 		return content.Status{}, err
 	}
@@ -291,8 +317,10 @@ func (s *server) cancelUpload(w http.ResponseWriter, r *http.Request, at route) 
 	if _, err := s.session(r.Context(), at); err != nil {
 		return err
 	}
-	if err := s.store.Abort(r.Context(), keyPrefix+at.session); err != nil && !errors.Is(err, content.ErrNotFound) {
-		return err
+	if !s.fresh.drop(at.session) {
+		if err := s.store.Abort(r.Context(), key(at)); err != nil && !errors.Is(err, content.ErrNotFound) {
+			return err
+		}
 	}
 	s.sessions.end()
 	s.metrics.uploadsCancelled.Add(1)
@@ -300,10 +328,10 @@ func (s *server) cancelUpload(w http.ResponseWriter, r *http.Request, at route) 
 	return nil
 }
 
-// abort gives an ingest up whose content is not wanted; what cannot be removed
+// abort gives a session up whose content is not wanted; what cannot be removed
 // now goes when its lease does.
-func (s *server) abort(ctx context.Context, key string) {
-	if s.store.Abort(context.WithoutCancel(ctx), key) == nil {
+func (s *server) abort(ctx context.Context, at route) {
+	if s.fresh.drop(at.session) || s.store.Abort(context.WithoutCancel(ctx), key(at)) == nil {
 		s.sessions.end()
 		s.metrics.uploadsFailed.Add(1)
 	}

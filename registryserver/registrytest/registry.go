@@ -100,6 +100,10 @@ func NewServer(o Options) (r *Registry, err error) {
 	return start(o), nil
 }
 
+// Handler is what answers behind the faults, for another address of the same
+// registry: see Options.Handler.
+func (r *Registry) Handler() http.Handler { return r.inner }
+
 func start(o Options) *Registry {
 	if o.Store == nil {
 		o.Store = memory.New()
