@@ -105,6 +105,17 @@ func (s *Store) Names(ctx context.Context, prefix string) iter.Seq2[content.Name
 	}
 }
 
+// Tags lists the tags of a repository (registry/path) by the media type of what they
+// stand for, in no order: what a registry gives of thousands of names. No repository
+// has none.
+func (s *Store) Tags(ctx context.Context, repo string) (byType map[string][]string, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		byType, err = tx.Tags(repo)
+		return err
+	})
+	return byType, err
+}
+
 // namer reads many names. They come in order, so that one has as a rule the
 // repository of the one before, which need not be parsed again.
 type namer struct {

@@ -36,6 +36,14 @@ func TestNamesAreListedAsTheyWereGiven(t *testing.T) {
 		}
 		got = append(got, n.Reference.String())
 	}
+	tags, err := s.Tags(t.Context(), "docker.io/a/b")
+	must(t, err)
+	if got := slices.Sorted(slices.Values(tags["text/plain"])); !slices.Equal(got, []string{"v1", "v2"}) || len(tags) != 1 {
+		t.Errorf("tags are %v", tags)
+	}
+	if tags, err := s.Tags(t.Context(), "docker.io/a"); err != nil || len(tags) != 0 {
+		t.Errorf("tags of what is no repository: %v, %v", tags, err)
+	}
 	if slices.Sort(want); !slices.Equal(got, want) {
 		t.Errorf("names are\n%q, want\n%q", got, want)
 	}

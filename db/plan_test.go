@@ -22,6 +22,8 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectRef + `WHERE r.name = ?`,
 		selectRef + `WHERE r.name >= ? AND r.name < ? ORDER BY r.name`,
 		selectRef + `WHERE r.object IN (?,?)`,
+		selectNamed + `WHERE r.name >= ? AND r.name < ? ORDER BY r.name`,
+		selectTags,
 		selectLog + `WHERE name = ? ORDER BY seq DESC`,
 		selectLease + `WHERE id = ?`,
 		selectLeasesOf,

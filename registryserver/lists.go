@@ -1,6 +1,7 @@
 package registryserver
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -55,6 +56,13 @@ func pageSize(q url.Values) (int, error) {
 	return min(n, maxPage), nil
 }
 
+// tagLister is a store that lists tags cheaper than names.
+type tagLister interface {
+	// Tags lists the tags of a repository (registry/path) by the media type of what
+	// they stand for, in no order.
+	Tags(ctx context.Context, repo string) (map[string][]string, error)
+}
+
 // tags are those of the repository at path that stand for manifests.
 func (s *server) tags(r *http.Request, path string) ([]string, error) {
 	repo, err := s.names.repository(r.Context(), path)
@@ -65,6 +73,16 @@ func (s *server) tags(r *http.Request, path string) ([]string, error) {
 		return tags, nil
 	}
 	var tags []string
+	if l, ok := s.store.(tagLister); ok {
+		byType, err := l.Tags(r.Context(), repo.Name())
+		for mediaType, some := range byType {
+			if oci.HasSuccessors(mediaType) {
+				tags = append(tags, some...)
+			}
+		}
+		slices.Sort(tags)
+		return tags, err
+	}
 	prefix := repo.Name() + ":"
 	for n, err := range s.lib.Names(r.Context(), prefix) {
 		if err != nil {
