@@ -57,6 +57,8 @@ var table = []row{
 	{name: "registryserver/registrytest", floor: 4, beside: []string{"registryserver"}},
 	{name: "registryserver/conformance", floor: 4},
 	{name: "registryserver/mirror", floor: 4, beside: []string{"registryserver"}},
+	// The paths of repositories.
+	{name: "registryserver/pages", floor: 4, beside: []string{"registryserver"}},
 
 	{name: "client", floor: 5, owns: []string{"github.com/Masterminds/semver/v3"}},
 

@@ -1,0 +1,93 @@
+package pages
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"dist.example/oci"
+)
+
+// maxText bounds a value that others wrote, in characters.
+const maxText = 1000
+
+// clip cuts s where it is longer than people read.
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	n := 0
+	for i := range s {
+		if n == maxText {
+			return s[:i] + "…"
+		}
+		n++
+	}
+	return s
+}
+
+// reveal writes characters that are not seen, or that change the order in which
+// others are seen, as their numbers, and bytes that are no text as U+FFFD. Line
+// feeds and tabs stay. It is for whole pages, so that no value can be forgotten.
+func reveal(page []byte) []byte {
+	if bytes.IndexFunc(page, hidden) < 0 {
+		return page
+	}
+	var b bytes.Buffer
+	for len(page) > 0 {
+		c, n := utf8.DecodeRune(page)
+		if hidden(c) {
+			fmt.Fprintf(&b, "⟨U+%04X⟩", c)
+		} else {
+			b.WriteRune(c)
+		}
+		page = page[n:]
+	}
+	return b.Bytes()
+}
+
+// hidden says whether c is not to be seen. U+FFFD is no such character, but what
+// bytes read as that are no text.
+func hidden(c rune) bool {
+	switch {
+	case c == '\n' || c == '\t':
+		return false
+	case c < unicode.MaxASCII:
+		return c < ' '
+	}
+	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Variation_Selector) || c == '\u115f' || c == '\u1160' || c == '\u3164' || c == '\uffa0'
+}
+
+// httpLink is s if it is an address that a page may link to, else "".
+func httpLink(s string) string {
+	if len(s) > 2*maxText {
+		return ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+		return ""
+	}
+	return u.String()
+}
+
+// humanSize writes n bytes in binary units, with one decimal from KiB on.
+func humanSize(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(max(n, 0), 10) + " B"
+	}
+	v, unit := float64(n)/1024, 0
+	for v >= 1023.95 && unit < 5 {
+		v /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", v, "KMGTPE"[unit])
+}
+
+// shortDigest is the algorithm and twelve digits.
+func shortDigest(d oci.Digest) string {
+	hex := d.Encoded()
+	return d.Algorithm().String() + ":" + hex[:min(12, len(hex))]
+}
