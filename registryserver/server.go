@@ -72,6 +72,9 @@ type Options struct {
 	Gate *access.Gate
 	// Upstream is asked for what the store does not have; nil for nobody.
 	Upstream Upstream
+	// Pages answers every path that is not the API's nor one of the server's own, nil
+	// none of them. The gate is for it to ask.
+	Pages http.Handler
 	// Log gets one record for each request when it is done, and nil none.
 	Log *slog.Logger
 	// Warn is told, in a text, of faults of the server where there is no Log; nil is
@@ -195,6 +198,9 @@ func (s *server) fail(w *recorder, r *http.Request, err error) {
 // wait for its answer.
 const statusGone = 499
 
+// inAPI says whether a path is distribution-spec's, known or not.
+func inAPI(path string) bool { return path == "/v2" || strings.HasPrefix(path, "/v2/") }
+
 // handler answers one request, or returns why it cannot before it has written
 // anything.
 type handler func(w http.ResponseWriter, r *http.Request, at route) error
@@ -202,6 +208,10 @@ type handler func(w http.ResponseWriter, r *http.Request, at route) error
 func (s *server) dispatch(w *recorder, r *http.Request) error {
 	if s.o.Gate != nil && r.URL.Path == access.TokenPath {
 		s.o.Gate.ServeToken(w, r, s.scopeTarget)
+		return nil
+	}
+	if s.o.Pages != nil && !inAPI(r.URL.Path) {
+		s.o.Pages.ServeHTTP(w, r)
 		return nil
 	}
 	at, err := parseRoute(r.URL.Path)

@@ -669,6 +669,29 @@ func TestFilesAreServedAsLongAsTheBlobIs(t *testing.T) {
 	}
 }
 
+func TestPathsOutsideOfTheAPIAreThePages(t *testing.T) {
+	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	for _, tt := range []struct {
+		path        string
+		with, alone int
+	}{
+		{"/", http.StatusTeapot, http.StatusNotFound},
+		{"/r/demo", http.StatusTeapot, http.StatusNotFound},
+		{"/v2x", http.StatusTeapot, http.StatusNotFound},
+		{"/v2/", http.StatusOK, http.StatusOK},
+		{"/v2/nothing", http.StatusNotFound, http.StatusNotFound},
+	} {
+		with := newRig(t, registryserver.Options{Pages: pages})
+		if a := with.do("GET", tt.path, nil); a.status != tt.with {
+			t.Errorf("%s: %d, want %d", tt.path, a.status, tt.with)
+		}
+		alone := newRig(t, registryserver.Options{})
+		if a := alone.do("GET", tt.path, nil); a.status != tt.alone {
+			t.Errorf("%s without pages: %d, want %d", tt.path, a.status, tt.alone)
+		}
+	}
+}
+
 func TestRequestsAreLogged(t *testing.T) {
 	var buf bytes.Buffer
 	done := make(chan struct{}, 1)
