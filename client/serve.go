@@ -41,6 +41,8 @@ type ServeOptions struct {
 	Place string
 	// Verify has all of Place read and hashed first: ErrCorrupt when it is damaged.
 	Verify bool
+	// NoPage leaves out what browsers are shown: the registry's API is all there is.
+	NoPage bool
 	// Ready is told the address once connections are accepted.
 	Ready func(addr net.Addr)
 }
@@ -84,7 +86,8 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		o.Ready(ln.Addr())
 	}
 	h := registryserver.New(lib, registryserver.Options{
-		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Upstream: upstream, Log: o.Log,
+		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Upstream: upstream,
+		Pages: pagesOver(lib, gate, o), Log: o.Log,
 		Warn: c.opts.Warn, Limits: o.Limits, Certificates: certs, Version: o.Version,
 	})
 	return registryserver.Serve(ctx, ln, h, registryserver.Run{Certificates: certs, Drain: o.Drain, Log: o.Log, Warn: c.opts.Warn})

@@ -21,6 +21,7 @@ type serveCmd struct {
 	Mirror     []string      `sep:"none" placeholder:"HOST[=URL]" help:"Stand for the registry HOST too: what is asked for below it is fetched once, from there or from URL, and kept. Can be given several times."`
 	Revalidate time.Duration `default:"5m" placeholder:"TIME" help:"With --mirror: how long a tag is not asked for again (5m by default)."`
 	Verify     bool          `help:"Read and hash all of FILE before serving it."`
+	NoPage     bool          `help:"Show no pages to browsers."`
 }
 
 // Help is the longer text of `dist serve --help`.
@@ -56,6 +57,8 @@ and docker, for Docker Hub alone, by /etc/docker/daemon.json:
 
     { "registry-mirrors": ["http://127.0.0.1:5000"] }
 
+A browser sees at that address which repositories and tags there are, what is in them and how to pull it. The pages have no script, and ask no other host for anything. With --htpasswd everybody sees there what he may pull, and can sign in.
+
 Examples:
 
     $ dist serve
@@ -87,7 +90,7 @@ func (c *serveCmd) Run(s *session) error {
 	o := client.ServeOptions{
 		Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep),
 		Access: c.accessFlags.options(), Mirror: c.Mirror, Revalidate: c.Revalidate,
-		Place: c.Place, Verify: c.Verify,
+		Place: c.Place, Verify: c.Verify, NoPage: c.NoPage,
 	}
 	if err := c.fill(&o); err != nil {
 		return err

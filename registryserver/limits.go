@@ -130,12 +130,12 @@ type sessions struct {
 
 	mu       sync.Mutex
 	open     int
-	starting int // those of open that the store may not know yet
+	starting int // those of open that neither the store nor fresh may know yet
 	asOf     time.Time
 }
 
 // begin counts one more session, or is the error that there are too many. known is
-// called once the store knows of it, or it has come to nothing.
+// called once the store or fresh knows of it, or it has come to nothing.
 func (s *sessions) begin(ctx context.Context) (known func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -68,9 +68,13 @@ func (s *server) startUpload(w http.ResponseWriter, r *http.Request, at route) e
 	if err != nil {
 		return s.tooMany(w, err)
 	}
-	defer known()
 	at.session = newSession(at.name)
 	fresh := s.fresh.add(at.session)
+	if fresh {
+		known()
+	} else {
+		defer known()
+	}
 	if q.Has("digest") {
 		defer s.fresh.drop(at.session)
 		err := s.finish(w, r, at, q.Get("digest"))

@@ -60,4 +60,11 @@
 //
 //	manytags REPOSITORY FILE N      give a manifest the tags v1 to vN there
 //	openstat                        regstat for it
+//
+// Those of e2e/browser look at pages in Debian's chromium, and are skipped where there
+// is none:
+//
+//	browse URL WIDTH light|dark [FILE.png]   print the page as the browser has it, with
+//	                                         the colour of its ground; no part of it is
+//	                                         wider than WIDTH, no other host is asked
 package testscripts

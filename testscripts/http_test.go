@@ -14,7 +14,7 @@ import (
 )
 
 // httpAsk sends one request, and prints the status, the headers that are asked for,
-// and the body.
+// and the body. Who the URL says asks with his password.
 func httpAsk() {
 	flags := flag.NewFlagSet("http", flag.ExitOnError)
 	authority := flags.String("ca", "", "file with the authority of an https URL")
@@ -37,6 +37,10 @@ func httpAsk() {
 	req, err := http.NewRequest(flags.Arg(0), flags.Arg(1), body)
 	if err != nil {
 		die(2, "http: %v", err)
+	}
+	if u := req.URL.User; u != nil {
+		password, _ := u.Password()
+		req.SetBasicAuth(u.Username(), password)
 	}
 	resp, err := (&http.Transport{TLSClientConfig: trusting(*authority), ForceAttemptHTTP2: true}).RoundTrip(req)
 	if err != nil {

@@ -139,15 +139,15 @@ func compareRepositories(prefix string, a, b oci.Reference) int {
 // repositories are those that the visitor may see.
 func (s *site) repositories(r *http.Request) ([]*repository, error) {
 	all, err := s.catalog.snapshot(r.Context())
-	if err != nil || s.o.May == nil {
-		if err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
+	}
+	if visitorOf(r).May == nil {
 		return all.repos, nil
 	}
 	var seen []*repository
 	for _, repo := range all.repos {
-		if s.may(r, repo) {
+		if may(r, repo) {
 			seen = append(seen, repo)
 		}
 	}

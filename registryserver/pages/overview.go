@@ -19,6 +19,7 @@ const (
 type overview struct {
 	Empty    bool // the store has nothing that this visitor may see
 	Writable bool
+	SignIn   bool // he may see more
 	Host     string
 	Flags    flags
 	Query    string
@@ -54,7 +55,7 @@ func (s *site) overview(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	at := s.reach(r)
-	o := overview{Empty: len(repos) == 0, Writable: s.o.Writable, Host: at.host, Flags: at.flags()}
+	o := overview{Empty: len(repos) == 0, Writable: s.o.Writable, SignIn: s.mayStillSignIn(r), Host: at.host, Flags: at.flags()}
 	q := parseQuery(r.URL.Query().Get("q"))
 	o.Query = q.text
 	found := finding{repos: repos}

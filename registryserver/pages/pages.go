@@ -14,8 +14,8 @@
 //
 // # What is shown to whom
 //
-// Options.May decides for each repository; what a visitor may not see is answered
-// as what is not there. A digest is shown in a repository that has it, as
+// Options.Visit says who a visitor is and which repositories he may see; others are
+// answered as what is not there. A digest is shown in a repository that has it, as
 // content.RepositoryReader says, and in no other.
 //
 // # Nothing in a store is trusted
@@ -55,15 +55,29 @@ type Options struct {
 	URL string
 	// Writable says that the server takes pushes.
 	Writable bool
-	// May says whether whoever sends r may pull from repo; nil lets everybody. It is
-	// called for every repository of the store in one request, and from several
-	// requests at once.
-	May func(r *http.Request, repo oci.Reference) bool
-	// Visitor is the name of who sends r, "" for somebody unknown; nil knows nobody.
-	Visitor func(r *http.Request) string
+	// Visit says who has sent r, once for each request; nil lets everybody see
+	// everything. Errors: ErrDenied for credentials that are nobody's, ErrUnavailable.
+	Visit func(r *http.Request) (Visitor, error)
 	// Realm is what browsers are asked to sign in to, by HTTP's Basic scheme; "" when
 	// there is nothing to sign in to.
 	Realm string
+}
+
+// Visitor is who looks at the pages.
+type Visitor struct {
+	Name string // "" for somebody unknown
+	// May says whether he may pull from repo; nil lets him see everything. It is called
+	// for every repository of the store in one request.
+	May func(repo oci.Reference) bool
+}
+
+// visitorKey is that of a request's Visitor in its context.
+type visitorKey struct{}
+
+// visitorOf is who has sent r, nobody before he was asked.
+func visitorOf(r *http.Request) Visitor {
+	v, _ := r.Context().Value(visitorKey{}).(Visitor)
+	return v
 }
 
 // New returns the pages over lib. It is safe for concurrent use.
@@ -100,12 +114,15 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Vary", "Authorization")
-	view, err := s.view(r)
-	if err != nil {
-		s.problem(w, r, err)
-		return
+	if s.o.Visit != nil {
+		v, err := s.o.Visit(r)
+		if err != nil {
+			s.problem(w, r, unwelcome(err))
+			return
+		}
+		r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, v))
 	}
-	body, err := s.render(r, view)
+	body, err := s.page(r)
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -113,6 +130,23 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("ETag", `"`+oci.DigestBytes(body).Encoded()[:32]+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// unwelcome has the browser ask again where the credentials were wrong.
+func unwelcome(err error) error {
+	if errors.Is(err, content.ErrDenied) {
+		return refuse(http.StatusUnauthorized, "This user name and password are nobody's here.")
+	}
+	return err
+}
+
+// page finds and writes the page that r asks for.
+func (s *site) page(r *http.Request) ([]byte, error) {
+	v, err := s.view(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.render(r, v)
 }
 
 // view is what one page shows: a template and what it is filled with.
@@ -165,7 +199,7 @@ func (s *site) find(r *http.Request, path string) (*repository, error) {
 	}
 	var seen []*repository
 	for _, repo := range all.paths[path] {
-		if s.may(r, repo) {
+		if may(r, repo) {
 			seen = append(seen, repo)
 		}
 	}
@@ -179,21 +213,16 @@ func (s *site) find(r *http.Request, path string) (*repository, error) {
 		path, seen[0].ref.Name(), seen[1].ref.Name())
 }
 
-func (s *site) may(r *http.Request, repo *repository) bool {
-	return s.o.May == nil || s.o.May(r, repo.ref)
-}
-
-func (s *site) visitor(r *http.Request) string {
-	if s.o.Visitor == nil {
-		return ""
-	}
-	return s.o.Visitor(r)
+// may says whether who sends r may see repo.
+func may(r *http.Request, repo *repository) bool {
+	v := visitorOf(r)
+	return v.May == nil || v.May(repo.ref)
 }
 
 // signIn asks for credentials until they are somebody's; the browser then sends
 // them with every request.
 func (s *site) signIn(r *http.Request) (view, error) {
-	who := s.visitor(r)
+	who := visitorOf(r).Name
 	if who == "" {
 		return view{}, refuse(http.StatusUnauthorized, "This page wants to know who you are.")
 	}

@@ -231,12 +231,16 @@ func TestDamageIsSaid(t *testing.T) {
 }
 
 func TestVisitorsSeeWhatTheyMayPull(t *testing.T) {
-	may := func(r *http.Request, repo oci.Reference) bool {
-		user, _, _ := r.BasicAuth()
-		return user == "kim" || !strings.HasPrefix(repo.Repository, "secret/")
+	visit := func(r *http.Request) (pages.Visitor, error) {
+		user, password, _ := r.BasicAuth()
+		if password != "" {
+			return pages.Visitor{}, fmt.Errorf("log in: %w", content.ErrDenied)
+		}
+		return pages.Visitor{Name: user, May: func(repo oci.Reference) bool {
+			return user == "kim" || !strings.HasPrefix(repo.Repository, "secret/")
+		}}, nil
 	}
-	who := func(r *http.Request) string { user, _, _ := r.BasicAuth(); return user }
-	r := newRig(t, pages.Options{May: may, Visitor: who, Realm: "shelf"})
+	r := newRig(t, pages.Options{Visit: visit, Realm: "shelf"})
 	d := r.image("app", "amd64")
 	r.name(d, "demo/app:v1", "secret/app:v1")
 	const kim = "Basic a2ltOg=="
@@ -257,6 +261,9 @@ func TestVisitorsSeeWhatTheyMayPull(t *testing.T) {
 		t.Errorf("%d %q", rec.Code, rec.Header())
 	}
 	r.has(r.page("/sign-in", "Authorization", kim), "You are kim here")
+	if rec := r.get("/", "Authorization", "Basic a2ltOng="); rec.Code != http.StatusUnauthorized || rec.Header().Get("WWW-Authenticate") == "" {
+		t.Errorf("a wrong password: %d %q", rec.Code, rec.Header())
+	}
 }
 
 func TestADigestIsShownInRepositoriesThatHaveIt(t *testing.T) {

@@ -78,14 +78,19 @@ type frame struct {
 func (s *site) render(r *http.Request, v view) ([]byte, error) {
 	f := frame{
 		Title: v.title, Style: assets()[0].path, Icon: assets()[1].path, Host: s.reach(r).host,
-		Query: v.query, Visitor: s.visitor(r), Data: v.data,
+		Query: v.query, Visitor: visitorOf(r).Name, Data: v.data,
 	}
-	f.SignIn = s.o.Realm != "" && f.Visitor == ""
+	f.SignIn = s.mayStillSignIn(r)
 	var b bytes.Buffer
 	if err := templates().ExecuteTemplate(&b, v.template, f); err != nil {
 		return nil, fmt.Errorf("write page %s: %w", v.template, err)
 	}
 	return reveal(b.Bytes()), nil
+}
+
+// mayStillSignIn says whether who sends r may be more than he has shown.
+func (s *site) mayStillSignIn(r *http.Request) bool {
+	return s.o.Realm != "" && visitorOf(r).Name == ""
 }
 
 // count is "1 thing" or "n things".
