@@ -58,6 +58,22 @@ func TestNamesOfBlobsAreNotShown(t *testing.T) {
 	r.status("/r/demo/blob:v1", http.StatusNotFound)
 }
 
+// include lets repo have desc without a name.
+func (r *rig) include(repo string, desc oci.Descriptor) {
+	r.t.Helper()
+	if err := r.lib.Include(r.t.Context(), repo, content.Pushed, desc.Digest); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// exclude takes desc out of repo.
+func (r *rig) exclude(repo string, desc oci.Descriptor) {
+	r.t.Helper()
+	if err := r.lib.Exclude(r.t.Context(), repo, desc.Digest); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // status asks for a page that must answer so.
 func (r *rig) status(path string, want int) string {
 	r.t.Helper()
@@ -70,8 +86,7 @@ func (r *rig) status(path string, want int) string {
 
 func TestARepositoryShowsItsTags(t *testing.T) {
 	r := newRig(t, pages.Options{})
-	index, images := r.index("multi", "amd64", "arm64", "s390x")
-	r.lib.out[images[2].Digest] = true
+	index, images := r.index("multi", "amd64", "arm64", "no s390x")
 	r.name(r.image("old", "amd64"), "demo/app:v1")
 	r.name(index, "demo/app:v2")
 	r.artifact(signatureType, "s", &index, nil)
@@ -140,8 +155,7 @@ func TestAnImageShowsItsConfigurationAndLayers(t *testing.T) {
 
 func TestAnIndexShowsWhatIsHereOfIt(t *testing.T) {
 	r := newRig(t, pages.Options{})
-	index, images := r.index("multi", "amd64", "arm64")
-	r.lib.out[images[1].Digest] = true
+	index, images := r.index("multi", "amd64", "no arm64")
 	r.name(index, "demo/app:v1")
 	page := r.page("/r/demo/app:v1")
 	r.has(page, "1 of 2 here", "linux/amd64", ">Here<", `href="/r/demo/app@`+images[0].Digest.String(), "linux/arm64", "Not here")
@@ -154,7 +168,7 @@ func TestAManifestShowsWhatIsAboutIt(t *testing.T) {
 	r.name(d, "demo/app:v1")
 	sig := r.artifact(signatureType, "s", &d, map[string]string{oci.AnnotationCreated: "2026-03-02T10:00:00Z"})
 	hidden := r.artifact(sbomType, "elsewhere", &d, nil)
-	r.lib.out[hidden.Digest] = true
+	r.exclude("docker.io/demo/app", hidden)
 	byTag := r.artifact("", "old", nil, nil)
 	r.name(byTag, "demo/app:sha256-"+d.Digest.Encoded()+".sig", "demo/app:sha256-"+d.Digest.Encoded()+".sig.sig")
 	page := r.page("/r/demo/app:v1")
@@ -271,9 +285,9 @@ func TestADigestIsShownInRepositoriesThatHaveIt(t *testing.T) {
 	d := r.image("app", "amd64")
 	r.name(d, "demo/app:v1")
 	other := r.image("other", "amd64")
-	r.page("/r/demo/app@" + other.Digest.String())
-	r.lib.out[other.Digest] = true
 	r.status("/r/demo/app@"+other.Digest.String(), http.StatusNotFound)
+	r.include("docker.io/demo/app", other)
+	r.page("/r/demo/app@" + other.Digest.String())
 	r.status("/r/demo/app@"+oci.DigestBytes(nil).String(), http.StatusNotFound)
 	r.status("/r/demo/app@"+r.blob("a/b", []byte("blob")).Digest.String(), http.StatusNotFound)
 	r.status("/r/demo/app:v1@"+d.Digest.String(), http.StatusNotFound)
@@ -363,7 +377,10 @@ func TestSearch(t *testing.T) {
 		r.has(r.page("/?q="+strings.ReplaceAll(q, " ", "+")), "Nothing has")
 	}
 	// A digest without a name is found where it is.
-	r.has(r.page("/?q="+r.image("alone", "amd64").Digest.String()), "/r/demo/app@sha256:")
+	alone := r.image("alone", "amd64")
+	r.has(r.page("/?q="+alone.Digest.String()), "Nothing has")
+	r.include("docker.io/demo/app", alone)
+	r.has(r.page("/?q="+alone.Digest.String()), "/r/demo/app@"+alone.Digest.String())
 	r.page("/?q=" + strings.Repeat("a+", 5000) + "%FF")
 }
 
@@ -470,5 +487,3 @@ func FuzzPaths(f *testing.F) {
 		}
 	})
 }
-
-var _ content.Library = (*library)(nil)

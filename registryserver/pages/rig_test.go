@@ -2,10 +2,8 @@ package pages_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,47 +16,16 @@ import (
 	"dist.example/registryserver/pages"
 )
 
-// library is a store in which a repository has everything that is held but what a
-// test has taken out.
-type library struct {
-	*memory.Store
-	out map[oci.Digest]bool
-}
-
-// InRepository implements content.RepositoryReader.
-func (l *library) InRepository(ctx context.Context, _ string, digests ...oci.Digest) ([]bool, error) {
-	in := make([]bool, len(digests))
-	for i, d := range digests {
-		_, err := l.Info(ctx, d)
-		in[i] = err == nil && !l.out[d]
-	}
-	return in, nil
-}
-
-// RepositoriesOf implements content.RepositoryReader.
-func (l *library) RepositoriesOf(ctx context.Context, _ oci.Digest) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		seen := map[string]bool{}
-		for n, err := range l.Names(ctx, "") {
-			if name := n.Reference.Name(); err != nil || !seen[name] {
-				if seen[name] = true; !yield(name, err) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // rig is a store with its pages.
 type rig struct {
 	t   *testing.T
-	lib *library
+	lib *memory.Store
 	o   pages.Options
 	h   http.Handler
 }
 
 func newRig(t *testing.T, o pages.Options) *rig {
-	r := &rig{t: t, lib: &library{memory.New(), map[oci.Digest]bool{}}, o: o}
+	r := &rig{t: t, lib: memory.New(), o: o}
 	r.reopen()
 	return r
 }
@@ -116,13 +83,18 @@ func (r *rig) image(seed, arch string, change ...func(*oci.Manifest, *oci.Image)
 	return r.document(oci.MediaTypeManifest, m)
 }
 
-// index stores an index of images for linux, one for each of archs.
+// index stores an index of images for linux, one for each of archs. The image for an
+// arch that begins with "no " is not stored.
 func (r *rig) index(seed string, archs ...string) (oci.Descriptor, []oci.Descriptor) {
 	r.t.Helper()
 	x := oci.Index{MediaType: oci.MediaTypeIndex}
 	x.SchemaVersion = 2
 	for _, arch := range archs {
-		d := r.image(seed, arch)
+		arch, absent := strings.CutPrefix(arch, "no ")
+		d := oci.Describe(oci.MediaTypeManifest, []byte(seed+arch))
+		if !absent {
+			d = r.image(seed, arch)
+		}
 		d.Platform = &oci.Platform{OS: "linux", Architecture: arch}
 		x.Manifests = append(x.Manifests, d)
 	}
