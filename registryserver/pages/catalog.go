@@ -50,9 +50,12 @@ type snapshot struct {
 }
 
 // catalog keeps a snapshot for a moment, since it comes from a scan of all names.
+// One request at a time scans, and the others go on with what there is.
 type catalog struct {
 	lib    content.NameReader
 	prefix string
+
+	scanning sync.Mutex // comes before mu
 
 	mu    sync.Mutex
 	last  *snapshot
@@ -64,23 +67,40 @@ const (
 	catalogAge = time.Second
 	// catalogRest is how many times as long as its scan took a snapshot is trusted at
 	// least: scans take no more than that part of a processor.
-	catalogRest = 10
+	catalogRest = 4
 )
 
 func (c *catalog) snapshot(ctx context.Context) (*snapshot, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	start := time.Now()
-	if c.last != nil && start.Before(c.until) {
-		return c.last, nil
+	last, fresh := c.kept()
+	if fresh {
+		return last, nil
 	}
+	if last == nil {
+		c.scanning.Lock()
+	} else if !c.scanning.TryLock() {
+		return last, nil
+	}
+	defer c.scanning.Unlock()
+	if last, fresh := c.kept(); fresh {
+		return last, nil // of whom this request has waited for
+	}
+	start := time.Now()
 	s, err := scan(ctx, c.lib, c.prefix)
 	if err != nil {
 		return nil, err
 	}
 	end := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.last, c.until = s, end.Add(max(catalogAge, catalogRest*end.Sub(start)))
 	return s, nil
+}
+
+// kept is the last snapshot, if there is one, and whether it is still trusted.
+func (c *catalog) kept() (last *snapshot, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last, c.last != nil && time.Now().Before(c.until)
 }
 
 // scan reads all names. Those that stand for no manifest are not the registry's.
@@ -114,15 +134,21 @@ func scan(ctx context.Context, lib content.NameReader, prefix string) (*snapshot
 	}
 	delete(s.paths, "")
 	for _, repo := range s.repos {
-		slices.SortFunc(repo.entries, newerFirst)
+		slices.SortFunc(repo.entries, func(a, b entry) int { return newerFirst(&a, &b) })
 	}
 	slices.SortFunc(s.repos, func(a, b *repository) int { return compareRepositories(prefix, a.ref, b.ref) })
 	return s, nil
 }
 
 // newerFirst orders names that changed together by themselves.
-func newerFirst(a, b entry) int {
-	return cmp.Or(cmp.Compare(b.seq, a.seq), strings.Compare(a.suffix(), b.suffix()))
+func newerFirst(a, b *entry) int {
+	if a.seq != b.seq {
+		return cmp.Compare(b.seq, a.seq)
+	}
+	if a.tag != b.tag || a.tag != "" {
+		return strings.Compare(a.tag, b.tag)
+	}
+	return strings.Compare(a.digest.String(), b.digest.String())
 }
 
 // compareRepositories puts the server's own host first.

@@ -330,11 +330,19 @@ func TestPagesShowEachRowOnce(t *testing.T) {
 		names = append(names, fmt.Sprintf("demo/many:t%03d", i), fmt.Sprintf("demo/r%03d:v1", i))
 	}
 	r.name(d, names...)
+	for i := range 60 {
+		bare := r.image(fmt.Sprint("bare", i), "amd64")
+		r.name(bare, "demo/bare@"+bare.Digest.String())
+	}
 	repo, tag := regexp.MustCompile(`<th scope="row"><a href="/r/([^":@]*)"`), regexp.MustCompile(`<th scope="row"><a href="/r/demo/many:([^"]*)"`)
-	for path, want := range map[string]int{"/": 121, "/?q=demo/r": 120, "/r/demo/many": 120, "/r/demo/many?q=t0": 100} {
+	bare := regexp.MustCompile(`<th scope="row"><a href="/r/demo/bare@([^"]*)"`)
+	for path, want := range map[string]int{"/": 122, "/?q=demo/r": 120, "/r/demo/bare": 60, "/r/demo/many": 120, "/r/demo/many?q=t0": 100} {
 		row := repo
 		if strings.HasPrefix(path, "/r/") {
 			row = tag
+		}
+		if path == "/r/demo/bare" {
+			row = bare
 		}
 		rows, n := r.seen(path, row)
 		unique := map[string]bool{}

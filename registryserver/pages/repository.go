@@ -108,24 +108,23 @@ func afterEntry(entries []entry, at string) int {
 	if err != nil || suffix == "" {
 		return 0
 	}
-	for i, e := range entries {
-		if e.seq < seq || (e.seq == seq && e.suffix() > suffix) {
-			return i
-		}
+	last := entry{seq: seq, tag: suffix[1:]}
+	if suffix[0] == '@' {
+		last = entry{seq: seq, digest: oci.Digest(suffix[1:])} // only compared
 	}
-	return len(entries)
+	i := slices.IndexFunc(entries, func(e entry) bool { return newerFirst(&e, &last) > 0 })
+	if i < 0 {
+		return len(entries)
+	}
+	return i
 }
 
 // filter are the names of repo that have all words, newest first.
 func (s *site) filter(ctx context.Context, repo *repository, words []string) ([]entry, bool, error) {
-	var all []candidate
-	for _, e := range repo.entries {
-		all = append(all, candidate{repo, e, without(words, e)})
-	}
-	found, partly, err := s.lookInto(ctx, all)
+	found, partly, err := s.lookInto(ctx, repo.candidates(words))
 	var entries []entry
 	for _, c := range found {
-		entries = append(entries, c.entry)
+		entries = append(entries, *c.entry)
 	}
 	return entries, partly, err
 }

@@ -52,7 +52,7 @@ func (q query) missing(repo *repository) []string {
 
 // without takes out of words those that e itself has: in its tag or media type, or
 // at the beginning of its digest.
-func without(words []string, e entry) []string {
+func without(words []string, e *entry) []string {
 	var left []string
 	tag := strings.ToLower(e.tag)
 	for _, w := range words {
@@ -104,8 +104,17 @@ type finding struct {
 // candidate is a name that has some of the words.
 type candidate struct {
 	repo  *repository
-	entry entry
+	entry *entry
 	left  []string // words that are still to be found
+}
+
+// candidates are the names of r, and which of words each does not have.
+func (r *repository) candidates(words []string) []candidate {
+	all := make([]candidate, len(r.entries))
+	for i := range r.entries {
+		all[i] = candidate{r, &r.entries[i], without(words, &r.entries[i])}
+	}
+	return all
 }
 
 // search finds repositories by their names, and tags by all that is said of them.
@@ -119,9 +128,7 @@ func (s *site) search(r *http.Request, q query, repos []*repository) (finding, e
 			found[repo] = true
 			continue
 		}
-		for _, e := range repo.entries {
-			all = append(all, candidate{repo, e, without(left, e)})
-		}
+		all = append(all, repo.candidates(left)...)
 	}
 	hits, partly, err := s.lookInto(r.Context(), all)
 	if err != nil {
