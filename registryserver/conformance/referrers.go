@@ -21,6 +21,7 @@ func referrerChecks() []check {
 		{"fallback-tag", fallbackTag},
 		{"invalid-digest", invalidSubject},
 		{"sha512", sha512Subject},
+		{"deleted", deletedReferrer},
 	}
 }
 
@@ -185,4 +186,13 @@ func sha512Subject(t *tester) {
 	t.want(t.put(subject.Digest.String(), oci.MediaTypeManifest, data), http.StatusCreated)
 	about := t.attach(t.about(subject, "text/one", "1"), "text/one")
 	t.listed(t.of(subject.Digest, ""), about)
+}
+
+func deletedReferrer(t *tester) {
+	subject := t.push(t.image("subject"), oci.MediaTypeManifest, "v1")
+	one := t.attach(t.about(subject, "text/one", "1"), "text/one")
+	two := t.attach(t.about(subject, "text/two", "2"), "text/two")
+	t.want(t.do("DELETE", t.path("/manifests/"+one.Digest.String()), nil), http.StatusAccepted)
+	t.want(t.do("HEAD", t.path("/manifests/"+one.Digest.String()), nil), http.StatusNotFound)
+	t.listed(t.of(subject.Digest, ""), two)
 }
