@@ -329,7 +329,7 @@ func (u *upload) run() error {
 	if err != nil {
 		return err
 	}
-	u.at = h.Get("Location")
+	u.at, u.sent, u.ended = h.Get("Location"), 0, false
 	return u.send()
 }
 
