@@ -191,12 +191,12 @@ func inspect(contentType string, data []byte, want oci.Digest) (oci.Descriptor, 
 	return oci.Descriptor{MediaType: mediaType, Digest: got, Size: int64(len(data))}, edges, nil
 }
 
-// checkBlobs refuses a manifest whose config or layers are not in the repository,
-// or that lists a manifest which only others have: a name would give what is refused
-// to who asks for it. One that nobody has may be missing.
+// checkBlobs refuses a manifest whose config or layers are not in the repository. A
+// manifest that an index lists may be missing, and one that only others have is: who
+// pushed the index does not get it that way, nor learns that it exists.
 func (s *server) checkBlobs(ctx context.Context, at route, edges []oci.Edge) error {
 	edges = slices.DeleteFunc(slices.Clone(edges), func(e oci.Edge) bool {
-		return e.Role == oci.RoleSubject || oci.IsNonDistributable(e.MediaType)
+		return e.Role == oci.RoleSubject || e.Role == oci.RoleManifest || oci.IsNonDistributable(e.MediaType)
 	})
 	digests := make([]oci.Digest, len(edges))
 	for i, e := range edges {
@@ -206,20 +206,8 @@ func (s *server) checkBlobs(ctx context.Context, at route, edges []oci.Edge) err
 	if err != nil {
 		return err
 	}
-	for i, e := range edges {
-		if in[i] {
-			continue
-		}
-		if e.Role == oci.RoleManifest {
-			info, err := s.store.Info(ctx, e.Digest)
-			if absent(err) || err == nil && info.Place == "damaged" {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "%s %s has to be pushed to %s first", e.Role, e.Digest, at.name)
+	if i := slices.Index(in, false); i >= 0 {
+		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "%s %s has to be pushed to %s first", edges[i].Role, edges[i].Digest, at.name)
 	}
 	return nil
 }

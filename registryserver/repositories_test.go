@@ -184,13 +184,13 @@ func TestAManifestIsTakenWithWhatItsRepositoryHas(t *testing.T) {
 			"all of another repository":                  {oci.MediaTypeManifest, elsewhere, 400},
 			"what a name of the repository reaches":      {oci.MediaTypeManifest, whole, 201},
 			"a subject that is elsewhere":                {oci.MediaTypeManifest, about, 201},
-			"an index of what is elsewhere":              {oci.MediaTypeIndex, indexOf(manifest), 400},
+			"an index of what is elsewhere":              {oci.MediaTypeIndex, indexOf(manifest), 201},
 			"an index of what is here and what is not":   {oci.MediaTypeIndex, indexOf(desc, absent), 201},
 			"an index of what nobody has":                {oci.MediaTypeIndex, indexOf(absent), 201},
-			"an index of what is here and what is there": {oci.MediaTypeIndex, indexOf(desc, manifest), 400},
+			"an index of what is here and what is there": {oci.MediaTypeIndex, indexOf(desc, manifest), 201},
 		}
 		for name, tt := range tests {
-			for _, path := range []string{"/v2/b/manifests/t", "/v2/b/manifests/" + digestOf(tt.doc).String()} {
+			for _, path := range []string{"/v2/b/manifests/" + tagOf(name), "/v2/b/manifests/" + digestOf(tt.doc).String()} {
 				a := r.pushManifest(path, tt.doc, tt.mediaType)
 				if a.status != tt.status || a.status == 400 && a.code() != "MANIFEST_BLOB_UNKNOWN" {
 					r.Errorf("%s: %d %s, want %d", name, a.status, a.body, tt.status)
@@ -201,6 +201,9 @@ func TestAManifestIsTakenWithWhatItsRepositoryHas(t *testing.T) {
 		r.serves("b", "manifests", manifest.Digest, 404)
 	})
 }
+
+// tagOf makes a tag of words.
+func tagOf(words string) string { return strings.ReplaceAll(words, " ", "-") }
 
 // Who lists a digest that nobody has does not get what comes under it later.
 func TestAnIndexOfGuessesGivesNothing(t *testing.T) {
