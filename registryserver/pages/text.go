@@ -49,16 +49,15 @@ func reveal(page []byte) []byte {
 	return b.Bytes()
 }
 
-// hidden says whether c is not to be seen. U+FFFD is no such character, but what
-// bytes read as that are no text.
+// hidden says whether c is not to be seen, or changes how others are.
 func hidden(c rune) bool {
-	switch {
-	case c == '\n' || c == '\t':
+	switch c {
+	case '\n', '\t':
 		return false
-	case c < unicode.MaxASCII:
-		return c < ' '
+	case '\u115f', '\u1160', '\u3164', '\uffa0': // letters that are blank
+		return true
 	}
-	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Variation_Selector) || c == '\u115f' || c == '\u1160' || c == '\u3164' || c == '\uffa0'
+	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Variation_Selector)
 }
 
 // httpLink is s if it is an address that a page may link to, else "".
