@@ -584,3 +584,13 @@ func TestMetricsAreForUsers(t *testing.T) {
 	}
 	g.want(g.as("", "GET", "/healthz", ""), 200)
 }
+
+// A browser sends passwords along with what other sites' pages have it send.
+func TestPagesOfOtherSitesCannotWrite(t *testing.T) {
+	g := newGated(t, true)
+	const where = "/v2/team/app/blobs/uploads/"
+	g.want(g.as(password("admin"), "POST", where, "", "Sec-Fetch-Site", "cross-site"), 403, "DENIED")
+	g.want(g.as(password("admin"), "POST", where, "", "Origin", "https://other.example"), 403, "DENIED")
+	g.want(g.as(password("admin"), "POST", where, ""), 202)
+	g.want(g.as(password("reader"), "GET", "/v2/team/app/tags/list", "", "Sec-Fetch-Site", "cross-site"), 404)
+}

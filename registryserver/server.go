@@ -104,6 +104,7 @@ func New(lib content.Library, o Options) http.Handler {
 		o:       o,
 		metrics: metrics{started: time.Now()},
 		health:  health{store: lib},
+		foreign: http.NewCrossOriginProtection(),
 		ids:     requestIDs{process: strings.ToLower(rand.Text()[:8]) + "-"},
 	}
 	_, kept := s.leases.times()
@@ -125,6 +126,7 @@ type server struct {
 	sessions  sessions
 	ids       requestIDs
 	draining  atomic.Bool
+	foreign   *http.CrossOriginProtection
 }
 
 // ServeHTTP implements http.Handler: around every answer there are a count, a line of
@@ -142,6 +144,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.recovered(rec, r)
 	if err := s.enter(kind); err != nil {
 		s.fail(rec, r, err)
+		return
+	}
+	if s.foreign.Check(r) != nil {
+		// A browser adds the password that it was given for the pages to whatever a page
+		// of another site has it send. Other clients say nothing of where they come from.
+		s.fail(rec, r, refuse(http.StatusForbidden, codeDenied, "a page of another site may not write here"))
 		return
 	}
 	switch kind {
