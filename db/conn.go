@@ -31,6 +31,7 @@ type conn struct {
 	stmts map[string]*sql.Stmt
 	lent  map[string]bool // statements whose rows are being read
 	slot  bool            // it has one of the pool's places for readers
+	brief bool            // and one of those for who gives it back at once
 }
 
 // pool opens connections when they are needed and keeps a few: a process that
@@ -38,6 +39,9 @@ type conn struct {
 type pool struct {
 	db    *sql.DB
 	slots chan struct{}
+	// briefly are as many places as connections are kept: a server that asks one
+	// question for each of many requests at once opens no more for them.
+	briefly chan struct{}
 
 	mu     sync.Mutex
 	idle   []*conn
@@ -66,7 +70,7 @@ func newPool(dsn string) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{db: sql.OpenDB(connector), slots: make(chan struct{}, maxReaders)}
+	p := &pool{db: sql.OpenDB(connector), slots: make(chan struct{}, maxReaders), briefly: make(chan struct{}, maxIdle)}
 	p.db.SetMaxIdleConns(-1) // the pool keeps them itself, with their statements
 	return p, nil
 }
@@ -84,6 +88,22 @@ func (p *pool) reader(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	c.slot = true
+	return c, nil
+}
+
+// brief is reader for a single statement whose rows are read in one go.
+func (p *pool) brief(ctx context.Context) (*conn, error) {
+	select {
+	case p.briefly <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	c, err := p.reader(ctx)
+	if err != nil {
+		<-p.briefly
+		return nil, err
+	}
+	c.brief = true
 	return c, nil
 }
 
@@ -107,10 +127,8 @@ func (p *pool) get() (*conn, error) {
 
 // put takes c back. One that is not sound any more, or one too many, is closed.
 func (p *pool) put(c *conn, sound bool) {
-	if c.slot {
-		c.slot = false
-		<-p.slots
-	}
+	defer p.leave(c.slot, c.brief)
+	c.slot, c.brief = false, false
 	p.mu.Lock()
 	if sound && !p.closed && len(p.idle) < maxIdle {
 		p.idle = append(p.idle, c)
@@ -119,6 +137,16 @@ func (p *pool) put(c *conn, sound bool) {
 	}
 	p.mu.Unlock()
 	c.close()
+}
+
+// leave gives places back, after the connection: who gets one finds that.
+func (p *pool) leave(slot, brief bool) {
+	if slot {
+		<-p.slots
+	}
+	if brief {
+		<-p.briefly
+	}
 }
 
 // close closes idle connections now, and those in use when they come back.

@@ -141,7 +141,7 @@ func (tx *Tx) Object(d oci.Digest) (Object, bool, error) {
 // Object finds the row of a digest as it is now, outside of any transaction: one
 // statement in place of three, for who looks at one object only.
 func (d *DB) Object(ctx context.Context, digest oci.Digest) (o Object, found bool, err error) {
-	c, err := d.pool.reader(ctx)
+	c, err := d.pool.brief(ctx)
 	if err != nil {
 		return Object{}, false, err
 	}

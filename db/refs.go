@@ -62,7 +62,7 @@ func (tx *Tx) Ref(name string) (r Ref, found bool, err error) {
 // Ref finds a name as it is now, outside of any transaction, as DB.Object does for
 // a digest.
 func (d *DB) Ref(ctx context.Context, name string) (r Ref, found bool, err error) {
-	c, err := d.pool.reader(ctx)
+	c, err := d.pool.brief(ctx)
 	if err != nil {
 		return Ref{}, false, err
 	}

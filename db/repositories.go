@@ -76,7 +76,7 @@ func (tx *Tx) InRepository(repo string, d oci.Digest) (bool, error) {
 // InRepository is that of a transaction, outside of any: one statement, for who
 // asks about one digest.
 func (d *DB) InRepository(ctx context.Context, repo string, digest oci.Digest) (in bool, err error) {
-	c, err := d.pool.reader(ctx)
+	c, err := d.pool.brief(ctx)
 	if err != nil {
 		return false, err
 	}
