@@ -37,7 +37,7 @@ type ServeOptions struct {
 	// Version is the program's, for /metrics.
 	Version string
 	// Place is a layout or an archive that is served in the store's place, "" for the
-	// store. It is not written: with Writable it is refused (ErrInvalid).
+	// store. It is not written: with Writable or Mirror it is refused (ErrInvalid).
 	Place string
 	// Verify has all of Place read and hashed first: ErrCorrupt when it is damaged.
 	Verify bool
@@ -48,12 +48,11 @@ type ServeOptions struct {
 }
 
 // Serve serves the store, or a place, as a registry until ctx ends, which is no error.
-// A store that does not exist is made if it is to be written, or to
-// keep what is mirrored.
+// A store that does not exist is made if it is to be written, or to keep what is
+// mirrored.
 //
-// Errors: ErrConflict when the address is taken, ErrDenied when it may not be
-// used, ErrInvalid for users, rules and
-// mirrors that make no sense; those of
+// Errors: ErrConflict when the address is taken, ErrDenied when it may not be used,
+// ErrInvalid for users, rules and mirrors that make no sense; those of
 // bundle.OpenLibrary and registryserver.LoadCertificates.
 func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 	gate, err := c.gate(o.Access, o.Prefix, o.Writable)

@@ -17,7 +17,7 @@ type freshSessions struct {
 const (
 	// maxFresh bounds the sessions in memory; those beyond are the store's at once.
 	maxFresh = 10_000
-	// freshFor is how long one lasts when there are too many.
+	// freshFor is how long one lasts when there are too many of them, or of uploads.
 	freshFor = time.Hour
 )
 
@@ -29,11 +29,7 @@ func (f *freshSessions) add(id string) bool {
 		f.begun = map[string]time.Time{}
 	}
 	if len(f.begun) >= maxFresh {
-		for other, at := range f.begun {
-			if time.Since(at) > freshFor {
-				delete(f.begun, other)
-			}
-		}
+		f.forget()
 	}
 	if len(f.begun) >= maxFresh {
 		return false
@@ -49,11 +45,21 @@ func (f *freshSessions) has(id string) bool {
 	return ok
 }
 
-// len is how many there are.
-func (f *freshSessions) len() int {
+// recent is how many there are once those are gone that nobody came back to.
+func (f *freshSessions) recent() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.forget()
 	return len(f.begun)
+}
+
+// forget drops what is older than freshFor.
+func (f *freshSessions) forget() {
+	for id, at := range f.begun {
+		if time.Since(at) > freshFor {
+			delete(f.begun, id)
+		}
+	}
 }
 
 // drop ends a session here, and says whether it was one.

@@ -182,7 +182,7 @@ func (s *sessions) count(ctx context.Context, age time.Duration) (int, error) {
 // recount asks the store. Where there is no room left, sessions make it that nobody
 // has touched since before the last lease of theirs can have ended.
 func (s *sessions) recount(ctx context.Context) error {
-	open := s.starting + s.fresh.len()
+	open := s.starting + s.fresh.recent()
 	var forgotten []string
 	for st, err := range s.store.Active(ctx) {
 		switch {

@@ -135,6 +135,15 @@ func TestOpenUploadsAreBounded(t *testing.T) {
 		time.Sleep(9 * 24 * time.Hour)
 		u.begin(202)
 
+		// So do those without a byte, which are in memory, after an hour.
+		u.h = registryserver.New(memory.New(), o)
+		for range 3 {
+			u.begin(202)
+		}
+		u.begin(429)
+		time.Sleep(2 * time.Hour)
+		u.begin(202)
+
 		// Ingests of others do not count, nor without a limit anything.
 		o.Limits.Uploads = -1
 		u.h = registryserver.New(store, o)
