@@ -1,6 +1,7 @@
 package registryclient_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/pem"
@@ -397,7 +398,7 @@ func (w *world) size() (n int64) {
 	return n
 }
 
-// account is what went over the wire.
+// account is what went over the wire for who has the user agent of w.options.
 type account struct {
 	requests int
 	in, out  float64 // bytes over those of the image's blobs
@@ -408,12 +409,17 @@ func (w *world) account() account {
 	var in, out int64
 	for _, reg := range []*registrytest.Registry{w.src, w.dst, w.other} {
 		for _, q := range reg.Requests() {
+			if q.UserAgent != cmp.Or(w.options.UserAgent, "dist") {
+				continue
+			}
 			a.requests++
-			if q.Kind == upload {
+			switch {
+			case q.Kind == upload:
 				out += q.Received
+			case q.Kind == blob && q.Method == http.MethodGet && (q.Status == http.StatusOK || q.Status == http.StatusPartialContent):
+				in += q.Sent
 			}
 		}
-		in += reg.BlobBytes("")
 	}
 	all := float64(w.size())
 	a.in, a.out = float64(in)/all, float64(out)/all
