@@ -34,6 +34,9 @@ const (
 	// packs, one of the catalog for each of the 32 who may read at once (SQLite keeps
 	// those that it cannot close while another has a lock), and a few by itself.
 	serveFiles = 64 + 32 + 16
+	// serveGoroutines bounds its goroutines by then, however much it was asked for:
+	// it rests with about 16.
+	serveGoroutines = 32
 )
 
 // TestServeManyClients lets many clients push and pull images that share layers, at
@@ -171,8 +174,8 @@ func (s *serving) stop(t *testing.T) {
 	}
 }
 
-// modest looks at what the server takes, where the system tells: memory, and files
-// that are open when nobody asks for anything any more.
+// modest looks at what the server takes, where the system tells: memory, and the files
+// and goroutines that it has when nobody asks for anything any more.
 func (s *serving) modest(t *testing.T) {
 	t.Helper()
 	proc := filepath.Join("/proc", strconv.Itoa(s.pid))
@@ -193,14 +196,18 @@ func (s *serving) modest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(files) <= serveFiles {
-			t.Logf("the server took %d MiB, and has %d files open", peak, len(files))
+		goroutines, err := s.goroutines()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) <= serveFiles && goroutines <= serveGoroutines {
+			t.Logf("the server took %d MiB, and has %d files open and %d goroutines", peak, len(files), goroutines)
 			return
 		}
 		select {
 		case <-tick.C: // connections go when the server has seen that they are closed
 		case <-ctx.Done():
-			t.Errorf("the server keeps %d files open:", len(files))
+			t.Errorf("the server keeps %d goroutines, and %d files open:", goroutines, len(files))
 			for _, f := range files {
 				name, _ := os.Readlink(filepath.Join(proc, "fd", f.Name()))
 				t.Log(name)
@@ -208,6 +215,17 @@ func (s *serving) modest(t *testing.T) {
 			return
 		}
 	}
+}
+
+// goroutines asks the server for their number.
+func (s *serving) goroutines() (int, error) {
+	_, p, err := s.want(http.StatusOK, "GET", "/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(p), "\ngo_goroutines ")
+	n, _, _ := strings.Cut(rest, "\n")
+	return strconv.Atoi(n)
 }
 
 // pushedImage is a manifest and its blobs, the config first.
