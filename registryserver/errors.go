@@ -90,6 +90,9 @@ func writeError(w http.ResponseWriter, err error) {
 	if busy && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "1")
 	}
+	if p.status == http.StatusMethodNotAllowed && w.Header().Get("Allow") == "" {
+		w.Header().Set("Allow", "GET, HEAD") // all else here changes something
+	}
 	w.Header().Set("Content-Type", oci.MediaTypeJSON)
 	w.WriteHeader(p.status)
 	_, _ = w.Write(body)

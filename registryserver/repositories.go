@@ -127,7 +127,9 @@ func (s *server) remove(ctx context.Context, at route) error {
 	}
 	err = s.store.Exclude(ctx, repo.Name(), at.digest)
 	if errors.Is(err, content.ErrConflict) {
-		return refuse(http.StatusConflict, codeDenied,
+		// 409 would be the word for it; but of a deletion that is refused
+		// distribution-spec knows 400 and 405 alone, and so do clients.
+		return refuse(http.StatusMethodNotAllowed, codeDenied,
 			"something in %s refers to %s: delete the tags and manifests that do so first", at.name, at.digest)
 	}
 	if err != nil {

@@ -169,7 +169,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // onlyGet calls h unless r wants something else than to read.
 func onlyGet(w *recorder, r *http.Request, h func(*recorder, *http.Request)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
 		writeError(w, refuse(http.StatusMethodNotAllowed, codeUnsupported, "%s is not possible here", r.Method))
 		return
 	}

@@ -15,6 +15,7 @@ func deleteChecks() []check {
 		{"absent", deleteAbsent},
 		{"unknown-repository", deleteElsewhere},
 		{"disabled", deleteDisabled},
+		{"in-use", deleteInUse},
 		{"pushed-again", pushedAgain},
 	}
 }
@@ -67,8 +68,22 @@ func deleteDisabled(t *tester) {
 	m := t.image("one")
 	desc := t.push(m, oci.MediaTypeManifest, "v1")
 	for _, path := range []string{"/manifests/v1", "/manifests/" + desc.Digest.String(), "/blobs/" + m.Layers[0].Digest.String()} {
-		t.want(t.do("DELETE", t.registry.ReadOnly+t.path(path), nil), http.StatusMethodNotAllowed, "UNSUPPORTED")
+		a := t.want(t.do("DELETE", t.registry.ReadOnly+t.path(path), nil), http.StatusMethodNotAllowed, "UNSUPPORTED")
+		t.wantHeader(a, "Allow", "GET, HEAD")
 		t.want(t.do("GET", t.registry.ReadOnly+t.path(path), nil), http.StatusOK)
+	}
+}
+
+// What something else refers to is not given up: that is refused as a deletion is that
+// is switched off, which is all that the specification has for it.
+func deleteInUse(t *tester) {
+	m := t.image("one")
+	desc := t.push(m, oci.MediaTypeManifest, "v1")
+	t.push(indexOf(desc), oci.MediaTypeIndex, "all")
+	for _, path := range []string{"/blobs/" + m.Config.Digest.String(), "/blobs/" + m.Layers[0].Digest.String(), "/manifests/" + desc.Digest.String()} {
+		a := t.want(t.do("DELETE", t.path(path), nil), http.StatusMethodNotAllowed, "DENIED")
+		t.wantHeader(a, "Allow", "GET, HEAD")
+		t.want(t.do("GET", t.path(path), nil), http.StatusOK)
 	}
 }
 
