@@ -86,7 +86,7 @@ func ingestListing(s *session) listing[content.Status] {
 			if st.PID > 0 {
 				pid = strconv.Itoa(st.PID)
 			}
-			return []string{st.Key, humanSize(st.Offset), humanSize(st.Total), humanSize(st.Rate(now)) + "/s", humanAge(st.StartedAt, now), pid}
+			return []string{st.Key, oci.HumanSize(st.Offset), oci.HumanSize(st.Total), oci.HumanSize(st.Rate(now)) + "/s", humanAge(st.StartedAt, now), pid}
 		},
 		id:     func(st content.Status) string { return st.Key },
 		object: func(st content.Status) any { return newIngestJSON(st, now) },

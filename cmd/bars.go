@@ -166,10 +166,10 @@ func (p *progress) totalLine(width int, label string) barLine {
 // percentage. While it is not known how much comes, both are n.
 func sizes(n, total int64) (long, short string) {
 	if total < n || total <= 0 {
-		return humanSize(n), humanSize(n)
+		return oci.HumanSize(n), oci.HumanSize(n)
 	}
-	all := humanSize(total)
-	return fmt.Sprintf("%*s of %s", len(all), humanSize(n), all), percentOf(n, total)
+	all := oci.HumanSize(total)
+	return fmt.Sprintf("%*s of %s", len(all), oci.HumanSize(n), all), percentOf(n, total)
 }
 
 // layOut chooses for each line the most that fits, and gives what room is left to

@@ -91,7 +91,7 @@ func damageListing() listing[client.Damage] {
 			if names == "" {
 				names = "-"
 			}
-			return []string{d.Digest.String(), humanSize(d.Size), d.Place, d.Problem, names}
+			return []string{d.Digest.String(), oci.HumanSize(d.Size), d.Place, d.Problem, names}
 		},
 		id:     func(d client.Damage) string { return d.Digest.String() },
 		object: func(d client.Damage) any { return newDamageJSON(d) },
@@ -100,14 +100,14 @@ func damageListing() listing[client.Damage] {
 
 // checkAccount is the closing line of a check that found nothing.
 func checkAccount(r client.CheckReport, took time.Duration) string {
-	text := fmt.Sprintf("checked %s, %s in %s, %s: no damage", plural(r.Objects, "object"), humanSize(r.Bytes),
+	text := fmt.Sprintf("checked %s, %s in %s, %s: no damage", plural(r.Objects, "object"), oci.HumanSize(r.Bytes),
 		humanDuration(took), plural(r.Names, "name"))
 	var bytes int64
 	for _, w := range r.Waste {
 		bytes += w.Bytes
 	}
 	if bytes > 0 {
-		text += fmt.Sprintf("; %s are of no use any more", humanSize(bytes))
+		text += fmt.Sprintf("; %s are of no use any more", oci.HumanSize(bytes))
 	}
 	return text
 }
@@ -189,7 +189,7 @@ func notRestored(r client.RebuildReport) []string {
 	}
 	lines = append(append(lines, r.Mended...), r.Left...)
 	if r.Ingests > 0 {
-		lines = append(lines, fmt.Sprintf("%s could not be restored: %s begin again from nothing", plural(r.Ingests, "unfinished ingest"), humanSize(r.Partial)))
+		lines = append(lines, fmt.Sprintf("%s could not be restored: %s begin again from nothing", plural(r.Ingests, "unfinished ingest"), oci.HumanSize(r.Partial)))
 	}
 	if r.Kept > 0 {
 		lines = append(lines, fmt.Sprintf("%s without a name kept for 7 days, deleted ones among them if their bytes were still here", plural(r.Kept, "object")))
@@ -297,7 +297,7 @@ func newRebuildJSON(r client.RebuildReport) rebuildJSON {
 
 func (j rebuildJSON) print(w io.Writer) error {
 	return printFields(w, [][2]string{
-		{"objects", fmt.Sprintf("%d, %s on disk", j.Objects, humanSize(j.Bytes))},
+		{"objects", fmt.Sprintf("%d, %s on disk", j.Objects, oci.HumanSize(j.Bytes))},
 		{"packs", fmt.Sprint(j.Packs)},
 		{"names", fmt.Sprint(j.Names)},
 		{"changes of names", fmt.Sprint(j.Changes)},

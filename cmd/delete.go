@@ -82,7 +82,7 @@ func (s *session) tellDeletion(gone client.Deletion) {
 		return
 	}
 	s.warn(fmt.Sprintf("deleted %s; %s on disk come back with a collection",
-		plural(int64(gone.Objects), "object"), humanSize(gone.Bytes)))
+		plural(int64(gone.Objects), "object"), oci.HumanSize(gone.Bytes)))
 }
 
 // heldError is a client.HeldError for people: its text is short, and the

@@ -4,25 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-
-	"dist.example/oci"
 )
-
-// humanSize writes n bytes in binary units, with one decimal from KiB on.
-func humanSize(n int64) string {
-	if n < 0 {
-		return "?"
-	}
-	if n < 1024 {
-		return strconv.FormatInt(n, 10) + " B"
-	}
-	v, unit := float64(n)/1024, 0
-	for v >= 1023.95 && unit < 5 {
-		v /= 1024
-		unit++
-	}
-	return fmt.Sprintf("%.1f %ciB", v, "KMGTPE"[unit])
-}
 
 // humanDuration writes d in its largest fitting unit: "1.2 s", "3 min", "2 h",
 // "4 days".
@@ -52,16 +34,6 @@ func humanAge(t, now time.Time) string {
 		return "now"
 	}
 	return humanDuration(d)
-}
-
-// shortDigest is the algorithm and twelve digits, which in a list are enough to
-// tell apart and to type.
-func shortDigest(d oci.Digest) string {
-	if d == "" {
-		return "-"
-	}
-	hex := d.Encoded()
-	return d.Algorithm().String() + ":" + hex[:min(12, len(hex))]
 }
 
 // plural is "1 thing" or "n things".

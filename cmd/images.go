@@ -82,7 +82,7 @@ func imageListing(s *session) listing[client.Image] {
 		key:     "images",
 		columns: columns("NAME", "DIGEST", "PLATFORMS|", "SIZE|", "UPDATED|"),
 		row: func(i client.Image) []string {
-			return []string{i.Name.String(), shortDigest(i.Target.Digest), presence(i), humanSize(i.Held), s.age(i.UpdatedAt)}
+			return []string{i.Name.String(), oci.ShortDigest(i.Target.Digest), presence(i), oci.HumanSize(i.Held), s.age(i.UpdatedAt)}
 		},
 		id:     func(i client.Image) string { return i.Name.String() },
 		object: func(i client.Image) any { return newImageJSON(i) },

@@ -104,7 +104,7 @@ func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
 	if j.Artifact != "" {
 		fields = append(fields, [2]string{"artifact", j.Artifact})
 	}
-	fields = append(fields, [2]string{"size", humanSize(j.Size)}, [2]string{"place", j.Place})
+	fields = append(fields, [2]string{"size", oci.HumanSize(j.Size)}, [2]string{"place", j.Place})
 	for _, n := range j.Names {
 		fields = append(fields, [2]string{"name", n})
 	}
@@ -113,7 +113,7 @@ func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
 	}
 	if len(j.Parts) > 0 {
 		fields = append(fields,
-			[2]string{"here", humanSize(j.Held) + " of " + humanSize(j.Known) + j.images()},
+			[2]string{"here", oci.HumanSize(j.Held) + " of " + oci.HumanSize(j.Known) + j.images()},
 			[2]string{"signatures", fmt.Sprint(j.Signatures)})
 	}
 	fields = append(fields, configFields(j.Config, age)...)
@@ -135,9 +135,9 @@ func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
 func (j inspectJSON) printParts(w io.Writer) error {
 	cols := []partColumn{
 		{"ROLE", func(p partJSON) string { return p.Role }},
-		{"DIGEST", func(p partJSON) string { return shortDigest(p.Digest) }},
+		{"DIGEST", func(p partJSON) string { return oci.ShortDigest(p.Digest) }},
 		{"TYPE", func(p partJSON) string { return p.MediaType }},
-		{"SIZE|", func(p partJSON) string { return humanSize(p.Size) }},
+		{"SIZE|", func(p partJSON) string { return oci.HumanSize(p.Size) }},
 		{"PLATFORM", func(p partJSON) string { return p.Platform }},
 		{"HERE", func(p partJSON) string { return yesNo(p.Held) }},
 	}

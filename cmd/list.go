@@ -35,7 +35,7 @@ func infoListing(s *session) listing[content.Info] {
 		key:     "content",
 		columns: columns("DIGEST", "TYPE", "SIZE|", "STORED|", "PLACE", "AGE|"),
 		row: func(i content.Info) []string {
-			return []string{shortDigest(i.Digest), i.MediaType, humanSize(i.Size), humanSize(i.Stored), i.Place, s.age(i.Committed)}
+			return []string{oci.ShortDigest(i.Digest), i.MediaType, oci.HumanSize(i.Size), oci.HumanSize(i.Stored), i.Place, s.age(i.Committed)}
 		},
 		id:     func(i content.Info) string { return i.Digest.String() },
 		object: func(i content.Info) any { return newInfoJSON(i) },

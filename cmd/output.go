@@ -9,6 +9,8 @@ import (
 	"iter"
 	"strings"
 	"text/template"
+
+	"dist.example/oci"
 )
 
 // outputFormat is the value of --format.
@@ -191,7 +193,7 @@ func parseTemplate(text string) (*template.Template, error) {
 		},
 		"size": func(n json.Number) (string, error) {
 			v, err := n.Int64()
-			return humanSize(v), err
+			return oci.HumanSize(v), err
 		},
 	}
 	t, err := template.New("go-template").Option("missingkey=error").Funcs(functions).Parse(text)

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"strings"
 	"testing"
+
+	"dist.example/oci"
 )
 
 type fruit struct {
@@ -29,7 +31,7 @@ func fruits(err error, list ...fruit) iter.Seq2[fruit, error] {
 
 var fruitListing = listing[fruit]{
 	key: "fruits", columns: columns("NAME", "SIZE|"),
-	row:    func(f fruit) []string { return []string{f.Name, humanSize(f.Size)} },
+	row:    func(f fruit) []string { return []string{f.Name, oci.HumanSize(f.Size)} },
 	id:     func(f fruit) string { return f.Name },
 	object: func(f fruit) any { return f },
 }

@@ -60,7 +60,7 @@ func (s *session) planned(p client.Plan, err error, names ...string) error {
 func (j planJSON) print(w io.Writer) error {
 	t := newTable(w, columns("NAME", "ACTION", "DIGEST", "MOVE|", "HELD|"))
 	for _, n := range j.Names {
-		if err := t.add(n.Name, n.Action, shortDigest(n.Digest), humanSize(n.Move), humanSize(n.Held)); err != nil {
+		if err := t.add(n.Name, n.Action, oci.ShortDigest(n.Digest), oci.HumanSize(n.Move), oci.HumanSize(n.Held)); err != nil {
 			return err
 		}
 	}
@@ -71,6 +71,6 @@ func (j planJSON) print(w io.Writer) error {
 	if j.Referrers > 0 {
 		about = plural(int64(j.Referrers), "referrer") + ", "
 	}
-	_, err := fmt.Fprintf(w, "to move %s, held %s, %s%s\n", humanSize(j.Move), humanSize(j.Held), about, plural(j.Requests, "request"))
+	_, err := fmt.Fprintf(w, "to move %s, held %s, %s%s\n", oci.HumanSize(j.Move), oci.HumanSize(j.Held), about, plural(j.Requests, "request"))
 	return err
 }

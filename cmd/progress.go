@@ -274,7 +274,7 @@ func (p *progress) pace(m *rateMeter, missing int64) (rate, left string) {
 	if seconds := float64(missing) / perSecond; seconds > 0 && seconds < 1e6 {
 		left = timeLeft(seconds) + " left"
 	}
-	return humanSize(int64(perSecond)) + "/s", left
+	return oci.HumanSize(int64(perSecond)) + "/s", left
 }
 
 // percentOf is rounded down: 100 % is all of it. total is more than 0.
@@ -293,9 +293,9 @@ func timeLeft(seconds float64) string {
 // progressOf is "n of total", or n alone while it is not known how much comes.
 func progressOf(n, total int64) string {
 	if total < n {
-		return humanSize(n)
+		return oci.HumanSize(n)
 	}
-	return humanSize(n) + " of " + humanSize(total)
+	return oci.HumanSize(n) + " of " + oci.HumanSize(total)
 }
 
 // eventJSON is one line of --progress json.

@@ -6,6 +6,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/db"
+	"dist.example/oci"
 )
 
 // storeCmd is `dist store`, what concerns the store as a whole.
@@ -89,7 +90,7 @@ func (j storeInfoJSON) print(w io.Writer) error {
 		access = "read only"
 	}
 	count := func(c countJSON) string {
-		return fmt.Sprintf("%s, %s, %s on disk", plural(c.Objects, "object"), humanSize(c.Bytes), humanSize(c.Stored))
+		return fmt.Sprintf("%s, %s, %s on disk", plural(c.Objects, "object"), oci.HumanSize(c.Bytes), oci.HumanSize(c.Stored))
 	}
 	return printFields(w, [][2]string{
 		{"store", j.Path},
@@ -102,7 +103,7 @@ func (j storeInfoJSON) print(w io.Writer) error {
 		{"known, not here", plural(j.Absent, "object")},
 		{"names", fmt.Sprint(j.Names)},
 		{"leases", fmt.Sprint(j.Leases)},
-		{"ingests", fmt.Sprintf("%d, %s so far", j.Ingests, humanSize(j.Partial))},
-		{"to be reclaimed", humanSize(j.Dead)},
+		{"ingests", fmt.Sprintf("%d, %s so far", j.Ingests, oci.HumanSize(j.Partial))},
+		{"to be reclaimed", oci.HumanSize(j.Dead)},
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"dist.example/oci"
 )
 
 // account is what a network verb did.
@@ -38,7 +40,7 @@ func (p *progress) summary(a account, took time.Duration) {
 			about = plural(a.referrers, "referrer") + ", "
 		}
 		fmt.Fprintf(p.w, "dist: moved %s, reused %s, %s%s, %s\n",
-			humanSize(a.moved), humanSize(a.reused), about, plural(a.requests, "request"), humanDuration(took))
+			oci.HumanSize(a.moved), oci.HumanSize(a.reused), about, plural(a.requests, "request"), humanDuration(took))
 	}
 }
 

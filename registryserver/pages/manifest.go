@@ -192,7 +192,7 @@ func (s *site) manifestPage(r *http.Request, repo *repository, desc oci.Descript
 	}
 	title := p.Path + ":" + p.Tag
 	if p.Tag == "" {
-		title = p.Path + "@" + shortDigest(p.Digest)
+		title = p.Path + "@" + oci.ShortDigest(p.Digest)
 	}
 	return view{template: "manifest", title: title, data: p}, err
 }
@@ -248,7 +248,7 @@ func newChildRow(c child, here bool) childRow {
 	if c.attestation {
 		row.Kind, row.Platform = kindAttestation.word(), ""
 		if about, err := oci.ParseDigest(c.Annotations["vnd.docker.reference.digest"]); err == nil {
-			row.About = shortDigest(about)
+			row.About = oci.ShortDigest(about)
 		}
 		return row
 	}

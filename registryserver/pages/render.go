@@ -26,7 +26,7 @@ var icon []byte
 // not pay for them.
 var templates = sync.OnceValue(func() *template.Template {
 	t := template.New("").Funcs(template.FuncMap{
-		"size": humanSize, "short": shortDigest, "clip": clip,
+		"size": oci.HumanSize, "short": oci.ShortDigest, "clip": clip,
 		"stamp": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"count": count,

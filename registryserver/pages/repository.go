@@ -92,7 +92,7 @@ func (s *site) pullNewest(r *http.Request, repo *repository, p *repositoryPage) 
 		return err
 	}
 	at := s.reach(r)
-	p.Newest = cmp.Or(e.tag, shortDigest(e.digest))
+	p.Newest = cmp.Or(e.tag, oci.ShortDigest(e.digest))
 	p.Pulls, p.Plain = at.pulls(d.kind, repo.path, e.suffix()), at.plain(d.kind)
 	return nil
 }
@@ -256,7 +256,7 @@ func describeReferrer(d oci.Descriptor) referrer {
 	}
 	return referrer{
 		kind: k, Kind: k.word(), Type: clip(cmp.Or(d.ArtifactType, d.MediaType)),
-		Text: shortDigest(d.Digest), Suffix: suffixOf(d.Digest),
+		Text: oci.ShortDigest(d.Digest), Suffix: suffixOf(d.Digest),
 		Digest: d.Digest, Size: d.Size, Created: clip(d.Annotations[oci.AnnotationCreated]),
 	}
 }
@@ -274,7 +274,7 @@ func (s *site) aboutTags(ctx context.Context, repo *repository, subject oci.Dige
 			continue
 		}
 		all = append(all, referrer{
-			kind: k, Kind: k.word(), Type: "by its tag", Text: shortDigest(n.Target.Digest), Suffix: ":" + tag,
+			kind: k, Kind: k.word(), Type: "by its tag", Text: oci.ShortDigest(n.Target.Digest), Suffix: ":" + tag,
 			Digest: n.Target.Digest, Size: n.Target.Size,
 		})
 	}

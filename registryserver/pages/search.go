@@ -137,7 +137,7 @@ func (s *site) search(r *http.Request, q query, repos []*repository) (finding, e
 	f.partly = partly
 	for _, c := range hits {
 		found[c.repo] = true
-		f.hits[c.repo] = append(f.hits[c.repo], link{cmp.Or(c.entry.tag, shortDigest(c.entry.digest)), c.entry.suffix()})
+		f.hits[c.repo] = append(f.hits[c.repo], link{cmp.Or(c.entry.tag, oci.ShortDigest(c.entry.digest)), c.entry.suffix()})
 	}
 	if q.digest != "" {
 		if err := s.places(r.Context(), q.digest, repos, found, f.hits); err != nil {
@@ -212,7 +212,7 @@ func (s *site) places(ctx context.Context, d oci.Digest, repos []*repository, fo
 		}
 		if here[d] {
 			found[repo] = true
-			hits[repo] = append(hits[repo], link{shortDigest(d), "@" + d.String()})
+			hits[repo] = append(hits[repo], link{oci.ShortDigest(d), "@" + d.String()})
 		}
 	}
 	return nil

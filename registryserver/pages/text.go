@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
-	"strconv"
 	"unicode"
 	"unicode/utf8"
-
-	"dist.example/oci"
 )
 
 // maxText bounds a value that others wrote, in characters.
@@ -70,23 +67,4 @@ func httpLink(s string) string {
 		return ""
 	}
 	return u.String()
-}
-
-// humanSize writes n bytes in binary units, with one decimal from KiB on.
-func humanSize(n int64) string {
-	if n < 1024 {
-		return strconv.FormatInt(max(n, 0), 10) + " B"
-	}
-	v, unit := float64(n)/1024, 0
-	for v >= 1023.95 && unit < 5 {
-		v /= 1024
-		unit++
-	}
-	return fmt.Sprintf("%.1f %ciB", v, "KMGTPE"[unit])
-}
-
-// shortDigest is the algorithm and twelve digits.
-func shortDigest(d oci.Digest) string {
-	hex := d.Encoded()
-	return d.Algorithm().String() + ":" + hex[:min(12, len(hex))]
 }
