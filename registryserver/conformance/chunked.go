@@ -51,7 +51,7 @@ func chunks(t *tester) {
 		end := min(first+10, len(data))
 		at = t.accepted(t.chunk("PATCH", at, first, data[first:end]), end-1)
 	}
-	t.createdBlob(t.do("PUT", t.with(at, "digest", oci.DigestBytes(data).String()), nil), data, oci.DigestBytes(data))
+	t.created(t.do("PUT", t.with(at, "digest", oci.DigestBytes(data).String()), nil), data, oci.DigestBytes(data))
 	t.want(t.do("GET", at, nil), http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN")
 }
 
@@ -59,14 +59,14 @@ func lastChunkByPut(t *tester) {
 	data := t.own("first second third")
 	at := t.accepted(t.chunk("PATCH", t.begin(), 0, data[:7]), 6)
 	at = t.with(at, "digest", oci.DigestBytes(data).String())
-	t.createdBlob(t.chunk("PUT", at, 7, data[7:]), data, oci.DigestBytes(data))
+	t.created(t.chunk("PUT", at, 7, data[7:]), data, oci.DigestBytes(data))
 }
 
 // streamed sends everything in one PATCH, with neither length nor range.
 func streamed(t *tester) {
 	data := bytes.Repeat(t.own("streamed"), 20_000)
 	at := t.accepted(t.do("PATCH", t.begin(), io.MultiReader(bytes.NewReader(data))), len(data)-1)
-	t.createdBlob(t.do("PUT", t.with(at, "digest", oci.DigestBytes(data).String()), nil), data, oci.DigestBytes(data))
+	t.created(t.do("PUT", t.with(at, "digest", oci.DigestBytes(data).String()), nil), data, oci.DigestBytes(data))
 }
 
 func sessionStatus(t *tester) {
@@ -106,7 +106,7 @@ func goesOnAfterRefusal(t *tester) {
 	a := t.want(t.do("GET", at, nil), http.StatusNoContent)
 	t.wantHeader(a, "Range", "0-7")
 	at = t.accepted(t.chunk("PATCH", t.location(a), 8, data[8:]), len(data)-1)
-	t.createdBlob(t.do("PUT", t.with(at, "digest", oci.DigestBytes(data).String()), nil), data, oci.DigestBytes(data))
+	t.created(t.do("PUT", t.with(at, "digest", oci.DigestBytes(data).String()), nil), data, oci.DigestBytes(data))
 }
 
 func malformedRange(t *tester) {
@@ -150,7 +150,7 @@ func brokenOff(t *tester) {
 	a := t.want(t.do("GET", at, nil), http.StatusNoContent)
 	t.wantHeader(a, "Range", "0-7")
 	at = t.with(t.location(a), "digest", oci.DigestBytes(data).String())
-	t.createdBlob(t.chunk("PUT", at, 8, data[8:]), data, oci.DigestBytes(data))
+	t.created(t.chunk("PUT", at, 8, data[8:]), data, oci.DigestBytes(data))
 }
 
 func (t *tester) noSession(at string) {

@@ -27,7 +27,7 @@ func contentChecks() []check {
 func (t *tester) takes(v any, mediaType string) {
 	t.Helper()
 	data := t.json(v)
-	t.createdManifest(t.put("v1", mediaType, data), data, oci.DigestBytes(data))
+	t.created(t.put("v1", mediaType, data), data, oci.DigestBytes(data))
 }
 
 func absentSubject(t *tester) {

@@ -96,6 +96,6 @@ func pushedAgain(t *tester) {
 	t.want(t.do("DELETE", t.path("/blobs/"+m.Layers[0].Digest.String()), nil), http.StatusAccepted)
 	t.want(t.put("v1", oci.MediaTypeManifest, t.json(m)), http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN")
 	at := t.with(t.begin(), "digest", m.Layers[0].Digest.String())
-	t.createdBlob(t.do("PUT", at, bytes.NewReader(layer)), layer, m.Layers[0].Digest)
+	t.created(t.do("PUT", at, bytes.NewReader(layer)), layer, m.Layers[0].Digest)
 	t.want(t.put("v1", oci.MediaTypeManifest, t.json(m)), http.StatusCreated)
 }

@@ -28,7 +28,7 @@ func digestAlgorithm(t *tester) {
 		data := t.own(alg.String())
 		at := t.location(t.want(t.do("POST", t.path("/blobs/uploads/?digest-algorithm="+alg.String()), nil), http.StatusAccepted))
 		d := alg.FromBytes(data)
-		t.createdBlob(t.do("PUT", t.with(at, "digest", d.String()), bytes.NewReader(data)), data, d)
+		t.created(t.do("PUT", t.with(at, "digest", d.String()), bytes.NewReader(data)), data, d)
 	}
 	t.want(t.do("POST", t.path("/blobs/uploads/?digest-algorithm=md5"), nil), http.StatusBadRequest, "DIGEST_INVALID")
 }
@@ -63,7 +63,7 @@ func tagParametersMalformed(t *tester) {
 func tagParametersSha512(t *tester) {
 	data := t.json(t.image("one"))
 	d := oci.SHA512.FromBytes(data)
-	t.createdManifest(t.put(d.String()+"?tag=v1", oci.MediaTypeManifest, data), data, d)
+	t.created(t.put(d.String()+"?tag=v1", oci.MediaTypeManifest, data), data, d)
 	t.wantBody(t.do("GET", t.path("/manifests/v1"), nil), data, d)
 	t.lists("", []string{"v1"}, false)
 }
@@ -85,5 +85,5 @@ func mountAnonymous(t *tester) {
 	if a.status == http.StatusAccepted {
 		a = t.do("PUT", t.with(t.location(a), "digest", d.String()), bytes.NewReader(data))
 	}
-	t.createdBlob(a, data, d)
+	t.created(a, data, d)
 }

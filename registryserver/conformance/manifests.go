@@ -29,21 +29,13 @@ func manifestChecks() []check {
 	}
 }
 
-// createdManifest holds an answer to 201 with the address of the manifest data.
-func (t *tester) createdManifest(a answer, data []byte, d oci.Digest) {
-	t.Helper()
-	t.want(a, http.StatusCreated)
-	t.wantHeader(a, "Docker-Content-Digest", d.String())
-	t.wantBody(t.do("GET", t.location(a), nil), data, d)
-}
-
 func (t *tester) putsManifest(tag string) {
 	data := t.json(t.image("one"))
 	d := oci.DigestBytes(data)
 	if tag == "" {
 		tag = d.String()
 	}
-	t.createdManifest(t.put(tag, oci.MediaTypeManifest, data), data, d)
+	t.created(t.put(tag, oci.MediaTypeManifest, data), data, d)
 	t.wantBody(t.do("GET", t.path("/manifests/"+d.String()), nil), data, d)
 }
 
@@ -52,7 +44,7 @@ func exactBytes(t *tester) {
 	m := t.image("one")
 	data := fmt.Appendf(nil, "{ \"zzz\":\t[1.50, {\"<&>\":null}],\n\"layers\":%s , \"config\": %s,\n \"mediaType\":%q, \"schemaVersion\":2}\n\n",
 		t.json(m.Layers), t.json(m.Config), oci.MediaTypeManifest)
-	t.createdManifest(t.put("v1", oci.MediaTypeManifest, data), data, oci.DigestBytes(data))
+	t.created(t.put("v1", oci.MediaTypeManifest, data), data, oci.DigestBytes(data))
 	t.wantBody(t.do("GET", t.path("/manifests/v1"), nil), data, oci.DigestBytes(data))
 }
 
@@ -75,7 +67,7 @@ func sha512Manifest(t *tester) {
 	put := func(v any, mediaType string) oci.Descriptor {
 		data := t.json(v)
 		d := oci.SHA512.FromBytes(data)
-		t.createdManifest(t.put(d.String(), mediaType, data), data, d)
+		t.created(t.put(d.String(), mediaType, data), data, d)
 		return oci.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
 	}
 	layer := t.own("layer")
@@ -140,7 +132,7 @@ func (t *tester) sized(size int) []byte {
 
 func fourMebibytes(t *tester) {
 	data := t.sized(4 << 20)
-	t.createdManifest(t.put("v1", oci.MediaTypeManifest, data), data, oci.DigestBytes(data))
+	t.created(t.put("v1", oci.MediaTypeManifest, data), data, oci.DigestBytes(data))
 }
 
 func tooLargeManifest(t *tester) {

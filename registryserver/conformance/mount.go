@@ -35,7 +35,7 @@ func (t *tester) elsewhere(data []byte, d oci.Digest) string {
 func mountFrom(t *tester) {
 	data := t.own("content")
 	d := oci.DigestBytes(data)
-	t.createdBlob(t.mounts(d.String(), t.elsewhere(data, d)), data, d)
+	t.created(t.mounts(d.String(), t.elsewhere(data, d)), data, d)
 	t.wantBody(t.do("GET", t.path("/blobs/"+d.String()), nil), data, d)
 }
 
@@ -43,7 +43,7 @@ func mountAbsent(t *tester) {
 	data := t.own("content")
 	d := oci.DigestBytes(data)
 	at := t.location(t.want(t.mounts(d.String(), t.repo+"/source"), http.StatusAccepted))
-	t.createdBlob(t.do("PUT", t.with(at, "digest", d.String()), bytes.NewReader(data)), data, d)
+	t.created(t.do("PUT", t.with(at, "digest", d.String()), bytes.NewReader(data)), data, d)
 }
 
 func mountInvalid(t *tester) {
@@ -53,5 +53,5 @@ func mountInvalid(t *tester) {
 func mountSha512(t *tester) {
 	data := t.own("content")
 	d := oci.SHA512.FromBytes(data)
-	t.createdBlob(t.mounts(d.String(), t.elsewhere(data, d)), data, d)
+	t.created(t.mounts(d.String(), t.elsewhere(data, d)), data, d)
 }

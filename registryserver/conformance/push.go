@@ -22,8 +22,8 @@ func pushChecks() []check {
 	}
 }
 
-// createdBlob holds an answer to 201 with the address of a blob that is data.
-func (t *tester) createdBlob(a answer, data []byte, d oci.Digest) {
+// created holds an answer to 201 with the address of a blob or manifest that is data.
+func (t *tester) created(a answer, data []byte, d oci.Digest) {
 	t.Helper()
 	t.want(a, http.StatusCreated)
 	t.wantHeader(a, "Docker-Content-Digest", d.String())
@@ -34,14 +34,14 @@ func postThenPut(t *tester) {
 	data := t.own("content")
 	d := oci.DigestBytes(data)
 	a := t.do("PUT", t.with(t.begin(), "digest", d.String()), bytes.NewReader(data), "Content-Type", oci.MediaTypeOctets)
-	t.createdBlob(a, data, d)
+	t.created(a, data, d)
 }
 
 func singlePost(t *tester) {
 	data := t.own("content")
 	d := oci.DigestBytes(data)
 	a := t.do("POST", t.with(t.path("/blobs/uploads/"), "digest", d.String()), bytes.NewReader(data), "Content-Type", oci.MediaTypeOctets)
-	t.createdBlob(a, data, d)
+	t.created(a, data, d)
 }
 
 func sessionsAreUnique(t *tester) {
@@ -58,14 +58,14 @@ func putWithoutLength(t *tester) {
 	data := bytes.Repeat(t.own("content"), 10_000)
 	d := oci.DigestBytes(data)
 	a := t.do("PUT", t.with(t.begin(), "digest", d.String()), io.MultiReader(bytes.NewReader(data)))
-	t.createdBlob(a, data, d)
+	t.created(a, data, d)
 }
 
 func again(t *tester) {
 	data := t.own("content")
 	desc := t.blob(oci.MediaTypeOctets, data)
 	at := t.begin()
-	t.createdBlob(t.do("PUT", t.with(at, "digest", desc.Digest.String()), bytes.NewReader(data)), data, desc.Digest)
+	t.created(t.do("PUT", t.with(at, "digest", desc.Digest.String()), bytes.NewReader(data)), data, desc.Digest)
 	t.want(t.do("GET", at, nil), http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN")
 }
 
@@ -90,11 +90,11 @@ func invalidDigest(t *tester) {
 func sha512Blob(t *tester) {
 	data := t.own("content")
 	d := oci.SHA512.FromBytes(data)
-	t.createdBlob(t.do("POST", t.with(t.path("/blobs/uploads/"), "digest", d.String()), bytes.NewReader(data)), data, d)
+	t.created(t.do("POST", t.with(t.path("/blobs/uploads/"), "digest", d.String()), bytes.NewReader(data)), data, d)
 	// The session cannot know which digest its end will bring.
 	data = t.own("in chunks")
 	d = oci.SHA512.FromBytes(data)
 	at := t.location(t.want(t.do("PATCH", t.begin(), bytes.NewReader(data)), http.StatusAccepted))
-	t.createdBlob(t.do("PUT", t.with(at, "digest", d.String()), nil), data, d)
+	t.created(t.do("PUT", t.with(at, "digest", d.String()), nil), data, d)
 	t.want(t.do("HEAD", t.path("/blobs/"+d.String()), nil), http.StatusOK)
 }
