@@ -364,55 +364,35 @@ func TestWhatOthersHoldIsAsIfItWereNot(t *testing.T) {
 	manifest := func(s seeded) string {
 		return `{"schemaVersion":2,"mediaType":"` + oci.MediaTypeManifest + `","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` + s.blob.String() + `","size":18},"layers":[]}`
 	}
+	try := func(s seeded, method, path, body string, header ...string) answer {
+		path = strings.NewReplacer("BLOB", s.blob.String(), "MANIFEST", s.manifest.String()).Replace(path)
+		if method == "DELETE" {
+			return g.as(password("janitor"), method, "/v2/team/app/"+path, "")
+		}
+		return g.as(password("writer"), method, "/v2/team/new/"+path, body, header...)
+	}
+	uploads := "blobs/uploads/"
 	for name, try := range map[string]func(s seeded) answer{
-		"GET of a blob": func(s seeded) answer {
-			return g.as(password("writer"), "GET", "/v2/team/new/blobs/"+s.blob.String(), "")
-		},
-		"HEAD of a blob": func(s seeded) answer {
-			return g.as(password("writer"), "HEAD", "/v2/team/new/blobs/"+s.blob.String(), "")
-		},
-		"a part of a blob": func(s seeded) answer {
-			return g.as(password("writer"), "GET", "/v2/team/new/blobs/"+s.blob.String(), "", "Range", "bytes=0-3")
-		},
-		"If-None-Match": func(s seeded) answer {
-			return g.as(password("writer"), "GET", "/v2/team/new/blobs/"+s.blob.String(), "", "If-None-Match", "*")
-		},
-		"GET of a manifest": func(s seeded) answer {
-			return g.as(password("writer"), "GET", "/v2/team/new/manifests/"+s.manifest.String(), "")
-		},
-		"a blob as manifest": func(s seeded) answer {
-			return g.as(password("writer"), "GET", "/v2/team/new/manifests/"+s.blob.String(), "")
-		},
-		"a manifest as blob": func(s seeded) answer {
-			return g.as(password("writer"), "GET", "/v2/team/new/blobs/"+s.manifest.String(), "")
-		},
-		"referrers": func(s seeded) answer {
-			return g.as(password("writer"), "GET", "/v2/team/new/referrers/"+s.manifest.String(), "")
-		},
-		"a mount": func(s seeded) answer {
-			return g.as(password("writer"), "POST", "/v2/team/new/blobs/uploads/?mount="+s.blob.String(), "")
-		},
-		"a mount from theirs": func(s seeded) answer {
-			return g.as(password("writer"), "POST", "/v2/team/new/blobs/uploads/?from=other/app&mount="+s.blob.String(), "")
-		},
-		"other bytes for it": func(s seeded) answer {
-			return g.as(password("writer"), "POST", "/v2/team/new/blobs/uploads/?digest="+s.blob.String(), "guessed")
-		},
-		"no bytes for it": func(s seeded) answer {
-			return g.as(password("writer"), "POST", "/v2/team/new/blobs/uploads/?digest="+s.blob.String(), "")
+		"GET of a blob":         func(s seeded) answer { return try(s, "GET", "blobs/BLOB", "") },
+		"HEAD of a blob":        func(s seeded) answer { return try(s, "HEAD", "blobs/BLOB", "") },
+		"a part of a blob":      func(s seeded) answer { return try(s, "GET", "blobs/BLOB", "", "Range", "bytes=0-3") },
+		"If-None-Match":         func(s seeded) answer { return try(s, "GET", "blobs/BLOB", "", "If-None-Match", "*") },
+		"GET of a manifest":     func(s seeded) answer { return try(s, "GET", "manifests/MANIFEST", "") },
+		"a blob as manifest":    func(s seeded) answer { return try(s, "GET", "manifests/BLOB", "") },
+		"a manifest as blob":    func(s seeded) answer { return try(s, "GET", "blobs/MANIFEST", "") },
+		"referrers":             func(s seeded) answer { return try(s, "GET", "referrers/MANIFEST", "") },
+		"a mount":               func(s seeded) answer { return try(s, "POST", uploads+"?mount=BLOB", "") },
+		"a mount from theirs":   func(s seeded) answer { return try(s, "POST", uploads+"?from=other/app&mount=BLOB", "") },
+		"other bytes for it":    func(s seeded) answer { return try(s, "POST", uploads+"?digest=BLOB", "guessed") },
+		"no bytes for it":       func(s seeded) answer { return try(s, "POST", uploads+"?digest=BLOB", "") },
+		"a deletion":            func(s seeded) answer { return try(s, "DELETE", "blobs/BLOB", "") },
+		"a manifest's deletion": func(s seeded) answer { return try(s, "DELETE", "manifests/MANIFEST", "") },
+		"an image with it": func(s seeded) answer {
+			return try(s, "PUT", "manifests/v9", manifest(s), "Content-Type", oci.MediaTypeManifest)
 		},
 		"a session for it": func(s seeded) answer {
-			at := g.as(password("writer"), "POST", "/v2/team/new/blobs/uploads/", "").header.Get("Location")
-			return g.as(password("writer"), "PUT", at+"?digest="+s.blob.String(), "guessed")
-		},
-		"an image with it": func(s seeded) answer {
-			return g.as(password("writer"), "PUT", "/v2/team/new/manifests/v9", manifest(s), "Content-Type", oci.MediaTypeManifest)
-		},
-		"a deletion": func(s seeded) answer {
-			return g.as(password("janitor"), "DELETE", "/v2/team/app/blobs/"+s.blob.String(), "")
-		},
-		"a manifest's deletion": func(s seeded) answer {
-			return g.as(password("janitor"), "DELETE", "/v2/team/app/manifests/"+s.manifest.String(), "")
+			_, session, _ := strings.Cut(try(s, "POST", uploads, "").header.Get("Location"), uploads)
+			return try(s, "PUT", uploads+session+"?digest=BLOB", "guessed")
 		},
 	} {
 		got, want := try(theirs), try(nobodys)
