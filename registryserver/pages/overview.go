@@ -20,6 +20,7 @@ type overview struct {
 	Empty    bool // the store has nothing that this visitor may see
 	Writable bool
 	SignIn   bool // he may see more
+	Hidden   bool // there may be what he may not see
 	Host     string
 	Flags    flags
 	Query    string
@@ -55,7 +56,7 @@ func (s *site) overview(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	at := s.reach(r)
-	o := overview{Empty: len(repos) == 0, Writable: s.o.Writable, SignIn: s.mayStillSignIn(r), Host: at.host, Flags: at.flags()}
+	o := overview{Empty: len(repos) == 0, Writable: s.o.Writable, SignIn: s.mayStillSignIn(r), Hidden: s.o.Visit != nil, Host: at.host, Flags: at.flags()}
 	q := parseQuery(r.URL.Query().Get("q"))
 	o.Query = q.text
 	found := finding{repos: repos}

@@ -27,7 +27,10 @@ func TestAnEmptyStoreSaysHowToFillIt(t *testing.T) {
 	r = newRig(t, pages.Options{})
 	page := r.page("/")
 	r.has(page, "takes no pushes", "dist pull docker.io/library/alpine:latest")
-	r.lacks(page, "docker push")
+	r.lacks(page, "docker push", "may see")
+	everybody := func(*http.Request) (pages.Visitor, error) { return pages.Visitor{}, nil }
+	r = newRig(t, pages.Options{Visit: everybody})
+	r.has(r.page("/"), "There is nothing here yet, or nothing that you may see.")
 }
 
 func TestRepositoriesAreListedByHost(t *testing.T) {
@@ -98,6 +101,9 @@ func TestARepositoryShowsItsTags(t *testing.T) {
 		`href="/r/demo/app:v2"`, "Index", "2 signatures, 1 SBOM", "linux/amd64", "linux/arm64",
 		"away", "linux/s390x", "2 of 3 here", `href="/r/demo/app@`+index.Digest.String(),
 		`href="/r/demo/app:v1"`, "Image", "linux/amd64")
+	// What is signed last has the newest tag, and is not what people come for.
+	r.name(images[0], "demo/app:sha256-"+images[0].Digest.Encoded()+".sig")
+	r.has(r.page("/r/demo/app"), "Pull v2")
 	r.name(images[0], "demo/app:latest")
 	r.name(images[0], "demo/app:zz")
 	r.has(r.page("/r/demo/app"), "Pull latest")

@@ -78,12 +78,9 @@ func (s *site) repositoryPage(r *http.Request, repo *repository) (view, error) {
 	return view{template: "repository", title: repo.name(), data: p}, nil
 }
 
-// pullNewest tells how to pull the tag latest, or the newest name without one.
+// pullNewest tells how to pull the name that most come for.
 func (s *site) pullNewest(r *http.Request, repo *repository, p *repositoryPage) error {
-	e := repo.entries[0]
-	if i := slices.IndexFunc(repo.entries, func(e entry) bool { return e.tag == "latest" }); i >= 0 {
-		e = repo.entries[i]
-	}
+	e := foremost(repo.entries)
 	d, err := s.documents.get(r.Context(), e.descriptor())
 	if unreadable(err) {
 		return nil
@@ -95,6 +92,19 @@ func (s *site) pullNewest(r *http.Request, repo *repository, p *repositoryPage) 
 	p.Newest = cmp.Or(e.tag, oci.ShortDigest(e.digest))
 	p.Pulls, p.Plain = at.pulls(d.kind, repo.path, e.suffix()), at.plain(d.kind)
 	return nil
+}
+
+// foremost is the tag latest, or the newest name without one. A signature's is the
+// newest of most images that are signed, and no one's wish.
+func foremost(entries []entry) entry {
+	latest := func(e entry) bool { return e.tag == "latest" }
+	plain := func(e entry) bool { return kindOfTag("", e.tag) == "" }
+	for _, wanted := range []func(entry) bool{latest, plain} {
+		if i := slices.IndexFunc(entries, wanted); i >= 0 {
+			return entries[i]
+		}
+	}
+	return entries[0]
 }
 
 // cursor names the row of e.
