@@ -97,8 +97,11 @@ var codeClasses = map[string]error{
 
 // statusClass is the class of a refusal.
 func statusClass(status int, errs []apiError) error {
-	if status == http.StatusPreconditionFailed {
+	switch status {
+	case http.StatusPreconditionFailed:
 		return content.ErrConflict // there is no code for it
+	case http.StatusRequestEntityTooLarge:
+		return content.ErrUnsupported // a limit, and not a size that is wrong, whatever its code
 	}
 	if status/100 == 4 && len(errs) > 0 && codeClasses[errs[0].Code] != nil {
 		return codeClasses[errs[0].Code]
@@ -108,8 +111,8 @@ func statusClass(status int, errs []apiError) error {
 		return content.ErrDenied
 	case http.StatusNotFound, http.StatusGone:
 		return content.ErrNotFound
-	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusNotImplemented, http.StatusRequestedRangeNotSatisfiable:
+	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusUnsupportedMediaType,
+		http.StatusNotImplemented, http.StatusRequestedRangeNotSatisfiable:
 		return content.ErrUnsupported
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusTooEarly:
 		return content.ErrUnavailable
