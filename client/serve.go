@@ -2,11 +2,9 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"syscall"
 	"time"
 
 	"dist.example/content"
@@ -52,9 +50,12 @@ type ServeOptions struct {
 // mirrored.
 //
 // Errors: ErrConflict when the address is taken, ErrDenied when it may not be used,
-// ErrInvalid for users, rules and mirrors that make no sense; those of
+// ErrInvalid for a prefix, users, rules and mirrors that make no sense; those of
 // bundle.OpenLibrary and registryserver.LoadCertificates.
 func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
+	if err := checkPrefix(&o); err != nil {
+		return err
+	}
 	gate, err := c.gate(o.Access, o.Prefix, o.Writable)
 	if err != nil {
 		return err
@@ -92,13 +93,18 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 	return registryserver.Serve(ctx, ln, h, registryserver.Run{Certificates: certs, Drain: o.Drain, Log: o.Log, Warn: c.opts.Warn})
 }
 
-func listenError(addr string, err error) error {
-	var class error = content.ErrInvalid
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		class = content.ErrConflict
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		class = content.ErrDenied
+// checkPrefix refuses a prefix that no name can begin with: nothing could be pulled.
+func checkPrefix(o *ServeOptions) error {
+	if o.Prefix == "" {
+		return nil
 	}
-	return content.WithHint(fmt.Errorf("serve on %s: %w: %v", addr, class, err), "--addr 127.0.0.1:0 takes a free port")
+	ref, err := parseRegistry(o.Prefix)
+	if err == nil && ref.Repository != "" {
+		err = fmt.Errorf("%q: %w: want the host alone", o.Prefix, content.ErrInvalid)
+	}
+	if err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	o.Prefix = ref.Registry
+	return nil
 }

@@ -21,6 +21,9 @@ const unixPrefix = "unix:"
 func (c *Client) listen(ctx context.Context, o ServeOptions) (net.Listener, error) {
 	network, addr := "tcp", o.Addr
 	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
+		if path == "" { // the system would make up a name
+			return nil, fmt.Errorf("serve on %s: %w: want unix:PATH", o.Addr, content.ErrInvalid)
+		}
 		network, addr = "unix", path
 		clearSocket(ctx, path)
 	}
@@ -33,6 +36,25 @@ func (c *Client) listen(ctx context.Context, o ServeOptions) (net.Listener, erro
 		c.opts.Warn(fmt.Sprintf("%s can be reached from other machines, and what goes to and fro can be read on the way (see --tls-cert)", ln.Addr()))
 	}
 	return ln, nil
+}
+
+// listenError gives err its class, and a hint to what would do.
+func listenError(addr string, err error) error {
+	var class error = content.ErrInvalid
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		class = content.ErrConflict
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		class = content.ErrDenied
+	}
+	err = fmt.Errorf("serve on %s: %w: %v", addr, class, err)
+	switch {
+	case strings.HasPrefix(addr, unixPrefix):
+		return err
+	case class == content.ErrInvalid:
+		return content.WithHint(err, "--addr wants HOST:PORT of this machine, such as 127.0.0.1:5000, or 0.0.0.0:5000 for all its addresses")
+	}
+	return content.WithHint(err, "--addr 127.0.0.1:0 takes a free port")
 }
 
 // clearSocket removes a socket that a server has left behind which did not end in

@@ -57,7 +57,7 @@ func flaw(user, hash string) string {
 	}
 	found := hashPattern().FindStringSubmatch(hash)
 	if found == nil {
-		return "not a hash of bcrypt ($2a$, $2b$ or $2y$)"
+		return `not a hash of bcrypt ($2a$, $2b$ or $2y$), as "htpasswd -B" writes it`
 	}
 	// Two digits: always a number.
 	if cost, _ := strconv.Atoi(found[1]); cost < bcrypt.MinCost || cost > maxCost {
