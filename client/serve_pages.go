@@ -7,6 +7,7 @@ import (
 
 	"dist.example/content"
 	"dist.example/oci"
+	"dist.example/registryserver"
 	"dist.example/registryserver/access"
 	"dist.example/registryserver/pages"
 )
@@ -34,5 +35,6 @@ func visit(gate *access.Gate, r *http.Request) (pages.Visitor, error) {
 	case err != nil:
 		return pages.Visitor{}, fmt.Errorf("log in: %w: %v", content.ErrDenied, err)
 	}
+	registryserver.NameUser(r, v.User())
 	return pages.Visitor{Name: v.User(), May: func(repo oci.Reference) bool { return v.May(access.Pull, repo) }}, nil
 }

@@ -127,7 +127,7 @@ func (s *server) turnAway(w http.ResponseWriter, r *http.Request, at route, why 
 	case errors.Is(why, access.ErrToken):
 		return refuse(http.StatusUnauthorized, codeUnauthorized, "the token is not of this server, or too old")
 	case errors.Is(why, access.ErrScope):
-		return refuse(http.StatusUnauthorized, codeUnauthorized, "the token is not for this")
+		return refuse(http.StatusUnauthorized, codeUnauthorized, "the token is not for this: log in first")
 	}
 	return refuse(http.StatusUnauthorized, codeUnauthorized, "log in first")
 }

@@ -270,6 +270,12 @@ func TestStrangersPullWhatIsPublic(t *testing.T) {
 	closed.want(closed.as("", "GET", "/v2/public/app/manifests/v1", ""), 401)
 	closed.want(closed.as("", "GET", "/token", ""), 401)
 	closed.want(closed.as(password("nothing"), "GET", "/v2/public/app/manifests/v1", ""), 200)
+	// Only a login helps who has the token of a stranger, and he is told so.
+	a := g.as(g.token("", "repository:team/app:pull"), "GET", "/v2/team/app/manifests/v1", "")
+	g.want(a, 401, "UNAUTHORIZED")
+	if !strings.Contains(string(a.body), "log in first") {
+		t.Errorf("a stranger is told %s", a.body)
+	}
 }
 
 // One repository has several paths; the rights are those of the repository.

@@ -70,6 +70,18 @@ func record(rec *recorder, r *http.Request, took time.Duration) []slog.Attr {
 	return attrs
 }
 
+// userKey is that of a place for the user's name in the context of a request to
+// Options.Pages.
+type userKey struct{}
+
+// NameUser says who has sent r, for the log. It is for Options.Pages, while it answers
+// r.
+func NameUser(r *http.Request, user string) {
+	if at, ok := r.Context().Value(userKey{}).(*string); ok {
+		*at = user
+	}
+}
+
 func shortened(s string) string {
 	if len(s) <= longest {
 		return s

@@ -45,6 +45,7 @@
 package registryserver
 
 import (
+	"context"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -73,7 +74,7 @@ type Options struct {
 	// Upstream is asked for what the store does not have; nil for nobody.
 	Upstream Upstream
 	// Pages answers every path that is not the API's nor one of the server's own, nil
-	// none of them. The gate is for it to ask.
+	// none of them. The gate is for it to ask, and NameUser to be told of its answer.
 	Pages http.Handler
 	// Log gets one record for each request when it is done, and nil none.
 	Log *slog.Logger
@@ -214,11 +215,11 @@ type handler func(w http.ResponseWriter, r *http.Request, at route) error
 
 func (s *server) dispatch(w *recorder, r *http.Request) error {
 	if s.o.Gate != nil && r.URL.Path == access.TokenPath {
-		s.o.Gate.ServeToken(w, r, s.scopeTarget)
+		w.user = s.o.Gate.ServeToken(w, r, s.scopeTarget)
 		return nil
 	}
 	if s.o.Pages != nil && !inAPI(r.URL.Path) {
-		s.o.Pages.ServeHTTP(w, r)
+		s.o.Pages.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, &w.user)))
 		return nil
 	}
 	at, err := parseRoute(r.URL.Path)

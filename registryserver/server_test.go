@@ -711,6 +711,16 @@ func TestRequestsAreLogged(t *testing.T) {
 	}
 }
 
+func TestTheLogNamesWhoLooksAtPages(t *testing.T) {
+	var buf bytes.Buffer
+	pages := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { registryserver.NameUser(r, "kim") })
+	h := registryserver.New(memory.New(), registryserver.Options{Pages: pages, Log: slog.New(slog.NewTextHandler(&buf, nil))})
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	if !strings.Contains(buf.String(), " user=kim") {
+		t.Errorf("no user in %s", buf.String())
+	}
+}
+
 func TestServeEndsWithItsContext(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

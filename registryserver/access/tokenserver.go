@@ -38,16 +38,22 @@ func badRequest(word, message string) error {
 // ServeToken answers a request to the token server: GET with Basic authorization or
 // without, or POST with a form (grant_type=password). It grants what is asked for
 // as far as the visitor has it. Those without credentials get a token where they may
-// do anything at all.
-func (g *Gate) ServeToken(w http.ResponseWriter, r *http.Request, resolve Resolve) {
+// do anything at all. The user is who has logged in, "" for nobody.
+func (g *Gate) ServeToken(w http.ResponseWriter, r *http.Request, resolve Resolve) (user string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", oci.MediaTypeJSON)
-	answer, err := g.token(w, r, resolve)
+	visitor, form, err := g.applicant(w, r)
 	if err != nil {
 		g.refuse(w, r, err)
-		return
+		return ""
+	}
+	answer, err := g.token(r.Context(), visitor, form, resolve)
+	if err != nil {
+		g.refuse(w, r, err)
+		return visitor.user
 	}
 	_ = json.NewEncoder(w).Encode(answer)
+	return visitor.user
 }
 
 // tokenAnswer is what the token server gives. The token stands there by both of the
@@ -60,11 +66,8 @@ type tokenAnswer struct {
 	IssuedAt    time.Time `json:"issued_at"`
 }
 
-func (g *Gate) token(w http.ResponseWriter, r *http.Request, resolve Resolve) (*tokenAnswer, error) {
-	visitor, form, err := g.applicant(w, r)
-	if err != nil {
-		return nil, err
-	}
+// token is what visitor gets for the parameters in form.
+func (g *Gate) token(ctx context.Context, visitor Visitor, form url.Values, resolve Resolve) (*tokenAnswer, error) {
 	if service := form["service"]; len(service) > 1 || (len(service) == 1 && service[0] != Service) {
 		return nil, badRequest("invalid_request", fmt.Sprintf("the service is %q here", Service))
 	}
@@ -72,7 +75,7 @@ func (g *Gate) token(w http.ResponseWriter, r *http.Request, resolve Resolve) (*
 	if !ok {
 		return nil, badRequest("invalid_scope", fmt.Sprintf("a token has %d scopes at most", maxScopes))
 	}
-	access, err := visitor.grants(r.Context(), asked, resolve)
+	access, err := visitor.grants(ctx, asked, resolve)
 	if err != nil {
 		return nil, err
 	}
