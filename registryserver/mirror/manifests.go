@@ -118,6 +118,9 @@ func (m *Mirror) fetch(ctx context.Context, repo oci.Reference, d oci.Digest) (g
 		if err := m.include(ctx, repo, d); err != nil {
 			return got, err
 		}
+		if err := m.name(ctx, repo, d); err != nil {
+			return got, err
+		}
 		return m.read(ctx, d)
 	}
 	got, err = m.stage(ctx, repo, d)

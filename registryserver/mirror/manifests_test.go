@@ -61,6 +61,22 @@ func TestAManifestWithoutItsBlobsIsNoObject(t *testing.T) {
 	r.named("v1", image.Digest)
 }
 
+func TestAnImageThatIsHereFromElsewhereGetsItsName(t *testing.T) {
+	r := newRig(t)
+	r.up.PushImage("other:v1", registrytest.Bytes(1, 1000))
+	image := r.up.PushImage("app:v1", registrytest.Bytes(1, 1000))
+	r.wantStatus("GET", "library/other/manifests/v1", 200)
+	for _, e := range r.edges(r.wantStatus("GET", "library/other/manifests/v1", 200)) {
+		r.wantStatus("GET", "library/other/blobs/"+e.Digest.String(), 200)
+	}
+	r.eventually("the image is held", func() bool {
+		_, err := r.store.Info(t.Context(), image.Digest)
+		return err == nil
+	})
+	r.pull("v1")
+	r.named("v1", image.Digest)
+}
+
 func TestATagIsAskedForWhenItIsOld(t *testing.T) {
 	r := newRig(t)
 	one := r.up.PushImage("app:v1", registrytest.Bytes(1, 1000))
