@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -135,16 +136,16 @@ func (b *breaking) Read(p []byte) (int, error) {
 }
 
 // upstreamError is the answer when another registry did not give what it was asked
-// for. What it said stays here: it may be about credentials. A registry that denies
+// for. What it said is for the log alone: it may be about credentials. A registry that denies
 // something is taken to have nothing, as it would be by those who cannot log in.
 func upstreamError(err error, unknown error) error {
 	switch {
 	case errors.Is(err, content.ErrNotFound), errors.Is(err, content.ErrDenied), errors.Is(err, content.ErrOffline):
 		return unknown
 	case errors.Is(err, content.ErrCorrupt), errors.Is(err, content.ErrUnsupported):
-		return refuse(http.StatusBadGateway, codeUnknown, "the registry that is mirrored gave no answer that can be used")
+		return fmt.Errorf("%w: %w", refuse(http.StatusBadGateway, codeUnknown, "the registry that is mirrored gave no answer that can be used"), err)
 	case errors.Is(err, content.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return refuse(http.StatusServiceUnavailable, codeTooManyRequests, "the registry that is mirrored does not answer")
+		return fmt.Errorf("%w: %w", refuse(http.StatusServiceUnavailable, codeTooManyRequests, "the registry that is mirrored does not answer"), err)
 	}
 	return err
 }

@@ -1,10 +1,42 @@
 package registryserver_test
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"dist.example/blobstore/memory"
+	"dist.example/content"
 	"dist.example/oci"
+	"dist.example/registryserver"
 )
+
+// mute is an upstream of which no manifest is to be had.
+type mute struct{ registryserver.Upstream }
+
+func (mute) Mirrors(string) bool { return true }
+
+func (mute) Manifest(context.Context, oci.Reference) (registryserver.Manifest, error) {
+	return registryserver.Manifest{}, fmt.Errorf("dial 192.0.2.1: %w: no route", content.ErrUnavailable)
+}
+
+func TestTheLogTellsWhyUpstreamGaveNothing(t *testing.T) {
+	var buf bytes.Buffer
+	h := registryserver.New(memory.New(), registryserver.Options{Upstream: mute{}, Log: slog.New(slog.NewTextHandler(&buf, nil))})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v2/team/app/manifests/v1", nil))
+	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "192.0.2.1") {
+		t.Errorf("the client is told %d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(buf.String(), "dial 192.0.2.1: unavailable: no route") {
+		t.Errorf("the log has no reason: %s", buf.String())
+	}
+}
 
 // A client that takes the server for a mirror says in the query which host it means.
 func TestNsSaysTheHost(t *testing.T) {
