@@ -55,6 +55,10 @@ func (r *Repository) answerError(e *endpoint, what string, resp *http.Response, 
 		Retryable: errors.Is(class, content.ErrUnavailable),
 		Err:       err,
 	}
+	if resp.StatusCode == http.StatusBadRequest && len(apiErrs) == 0 && e.base.Scheme == "http" {
+		return content.WithHint(remote, "it was asked in plain HTTP, which a server that speaks TLS refuses: if it does, "+
+			"leave out --plain-http; on this machine, put its authority into ~/.config/containers/certs.d/%s/ca.crt", e.host())
+	}
 	return r.hint(remote, class, sent)
 }
 
