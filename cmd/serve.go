@@ -35,9 +35,9 @@ With --htpasswd it asks: FILE has a line for each user as "htpasswd -B" writes i
       {"everyone": true, "repositories": ["library/*"], "actions": ["pull"]},
       {"anonymous": true, "repositories": ["public/**"], "actions": ["pull"]}]}
 
-A * is anything within one component of a name, ** any number of components. "everyone" is every user, "anonymous" everybody; those without a password come in only with --anonymous pull. Both files are read again when they change.
+Repositories are called as they are served, or by their full names (docker.io/team/app): a * is anything within one component, ** any number of components. "everyone" is every user, "anonymous" everybody; those without a password come in only with --anonymous pull. Both files are read again when they change.
 
-An image named docker.io/demo/go:v1 is served as demo/go:v1, one named quay.io/a/b:1 as quay.io/a/b:1. A repository has what its names reach and what was pushed to it; nothing else of the store can be had there, even by its digest. What was pushed and has no name is kept for a week, or for --keep.
+An image named docker.io/demo/go:v1 is served as demo/go:v1, one named quay.io/a/b:1 as quay.io/a/b:1, and one named localhost:5000/a:1 as localhost_5000/a:1, since a port cannot stand in a path. A repository has what its names reach and what was pushed to it; nothing else of the store can be had there, even by its digest. What was pushed and has no name is kept for a week, or for --keep.
 
 A FILE is read where it is: nothing is unpacked, copied or written. All its images are served under their names, referrers too. One that has a tag alone is below localhost/ and the name of the file without .tar: v1 in app.tar is localhost/app:v1. One without any name is there by its digest. A layout may grow while it is served; an archive must stay as it is, else requests fail until it is served again. Manifests are verified whenever they are read, other blobs only by --verify: exit 4 when something is damaged. Compressed archives are refused.
 
