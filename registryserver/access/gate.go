@@ -44,8 +44,8 @@ type Options struct {
 	// PathOf is the path that a repository is served at, "" for none. Without it rules
 	// go by full names alone.
 	PathOf func(repo oci.Reference) string
-	// Warn is told, in one line each, of files that have changed and cannot be read;
-	// nil is fine.
+	// Warn is told, in one line each, of files that have changed and cannot be read, and
+	// at first of users that rules are for and who are not there; nil is fine.
 	Warn func(string)
 	// Now is the clock, nil for the real one.
 	Now func() time.Time
@@ -87,7 +87,13 @@ func New(o Options) (*Gate, error) {
 		return g, nil
 	}
 	g.rules = &watched[*rules]{what: "access file", path: o.Rules, parse: parseRules, warn: o.Warn, now: o.Now}
-	return g, g.rules.load()
+	if err := g.rules.load(); err != nil {
+		return nil, err
+	}
+	if who := g.rules.get().strangers(g.users.get().hashes); len(who) > 0 {
+		o.Warn(fmt.Sprintf("access file %s: the password file has no user %.200q: nobody can log in as that", o.Rules, strings.Join(who, ", ")))
+	}
+	return g, nil
 }
 
 func randomKey() []byte {

@@ -56,6 +56,15 @@ func (r *rig) write(name, data string) {
 	}
 }
 
+func TestRulesForNobodyAreTold(t *testing.T) {
+	r := newRig(t, `{"groups": {"ci": ["ben", "bem"]}, "rules": [
+  {"users": ["ann", "anm"], "groups": ["ci"], "repositories": ["**"], "actions": ["pull"]},
+  {"users": ["anm"], "repositories": ["**"], "actions": ["push"]}]}`, false)
+	if len(r.warnings) != 1 || !strings.Contains(r.warnings[0], `no user "anm, bem"`) {
+		t.Errorf("it warns of %q", r.warnings)
+	}
+}
+
 func request(method, target string, authorization ...string) *http.Request {
 	req := httptest.NewRequest(method, target, nil)
 	for _, a := range authorization {

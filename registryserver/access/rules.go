@@ -98,6 +98,27 @@ func (rs *rules) checkGroups(r *reader) error {
 	return nil
 }
 
+// strangers are those that rules and groups name and that are not among users: most
+// likely misspelt, or yet to come.
+func (rs *rules) strangers(users map[string][]byte) []string {
+	var who []string
+	add := func(names []string) {
+		for _, name := range names {
+			if _, ok := users[name]; !ok {
+				who = append(who, name)
+			}
+		}
+	}
+	for _, r := range rs.rules {
+		add(r.users)
+	}
+	for _, members := range rs.groups {
+		add(members)
+	}
+	slices.Sort(who)
+	return slices.Compact(who)
+}
+
 func (rs *rules) readRule(r *reader) func() error {
 	return func() error {
 		var one rule
