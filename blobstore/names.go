@@ -116,6 +116,25 @@ func (s *Store) Tags(ctx context.Context, repo string) (byType map[string][]stri
 	return byType, err
 }
 
+// Hosts lists the hosts that names begin with, in order, whatever the number of
+// names.
+func (s *Store) Hosts(ctx context.Context) (hosts []string, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		hosts, err = tx.Hosts()
+		return err
+	})
+	return hosts, err
+}
+
+// AnyName says whether a name begins with prefix: it looks at no more than one.
+func (s *Store) AnyName(ctx context.Context, prefix string) (found bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		found, err = tx.AnyRef(prefix)
+		return err
+	})
+	return found, err
+}
+
 // namer reads many names. They come in order, so that one has as a rule the
 // repository of the one before, which need not be parsed again.
 type namer struct {

@@ -98,6 +98,38 @@ func TestRefsByPrefix(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("prefix %q: %q, want %q", prefix, got, want)
 		}
+		read(t, g.d, func(tx *Tx) error {
+			if any, err := tx.AnyRef(prefix); err != nil || any != (len(want) > 0) {
+				t.Errorf("prefix %q: any is %v, %v", prefix, any, err)
+			}
+			return nil
+		})
+	}
+}
+
+func TestHostsAreListedOnceEach(t *testing.T) {
+	g := newGraph(t)
+	hosts := func() (hosts []string) {
+		read(t, g.d, func(tx *Tx) (err error) {
+			hosts, err = tx.Hosts()
+			return err
+		})
+		return hosts
+	}
+	if got := hosts(); len(got) != 0 {
+		t.Errorf("without names there are %q", got)
+	}
+	g.held(1)
+	for _, name := range []string{"a.io/x:1", "a.io/y:1", "a.io:5000/x:1", "a.io-b/x:1", "a.io.b/x:1", "a.io0/x:1", "A.io/x:1", "[::1]:80/x:1"} {
+		g.name(name, 1)
+	}
+	// In the order of their names: what comes before '/', and what comes after it.
+	if got, want := hosts(), []string{"A.io", "[::1]:80", "a.io-b", "a.io.b", "a.io", "a.io0", "a.io:5000"}; !slices.Equal(got, want) {
+		t.Errorf("hosts are %q, want %q", got, want)
+	}
+	g.name("no host", 1) // in no catalog that is sound
+	if got := hosts(); len(got) != 8 || got[7] != "" {
+		t.Errorf("with a name that has none they are %q", got)
 	}
 }
 

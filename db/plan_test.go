@@ -24,6 +24,8 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectRef + `WHERE r.object IN (?,?)`,
 		selectNamed + `WHERE r.name >= ? AND r.name < ? ORDER BY r.name`,
 		selectTags,
+		selectHosts,
+		selectAnyRef + `AND name < ? LIMIT 1`,
 		selectLog + `WHERE name = ? ORDER BY seq DESC`,
 		selectLease + `WHERE id = ?`,
 		selectLeasesOf,

@@ -174,6 +174,37 @@ func (tx *Tx) Tags(repo string) (map[string][]string, error) {
 	return byType, err
 }
 
+// selectHosts goes from the first name of one host to that of the next: '0' is what
+// comes after '/'.
+const selectHosts = `WITH RECURSIVE walk (name) AS (
+		SELECT (SELECT min(name) FROM refs)
+		UNION
+		SELECT (SELECT min(r.name) FROM refs r WHERE r.name >= substr(w.name, 1, instr(w.name, '/') - 1) || '0') FROM walk w WHERE w.name IS NOT NULL)
+	SELECT substr(w.name, 1, instr(w.name, '/') - 1) FROM walk w WHERE w.name IS NOT NULL`
+
+// Hosts lists the hosts that names begin with, in order. It looks at one name of
+// each.
+func (tx *Tx) Hosts() (hosts []string, err error) {
+	err = tx.each(selectHosts, nil, func(scan func(...any) error) (bool, error) {
+		var host string
+		err := scan(&host)
+		hosts = append(hosts, host)
+		return true, err
+	})
+	return hosts, err
+}
+
+const selectAnyRef = `SELECT 1 FROM refs WHERE name >= ? `
+
+// AnyRef says whether a name begins with prefix.
+func (tx *Tx) AnyRef(prefix string) (bool, error) {
+	var one int
+	if end := afterPrefix(prefix); end != "" {
+		return tx.get(selectAnyRef+`AND name < ? LIMIT 1`, []any{prefix, end}, &one)
+	}
+	return tx.get(selectAnyRef+`LIMIT 1`, []any{prefix}, &one)
+}
+
 func (tx *Tx) eachRef(query string, args []any, fn func(Ref) (more bool, err error)) error {
 	var (
 		r       Ref

@@ -25,7 +25,9 @@ func (s *server) listTags(w http.ResponseWriter, r *http.Request, at route) erro
 		return err
 	}
 	if len(tags) == 0 {
-		return refuse(http.StatusNotFound, codeNameUnknown, "no repository %s", at.name)
+		if err := s.untagged(r.Context(), at.name); err != nil {
+			return err
+		}
 	}
 	if last := r.URL.Query().Get("last"); last != "" {
 		i, found := slices.BinarySearch(tags, last)
@@ -43,6 +45,20 @@ func (s *server) listTags(w http.ResponseWriter, r *http.Request, at route) erro
 		Name string   `json:"name"`
 		Tags []string `json:"tags"`
 	}{at.name, append([]string{}, tags...)})
+}
+
+// untagged refuses a path that has no names by digest either: with those alone it is
+// a repository that has no tags.
+func (s *server) untagged(ctx context.Context, path string) error {
+	repo, err := s.names.repository(ctx, path)
+	if err != nil {
+		return err
+	}
+	found, err := anyName(ctx, s.lib, repo.Name()+"@")
+	if err == nil && !found {
+		err = refuse(http.StatusNotFound, codeNameUnknown, "no repository %s", path)
+	}
+	return err
 }
 
 func pageSize(q url.Values) (int, error) {

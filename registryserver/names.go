@@ -35,8 +35,8 @@ type names struct {
 // maxPaths bounds the paths whose candidates are kept.
 const maxPaths = 1000
 
-// hostsAge is how long the list of upper-case hosts is trusted. It comes from a
-// scan of all names, which is not for every request.
+// hostsAge is how long the list of upper-case hosts is trusted. Most requests need
+// nothing else of the names but one.
 const hostsAge = time.Second
 
 // hostPath is how a host stands in a path.
@@ -88,10 +88,11 @@ func (n *names) knows(ctx context.Context, host string) error {
 	if host == n.prefix || n.mirrors(host) {
 		return nil
 	}
-	for _, err := range n.store.Names(ctx, host+"/") {
-		return err
+	found, err := anyName(ctx, n.store, host+"/")
+	if err == nil && !found {
+		err = nothingOf(host)
 	}
-	return nothingOf(host)
+	return err
 }
 
 func (n *names) mirrors(host string) bool { return n.upstream != nil && n.upstream.Mirrors(host) }
@@ -206,12 +207,11 @@ func (a *ambiguous) Unwrap() error { return a.error }
 
 // any says whether the store has a name in repo.
 func (n *names) any(ctx context.Context, repo oci.Reference) (bool, error) {
-	for _, sep := range []string{":", "@"} {
-		for _, err := range n.store.Names(ctx, repo.Name()+sep) {
-			return err == nil, err
-		}
+	found, err := anyName(ctx, n.store, repo.Name()+":")
+	if err != nil || found {
+		return found, err
 	}
-	return false, nil
+	return anyName(ctx, n.store, repo.Name()+"@")
 }
 
 // meant is candidates, which each request needs and which parsing makes dear.
@@ -238,17 +238,52 @@ func (n *names) upperHosts(ctx context.Context) (map[string][]string, error) {
 	if n.hosts != nil && time.Since(n.asOf) < hostsAge {
 		return n.hosts, nil
 	}
-	hosts, seen := map[string][]string{}, map[string]bool{}
-	for name, err := range n.store.Names(ctx, "") {
+	all, err := hostsOf(ctx, n.store)
+	if err != nil {
+		return nil, err
+	}
+	hosts := map[string][]string{}
+	for _, host := range all {
+		if strings.ToLower(host) != host {
+			hosts[hostPath(host)] = append(hosts[hostPath(host)], host)
+		}
+	}
+	n.hosts, n.asOf, n.paths = hosts, time.Now(), map[string][]oci.Reference{}
+	return hosts, nil
+}
+
+// nameIndex is a store that knows of its names without listing them all.
+type nameIndex interface {
+	// Hosts lists the hosts that names begin with, in order.
+	Hosts(ctx context.Context) ([]string, error)
+	// AnyName says whether a name begins with prefix.
+	AnyName(ctx context.Context, prefix string) (bool, error)
+}
+
+// anyName says whether a name of the store begins with prefix.
+func anyName(ctx context.Context, store content.NameReader, prefix string) (bool, error) {
+	if x, ok := store.(nameIndex); ok {
+		return x.AnyName(ctx, prefix)
+	}
+	for _, err := range store.Names(ctx, prefix) {
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// hostsOf lists the hosts that the names of a store begin with, in order.
+func hostsOf(ctx context.Context, store content.NameReader) ([]string, error) {
+	if x, ok := store.(nameIndex); ok {
+		return x.Hosts(ctx)
+	}
+	var hosts []string
+	for name, err := range store.Names(ctx, "") {
 		if err != nil {
 			return nil, err
 		}
-		host := name.Reference.Registry
-		if !seen[host] && strings.ToLower(host) != host {
-			hosts[hostPath(host)] = append(hosts[hostPath(host)], host)
+		if host := name.Reference.Registry; len(hosts) == 0 || hosts[len(hosts)-1] != host {
+			hosts = append(hosts, host)
 		}
-		seen[host] = true
 	}
-	n.hosts, n.asOf, n.paths = hosts, time.Now(), map[string][]oci.Reference{}
 	return hosts, nil
 }

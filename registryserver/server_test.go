@@ -468,6 +468,23 @@ func TestABlobCanBecomeAManifest(t *testing.T) {
 	r.wantHeader(a, "Content-Type", oci.MediaTypeManifest)
 }
 
+func TestARepositoryMayHaveNamesByDigestAlone(t *testing.T) {
+	overStores(t, func(r *rig) {
+		r.want(r.do("GET", "/v2/app/tags/list", nil), 404, "NAME_UNKNOWN")
+		m := r.image("one")
+		r.want(r.pushManifest("/v2/app/manifests/"+digestOf(m).String(), m, oci.MediaTypeManifest), 201)
+		r.want(r.do("GET", "/v2/app/tags/list", nil), 404, "NAME_UNKNOWN")
+		ref := oci.Reference{Registry: oci.DockerHub, Repository: "library/app", Digest: digestOf(m)}
+		if err := r.store.SetNames(r.Context(), content.NameChange{Reference: ref, Target: digestOf(m)}); err != nil {
+			r.Fatal(err)
+		}
+		a := r.do("GET", "/v2/app/tags/list", nil)
+		if r.want(a, 200); string(a.body) != `{"name":"app","tags":[]}` {
+			r.Errorf("with a name by digest alone: %s", a.body)
+		}
+	})
+}
+
 func TestTagsComeInOrderAndInPages(t *testing.T) {
 	r := writable(t)
 	m := r.image("one")
@@ -583,17 +600,18 @@ func TestWhatIsPushedIsUnderALease(t *testing.T) {
 	}
 }
 
-func TestAnAmbiguousPathIsRefused(t *testing.T) {
-	r := writable(t)
+func TestAnAmbiguousPathIsRefused(t *testing.T) { overStores(t, refusesAmbiguity) }
+
+func refusesAmbiguity(r *rig) {
 	m := r.image("one")
 	r.want(r.pushManifest("/v2/app/manifests/v1", m, oci.MediaTypeManifest), 201)
 	name := func(s string) {
 		ref, err := oci.ParseReference(s)
 		if err == nil {
-			err = r.store.SetNames(t.Context(), content.NameChange{Reference: ref, Target: digestOf(m)})
+			err = r.store.SetNames(r.Context(), content.NameChange{Reference: ref, Target: digestOf(m)})
 		}
 		if err != nil {
-			t.Fatal(err)
+			r.Fatal(err)
 		}
 	}
 	name("localhost:5000/foo:v1")
@@ -609,6 +627,12 @@ func TestAnAmbiguousPathIsRefused(t *testing.T) {
 		r.want(a, 409, "NAME_INVALID")
 	}
 	r.want(r.do("GET", "/v2/docker.io/localhost_5000/foo/manifests/v2", nil), 200)
+	name("MyHost/foo:v1")
+	rec := httptest.NewRecorder() // of a server that has no older list of hosts
+	registryserver.New(r.store, registryserver.Options{}).ServeHTTP(rec, httptest.NewRequest("GET", "/v2/myhost/foo/manifests/v1", nil))
+	if rec.Code != 200 {
+		r.Errorf("a host with upper case letters: %d %s", rec.Code, rec.Body)
+	}
 }
 
 func TestThePrefixIsTheDefaultHost(t *testing.T) {
