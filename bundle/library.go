@@ -72,18 +72,18 @@ func OpenLibrary(ctx context.Context, path string, warn func(line string)) (*Lib
 	}
 	l := &Library{path: path, own: ownRepository(path), warn: warn, pause: time.Second}
 	sh, err := l.openShelf(ctx)
-	if err == nil {
-		l.close = sync.OnceValue(sh.Close)
-		if err = l.read(ctx, sh); err != nil {
-			_ = sh.Close()
-		}
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
+	}
+	l.close = sync.OnceValue(sh.Close)
+	if err := l.read(ctx, sh); err != nil {
+		_ = sh.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return l, nil
 }
 
+// openShelf opens what is there. Errors name the path.
 func (l *Library) openShelf(ctx context.Context) (shelf, error) {
 	fi, err := os.Stat(l.path)
 	if err != nil {
@@ -102,7 +102,9 @@ func (l *Library) openShelf(ctx context.Context) (shelf, error) {
 	if errors.Is(err, content.ErrNotFound) {
 		err = fmt.Errorf("%w: neither index.json nor a manifest.json of Docker's that is whole", err)
 	}
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", l.path, err)
+	} else {
 		err = l.unchanged(nil)
 	}
 	if err != nil {
