@@ -245,6 +245,7 @@ func (p *pull) run(ctx context.Context) error {
 		p.c.hook("pull.named")
 		if err == nil {
 			p.noteLooks(ctx)
+			return p.vouch(ctx)
 		}
 		var missing *blobstore.MissingError
 		switch {

@@ -172,6 +172,39 @@ func TestPullTakesThePlatformAndNotesTheOthers(t *testing.T) {
 	}
 }
 
+// An index that a mirror, or somebody who pushed, brought with less than it lists gives
+// nothing of the rest. What is pulled whole after that is whole.
+func TestPullMakesAnIndexWholeThatWasPushedInPart(t *testing.T) {
+	t.Parallel()
+	reg, c := registry(t), newClient(t)
+	root := reg.PushPlatforms("app:v1", "linux/amd64", "linux/arm64")
+	x := indexOf(t, reg, root)
+	ref, err := oci.ParseReference(reg.Ref("app:v1"))
+	must(t, err)
+	data, err := content.ReadAll(t.Context(), reg.Store(), root, oci.MaxManifestSize)
+	must(t, err)
+	s, err := c.Init(t.Context())
+	must(t, err)
+	w, err := s.Writer(t.Context(), content.IngestOptions{
+		Expected: root.Digest, Total: root.Size, MediaType: root.MediaType, Repository: ref.Name(),
+	})
+	must(t, err)
+	defer w.Close()
+	_, err = w.Write(data)
+	must(t, err)
+	_, err = w.Commit(t.Context())
+	must(t, err)
+	_, err = c.Pull(t.Context(), []string{ref.String()}, client.PullOptions{Platforms: client.Platforms{All: true}})
+	must(t, err)
+	for _, child := range x.Manifests {
+		in, err := s.InRepository(t.Context(), ref.Name(), child.Digest, manifestOf(t, reg, child).Layers[0].Digest)
+		must(t, err)
+		if !in[0] || !in[1] {
+			t.Errorf("%s and its layer are in the repository: %v", child.Digest, in)
+		}
+	}
+}
+
 func TestPullOfAnIndexInAnIndex(t *testing.T) {
 	t.Parallel()
 	reg, c := registry(t), newClient(t)

@@ -17,8 +17,10 @@ const (
 	// to something that was not there by then does not, either, when a name stands for
 	// it or something else there refers to it.
 	Pushed Membership = 1
-	// Mirrored: it came from the repository that this one stands for. What it refers
-	// to is in that repository too, and so in this one.
+	// Mirrored: the owner of the store has it from the repository that this one stands
+	// for, and says that what it refers to is in that repository too, and so in this
+	// one. A server that fetches for others does not say that: who may push there can
+	// have a manifest refer to anything.
 	Mirrored Membership = 2
 )
 

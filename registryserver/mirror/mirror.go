@@ -14,7 +14,9 @@
 //     comes gets its last bytes when it has been verified, and only if all that he was
 //     given before is of it.
 //   - What came by a repository is in that repository, and in no other before the
-//     registry has said that it is there too.
+//     registry has said that it is there too. What a manifest refers to is asked for
+//     like anything else: who can push to a repository that is mirrored could have its
+//     manifests refer to what the store has from elsewhere.
 //
 // # Who asks how often
 //
@@ -236,9 +238,10 @@ func (m *Mirror) held(ctx context.Context, d oci.Digest) (bool, error) {
 	return err == nil && info.Place != "damaged", err
 }
 
-// include says that repo's registry has the digests there.
-func (m *Mirror) include(ctx context.Context, repo oci.Reference, digests ...oci.Digest) error {
-	return m.store.Include(ctx, repo.Name(), content.Mirrored, digests...)
+// include says that repo's registry has d there. It vouches for nothing that d refers
+// to and that is not in repo by itself.
+func (m *Mirror) include(ctx context.Context, repo oci.Reference, d oci.Digest) error {
+	return m.store.Include(ctx, repo.Name(), content.Pushed, d)
 }
 
 func repositoryOf(ref oci.Reference) oci.Reference {

@@ -20,7 +20,6 @@ import (
 )
 
 // clock is a clock that a test moves.
-
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -39,7 +38,6 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // rig is a server that stands for a registry.
-
 type rig struct {
 	*testing.T
 	up     *registrytest.Registry
@@ -54,7 +52,6 @@ func newRig(t *testing.T) *rig {
 }
 
 // over is a server over store that mirrors up.
-
 func over(t *testing.T, store content.Store, up *registrytest.Registry, c *clock) *rig {
 	t.Helper()
 	client, err := registryclient.New(registryclient.Options{
@@ -86,7 +83,6 @@ type answer struct {
 }
 
 // do asks the mirror. Headers come in pairs.
-
 func (r *rig) do(method, path string, header ...string) answer {
 	r.Helper()
 	req, err := http.NewRequestWithContext(r.Context(), method, r.url+"/v2/"+path, nil)
@@ -106,7 +102,6 @@ func (r *rig) do(method, path string, header ...string) answer {
 }
 
 // gets fails unless path has data.
-
 func (r *rig) gets(path string, data []byte) {
 	r.Helper()
 	a := r.do("GET", path)
@@ -130,7 +125,6 @@ func (r *rig) blob(seed uint64, n int) (string, []byte) {
 }
 
 // pull asks for a tag and all that it leads to, as clients do, and returns the digest.
-
 func (r *rig) pull(path string) oci.Digest {
 	r.Helper()
 	a := r.wantStatus("GET", "library/app/manifests/"+path, 200)
@@ -158,7 +152,6 @@ func (r *rig) edges(a answer) []oci.Edge {
 }
 
 // named fails unless the store's name stands for d; "" for no such name.
-
 func (r *rig) named(tag string, d oci.Digest) {
 	r.Helper()
 	ref, err := oci.ParseReference("docker.io/library/app:" + tag)
@@ -179,7 +172,6 @@ func (r *rig) count(method string, k registryserver.Kind, want int) {
 }
 
 // eventually waits until what is true.
-
 func (r *rig) eventually(what string, is func() bool) {
 	r.Helper()
 	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
@@ -188,23 +180,3 @@ func (r *rig) eventually(what string, is func() bool) {
 		}
 	}
 }
-
-// What has come is passed on before the rest is there.
-
-// A wrong blob is fetched once more. When that is wrong, too, nobody has got it whole,
-
-// and nothing of it is left.
-
-// A server that ends in the middle leaves what it has to the next one.
-
-// Blobs of every size come whole, also where their size is told by nobody.
-
-// Who asked first may go: the others get it all the same, and so does who comes next.
-
-// A manifest whose blobs have not come is served, but the store does not count it.
-
-// What the owner of the store has named counts from then on.
-
-// What one repository has is in no other before its registry says so.
-
-// ns says which registry a path is below, and only those that are known count.

@@ -98,7 +98,7 @@ func (m *Mirror) await(p pending, missing []oci.Digest) {
 	}
 }
 
-// missing lists what keeps p from being complete: a config or layer that is not held;
+// missing lists what keeps p from being complete: a config or layer that is not here;
 // of an index the manifests it lists, when none of them is.
 func (m *Mirror) missing(ctx context.Context, p pending, edges []oci.Edge) ([]oci.Digest, error) {
 	var blobs, manifests []oci.Digest
@@ -125,12 +125,22 @@ func (m *Mirror) missing(ctx context.Context, p pending, edges []oci.Edge) ([]oc
 	return append(blobs, manifests...), nil
 }
 
-// holds says whether what e leads to is held, after a try to settle it if it is a
+// holds says whether what e leads to is here, after a try to settle it if it is a
 // staged manifest. Manifests refer to each other by digest: there is no circle.
 func (m *Mirror) holds(ctx context.Context, repo oci.Reference, e oci.Edge) (bool, error) {
+	here, err := m.here(ctx, repo, e.Digest)
+	if here || err != nil {
+		return here, err
+	}
 	held, err := m.held(ctx, e.Digest)
-	if held || err != nil || e.Role != oci.RoleManifest {
-		return held, err
+	if err != nil {
+		return false, err
+	}
+	if held {
+		return m.confirmed(ctx, repo, e), nil
+	}
+	if e.Role != oci.RoleManifest {
+		return false, nil
 	}
 	got, err := m.staged(ctx, repo, e.Digest)
 	if errors.Is(err, content.ErrNotFound) {
@@ -142,7 +152,21 @@ func (m *Mirror) holds(ctx context.Context, repo oci.Reference, e oci.Edge) (boo
 	if err != nil {
 		return false, err
 	}
-	return m.held(ctx, e.Digest)
+	return m.here(ctx, repo, e.Digest)
+}
+
+// confirmed says whether repo's registry has there what the store has from elsewhere.
+// That a manifest refers to it proves nothing: who pushes one there may have it refer
+// to anything. Without an answer it is not.
+func (m *Mirror) confirmed(ctx context.Context, repo oci.Reference, e oci.Edge) bool {
+	ctx, cancel := context.WithTimeout(ctx, staleAfter)
+	defer cancel()
+	if e.Role == oci.RoleManifest {
+		_, err := m.byDigest(ctx, repo, e.Digest)
+		return err == nil
+	}
+	_, err := m.stat(ctx, repo, e.Digest)
+	return err == nil && m.include(ctx, repo, e.Digest) == nil
 }
 
 // commit makes the ingest of p an object.

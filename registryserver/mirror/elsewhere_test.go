@@ -1,0 +1,77 @@
+package mirror_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/registryserver/registrytest"
+)
+
+// private stores what nobody may have who pulls from the registry that is mirrored.
+func (r *rig) private(mediaType string, data []byte) oci.Descriptor {
+	r.Helper()
+	desc := oci.Descriptor{MediaType: mediaType, Digest: oci.DigestBytes(data), Size: int64(len(data))}
+	w, err := r.store.Writer(r.Context(), content.IngestOptions{
+		Expected: desc.Digest, Total: desc.Size, MediaType: mediaType, Repository: "private.example/app",
+	})
+	if err == nil {
+		defer w.Close()
+		if _, err = w.Write(data); err == nil {
+			_, err = w.Commit(r.Context())
+		}
+	}
+	if err != nil {
+		r.Fatal(err)
+	}
+	return desc
+}
+
+// Whoever may push to a repository that is mirrored can have its manifests refer to
+// anything. That gives nobody what the store has from elsewhere.
+func TestManifestsGiveNothingAwayThatIsHeldElsewhere(t *testing.T) {
+	r := newRig(t)
+	layer := r.private(oci.MediaTypeLayer, []byte("a private layer"))
+	config := r.private(oci.MediaTypeImageConfig, []byte("{}"))
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: config, Layers: []oci.Descriptor{layer}}
+	m.SchemaVersion = 2
+	data, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := r.private(oci.MediaTypeManifest, data)
+
+	// The registry takes such manifests, and does not have the layer.
+	r.up.PutBlob(oci.MediaTypeLayer, []byte("a private layer"))
+	r.up.Inject(registrytest.Match{Digest: layer.Digest}, registrytest.Answer(404))
+	real := r.up.PushImage("", registrytest.Bytes(1, 1000))
+	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: []oci.Descriptor{real, image}}
+	x.SchemaVersion = 2
+	r.up.PutManifest("app:index", oci.MediaTypeIndex, x)
+	m.Config = r.up.PutBlob(oci.MediaTypeImageConfig, []byte(`{"os":"linux"}`))
+	r.up.PutManifest("app:image", oci.MediaTypeManifest, m)
+	m.Layers[0].MediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+	r.up.PutManifest("app:foreign", oci.MediaTypeManifest, m)
+
+	nothing := func() {
+		t.Helper()
+		r.wantStatus("GET", "library/app/manifests/"+image.Digest.String(), 404)
+		for _, d := range []oci.Digest{layer.Digest, config.Digest, image.Digest} {
+			r.wantStatus("GET", "library/app/blobs/"+d.String(), 404)
+		}
+	}
+	for _, tag := range []string{"index", "image", "foreign"} {
+		r.wantStatus("GET", "library/app/manifests/"+tag, 200)
+		nothing()
+	}
+	r.pull(real.Digest.String())
+	r.wantStatus("GET", "library/app/blobs/"+m.Config.Digest.String(), 200)
+	for _, tag := range []string{"index", "image", "foreign"} {
+		r.wantStatus("GET", "library/app/manifests/"+tag, 200)
+		nothing()
+	}
+	// An index that has one platform counts for whole, an image without a layer does not.
+	r.named("index", oci.Digest(r.wantStatus("HEAD", "library/app/manifests/index", 200).header.Get("Docker-Content-Digest")))
+	r.named("image", "")
+}
