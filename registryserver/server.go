@@ -231,6 +231,7 @@ func (s *server) dispatch(w *recorder, r *http.Request) error {
 		if at.name, err = s.names.below(ns, at.name); err != nil {
 			return err
 		}
+		w.Header().Set("OCI-Namespace", ns)
 	}
 	methods := s.methods(at.kind)
 	h, ok := methods[r.Method]

@@ -20,6 +20,7 @@ func draftChecks() []check {
 		{"tag-parameters-sha512", tagParametersSha512},
 		{"cancel", cancelUpload},
 		{"mount-anonymous", mountAnonymous},
+		{"namespace", namespace},
 	}
 }
 
@@ -86,4 +87,15 @@ func mountAnonymous(t *tester) {
 		a = t.do("PUT", t.with(t.location(a), "digest", d.String()), bytes.NewReader(data))
 	}
 	t.created(a, data, d)
+}
+
+// A client that takes the registry for a mirror says whose repository it asks for.
+func namespace(t *tester) {
+	t.push(t.image("one"), oci.MediaTypeManifest, "v1")
+	a := t.want(t.do("GET", t.path("/manifests/v1?ns="+oci.DockerHub), nil), http.StatusOK)
+	t.wantHeader(a, "OCI-Namespace", oci.DockerHub)
+	t.want(t.do("GET", t.path("/manifests/v1?ns=absent.example"), nil), http.StatusNotFound)
+	if got := t.do("GET", t.path("/manifests/v1"), nil).header.Get("OCI-Namespace"); got != "" {
+		t.Errorf("without ns it is %q", got)
+	}
 }
