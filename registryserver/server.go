@@ -122,6 +122,7 @@ type server struct {
 
 	manifests manifestCache
 	fresh     freshSessions
+	queues    sessionQueues
 	metrics   metrics
 	health    health
 	sessions  sessions

@@ -817,3 +817,35 @@ func TestAFreshSessionOutlivesAPutThatFails(t *testing.T) {
 	r.want(r.do("PUT", at+"?digest="+oci.DigestBytes([]byte("one")).String(), strings.NewReader("other")), 400, "DIGEST_INVALID")
 	r.want(r.do("GET", at, nil), 404, "BLOB_UPLOAD_UNKNOWN")
 }
+
+// Who breaks a request off and cancels the session at once meets that request still
+// at work. What was cancelled does not come back with its last bytes.
+func TestAnUploadIsCancelledAfterWhatIsAtWorkOnIt(t *testing.T) {
+	r := writable(t)
+	at := r.do("POST", "/v2/app/blobs/uploads/", nil).header.Get("Location")
+	body, more := io.Pipe()
+	patched := make(chan answer, 1)
+	go func() { patched <- r.do("PATCH", at, body) }()
+	if _, err := more.Write([]byte("0123")); err != nil { // it is on its way
+		t.Fatal(err)
+	}
+	for r.do("GET", at, nil).header.Get("Range") != "0-3" { // and at work
+		if t.Context().Err() != nil {
+			t.Fatal("it does not come")
+		}
+	}
+	cancelled := make(chan answer, 1)
+	go func() { cancelled <- r.do("DELETE", at, nil) }()
+	for range 100 { // others are answered meanwhile
+		r.want(r.do("GET", at, nil), 204)
+	}
+	select {
+	case a := <-cancelled:
+		t.Fatalf("it does not wait: %d", a.status)
+	default:
+	}
+	more.Close()
+	r.want(<-patched, 202)
+	r.want(<-cancelled, 204)
+	r.want(r.do("GET", at, nil), 404, "BLOB_UPLOAD_UNKNOWN")
+}

@@ -139,6 +139,26 @@ func (s *server) uploadStatus(w http.ResponseWriter, r *http.Request, at route) 
 	return nil
 }
 
+// turn waits until no other request of this server is at the upload, and looks it up
+// then. The caller leaves.
+func (s *server) turn(ctx context.Context, at route) (leave func(), err error) {
+	wait, cancel := context.WithTimeout(ctx, sessionWait)
+	defer cancel()
+	leave, err = s.queues.take(wait, at.session)
+	if err != nil {
+		return nil, cmp.Or(context.Cause(ctx), occupied())
+	}
+	if _, err := s.session(ctx, at); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
+}
+
+func occupied() error {
+	return refuse(http.StatusTooManyRequests, codeTooManyRequests, "another request is writing to this session")
+}
+
 // session looks an upload up, which the store makes anew when it is written to.
 func (s *server) session(ctx context.Context, at route) (content.Status, error) {
 	if s.fresh.has(at.session) {
@@ -162,9 +182,11 @@ func standing(w http.ResponseWriter, at route, offset int64) {
 
 // appendUpload answers PATCH: one chunk, or all there is.
 func (s *server) appendUpload(w http.ResponseWriter, r *http.Request, at route) error {
-	if _, err := s.session(r.Context(), at); err != nil {
+	leave, err := s.turn(r.Context(), at)
+	if err != nil {
 		return err
 	}
+	defer leave()
 	st, err := s.withWriter(r, at, key(at), "", func(cw content.Writer) error {
 		return s.receive(w, r, at, cw)
 	})
@@ -179,9 +201,11 @@ func (s *server) appendUpload(w http.ResponseWriter, r *http.Request, at route) 
 
 // finishUpload answers PUT: the last chunk or none, and the digest.
 func (s *server) finishUpload(w http.ResponseWriter, r *http.Request, at route) error {
-	if _, err := s.session(r.Context(), at); err != nil {
+	leave, err := s.turn(r.Context(), at)
+	if err != nil {
 		return err
 	}
+	defer leave()
 	return s.finish(w, r, at, r.URL.Query().Get("digest"))
 }
 
@@ -235,7 +259,7 @@ func (s *server) withWriter(r *http.Request, at route, key string, want oci.Dige
 		Repository: repo.Name(), Again: true,
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return content.Status{}, refuse(http.StatusTooManyRequests, codeTooManyRequests, "another request is writing to this session")
+		return content.Status{}, occupied()
 	}
 	if err != nil {
 		return content.Status{}, err
@@ -318,11 +342,17 @@ func parseContentRange(s string) (start, length int64, ok bool) {
 
 // cancelUpload answers DELETE.
 func (s *server) cancelUpload(w http.ResponseWriter, r *http.Request, at route) error {
-	if _, err := s.session(r.Context(), at); err != nil {
+	leave, err := s.turn(r.Context(), at)
+	if err != nil {
 		return err
 	}
+	defer leave()
 	if !s.fresh.drop(at.session) {
-		if err := s.store.Abort(r.Context(), key(at)); err != nil && !errors.Is(err, content.ErrNotFound) {
+		err := s.store.Abort(r.Context(), key(at))
+		if errors.Is(err, content.ErrConflict) {
+			return occupied() // at another server over the same store
+		}
+		if err != nil && !errors.Is(err, content.ErrNotFound) {
 			return err
 		}
 	}
