@@ -3,6 +3,7 @@ package registryclient
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -217,6 +218,33 @@ func TestPushFailures(t *testing.T) {
 	wantClass(t, err, content.ErrCorrupt)
 	if len(f.blobs) != 0 {
 		t.Fatal("something was accepted")
+	}
+}
+
+// Nobody goes on with the session of a push that was cancelled or refused.
+func TestAPushThatEndsEarlyCancelsItsSession(t *testing.T) {
+	f := newFake(t)
+	desc, data := somewhere(f, 1<<20)
+	ctx, cancel := context.WithCancel(context.Background())
+	f.hook = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.Method == http.MethodPut {
+			cancel()
+		}
+		return false
+	}
+	err := f.repository(t, nil).Push(ctx, desc, bytes.NewReader(data))
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	f.misbehave(func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.Method == http.MethodPut {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		return r.Method == http.MethodPut
+	})
+	wantClass(t, f.repository(t, nil).Push(context.Background(), desc, bytes.NewReader(data)), content.ErrDenied)
+	if begun, cancelled := f.requests("POST"), f.requests("DELETE"); begun != 2 || cancelled != 2 {
+		t.Errorf("%d sessions were begun, and %d cancelled", begun, cancelled)
 	}
 }
 

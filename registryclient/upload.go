@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -20,10 +21,16 @@ type session struct {
 
 // pushBlob uploads until the registry has it all. After a failure the session is
 // asked where it stands; one that is gone is begun again. Where the registry
-// found other bytes than were sent, it gets them once more from the first on.
-func (r *Repository) pushBlob(ctx context.Context, desc oci.Descriptor, b *body) error {
+// found other bytes than were sent, it gets them once more from the first on. A
+// session that is not gone on with is cancelled.
+func (r *Repository) pushBlob(ctx context.Context, desc oci.Descriptor, b *body) (err error) {
 	u := upload{r: r, desc: desc, body: b, tries: tries{client: r.client, what: "push blob " + desc.Digest.String()}}
 	u.session, u.known = r.takeSession(desc.Digest)
+	defer func() {
+		if err != nil && u.known && !errors.Is(err, content.ErrUnavailable) {
+			u.cancel(ctx)
+		}
+	}()
 	for {
 		err := u.once(ctx)
 		if err == nil {
@@ -96,6 +103,23 @@ func (u *upload) recover(ctx context.Context, f *failure) (done bool, _ error) {
 		return false, fmt.Errorf("push %s to %s: %w", u.desc.Digest, u.r.ref.Name(), ctx.Err())
 	}
 	return false, nil
+}
+
+// cancelTime bounds how long somebody who wants to end waits for a registry.
+const cancelTime = 2 * time.Second
+
+// cancel lets the registry drop what it has of the upload at once: no later push asks
+// for a session of this one. A registry that does not do that forgets it some day.
+func (u *upload) cancel(ctx context.Context) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	defer done()
+	resp, err := u.r.do(ctx, u.session.host, call{
+		what: "upload of " + u.desc.Digest.String(), method: http.MethodDelete, url: u.session.location,
+		scopes: u.r.scope("pull,push"), ok: []int{http.StatusNoContent, http.StatusOK, http.StatusAccepted}, once: true,
+	})
+	if err == nil {
+		drain(resp)
+	}
 }
 
 // resumable says whether an upload that met f may go on: besides what passes by
