@@ -23,7 +23,7 @@ type checkCmd struct {
 func (checkCmd) Help() string {
 	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed, the exit code is 4, and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
 
-When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, unfinished ingests, and deletions. What no name reaches is kept for 7 days. The old catalog stays in the store's folder catalog.old.
+When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog stays in the store's folder catalog.old.
 
 Examples:
 
@@ -194,7 +194,7 @@ func notRestored(r client.RebuildReport) []string {
 	if r.Kept > 0 {
 		lines = append(lines, fmt.Sprintf("%s without a name kept for 7 days, deleted ones among them if their bytes were still here", plural(r.Kept, "object")))
 	}
-	return append(lines, "leases, sources and what signatures were verified could not be restored: only the catalog had them")
+	return append(lines, "leases, sources, what was pushed to which repository and what signatures were verified could not be restored: only the catalog had them")
 }
 
 func rebuildFaults(r client.RebuildReport) string {
