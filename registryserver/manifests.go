@@ -196,7 +196,7 @@ func inspect(contentType string, data []byte, want oci.Digest) (oci.Descriptor, 
 // pushed the index does not get it that way, nor learns that it exists.
 func (s *server) checkBlobs(ctx context.Context, at route, edges []oci.Edge) error {
 	edges = slices.DeleteFunc(slices.Clone(edges), func(e oci.Edge) bool {
-		return e.Role == oci.RoleSubject || e.Role == oci.RoleManifest || oci.IsNonDistributable(e.MediaType)
+		return e.Role == oci.RoleSubject || e.Role == oci.RoleManifest || e.Role == oci.RoleLayer && oci.IsNonDistributable(e.MediaType)
 	})
 	digests := make([]oci.Digest, len(edges))
 	for i, e := range edges {

@@ -103,10 +103,11 @@ func contentTypeDiffers(t *tester) {
 }
 
 func missingBlob(t *tester) {
-	noLayer, noConfig := t.image("one"), t.image("two")
+	noLayer, noConfig, odd := t.image("one"), t.image("two"), t.image("three")
 	noLayer.Layers = append(noLayer.Layers, t.absent(oci.MediaTypeLayer))
 	noConfig.Config = t.absent(oci.MediaTypeImageConfig)
-	for _, m := range []oci.Manifest{noLayer, noConfig} {
+	odd.Config = t.absent("application/vnd.oci.image.layer.nondistributable.v1.tar") // of layers alone that says something
+	for _, m := range []oci.Manifest{noLayer, noConfig, odd} {
 		t.want(t.put("v1", oci.MediaTypeManifest, t.json(m)), http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN")
 		t.want(t.do("GET", t.path("/manifests/v1"), nil), http.StatusNotFound)
 	}

@@ -42,17 +42,27 @@ type historyRow struct {
 	Empty              bool // made no layer
 }
 
-// config shows the configuration desc of a manifest; nil for one that says nothing.
-func (s *site) config(ctx context.Context, desc oci.Descriptor, path string) (*configView, error) {
+// config shows the configuration desc of a manifest in repo; nil for one that says
+// nothing.
+func (s *site) config(ctx context.Context, repo *repository, desc oci.Descriptor) (*configView, error) {
 	if desc.MediaType == oci.MediaTypeEmpty {
 		return nil, nil
 	}
 	v := &configView{
 		MediaType: clip(desc.MediaType), Digest: desc.Digest, Size: desc.Size,
-		Link: "/v2/" + path + "/blobs/" + desc.Digest.String(),
+		Link: "/v2/" + repo.path + "/blobs/" + desc.Digest.String(),
 	}
-	data, whole, err := s.beginning(ctx, desc)
-	if unreadable(err) {
+	// That a manifest refers to it does not make it a part of the repository.
+	here, err := s.here(ctx, repo.ref.Name(), []oci.Descriptor{desc})
+	if err != nil {
+		return nil, err
+	}
+	var data []byte
+	var whole bool
+	if here[desc.Digest] {
+		data, whole, err = s.beginning(ctx, desc)
+	}
+	if !here[desc.Digest] || unreadable(err) {
 		v.State = "It is not here, or damaged."
 		return v, nil
 	}

@@ -268,7 +268,7 @@ func (s *site) fillManifest(ctx context.Context, repo *repository, d *document, 
 	for _, l := range m.Layers {
 		p.Blobs.add(newBlobRow(p.Path, l))
 	}
-	if p.Config, err = s.config(ctx, m.Config, p.Path); err != nil {
+	if p.Config, err = s.config(ctx, repo, m.Config); err != nil {
 		return err
 	}
 	p.Annotations = pairs(m.Annotations)

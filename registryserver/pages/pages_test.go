@@ -196,6 +196,24 @@ func TestArtifactsAndChartsShowTheirFiles(t *testing.T) {
 	r.has(page, "Chart", "helm pull --plain-http oci://registry.example:5000/demo/web --version 1.0+a", "<dt>Name</dt><dd>web</dd>", "<dd>javascript:alert(1)</dd>")
 }
 
+// A manifest may have been pushed that refers to what its repository does not have.
+func TestAConfigurationOfAnotherRepositoryIsNotShown(t *testing.T) {
+	r := newRig(t, pages.Options{})
+	secret := r.blob(oci.MediaTypeImageConfig, []byte(`{"os":"linux","config":{"Env":["TOKEN=secret"]}}`))
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: secret, Layers: []oci.Descriptor{}}
+	m.SchemaVersion = 2
+	d := r.document(oci.MediaTypeManifest, m)
+	r.name(d, "own/app:v1")
+	r.has(r.page("/r/own/app:v1"), "TOKEN=secret")
+	if err := r.lib.Include(t.Context(), "docker.io/demo/app", content.Pushed, d.Digest); err != nil {
+		t.Fatal(err)
+	}
+	r.name(d, "demo/app:v1")
+	page := r.page("/r/demo/app:v1")
+	r.has(page, "It is not here, or damaged.")
+	r.lacks(page, "secret")
+}
+
 // checkPage refuses every page in which these would do something.
 func TestNothingInAStoreIsTrusted(t *testing.T) {
 	r := newRig(t, pages.Options{})
