@@ -3,6 +3,7 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ type member struct {
 // Errors: ErrInvalid for what is no tar, ErrCorrupt for one that is damaged or ends
 // early, ErrUnsupported for one with too many members.
 func indexTar(ctx context.Context, r io.ReaderAt, size int64) (map[string]member, error) {
-	at := io.NewSectionReader(r, 0, size)
+	at := io.NewSectionReader(&ahead{r: r}, 0, size)
 	tr := tar.NewReader(at)
 	members := map[string]member{}
 	for n := 0; ; n++ {
@@ -75,6 +76,30 @@ func indexTar(ctx context.Context, r io.ReaderAt, size int64) (map[string]member
 			return nil, err
 		}
 	}
+}
+
+// ahead reads more than it is asked for: headers that stand close together, or
+// first bytes, come by one read. It is for one reader that goes forward.
+type ahead struct {
+	r    io.ReaderAt
+	have []byte
+	off  int64 // of have
+	buf  [32 << 10]byte
+}
+
+// ReadAt implements io.ReaderAt.
+func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
+	if len(p) > len(a.buf) {
+		return a.r.ReadAt(p, off)
+	}
+	if off < a.off || off+int64(len(p)) > a.off+int64(len(a.have)) {
+		n, err := a.r.ReadAt(a.buf[:], off)
+		a.have, a.off = a.buf[:n], off
+		if n < len(p) {
+			return copy(p, a.have), err
+		}
+	}
+	return copy(p, a.have[off-a.off:]), nil
 }
 
 // keep adds a member, if it is a file or stands for one and has a name within the
@@ -247,17 +272,24 @@ func (a *archive) size(d oci.Digest) (int64, error) {
 	return m.size, err
 }
 
-// unlisted implements shelf.
+// unlisted implements shelf. It looks at first bytes in the order in which they stand.
 func (a *archive) unlisted() []oci.Digest {
-	var out []oci.Digest
+	type start struct {
+		digest oci.Digest
+		off    int64
+	}
+	var small []start
 	for name, m := range a.members {
-		d, ok := blobDigest(name)
-		if !ok || m.link != "" || m.sparse || m.size > oci.MaxManifestSize {
-			continue
+		if d, ok := blobDigest(name); ok && m.link == "" && !m.sparse && m.size <= oci.MaxManifestSize {
+			small = append(small, start{d, m.off})
 		}
-		first := make([]byte, 1)
-		if _, err := a.r.ReadAt(first, m.off); err == nil && first[0] == '{' {
-			out = append(out, d)
+	}
+	slices.SortFunc(small, func(a, b start) int { return cmp.Compare(a.off, b.off) })
+	var out []oci.Digest
+	first, r := make([]byte, 1), &ahead{r: a.r}
+	for _, s := range small {
+		if _, err := r.ReadAt(first, s.off); err == nil && first[0] == '{' {
+			out = append(out, s.digest)
 		}
 	}
 	slices.Sort(out)
