@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"dist.example/blobstore/memory"
 	"dist.example/content"
 	"dist.example/oci"
 	"dist.example/registryserver"
@@ -109,17 +110,38 @@ func TestATagIsAskedForWhenItIsOld(t *testing.T) {
 }
 
 func TestATagThatIsGoneIsGone(t *testing.T) {
-	r := newRig(t)
+	// The name moves a minute after the tag was asked for: that is how long blobs take.
+	r := over(t, memory.New(), registrytest.New(t, registrytest.Options{}), &clock{now: time.Now().Add(-time.Minute)})
 	image := r.up.PushImage("app:v1", registrytest.Bytes(1, 1000))
 	r.pull("v1")
 	ref, _ := oci.ParseReference("docker.io/library/app:v1")
 	if err := r.up.Store().SetNames(t.Context(), content.NameChange{Reference: ref}); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.advance(time.Hour)
-	r.wantStatus("GET", "library/app/manifests/v1", 404)
+	r.clock.advance(5*time.Minute + time.Second)
+	for range 3 {
+		r.wantStatus("GET", "library/app/manifests/v1", 404)
+		r.clock.advance(10 * time.Second)
+	}
 	r.pull(image.Digest.String())
 	r.named("v1", image.Digest)
+}
+
+func TestAnIndexWithOnePlatformAsksForNoOther(t *testing.T) {
+	r := newRig(t)
+	here := r.up.PushImage("app:here", registrytest.Bytes(1, 1000))
+	r.pull("here")
+	elsewhere := r.up.PushImage("", registrytest.Bytes(2, 1000))
+	for _, e := range r.edges(r.wantStatus("GET", "library/other/manifests/"+elsewhere.Digest.String(), 200)) {
+		r.wantStatus("GET", "library/other/blobs/"+e.Digest.String(), 200)
+	}
+	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: []oci.Descriptor{here, elsewhere}}
+	x.SchemaVersion = 2
+	index := r.up.PutManifest("app:v1", oci.MediaTypeIndex, x)
+	r.up.Forget()
+	r.wantStatus("GET", "library/app/manifests/v1", 200)
+	r.named("v1", index.Digest)
+	r.count("HEAD", registryserver.KindManifest, 1) // what the tag stands for
 }
 
 func TestTheOwnersNameCounts(t *testing.T) {
@@ -135,6 +157,27 @@ func TestTheOwnersNameCounts(t *testing.T) {
 	r.clock.advance(time.Minute)
 	if d := r.pull("v1"); d != mine.Digest {
 		t.Errorf("v1 is %s, want %s", d, mine.Digest)
+	}
+}
+
+// What was pulled on this machine is no word of the registry's on the tag.
+func TestANameThatWasNeverAskedForServesOnlyWithoutAnAnswer(t *testing.T) {
+	r := newRig(t)
+	one := r.up.PushImage("app:v1", registrytest.Bytes(1, 1000))
+	two := r.up.PushImage("app:v2", registrytest.Bytes(2, 1000))
+	r.pull(one.Digest.String())
+	ref, _ := oci.ParseReference("docker.io/library/app:v2")
+	if err := r.store.SetNames(t.Context(), content.NameChange{Reference: ref, Target: one.Digest, Why: "pull"}); err != nil {
+		t.Fatal(err)
+	}
+	r.up.Inject(registrytest.Match{}, registrytest.Reset())
+	if d := r.pull("v2"); d != one.Digest {
+		t.Errorf("without an answer v2 is %s, want %s", d, one.Digest)
+	}
+	r.up.Heal()
+	r.clock.advance(10 * time.Second)
+	if d := r.pull("v2"); d != two.Digest {
+		t.Errorf("v2 is %s, want %s", d, two.Digest)
 	}
 }
 

@@ -26,15 +26,18 @@ type waiting struct {
 	n  int
 }
 
-func (w *waiting) add(d oci.Digest, p pending) {
+// add says whether it did not know that p waits for d.
+func (w *waiting) add(d oci.Digest, p pending) bool {
 	if w.on == nil || w.n >= maxWaiting {
 		w.on, w.n = map[oci.Digest][]pending{}, 0
 	}
 	same := func(o pending) bool { return o.desc.Digest == p.desc.Digest && o.repo == p.repo }
-	if !slices.ContainsFunc(w.on[d], same) {
-		w.on[d] = append(w.on[d], p)
-		w.n++
+	if slices.ContainsFunc(w.on[d], same) {
+		return false
 	}
+	w.on[d] = append(w.on[d], p)
+	w.n++
+	return true
 }
 
 func (w *waiting) take(d oci.Digest) []pending {
@@ -70,8 +73,7 @@ func (m *Mirror) settle(ctx context.Context, p pending, data []byte) error {
 		return nil // served as it is, and never stored
 	}
 	missing, err := m.missing(ctx, p, edges)
-	if err == nil && len(missing) > 0 {
-		m.await(p, missing)
+	if err == nil && m.await(p, missing) {
 		missing, err = m.missing(ctx, p, edges) // what came before it was waited for
 	}
 	if err != nil || len(missing) > 0 {
@@ -90,12 +92,14 @@ func (m *Mirror) settle(ctx context.Context, p pending, data []byte) error {
 	return nil
 }
 
-func (m *Mirror) await(p pending, missing []oci.Digest) {
+// await remembers what p lacks, and says whether any of it is news.
+func (m *Mirror) await(p pending, missing []oci.Digest) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, d := range missing {
-		m.waiting.add(d, p)
+		news = m.waiting.add(d, p) || news
 	}
+	return news
 }
 
 // missing lists what keeps p from being complete: a config or layer that is not here;
@@ -104,7 +108,8 @@ func (m *Mirror) missing(ctx context.Context, p pending, edges []oci.Edge) ([]oc
 	var blobs, manifests []oci.Digest
 	complete := false
 	for _, e := range edges {
-		if e.Role == oci.RoleSubject || e.Role == oci.RoleLayer && oci.IsNonDistributable(e.MediaType) {
+		if e.Role == oci.RoleSubject || e.Role == oci.RoleLayer && oci.IsNonDistributable(e.MediaType) ||
+			e.Role == oci.RoleManifest && complete {
 			continue
 		}
 		held, err := m.holds(ctx, p.repo, e)
@@ -128,16 +133,13 @@ func (m *Mirror) missing(ctx context.Context, p pending, edges []oci.Edge) ([]oc
 // holds says whether what e leads to is here, after a try to settle it if it is a
 // staged manifest. Manifests refer to each other by digest: there is no circle.
 func (m *Mirror) holds(ctx context.Context, repo oci.Reference, e oci.Edge) (bool, error) {
-	here, err := m.here(ctx, repo, e.Digest)
-	if here || err != nil {
-		return here, err
-	}
 	held, err := m.held(ctx, e.Digest)
 	if err != nil {
 		return false, err
 	}
 	if held {
-		return m.confirmed(ctx, repo, e), nil
+		in, err := m.store.InRepository(ctx, repo.Name(), e.Digest)
+		return err == nil && (in[0] || m.confirmed(ctx, repo, e)), err
 	}
 	if e.Role != oci.RoleManifest {
 		return false, nil

@@ -14,12 +14,12 @@ import (
 
 // byTag finds out what a tag stands for, and that.
 func (m *Mirror) byTag(ctx context.Context, ref oci.Reference) (registryserver.Manifest, error) {
-	last, err := m.lastKnown(ctx, ref)
+	last, asked, err := m.lastKnown(ctx, ref)
 	if err != nil {
 		return registryserver.Manifest{}, err
 	}
 	repo := repositoryOf(ref)
-	if last.Target.Digest != "" && within(last.At, m.o.Now(), m.o.Revalidate) {
+	if asked && within(last.At, m.o.Now(), m.o.Revalidate) {
 		if got, err := m.byDigest(ctx, repo, last.Target.Digest); err == nil {
 			return got, nil
 		}
@@ -33,19 +33,22 @@ func (m *Mirror) byTag(ctx context.Context, ref oci.Reference) (registryserver.M
 
 // lastKnown is what ref stood for when its registry was last asked, or what the owner
 // of the store has let it stand for since; the zero Sighting when it was neither.
-func (m *Mirror) lastKnown(ctx context.Context, ref oci.Reference) (content.Sighting, error) {
+// asked is that the registry once said what ref stands for, and not since that there is
+// no such tag. Else a name serves only when there is no answer.
+func (m *Mirror) lastKnown(ctx context.Context, ref oci.Reference) (last content.Sighting, asked bool, err error) {
 	s, err := m.store.Sighted(ctx, ref)
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
-		return s, err
+		return s, false, err
 	}
+	asked = err == nil
 	n, found, err := m.nameOf(ctx, ref)
 	if err != nil {
-		return s, err
+		return s, asked, err
 	}
 	if found && n.UpdatedAt.After(s.At) && n.Target.Digest != s.Target.Digest && oci.HasSuccessors(n.Target.MediaType) {
-		return content.Sighting{Reference: ref, Target: n.Target, At: n.UpdatedAt}, nil
+		s = content.Sighting{Reference: ref, Target: n.Target, At: n.UpdatedAt}
 	}
-	return s, nil
+	return s, asked, nil
 }
 
 // ask asks upstream what ref stands for, once for all who want to know. Where
