@@ -236,14 +236,16 @@ func TestAPushThatEndsEarlyCancelsItsSession(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	f.misbehave(func(w http.ResponseWriter, r *http.Request, _ int) bool {
-		if r.Method == http.MethodPut {
-			w.WriteHeader(http.StatusForbidden)
-		}
-		return r.Method == http.MethodPut
-	})
-	wantClass(t, f.repository(t, nil).Push(context.Background(), desc, bytes.NewReader(data)), content.ErrDenied)
-	if begun, cancelled := f.requests("POST"), f.requests("DELETE"); begun != 2 || cancelled != 2 {
+	for status, class := range map[int]error{http.StatusForbidden: content.ErrDenied, http.StatusInsufficientStorage: content.ErrUnavailable} {
+		f.misbehave(func(w http.ResponseWriter, r *http.Request, _ int) bool {
+			if r.Method == http.MethodPut {
+				w.WriteHeader(status)
+			}
+			return r.Method == http.MethodPut
+		})
+		wantClass(t, f.repository(t, nil).Push(context.Background(), desc, bytes.NewReader(data)), class)
+	}
+	if begun, cancelled := f.requests("POST"), f.requests("DELETE"); begun != 3 || cancelled != 3 {
 		t.Errorf("%d sessions were begun, and %d cancelled", begun, cancelled)
 	}
 }

@@ -27,7 +27,7 @@ func (r *Repository) pushBlob(ctx context.Context, desc oci.Descriptor, b *body)
 	u := upload{r: r, desc: desc, body: b, tries: tries{client: r.client, what: "push blob " + desc.Digest.String()}}
 	u.session, u.known = r.takeSession(desc.Digest)
 	defer func() {
-		if err != nil && u.known && !errors.Is(err, content.ErrUnavailable) {
+		if err != nil && u.known {
 			u.cancel(ctx)
 		}
 	}()
