@@ -147,7 +147,10 @@ func surveyFuzzed(t *testing.T, sh shelf) {
 	if err := s.survey(t.Context(), entries); err != nil {
 		return
 	}
-	v := s.arrange(entries, oci.Reference{Registry: "localhost", Repository: "x"}, func(string) {})
+	v, err := s.arrange(entries, oci.Reference{Registry: "localhost", Repository: "x"}, func(string) {})
+	if err != nil {
+		return
+	}
 	for _, n := range v.names {
 		i, found := slices.BinarySearch(v.repos, n.Reference.Name())
 		if _, in := slices.BinarySearch(v.nodes[n.Target.Digest].in, i); !found || !in {

@@ -131,7 +131,10 @@ func (l *Library) read(ctx context.Context, sh shelf) error {
 	if err := s.survey(ctx, entries); err != nil {
 		return err
 	}
-	v := s.arrange(entries, l.own, l.warn)
+	v, err := s.arrange(entries, l.own, l.warn)
+	if err != nil {
+		return err
+	}
 	if written := cmp.Or(l.tar, list); written != nil {
 		v.written = written.ModTime()
 	}

@@ -1,10 +1,13 @@
 package bundle
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
+	"dist.example/content"
 	"dist.example/oci"
 )
 
@@ -85,9 +88,38 @@ func TestManifestsAreReadOnceHoweverOftenTheListChanges(t *testing.T) {
 	if err := again.survey(t.Context(), entries); err != nil {
 		t.Fatal(err)
 	}
-	v := again.arrange(entries, oci.Reference{Registry: "localhost", Repository: "x"}, func(string) {})
+	v, err := again.arrange(entries, oci.Reference{Registry: "localhost", Repository: "x"}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if h.opened != opened || len(v.about[subject]) != 5 || len(again.nodes) != len(first.nodes) {
 		t.Errorf("%d were read again, %d referrers, %d of %d nodes", h.opened-opened, len(v.about[subject]), len(again.nodes), len(first.nodes))
+	}
+}
+
+// A list and an index of a megabyte each have more pairs of a name and a manifest than
+// fit into memory.
+func TestAllRepositoriesTogetherAreBounded(t *testing.T) {
+	t.Parallel()
+	top := &node{mediaType: oci.MediaTypeIndex, read: true}
+	s := surveyor{nodes: map[oci.Digest]*node{"top": top}}
+	for i := range maxMarks/1000 + 1 {
+		d := oci.Digest(strconv.Itoa(i))
+		s.nodes[d], top.below = &node{}, append(top.below, d)
+	}
+	var entries []entry
+	for i := range 1000 {
+		ref := oci.Reference{Registry: "localhost", Repository: strconv.Itoa(i), Tag: "v1"}
+		entries = append(entries, entry{Descriptor: oci.Descriptor{Digest: "top"}, full: ref})
+	}
+	if _, err := s.arrange(entries[:100], oci.Reference{}, nil); err != nil {
+		t.Error(err)
+	}
+	for _, n := range s.nodes {
+		n.in = nil
+	}
+	if _, err := s.arrange(entries, oci.Reference{}, nil); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -10,9 +10,14 @@ import (
 	"dist.example/oci"
 )
 
-// maxManifests bounds the manifests of a place that is served: what is known of each
-// is held in memory.
-const maxManifests = 100_000
+const (
+	// maxManifests bounds the manifests of a place that is served: what is known of each
+	// is held in memory.
+	maxManifests = 100_000
+	// maxMarks bounds what all repositories of a place have together. A few megabytes
+	// can have thousands of names for an index of thousands of manifests.
+	maxMarks = 10_000_000
+)
 
 // view is what a place held when its list was read. It does not change.
 type view struct {
@@ -172,8 +177,9 @@ func readWhole(ctx context.Context, sh shelf, desc oci.Descriptor) ([]byte, erro
 }
 
 // arrange makes a view of what was found, with the names that entries give and own
-// for what has none. Names that cannot be given are told of.
-func (s *surveyor) arrange(entries []entry, own oci.Reference, warn func(string)) *view {
+// for what has none. Names that cannot be given are told of. Errors: ErrUnsupported
+// for more than maxMarks.
+func (s *surveyor) arrange(entries []entry, own oci.Reference, warn func(string)) (*view, error) {
 	v := &view{shelf: s.shelf, nodes: s.nodes, about: map[oci.Digest][]oci.Digest{}}
 	for d, n := range s.nodes {
 		if n.subject != "" {
@@ -194,16 +200,19 @@ func (s *surveyor) arrange(entries []entry, own oci.Reference, warn func(string)
 		i, _ := slices.BinarySearch(v.repos, n.Reference.Name())
 		byRepo[i] = append(byRepo[i], n.Target.Digest)
 	}
+	left := maxMarks
 	for i, roots := range byRepo {
-		v.mark(i, roots)
+		if left = v.mark(i, roots, left); left == 0 {
+			return nil, fmt.Errorf("%w: its repositories have more than %d manifests and blobs together", content.ErrUnsupported, maxMarks)
+		}
 	}
-	return v
+	return v, nil
 }
 
 // mark notes for all that roots reach, and for what is about any of it, that
-// repository i has it.
-func (v *view) mark(i int, stack []oci.Digest) {
-	for len(stack) > 0 {
+// repository i has it. It ends after that many notes, and says how many are left.
+func (v *view) mark(i int, stack []oci.Digest, left int) int {
+	for len(stack) > 0 && left > 0 {
 		d := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		n := v.nodes[d]
@@ -211,8 +220,10 @@ func (v *view) mark(i int, stack []oci.Digest) {
 			continue
 		}
 		n.in = append(n.in, i)
+		left--
 		stack = append(append(stack, n.below...), v.about[d]...)
 	}
+	return left
 }
 
 // roots are the manifests that nothing here is made of and that are about nothing
