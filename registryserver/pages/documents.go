@@ -19,6 +19,7 @@ type document struct {
 	kind         kind
 	artifactType string
 	platform     string  // of an image: for what it is
+	reads        int     // what it counts for where the manifests are that are read
 	children     []child // of an index
 	blobs        []part  // config and layers
 }
@@ -47,9 +48,15 @@ type documents struct {
 	parts int
 }
 
-// maxParts bounds the memory of documents: all is forgotten when they have more
-// children and blobs than that together.
-const maxParts = 50_000
+const (
+	// maxParts bounds the memory of documents: all is forgotten when they have more
+	// children and blobs than that together.
+	maxParts = 50_000
+	// oneRead is up to what size a manifest, with the configuration that is read for its
+	// platform, counts as one that is read; a larger one counts as several. Most have a
+	// few KiB, but anybody may push thousands of 4 MiB.
+	oneRead = 16 << 10
+)
 
 // get reads the manifest that is desc. Errors: ErrNotFound, ErrCorrupt, also for
 // what does not parse.
@@ -69,9 +76,13 @@ func (c *documents) get(ctx context.Context, desc oci.Descriptor) (*document, er
 		return nil, fmt.Errorf("manifest %s: %w: %v", desc.Digest, content.ErrCorrupt, err)
 	}
 	d.descriptor = oci.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(data))}
+	size := len(data)
 	if d.kind == kindImage {
-		d.platform = c.platform(ctx, data)
+		var config int
+		d.platform, config = c.platform(ctx, data)
+		size += config
 	}
+	d.reads = 1 + size/oneRead
 	c.remember(d)
 	return d, nil
 }
@@ -87,22 +98,22 @@ func (c *documents) remember(d *document) {
 	c.parts += weight
 }
 
-// platform is what an image's configuration says that it is for; "" when it cannot
-// be read, which the page of the image tells.
-func (c *documents) platform(ctx context.Context, data []byte) string {
+// platform is what an image's configuration says that it is for, and how many bytes
+// that has; "" when it cannot be read, which the page of the image tells.
+func (c *documents) platform(ctx context.Context, data []byte) (platform string, size int) {
 	var m oci.Manifest
 	if json.Unmarshal(data, &m) != nil {
-		return ""
+		return "", 0
 	}
 	config, err := read(ctx, c.lib, m.Config, maxConfig)
 	if err != nil {
-		return ""
+		return "", 0
 	}
 	var p oci.Platform
 	if json.Unmarshal(config, &p) != nil || p.OS == "" || p.Architecture == "" {
-		return ""
+		return "", len(config)
 	}
-	return clip(oci.FormatPlatform(&p))
+	return clip(oci.FormatPlatform(&p)), len(config)
 }
 
 // parse reads a manifest or an index.
@@ -173,18 +184,19 @@ func (w *scale) add(ctx context.Context, descs ...oci.Descriptor) error {
 		if w.seen[desc.Digest] {
 			continue
 		}
-		if w.reads == 0 {
+		if w.reads <= 0 {
 			w.more = true
 			return nil
 		}
-		w.reads--
 		d, err := w.site.documents.get(ctx, desc)
 		if unreadable(err) {
+			w.reads--
 			continue
 		}
 		if err != nil {
 			return err
 		}
+		w.reads -= d.reads
 		w.put(desc.Digest, d.descriptor.Size)
 		for _, b := range d.blobs {
 			w.put(b.digest, b.size)

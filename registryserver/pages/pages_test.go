@@ -2,6 +2,7 @@ package pages_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"dist.example/content"
@@ -257,6 +259,42 @@ func TestLargeThingsAreCut(t *testing.T) {
 	if len(page) > 2<<20 {
 		t.Errorf("the page has %d bytes", len(page))
 	}
+}
+
+// counting is a library that counts the bytes of what is read of it.
+type counting struct {
+	content.Library
+	bytes atomic.Int64
+}
+
+func (c *counting) ReaderAt(ctx context.Context, desc oci.Descriptor) (content.ReaderAt, error) {
+	ra, err := c.Library.ReaderAt(ctx, desc)
+	if err == nil {
+		c.bytes.Add(ra.Size())
+	}
+	return ra, err
+}
+
+// Who may push must not be able to make the pages slow for everybody else.
+func TestListsReadABoundedNumberOfBytes(t *testing.T) {
+	r := newRig(t, pages.Options{})
+	const many, size = 30, 2 << 20
+	for i := range many {
+		d := r.artifact("application/x-large", "f", nil, map[string]string{"n": strings.Repeat(fmt.Sprint(i%10), size+i)})
+		r.name(d, fmt.Sprintf("demo/large:v%d", i))
+	}
+	lib := &counting{Library: r.lib}
+	h := pages.New(lib, pages.Options{})
+	for path, most := range map[string]int64{"/": 10 << 20, "/r/demo/large": 20 << 20, "/?q=unheard": 20 << 20, "/r/demo/large?q=unheard": 20 << 20} {
+		lib.bytes.Store(0)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if n := lib.bytes.Load(); w.Code != 200 || n > most {
+			t.Errorf("GET %s: %d, and %d bytes of manifests are read, want %d at most", path, w.Code, n, most)
+		}
+	}
+	r.has(r.page("/r/demo/large"), ":v0\"", "over 2.0 MiB")
+	r.has(r.page("/?q=unheard"), "only of the newest")
 }
 
 func TestDamageIsSaid(t *testing.T) {

@@ -142,6 +142,9 @@ func (s *site) filter(ctx context.Context, repo *repository, words []string) ([]
 // tagRow tells of one name.
 func (s *site) tagRow(ctx context.Context, repo *repository, e entry, reads *int) (tagRow, error) {
 	row := tagRow{Text: e.tag, Suffix: e.suffix(), Digest: e.digest, Updated: e.updated}
+	if *reads <= 0 {
+		return unreadRow(row, e), nil
+	}
 	d, err := s.documents.get(ctx, e.descriptor())
 	if unreadable(err) {
 		row.Damaged = true
@@ -169,6 +172,16 @@ func (s *site) tagRow(ctx context.Context, repo *repository, e entry, reads *int
 	}
 	row.About = tally(kinds)
 	return row, nil
+}
+
+// unreadRow is the row of a name that comes after too much to be read itself.
+func unreadRow(row tagRow, e entry) tagRow {
+	var k kind
+	if oci.IsIndex(e.mediaType) {
+		k = kindIndex
+	}
+	row.Kind, row.Size, row.More = kindOfTag(k, e.tag).word(), e.size, true
+	return row
 }
 
 // kindOfTag is k, or what the tag says where that tells more.

@@ -156,14 +156,14 @@ func (s *site) search(r *http.Request, q query, repos []*repository) (finding, e
 // is still to be found it reads their manifests, as far as the bound goes.
 func (s *site) lookInto(ctx context.Context, all []candidate) (found []candidate, partly bool, err error) {
 	slices.SortFunc(all, func(a, b candidate) int { return newerFirst(a.entry, b.entry) })
-	looked := map[oci.Digest]*document{}
+	looked, reads := map[oci.Digest]*document{}, 0
 	for _, c := range all {
 		if len(c.left) == 0 {
 			found = append(found, c)
 			continue
 		}
 		d, ok := looked[c.entry.digest]
-		if !ok && len(looked) == searchReads {
+		if !ok && reads >= searchReads {
 			partly = true
 			continue
 		}
@@ -173,6 +173,9 @@ func (s *site) lookInto(ctx context.Context, all []candidate) (found []candidate
 				return nil, false, err
 			}
 			looked[c.entry.digest] = d
+			if reads++; d != nil {
+				reads += d.reads - 1
+			}
 		}
 		if d != nil && d.in(c.left) {
 			found = append(found, c)
