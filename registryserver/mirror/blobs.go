@@ -39,7 +39,7 @@ func (m *Mirror) stat(ctx context.Context, repo oci.Reference, d oci.Digest) (in
 		if err != nil {
 			return 0, m.refuse(repo.Registry, key, err)
 		}
-		m.stats.put(key, desc.Size, m.o.Now())
+		m.stats.put(key, desc.Size, 1, m.o.Now())
 		return desc.Size, nil
 	})
 }

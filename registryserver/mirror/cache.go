@@ -5,27 +5,31 @@ import (
 	"time"
 )
 
-// cache remembers answers, at most limit of them. When there are more it begins
-// anew: what is lost is asked for again.
+// cache remembers answers, up to limit of their sizes together. When there is more it
+// begins anew: what is lost is asked for again.
 type cache[V any] struct {
 	limit int
 
 	mu      sync.Mutex
 	entries map[string]cached[V]
+	size    int
 }
 
 type cached[V any] struct {
 	value V
+	size  int
 	at    time.Time
 }
 
-func (c *cache[V]) put(key string, v V, now time.Time) {
+func (c *cache[V]) put(key string, v V, size int, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.entries == nil || len(c.entries) >= c.limit {
-		c.entries = map[string]cached[V]{}
+	c.size -= c.entries[key].size
+	if c.entries == nil || c.size+size > c.limit {
+		c.entries, c.size = map[string]cached[V]{}, 0
 	}
-	c.entries[key] = cached[V]{v, now}
+	c.entries[key] = cached[V]{v, size, now}
+	c.size += size
 }
 
 func (c *cache[V]) get(key string) (cached[V], bool) {

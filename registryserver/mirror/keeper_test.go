@@ -52,7 +52,7 @@ func TestLeasesTakeTurns(t *testing.T) {
 
 func TestACacheForgetsWhatIsOldOrTooMuch(t *testing.T) {
 	c, now := cache[int]{limit: 2}, time.Now()
-	c.put("a", 1, now)
+	c.put("a", 1, 1, now)
 	if v, ok := c.young("a", now.Add(time.Second), time.Minute); !ok || v != 1 {
 		t.Errorf("it is %d, %v", v, ok)
 	}
@@ -61,12 +61,17 @@ func TestACacheForgetsWhatIsOldOrTooMuch(t *testing.T) {
 			t.Errorf("what was put at %v is young at %v", now, at)
 		}
 	}
-	c.put("b", 2, now)
-	c.put("c", 3, now)
+	c.put("b", 2, 1, now)
+	c.put("c", 3, 1, now)
 	if len(c.entries) > 2 {
 		t.Errorf("%d entries, the limit is 2", len(c.entries))
 	}
 	if got, ok := c.get("c"); !ok || got.value != 3 {
 		t.Errorf("the last one is %v, %v", got.value, ok)
+	}
+	c.put("c", 4, 2, now)
+	c.put("d", 5, 1, now)
+	if _, ok := c.get("c"); ok || c.size != 1 {
+		t.Errorf("all together have the size %d, the limit is 2", c.size)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -248,6 +250,28 @@ func TestReferrersAreThoseOfBoth(t *testing.T) {
 	if got := list(); len(got) != 1 || got[0] != about.Digest {
 		t.Errorf("without upstream the referrers are %v, want %s", got, about.Digest)
 	}
+}
+
+// Who may push to a registry that is mirrored has no say in how much memory its lists
+// take here.
+func TestAListIsBounded(t *testing.T) {
+	r := newRig(t)
+	image := r.up.PushImage("app:v1", registrytest.Bytes(1, 1000))
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, ArtifactType: "application/x", Subject: &image, Layers: []oci.Descriptor{}}
+	m.SchemaVersion = 2
+	m.Config = r.up.PutBlob(oci.MediaTypeEmpty, []byte("{}"))
+	for i := range 6 {
+		m.Annotations = map[string]string{"n": strings.Repeat(strconv.Itoa(i), 3<<20)}
+		r.up.PutManifest("", oci.MediaTypeManifest, m)
+	}
+	repo, err := oci.ParseRepository("docker.io/library/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := r.mirror.Referrers(t.Context(), repo, image.Digest); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("%d referrers with 3 MiB each are held: %v", len(all), err)
+	}
+	r.wantStatus("GET", "library/app/referrers/"+image.Digest.String(), 200)
 }
 
 func TestNsIsTheHost(t *testing.T) {

@@ -142,7 +142,7 @@ func New(store content.Store, o Options) *Mirror {
 		keep:  keeper{store: store, now: o.Now},
 		slots: semaphore.NewWeighted(flights), flights: map[oci.Digest]*flight{},
 		refusals: cache[error]{limit: 4096}, stats: cache[int64]{limit: 4096},
-		tags: cache[[]string]{limit: 16}, referrers: cache[[]oci.Descriptor]{limit: 1024},
+		tags: cache[[]string]{limit: maxLists}, referrers: cache[[]oci.Descriptor]{limit: maxLists},
 	}
 }
 
@@ -211,10 +211,10 @@ func (m *Mirror) refuse(registry, what string, err error) error {
 	if m.ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, content.ErrNoSpace) {
 		return err
 	}
-	m.refusals.put(what, err, m.o.Now())
+	m.refusals.put(what, err, 1, m.o.Now())
 	var remote *content.RemoteError
 	if errors.As(err, &remote) && remote.Status == 0 && errors.Is(err, content.ErrUnavailable) {
-		m.refusals.put(registry, err, m.o.Now())
+		m.refusals.put(registry, err, 1, m.o.Now())
 	}
 	return err
 }
