@@ -17,7 +17,7 @@ import (
 // unixPrefix is how an address begins that is a socket in the file system.
 const unixPrefix = "unix:"
 
-// listen opens o.Addr, and warns of what everybody on the network can read.
+// listen opens o.Addr, and warns of what everybody on the network can do and read.
 func (c *Client) listen(ctx context.Context, o ServeOptions) (net.Listener, error) {
 	network, addr := "tcp", o.Addr
 	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
@@ -32,10 +32,32 @@ func (c *Client) listen(ctx context.Context, o ServeOptions) (net.Listener, erro
 	if err != nil {
 		return nil, listenError(o.Addr, err)
 	}
-	if ip, ok := ln.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() && o.TLS.Cert == "" {
-		c.opts.Warn(fmt.Sprintf("%s can be reached from other machines, and what goes to and fro can be read on the way (see --tls-cert)", ln.Addr()))
+	if text := exposure(ln.Addr(), o); text != "" {
+		c.opts.Warn(text)
 	}
 	return ln, nil
+}
+
+// exposure says what is open to other machines that can reach addr, "" for nothing that
+// was not asked for. It is no error: there may be a proxy before it, or a network that
+// is trusted.
+func exposure(addr net.Addr, o ServeOptions) string {
+	ip, ok := addr.(*net.TCPAddr)
+	plain, known := o.TLS.Cert == "", o.Access.Htpasswd != "" || o.TLS.ClientCA != ""
+	var what string
+	switch {
+	case !ok || ip.IP.IsLoopback():
+		return ""
+	case plain && known:
+		what = "passwords, and all else that goes to and fro, can be read on the way (see --tls-cert)"
+	case o.Writable && !known:
+		what = "everybody there can push and delete (see --htpasswd)"
+	case plain:
+		what = "what goes to and fro can be read on the way (see --tls-cert)"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("%s can be reached from other machines: %s", addr, what)
 }
 
 // listenError gives err its class, and a hint to what would do.
