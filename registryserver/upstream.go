@@ -93,12 +93,12 @@ func (s *server) statUpstreamBlob(w http.ResponseWriter, r *http.Request, at rou
 		return true, upstreamError(err, unknownBlob(at.digest))
 	case held:
 		return false, nil
-	case size >= 0:
-		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-		w.Header().Set("Accept-Ranges", "bytes")
+	case size < 0:
+		describe(w.Header(), at.digest, oci.MediaTypeOctets)
+		w.WriteHeader(http.StatusOK)
+		return true, nil
 	}
-	describe(w.Header(), at.digest, oci.MediaTypeOctets)
-	w.WriteHeader(http.StatusOK)
+	serve(w, r, at.digest, oci.MediaTypeOctets, io.NewSectionReader(nil, 0, size)) // HEAD reads nothing
 	return true, nil
 }
 

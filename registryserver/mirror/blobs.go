@@ -62,7 +62,8 @@ func (m *Mirror) Blob(ctx context.Context, repo oci.Reference, d oci.Digest) (io
 		return nil, err
 	}
 	r := &following{ctx: ctx, f: f, size: size, hash: d.Algorithm().Hash()}
-	err = f.wait(ctx, func(coming, done bool) bool { return done || coming && size >= 0 })
+	// Of one that waits for its verification whole there is nothing to pass on.
+	err = f.wait(ctx, func(coming, done bool) bool { return done || coming && size > heldBack })
 	_, done, _, _ := f.state()
 	if err == nil && !done {
 		return r, nil

@@ -133,6 +133,25 @@ func TestNobodyGetsAWrongBlobWhole(t *testing.T) {
 	}
 }
 
+// What is short enough to be verified first ends in an answer, not in a cut, nor in
+// nothing at all for the whole.
+func TestAShortBlobThatIsWrongIsRefused(t *testing.T) {
+	for _, told := range []string{"0", "10"} {
+		r := newRig(t)
+		path, _ := r.blob(1, 1000)
+		get := registrytest.Match{Method: "GET", Kind: registryserver.KindBlob}
+		r.up.Inject(registrytest.Match{Method: "HEAD"}, registrytest.SetHeader("Content-Length", told))
+		r.up.Inject(get, registrytest.Stall(500, r.up.Healed()))
+		ended := make(chan answer, 1)
+		go func() { ended <- r.do("GET", path) }()
+		r.eventually("the blob is on its way", func() bool { return r.up.Count(get) == 1 || len(ended) == 1 })
+		r.up.Heal()
+		if a := <-ended; a.status != http.StatusBadGateway || a.err != nil {
+			t.Errorf("of a blob of 1000 bytes that was said to have %s came %d, %d bytes, %v", told, a.status, len(a.body), a.err)
+		}
+	}
+}
+
 func TestABlobThatIsRightTheSecondTimeIsStored(t *testing.T) {
 	r := newRig(t)
 	path, data := r.blob(1, 2<<20)
@@ -239,6 +258,9 @@ func TestHeadGetsNothing(t *testing.T) {
 	a := r.wantStatus("HEAD", path, 200)
 	if a.header.Get("Content-Length") != fmt.Sprint(len(data)) || a.header.Get("Docker-Content-Digest") != oci.DigestBytes(data).String() {
 		t.Errorf("HEAD tells of %v", a.header)
+	}
+	if a := r.do("HEAD", path, "If-None-Match", a.header.Get("ETag")); a.status != http.StatusNotModified {
+		t.Errorf("to who has it HEAD answers %d", a.status)
 	}
 	r.count("GET", "", 0)
 }
