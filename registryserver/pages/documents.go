@@ -26,9 +26,21 @@ type document struct {
 
 // child is a manifest that an index lists.
 type child struct {
-	oci.Descriptor
-	platform    string
-	attestation bool // about another child
+	oci.Descriptor // with nothing that may be long
+	platform       string
+	attestation    bool       // about another child
+	about          oci.Digest // which one, "" when that is not said
+}
+
+func newChild(m oci.Descriptor) child {
+	c := child{
+		Descriptor: oci.Descriptor{MediaType: clip(m.MediaType), Digest: m.Digest, Size: m.Size, ArtifactType: clip(m.ArtifactType)},
+		platform:   clip(oci.FormatPlatform(m.Platform)), attestation: isAttestation(m),
+	}
+	if about, err := oci.ParseDigest(m.Annotations["vnd.docker.reference.digest"]); err == nil && c.attestation {
+		c.about = about
+	}
+	return c
 }
 
 // part is a blob of a manifest. One that registries need not hold counts for
@@ -125,7 +137,7 @@ func parse(mediaType string, data []byte) (*document, error) {
 		}
 		d := &document{kind: kindIndex, artifactType: clip(x.ArtifactType)}
 		for _, m := range x.Manifests {
-			d.children = append(d.children, child{m, clip(oci.FormatPlatform(m.Platform)), isAttestation(m)})
+			d.children = append(d.children, newChild(m))
 		}
 		return d, nil
 	}

@@ -247,13 +247,13 @@ func newChildRow(c child, here bool) childRow {
 	row := childRow{Platform: c.platform, Digest: c.Digest, Size: c.Size, Here: here}
 	if c.attestation {
 		row.Kind, row.Platform = kindAttestation.word(), ""
-		if about, err := oci.ParseDigest(c.Annotations["vnd.docker.reference.digest"]); err == nil {
-			row.About = oci.ShortDigest(about)
+		if c.about != "" {
+			row.About = oci.ShortDigest(c.about)
 		}
 		return row
 	}
 	if row.Platform == "" {
-		row.Kind = cmp.Or(ofType(c.ArtifactType).word(), clip(c.ArtifactType), "Manifest")
+		row.Kind = cmp.Or(ofType(c.ArtifactType).word(), c.ArtifactType, "Manifest")
 	}
 	return row
 }

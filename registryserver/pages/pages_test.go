@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -556,4 +557,32 @@ func FuzzPaths(f *testing.F) {
 			checkPage(t, path, rec)
 		}
 	})
+}
+
+// What is remembered of a manifest is small, however long what it says is.
+func TestWhatOthersWroteIsNotKeptInMemory(t *testing.T) {
+	r := newRig(t, pages.Options{})
+	const long = 1 << 20
+	for i := range 16 {
+		x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: []oci.Descriptor{{
+			MediaType: oci.MediaTypeManifest, Digest: oci.DigestBytes([]byte{byte(i)}), Size: 1,
+			ArtifactType: strings.Repeat("t", long), Annotations: map[string]string{"long": strings.Repeat("a", long)},
+		}}}
+		x.SchemaVersion = 2
+		r.name(r.document(oci.MediaTypeIndex, x), fmt.Sprintf("docker.io/library/app:%d", i))
+	}
+	before := heapInUse()
+	r.page("/r/library/app")
+	if kept := heapInUse() - before; kept > long {
+		t.Errorf("of 16 indexes %d bytes are kept", kept)
+	}
+	runtime.KeepAlive(r)
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
