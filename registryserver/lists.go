@@ -123,8 +123,12 @@ func writeJSON(w http.ResponseWriter, mediaType string, v any) error {
 	if err != nil {
 		return err
 	}
+	writeBody(w, mediaType, body)
+	return nil
+}
+
+func writeBody(w http.ResponseWriter, mediaType string, body []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
-	return nil
 }

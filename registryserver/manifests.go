@@ -89,6 +89,11 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err != nil {
 		return err
 	}
+	leave, err := s.large.takeFor(r.Context(), len(data))
+	if err != nil {
+		return err
+	}
+	defer leave()
 	desc, edges, err := inspect(r.Header.Get("Content-Type"), data, at.digest)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package registryserver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -24,27 +25,51 @@ const (
 // if it is deleted before that is asked for.
 func (s *server) listReferrers(w http.ResponseWriter, r *http.Request, at route) error {
 	q := r.URL.Query()
-	page := referrerPage{after: q.Get("last"), entries: maxReferrers, bytes: pageBytes}
-	all := s.referrers(r.Context(), at.name, at.digest, q.Get("artifactType"))
-	for d, err := range all {
-		if err == nil {
-			err = page.add(d)
-		}
-		if err != nil {
-			return err
-		}
+	body, last, err := s.referrersPage(r.Context(), at, q.Get("artifactType"), q.Get("last"))
+	if err != nil {
+		return err
 	}
 	if q.Get("artifactType") != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")
 	}
-	if page.more {
-		next := url.Values{"last": {page.last()}}
+	if last != "" {
+		next := url.Values{"last": {last}}
 		if t := q.Get("artifactType"); t != "" {
 			next.Set("artifactType", t)
 		}
 		linkNext(w, "/v2/"+at.name+"/referrers/"+at.digest.String(), next)
 	}
-	return writeJSON(w, oci.MediaTypeIndex, page.index())
+	writeBody(w, oci.MediaTypeIndex, body)
+	return nil
+}
+
+// referrersPage is the page after the digest after, and the digest that ends it when
+// there is another one. Annotations may have megabytes: pages take turns, but not in
+// waiting for another registry or for the client.
+func (s *server) referrersPage(ctx context.Context, at route, artifactType, after string) (body []byte, last string, err error) {
+	theirs, err := s.upstreamReferrers(ctx, at.name, at.digest)
+	if err != nil {
+		return nil, "", err
+	}
+	leave, err := s.lists.take(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer leave()
+	page := referrerPage{after: after, entries: maxReferrers, bytes: pageBytes}
+	for d, err := range s.referrers(ctx, at, artifactType, theirs) {
+		if err == nil {
+			err = page.add(d)
+		}
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	if page.more {
+		last = page.last()
+	}
+	body, err = encode(page.index())
+	return body, last, err
 }
 
 // referrerPage picks those of a list that come first after some digest, and never

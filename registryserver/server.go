@@ -106,6 +106,8 @@ func New(lib content.Library, o Options) http.Handler {
 		metrics: metrics{started: time.Now()},
 		health:  health{store: lib},
 		foreign: http.NewCrossOriginProtection(),
+		large:   make(bulky, bulkyAtOnce),
+		lists:   make(bulky, bulkyAtOnce),
 		ids:     requestIDs{process: strings.ToLower(rand.Text()[:8]) + "-"},
 	}
 	_, kept := s.leases.times()
@@ -123,6 +125,8 @@ type server struct {
 	manifests manifestCache
 	fresh     freshSessions
 	queues    sessionQueues
+	large     bulky // manifests that are pushed
+	lists     bulky // of referrers
 	metrics   metrics
 	health    health
 	sessions  sessions

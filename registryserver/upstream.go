@@ -150,21 +150,16 @@ func upstreamError(err error, unknown error) error {
 	return err
 }
 
-// referrers lists what is about subject in the repository at path: what the store has,
-// then what the upstream knows besides.
-func (s *server) referrers(ctx context.Context, path string, subject oci.Digest, artifactType string) iter.Seq2[oci.Descriptor, error] {
+// referrers lists what is about the digest of a path in its repository: what the store
+// has, then what of theirs, which the upstream knows, is not among that.
+func (s *server) referrers(ctx context.Context, at route, artifactType string, theirs []oci.Descriptor) iter.Seq2[oci.Descriptor, error] {
 	return func(yield func(oci.Descriptor, error) bool) {
 		seen := map[oci.Digest]bool{}
-		for d, err := range s.those(ctx, path, s.lib.Referrers(ctx, subject, artifactType)) {
+		for d, err := range s.those(ctx, at.name, s.lib.Referrers(ctx, at.digest, artifactType)) {
 			seen[d.Digest] = true
 			if !yield(d, err) {
 				return
 			}
-		}
-		theirs, err := s.upstreamReferrers(ctx, path, subject)
-		if err != nil {
-			yield(oci.Descriptor{}, err)
-			return
 		}
 		for _, d := range theirs {
 			if (artifactType == "" || d.ArtifactType == artifactType) && !seen[d.Digest] && !yield(d, nil) {
@@ -174,6 +169,7 @@ func (s *server) referrers(ctx context.Context, path string, subject oci.Digest,
 	}
 }
 
+// upstreamReferrers are those that the upstream of path knows, none where it has none.
 func (s *server) upstreamReferrers(ctx context.Context, path string, subject oci.Digest) ([]oci.Descriptor, error) {
 	if s.o.Upstream == nil {
 		return nil, nil

@@ -85,7 +85,10 @@ func New(lib content.Library, o Options) http.Handler {
 	if o.Prefix == "" {
 		o.Prefix = oci.DockerHub
 	}
-	return &site{lib: lib, o: o, catalog: catalog{lib: lib, prefix: o.Prefix}, documents: documents{lib: lib}}
+	return &site{
+		lib: lib, o: o, catalog: catalog{lib: lib, prefix: o.Prefix}, documents: documents{lib: lib},
+		turns: make(chan struct{}, pagesAtOnce),
+	}
 }
 
 type site struct {
@@ -93,7 +96,16 @@ type site struct {
 	o         Options
 	catalog   catalog
 	documents documents
+	turns     chan struct{} // of as many elements as pages are made at once
 }
+
+const (
+	// pagesAtOnce bounds the memory that making pages takes: what they are about may
+	// have 4 MiB, and more when it is taken apart.
+	pagesAtOnce = 4
+	// pageWait is how long a request waits for its turn.
+	pageWait = 20 * time.Second
+)
 
 // policy lets a page have our style sheet, our icon and our search form.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -140,8 +152,18 @@ func unwelcome(err error) error {
 	return err
 }
 
-// page finds and writes the page that r asks for.
+// page finds and writes the page that r asks for, when it is its turn.
 func (s *site) page(r *http.Request) ([]byte, error) {
+	limit := time.NewTimer(pageWait)
+	defer limit.Stop()
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	case <-limit.C:
+		return nil, fmt.Errorf("page: %w: too many are asked for at once", content.ErrUnavailable)
+	case <-r.Context().Done():
+		return nil, context.Cause(r.Context())
+	}
 	v, err := s.view(r)
 	if err != nil {
 		return nil, err

@@ -11,8 +11,11 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -296,6 +299,50 @@ func TestListsReadABoundedNumberOfBytes(t *testing.T) {
 	}
 	r.has(r.page("/r/demo/large"), ":v0\"", "over 2.0 MiB")
 	r.has(r.page("/?q=unheard"), "only of the newest")
+}
+
+// slow is a library that finds no name before it is told to.
+type slow struct {
+	content.Library
+	asked atomic.Int64
+	held  chan struct{}
+}
+
+func (s *slow) Resolve(ctx context.Context, ref oci.Reference) (oci.Descriptor, error) {
+	s.asked.Add(1)
+	<-s.held
+	return s.Library.Resolve(ctx, ref)
+}
+
+func TestFewPagesAreMadeAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, pages.Options{})
+		r.name(r.image("app", "amd64"), "demo/app:v1")
+		lib := &slow{Library: r.lib, held: make(chan struct{})}
+		h := pages.New(lib, pages.Options{})
+		var all sync.WaitGroup
+		var served, busy atomic.Int64
+		for range 20 {
+			all.Go(func() {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/r/demo/app:v1", nil))
+				switch {
+				case w.Code == 200:
+					served.Add(1)
+				case w.Code == 503 && w.Header().Get("Retry-After") != "":
+					busy.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		atOnce := lib.asked.Load()
+		time.Sleep(time.Minute) // of the bubble's clock
+		close(lib.held)
+		all.Wait()
+		if atOnce >= 20 || served.Load() != atOnce || busy.Load() != 20-atOnce {
+			t.Errorf("%d pages at once, %d served, %d told to come again", atOnce, served.Load(), busy.Load())
+		}
+	})
 }
 
 func TestDamageIsSaid(t *testing.T) {
