@@ -9,8 +9,9 @@
 //
 // The htpasswd file has lines USER:HASH, where only bcrypt's hashes are taken; blank
 // lines and those that begin with # are passed over. A verified password is
-// remembered for five minutes, as a code under a random key, until the file changes.
-// Whether a user exists cannot be seen in how long an answer takes.
+// remembered until it has not been used for five minutes or the file changes, as a
+// code under a random key. Whether a user exists cannot be seen in how long an answer
+// takes.
 //
 // # Rules
 //

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// rememberFor is how long a verified password is not hashed again.
+	// rememberFor is how long a verified password is not hashed again after its last use.
 	rememberFor = 5 * time.Minute
 	// passwordWait is how long a request waits for its turn to hash, and maxWaiting
 	// how many do.
@@ -45,11 +45,17 @@ func parseUsers(data []byte) (*users, error) {
 	return &users{hashes: hashes, names: sortedUsers(hashes), verified: map[string]verified{}}, nil
 }
 
+// recall says whether that password is remembered, and remembers it for longer: who
+// goes on using it is not kept out by others who try passwords meanwhile.
 func (u *users) recall(user string, code []byte, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	v, ok := u.verified[user]
-	return ok && now.Before(v.until) && hmac.Equal(v.code, code)
+	if !ok || !now.Before(v.until) || !hmac.Equal(v.code, code) {
+		return false
+	}
+	u.verified[user] = verified{code, now.Add(rememberFor)}
+	return true
 }
 
 // remember keeps one password for each user: they are no more than the file has.

@@ -90,10 +90,13 @@ func TestAPasswordIsRememberedForAWhile(t *testing.T) {
 	for range cap(c.turns) {
 		c.turns <- struct{}{}
 	}
-	at.pass(rememberFor - time.Second)
-	if err := c.check(t.Context(), u, "ann", "right"); err != nil {
-		t.Errorf("remembered: %v", err)
+	for range 3 { // each use counts
+		at.pass(rememberFor - time.Second)
+		if err := c.check(t.Context(), u, "ann", "right"); err != nil {
+			t.Errorf("remembered: %v", err)
+		}
 	}
+	at.pass(rememberFor - time.Second)
 	if err := c.check(t.Context(), u, "ann", "wrong"); !errors.Is(err, ErrBusy) {
 		t.Errorf("another password: %v", err)
 	}
