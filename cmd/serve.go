@@ -45,7 +45,7 @@ Ctrl-C or SIGTERM lets requests under way finish for the time of --drain; what i
 
 A line of the log has the request's id, method, path, repository, status, bytes received and sent, time, address, user and agent, and of what went wrong here the reason, which the client is not told. A body or an answer that does not move for a minute ends the request.
 
-With --mirror the server is a cache of other registries: what is asked for and not here is passed on while it comes in, verified and kept, however many ask at once. An image that was pulled whole is in the store like any other, and is served when the registry is down. A tag is asked for again after --revalidate; when there is no answer, what is here is served, with a warning; when it is gone there, it is gone here. Credentials are those of this machine ("dist login"); those of clients are not sent on. Nobody can push unless --writable says so.
+With --mirror the server is a cache of other registries: what is asked for and not here is passed on while it comes in, verified and kept, however many ask at once. An image that was pulled whole is in the store like any other, and is served when the registry is down. A tag is asked for again after --revalidate; when there is no answer, what is here is served, with a warning; when it is gone there, it is gone here. Credentials are those of this machine ("dist login"), so that whoever may pull here gets what they give; those of clients are not sent on. Nothing can be pushed to a repository of HOST; with --writable to others, such as those of another --prefix.
 
 containerd takes it for a mirror by /etc/containerd/certs.d/docker.io/hosts.toml, and dist by ~/.config/dist/certs.d/docker.io/hosts.toml:
 

@@ -247,8 +247,8 @@ func (s *server) dispatch(w *recorder, r *http.Request) error {
 	if r, err = s.admit(w, r, at); err != nil {
 		return err
 	}
-	if !s.o.Writable && writes(r.Method, at.kind) {
-		return readOnly(r.Method)
+	if err := s.takes(r, at); err != nil {
+		return err
 	}
 	if ns != "" {
 		if err := s.names.knows(r.Context(), ns); err != nil {
@@ -292,6 +292,25 @@ func (s *server) methods(k Kind) map[string]handler {
 
 func writes(method string, k Kind) bool {
 	return k == KindUpload || (method != http.MethodGet && method != http.MethodHead)
+}
+
+// takes refuses writes where there are none. A repository of a registry that is stood
+// for takes no pushes: a tag there is what that registry says, and so one that was
+// pushed here would be gone, or be an image of whoever has the name there.
+func (s *server) takes(r *http.Request, at route) error {
+	switch {
+	case !writes(r.Method, at.kind):
+		return nil
+	case !s.o.Writable:
+		return readOnly(r.Method)
+	case s.o.Upstream == nil || actionOf(r.Method, at.kind) != access.Push:
+		return nil
+	}
+	repo, err := s.names.repository(r.Context(), at.name)
+	if err == nil && s.mirrored(repo) {
+		err = refuse(http.StatusForbidden, codeDenied, "%s is mirrored here, and nothing can be pushed to its repositories", repo.Registry)
+	}
+	return err
 }
 
 // readOnly is the answer to writes where they are not allowed. Distribution-spec

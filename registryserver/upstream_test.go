@@ -19,7 +19,7 @@ import (
 // mute is an upstream of which no manifest is to be had.
 type mute struct{ registryserver.Upstream }
 
-func (mute) Mirrors(string) bool { return true }
+func (mute) Mirrors(registry string) bool { return registry == oci.DockerHub }
 
 func (mute) Manifest(context.Context, oci.Reference) (registryserver.Manifest, error) {
 	return registryserver.Manifest{}, fmt.Errorf("dial 192.0.2.1: %w: no route", content.ErrUnavailable)
@@ -35,6 +35,24 @@ func TestTheLogTellsWhyUpstreamGaveNothing(t *testing.T) {
 	}
 	if !strings.Contains(buf.String(), "dial 192.0.2.1: unavailable: no route") {
 		t.Errorf("the log has no reason: %s", buf.String())
+	}
+}
+
+// A tag of a mirrored registry is what that registry says: one that was pushed here
+// would be gone in a while, or be somebody else's image.
+func TestNothingIsPushedToWhatIsMirrored(t *testing.T) {
+	h := registryserver.New(memory.New(), registryserver.Options{Writable: true, Upstream: mute{}})
+	for path, want := range map[string]int{
+		"POST /v2/team/app/blobs/uploads/": 403, "POST /v2/app/blobs/uploads/?ns=docker.io": 403,
+		"PUT /v2/team/app/manifests/v1": 403, "POST /v2/example.com/app/blobs/uploads/": 202,
+		"DELETE /v2/team/app/manifests/v1": 404,
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		if w.Code != want || want == 403 && !strings.Contains(w.Body.String(), "docker.io is mirrored here") {
+			t.Errorf("%s %s is %d, want %d: %s", method, path, w.Code, want, w.Body)
+		}
 	}
 }
 
