@@ -24,8 +24,11 @@ type keeper struct {
 
 	mu     sync.Mutex
 	leases []taken         // oldest first
-	moved  map[string]bool // ingests that the newest lease has
+	moved  map[string]bool // ingests that the newest lease has, maxMoved at most
 }
+
+// maxMoved bounds what is remembered of a day; what is forgotten moves once more.
+const maxMoved = 100_000
 
 type taken struct {
 	id string
@@ -59,8 +62,9 @@ func (k *keeper) has(key string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before := k.moved[key]
-	if k.moved != nil {
-		k.moved[key] = true
+	if k.moved == nil || len(k.moved) >= maxMoved {
+		k.moved = map[string]bool{}
 	}
+	k.moved[key] = true
 	return before
 }

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -47,6 +48,16 @@ func TestLeasesTakeTurns(t *testing.T) {
 	}
 	if n := leases(); n > 7 {
 		t.Errorf("%d leases are kept, want a week's", n)
+	}
+}
+
+func TestWhatTheNewestLeaseHasIsBounded(t *testing.T) {
+	k := keeper{store: memory.New(), now: time.Now}
+	for i := range 2 * maxMoved {
+		k.has(strconv.Itoa(i))
+	}
+	if len(k.moved) > maxMoved {
+		t.Errorf("%d ingests are remembered", len(k.moved))
 	}
 }
 
