@@ -21,13 +21,16 @@ func (s *Store) InRepository(ctx context.Context, repo string, digests ...oci.Di
 		in[0] = one
 		return in, err
 	}
-	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		for i, d := range digests {
-			if in[i], err = tx.InRepository(repo, d); err != nil {
-				return err
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		// Of a large index next to nothing may be here, which is cheaper to find out for
+		// all at once.
+		rows, err := tx.Objects(digests)
+		for i := 0; i < len(digests) && err == nil; i++ {
+			if o, known := rows[digests[i]]; known && o.Loc != db.LocAbsent {
+				in[i], err = tx.InRepository(repo, digests[i])
 			}
 		}
-		return nil
+		return err
 	})
 	return in, err
 }
