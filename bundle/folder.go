@@ -51,7 +51,15 @@ func (f *folder) stat(name string) (os.FileInfo, error) {
 	if err == nil && !fi.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w: not a regular file", name, content.ErrCorrupt)
 	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && f.isLink(name) {
+		return nil, fmt.Errorf("%s: %w: a link that leads out of the layout, or nowhere", name, content.ErrCorrupt)
+	}
 	return fi, fsys.Classify(err)
+}
+
+func (f *folder) isLink(name string) bool {
+	fi, err := f.root.Lstat(name)
+	return err == nil && fi.Mode()&fs.ModeSymlink != 0
 }
 
 // open opens a regular file: opening a pipe would wait for its other end.

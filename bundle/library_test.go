@@ -255,6 +255,26 @@ func TestDamageIsNotServed(t *testing.T) {
 	}
 }
 
+// A blob that is a link out of the layout is damaged, and nothing else suffers from it.
+func TestALinkOutOfTheLayoutIsDamage(t *testing.T) {
+	img, other := newImage(t, "a"), newImage(t, "b")
+	dir := layoutWith(t, slices.Concat(img, other), img.entry(full, "docker.io/library/a:v1"), other.entry(full, "docker.io/library/b:v1"))
+	for i := range img {
+		blob := filepath.Join(dir, "blobs", "sha256", img[i].Digest.Encoded())
+		must(t, os.Rename(blob, filepath.Join(t.TempDir(), "x")))
+		if err := os.Symlink(os.DevNull, blob); err != nil {
+			t.Skip("no symbolic links here")
+		}
+	}
+	l := openLibrary(t, dir)
+	if ra, err := l.ReaderAt(t.Context(), img.root()); !errors.Is(err, content.ErrCorrupt) {
+		t.Errorf("the link comes as %v, %v", ra, err)
+	}
+	ra, err := l.ReaderAt(t.Context(), other[1].Descriptor)
+	must(t, err)
+	must(t, ra.Close())
+}
+
 func TestWhatIsNoLibraryIsRefused(t *testing.T) {
 	write := func(name, data string) string {
 		name = filepath.Join(t.TempDir(), name)
