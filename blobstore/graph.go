@@ -118,7 +118,9 @@ func (s *Store) referrer(ctx context.Context, desc oci.Descriptor) (oci.Descript
 		Config       *oci.Descriptor   `json:"config"`
 		Annotations  map[string]string `json:"annotations"`
 	}
-	if err := json.Unmarshal(data, &doc); err != nil {
+	// What is no text in annotations is left out: one manifest must not hide the others.
+	odd := (*json.UnmarshalTypeError)(nil)
+	if err := json.Unmarshal(data, &doc); err != nil && !errors.As(err, &odd) {
 		return desc, fmt.Errorf("referrer %s: %w: %v", desc.Digest, content.ErrCorrupt, err)
 	}
 	desc.ArtifactType, desc.Annotations = doc.ArtifactType, doc.Annotations

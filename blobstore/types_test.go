@@ -2,6 +2,7 @@ package blobstore_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -104,5 +105,29 @@ func TestOfTwoTypesAtOnceTheNotesTellTheOneThatCounts(t *testing.T) {
 	children, err := s.Children(t.Context(), im.manifest().Digest)
 	if n.Target.MediaType != im.manifest().MediaType || len(children) == 0 || err != nil {
 		t.Errorf("rebuilt, it is %s with %d children, %v", n.Target.MediaType, len(children), err)
+	}
+}
+
+// Other stores and registries may have let in a manifest whose annotations are no
+// texts: it is listed with those that are, and hides no other referrer.
+func TestAnnotationsThatAreNoTextsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	subject := describe(oci.MediaTypeManifest, []byte("subject"))
+	ses := begin(t, s, blobstore.SessionOptions{Note: "pull"})
+	for _, more := range []string{`"annotations": {"a": "text", "b": 1}`, `"annotations": ["a"], "artifactType": 7`, `"annotations": null`} {
+		put(t, ses, oci.MediaTypeIndex, fmt.Appendf(nil, `{"schemaVersion": 2, "manifests": [], "subject": %s, %s}`, document(t, subject), more))
+	}
+	must(t, ses.Commit(t.Context()))
+	texts, listed := 0, 0
+	for d, err := range s.Referrers(t.Context(), subject.Digest, "") {
+		must(t, err)
+		listed++
+		if d.Annotations["a"] == "text" && d.ArtifactType == "" {
+			texts++
+		}
+	}
+	if listed != 3 || texts != 1 {
+		t.Errorf("%d referrers are listed, %d of them with their text", listed, texts)
 	}
 }

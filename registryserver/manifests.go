@@ -3,6 +3,7 @@ package registryserver
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -171,6 +172,13 @@ func readManifest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
+// ofItself is what a manifest says of itself, and the descriptors in lists of
+// referrers with it: texts, by the image specification.
+type ofItself struct {
+	ArtifactType string            `json:"artifactType"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
 // inspect checks a manifest's type, digest and form. want is "" when it is
 // pushed by tag.
 func inspect(contentType string, data []byte, want oci.Digest) (oci.Descriptor, []oci.Edge, error) {
@@ -190,6 +198,9 @@ func inspect(contentType string, data []byte, want oci.Digest) (oci.Descriptor, 
 		return oci.Descriptor{}, nil, refuse(http.StatusBadRequest, codeDigestInvalid, "the manifest's digest is %s", got)
 	}
 	edges, err := oci.Successors(mediaType, data)
+	if err == nil {
+		err = json.Unmarshal(data, &ofItself{})
+	}
 	if err != nil {
 		return oci.Descriptor{}, nil, refuse(http.StatusBadRequest, codeManifestInvalid, "%v", err)
 	}

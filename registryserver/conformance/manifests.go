@@ -114,9 +114,14 @@ func missingBlob(t *tester) {
 }
 
 func malformedManifest(t *tester) {
-	m := t.image("one")
-	twice := string(t.json(m))
-	for _, data := range []string{"", "{", "[]", "null", twice + twice, strings.Replace(twice, `"schemaVersion":2`, `"schemaVersion":3`, 1)} {
+	whole := string(t.json(t.image("one")))
+	with := func(fields string) string {
+		return strings.Replace(whole, `"schemaVersion":2`, fields, 1)
+	}
+	for _, data := range []string{
+		"", "{", "[]", "null", whole + whole, with(`"schemaVersion":3`),
+		with(`"schemaVersion":2,"annotations":{"key":1}`), with(`"schemaVersion":2,"artifactType":{}`),
+	} {
 		t.want(t.put("v1", oci.MediaTypeManifest, []byte(data)), http.StatusBadRequest, "MANIFEST_INVALID")
 	}
 	t.want(t.do("GET", t.path("/manifests/v1"), nil), http.StatusNotFound)
