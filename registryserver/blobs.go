@@ -91,6 +91,9 @@ func (s *server) deleteBlob(w http.ResponseWriter, r *http.Request, at route) er
 	if !in {
 		return unknownBlob(at.digest)
 	}
+	if err := holds(r, at.digest); err != nil {
+		return err
+	}
 	if err := s.remove(r.Context(), at); err != nil {
 		return err
 	}

@@ -80,11 +80,9 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err != nil {
 		return err
 	}
-	var expect *oci.Digest
-	if at.tag != "" {
-		if expect, err = s.expectation(r.Context(), r, refs[0]); err != nil {
-			return err
-		}
+	expect, err := s.expectation(r.Context(), r, at)
+	if err != nil {
+		return err
 	}
 	data, err := readManifest(w, r)
 	if err != nil {
@@ -258,7 +256,7 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 	}
 	err = s.store.SetNames(ctx, changes...)
 	if expect != nil && errors.Is(err, content.ErrConflict) {
-		return preconditionFailed(refs[0])
+		return preconditionFailed()
 	}
 	if errors.Is(err, content.ErrNotFound) {
 		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "something that %s reaches has to be pushed first", desc.Digest)
@@ -278,11 +276,18 @@ func writeAll(ctx context.Context, w content.Writer, r io.Reader) error {
 
 // deleteManifest removes a tag, or a manifest and its tags in this repository.
 func (s *server) deleteManifest(w http.ResponseWriter, r *http.Request, at route) error {
-	var err error
-	if at.tag != "" {
-		err = s.deleteTag(r.Context(), at)
-	} else {
-		err = s.deleteByDigest(r.Context(), at)
+	desc, err := s.findManifest(r.Context(), at)
+	if err == nil {
+		err = holds(r, desc.Digest)
+	}
+	switch {
+	case err != nil:
+	case at.tag != "":
+		err = s.deleteTag(r, at, desc.Digest)
+	case !oci.HasSuccessors(desc.MediaType):
+		err = unknownManifest(at)
+	default:
+		err = s.remove(r.Context(), at)
 	}
 	if errors.Is(err, content.ErrNotFound) {
 		return unknownManifest(at)
@@ -294,22 +299,20 @@ func (s *server) deleteManifest(w http.ResponseWriter, r *http.Request, at route
 	return nil
 }
 
-func (s *server) deleteTag(ctx context.Context, at route) error {
-	ref, err := s.reference(ctx, at)
+// deleteTag takes a tag away, whatever it stands for or, when the request has a
+// condition, if that is still what was found.
+func (s *server) deleteTag(r *http.Request, at route, found oci.Digest) error {
+	ref, err := s.reference(r.Context(), at)
 	if err != nil {
 		return err
 	}
-	return s.store.SetNames(ctx, content.NameChange{Reference: ref, Why: "delete"})
-}
-
-// deleteByDigest takes a manifest and its tags out of the repository.
-func (s *server) deleteByDigest(ctx context.Context, at route) error {
-	desc, err := s.findManifest(ctx, at)
-	if err != nil {
-		return err
+	change := content.NameChange{Reference: ref, Why: "delete"}
+	if conditional(r) {
+		change.Expect = &found
 	}
-	if !oci.HasSuccessors(desc.MediaType) {
-		return unknownManifest(at)
+	err = s.store.SetNames(r.Context(), change)
+	if errors.Is(err, content.ErrConflict) {
+		return preconditionFailed()
 	}
-	return s.remove(ctx, at)
+	return err
 }

@@ -17,6 +17,7 @@ func deleteChecks() []check {
 		{"disabled", deleteDisabled},
 		{"in-use", deleteInUse},
 		{"pushed-again", pushedAgain},
+		{"conditions", conditionsOfADeletion},
 	}
 }
 
@@ -98,4 +99,19 @@ func pushedAgain(t *tester) {
 	at := t.with(t.begin(), "digest", m.Layers[0].Digest.String())
 	t.created(t.do("PUT", at, bytes.NewReader(layer)), layer, m.Layers[0].Digest)
 	t.want(t.put("v1", oci.MediaTypeManifest, t.json(m)), http.StatusCreated)
+}
+
+// What is not there is not found, whatever the condition.
+func conditionsOfADeletion(t *tester) {
+	desc := t.push(t.image("one"), oci.MediaTypeManifest, "v1")
+	loose := t.blob(oci.MediaTypeOctets, t.own("loose"))
+	other := `"` + t.absent("").Digest.String() + `"`
+	for _, path := range []string{"/manifests/v1", "/manifests/" + desc.Digest.String(), "/blobs/" + loose.Digest.String()} {
+		etag := t.do("HEAD", t.path(path), nil).header.Get("ETag")
+		t.want(t.do("DELETE", t.path(path), nil, "If-Match", other), http.StatusPreconditionFailed, "DENIED")
+		t.want(t.do("DELETE", t.path(path), nil, "If-None-Match", "*"), http.StatusPreconditionFailed, "DENIED")
+		t.want(t.do("HEAD", t.path(path), nil), http.StatusOK)
+		t.want(t.do("DELETE", t.path(path), nil, "If-Match", etag), http.StatusAccepted)
+		t.want(t.do("DELETE", t.path(path), nil, "If-Match", etag), http.StatusNotFound)
+	}
 }

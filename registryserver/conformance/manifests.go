@@ -161,4 +161,18 @@ func conditionsOfAPut(t *tester) {
 	t.want(put("two", "If-None-Match", "*"), http.StatusPreconditionFailed)
 	t.want(put("two", "If-Match", etag), http.StatusCreated)
 	t.want(put("three", "If-Match", etag), http.StatusPreconditionFailed)
+	etag = t.do("HEAD", t.path("/manifests/v1"), nil).header.Get("ETag")
+	t.want(put("three", "If-None-Match", `"other", W/`+etag), http.StatusPreconditionFailed)
+	t.want(put("three", "If-Match", "W/"+etag), http.StatusPreconditionFailed)
+	// By digest they are about that manifest, and not about the tags that come along.
+	m := t.image("four")
+	data := t.json(m)
+	byDigest := func(header ...string) answer {
+		header = append(header, "Content-Type", oci.MediaTypeManifest)
+		return t.do("PUT", t.path("/manifests/"+oci.DigestBytes(data).String()+"?tag=v1"), bytes.NewReader(data), header...)
+	}
+	t.want(byDigest("If-Match", "*"), http.StatusPreconditionFailed)
+	t.wantHeader(t.do("HEAD", t.path("/manifests/v1"), nil), "ETag", etag)
+	t.want(byDigest("If-None-Match", "*"), http.StatusCreated)
+	t.want(byDigest("If-None-Match", "*"), http.StatusPreconditionFailed)
 }
