@@ -66,7 +66,29 @@ func unknownBlob(d oci.Digest) error {
 // are ServeContent's, which also hands files to the kernel.
 func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType string, body io.ReadSeeker) {
 	describe(w.Header(), d, mediaType)
+	r.Header.Set("Range", rangeOf(r))
 	http.ServeContent(w, r, "", time.Time{}, body)
+}
+
+// beyond is a range that nothing is long enough for.
+const beyond = "9223372036854775807-"
+
+// rangeOf is the Range of r, "" for none, in the form in which net/http reads it
+// right (RFC 9110, 14): only a GET has one, one in another unit than bytes is none,
+// and the last 0 bytes are not there.
+func rangeOf(r *http.Request) string {
+	unit, set, _ := strings.Cut(r.Header.Get("Range"), "=")
+	if r.Method != http.MethodGet || !strings.EqualFold(unit, "bytes") {
+		return ""
+	}
+	parts := strings.Split(set, ",")
+	for i, part := range parts {
+		last, suffix := strings.CutPrefix(strings.TrimSpace(part), "-")
+		if suffix && last != "" && strings.Trim(last, "0") == "" {
+			parts[i] = beyond
+		}
+	}
+	return "bytes=" + strings.Join(parts, ",")
 }
 
 func describe(h http.Header, d oci.Digest, mediaType string) {

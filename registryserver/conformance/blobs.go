@@ -63,6 +63,9 @@ func blobRange(t *tester) {
 		{fmt.Sprintf("bytes=%d-%d", size-1, size-1), 206, size - 1, size - 1},
 		{fmt.Sprintf("bytes=%d-", size), 416, 0, 0},
 		{"bytes=50-40", 416, 0, 0},
+		{"bytes=-0", 416, 0, 0},
+		{"bytes=-0,3-4", 206, 3, 4},
+		{"Bytes=3-4", 206, 3, 4},
 	}
 	for _, tt := range tests {
 		a := t.want(t.do("GET", path, nil, "Range", tt.asked), tt.status)
@@ -77,6 +80,11 @@ func blobRange(t *tester) {
 	}
 	a := t.do("GET", path, nil, "Range", fmt.Sprintf("bytes=%d-", size+1))
 	t.wantHeader(t.want(a, 416), "Content-Range", fmt.Sprintf("bytes */%d", size))
+	// A unit that nobody knows is no range, and HEAD has none.
+	t.want(t.do("GET", path, nil, "Range", "lines=1-2"), http.StatusOK)
+	a = t.want(t.do("HEAD", path, nil, "Range", "bytes=10-19"), http.StatusOK)
+	t.wantHeader(a, "Content-Length", fmt.Sprint(size))
+	t.want(t.do("HEAD", path, nil, "Range", fmt.Sprintf("bytes=%d-", size)), http.StatusOK)
 }
 
 func severalRanges(t *tester) {
