@@ -35,6 +35,16 @@ func (s *Store) InRepository(ctx context.Context, repo string, digests ...oci.Di
 	return in, err
 }
 
+// AnyIncluded says whether something that is held was included in repo. Where there
+// is nothing any more it looks at all that is in any repository.
+func (s *Store) AnyIncluded(ctx context.Context, repo string) (found bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		found, err = tx.AnyIncluded(repo)
+		return err
+	})
+	return found, err
+}
+
 // RepositoriesOf implements content.RepositoryReader.
 func (s *Store) RepositoriesOf(ctx context.Context, d oci.Digest) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

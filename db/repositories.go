@@ -127,6 +127,15 @@ func (tx *Tx) RepositoriesOf(d oci.Digest) (repos []string, err error) {
 	return repos, nil
 }
 
+const selectAnyIncluded = `SELECT 1 FROM repositories p CROSS JOIN repository_objects r ON r.repository = p.id AND r.how NOT IN (3, 4)
+	CROSS JOIN objects o ON o.id = r.object WHERE p.name = ? AND o.loc NOT IN ` + unsound + ` LIMIT 1`
+
+// AnyIncluded says whether something that is held was included in a repository.
+func (tx *Tx) AnyIncluded(repo string) (bool, error) {
+	var one int
+	return tx.get(selectAnyIncluded, []any{repo}, &one)
+}
+
 // repositoryOf is the host and path of a name.
 func repositoryOf(name string) string {
 	name, _, _ = strings.Cut(name, "@")

@@ -222,3 +222,29 @@ func BenchmarkInRepository(b *testing.B) {
 		})
 	}
 }
+
+func TestWhatIsExcludedOrGoneIsNotIncluded(t *testing.T) {
+	g := newGraph(t)
+	g.image(10)
+	g.image(20)
+	g.edge(20, oci.RoleSubject, 10, "")
+	g.include("r.example/a", Pushed, 11)
+	g.include("r.example/b", Pushed, 20)
+	has := func(repo string) (found bool) {
+		read(t, g.d, func(tx *Tx) (err error) {
+			found, err = tx.AnyIncluded(repo)
+			return err
+		})
+		return found
+	}
+	for repo, want := range map[string]bool{"r.example/a": true, "r.example/b": true, "r.example": false} {
+		if has(repo) != want {
+			t.Errorf("%s: not %v", repo, want)
+		}
+	}
+	g.exclude("r.example/b", 20) // which is remembered
+	g.doom(11)
+	if has("r.example/a") || has("r.example/b") {
+		t.Error("what is not there any more counts")
+	}
+}

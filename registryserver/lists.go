@@ -47,14 +47,24 @@ func (s *server) listTags(w http.ResponseWriter, r *http.Request, at route) erro
 	}{at.name, append([]string{}, tags...)})
 }
 
-// untagged refuses a path that has no names by digest either: with those alone it is
-// a repository that has no tags.
+// includer is a store that knows which repositories it was told of.
+type includer interface {
+	// AnyIncluded says whether something that is held was included in repo
+	// (registry/path).
+	AnyIncluded(ctx context.Context, repo string) (bool, error)
+}
+
+// untagged refuses a path at which there is nothing. With names by digest, or with
+// what was pushed there, it is a repository that has no tags.
 func (s *server) untagged(ctx context.Context, path string) error {
 	repo, err := s.names.repository(ctx, path)
 	if err != nil {
 		return err
 	}
 	found, err := anyName(ctx, s.lib, repo.Name()+"@")
+	if x, ok := s.lib.(includer); ok && err == nil && !found {
+		found, err = x.AnyIncluded(ctx, repo.Name())
+	}
 	if err == nil && !found {
 		err = refuse(http.StatusNotFound, codeNameUnknown, "no repository %s", path)
 	}

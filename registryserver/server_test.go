@@ -470,18 +470,29 @@ func TestABlobCanBecomeAManifest(t *testing.T) {
 
 func TestARepositoryMayHaveNamesByDigestAlone(t *testing.T) {
 	overStores(t, func(r *rig) {
-		r.want(r.do("GET", "/v2/app/tags/list", nil), 404, "NAME_UNKNOWN")
 		m := r.image("one")
 		r.want(r.pushManifest("/v2/app/manifests/"+digestOf(m).String(), m, oci.MediaTypeManifest), 201)
-		r.want(r.do("GET", "/v2/app/tags/list", nil), 404, "NAME_UNKNOWN")
-		ref := oci.Reference{Registry: oci.DockerHub, Repository: "library/app", Digest: digestOf(m)}
+		r.want(r.do("GET", "/v2/named/tags/list", nil), 404, "NAME_UNKNOWN")
+		ref := oci.Reference{Registry: oci.DockerHub, Repository: "library/named", Digest: digestOf(m)}
 		if err := r.store.SetNames(r.Context(), content.NameChange{Reference: ref, Target: digestOf(m)}); err != nil {
 			r.Fatal(err)
 		}
-		a := r.do("GET", "/v2/app/tags/list", nil)
-		if r.want(a, 200); string(a.body) != `{"name":"app","tags":[]}` {
+		a := r.do("GET", "/v2/named/tags/list", nil)
+		if r.want(a, 200); string(a.body) != `{"name":"named","tags":[]}` {
 			r.Errorf("with a name by digest alone: %s", a.body)
 		}
+	})
+}
+
+// What was pushed and has no tag yet makes a repository; what was deleted does not.
+func TestWhatWasPushedMakesARepository(t *testing.T) {
+	overStores(t, func(r *rig) {
+		blob := r.push("one")
+		if a := r.do("GET", "/v2/app/tags/list", nil); string(a.body) != `{"name":"app","tags":[]}` {
+			r.Errorf("with a blob alone: %s", a.body)
+		}
+		r.want(r.do("DELETE", "/v2/app/blobs/"+blob.Digest.String(), nil), 202)
+		r.want(r.do("GET", "/v2/app/tags/list", nil), 404, "NAME_UNKNOWN")
 	})
 }
 

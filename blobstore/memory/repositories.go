@@ -40,6 +40,18 @@ func (s *Store) InRepository(ctx context.Context, repo string, digests ...oci.Di
 	return in, nil
 }
 
+// AnyIncluded says whether something that is held was included in repo.
+func (s *Store) AnyIncluded(ctx context.Context, repo string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d, in := range s.members {
+		if s.objects[d] != nil && in[repo].included() {
+			return true, nil
+		}
+	}
+	return false, ctx.Err()
+}
+
 // step is a digest that a walk upwards has come to. firm says that being pushed is
 // not enough there: it has to vouch for what is below.
 type step struct {

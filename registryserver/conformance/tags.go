@@ -20,6 +20,7 @@ func tagChecks() []check {
 		{"n-and-last", tagCountAndLast},
 		{"link", tagLink},
 		{"n-malformed", tagCountMalformed},
+		{"untagged", untagged},
 		{"unknown-repository", tagsUnknown},
 	}
 }
@@ -138,4 +139,14 @@ func tagCountMalformed(t *tester) {
 
 func tagsUnknown(t *tester) {
 	t.want(t.do("GET", t.path("/tags/list"), nil), http.StatusNotFound, "NAME_UNKNOWN")
+}
+
+// A repository that has no tags yet, or none any more, has an empty list.
+func untagged(t *tester) {
+	t.push(t.image("one"), oci.MediaTypeManifest)
+	t.lists("", nil, false)
+	t.push(t.image("one"), oci.MediaTypeManifest, "v1")
+	t.want(t.do("DELETE", t.path("/manifests/v1"), nil), http.StatusAccepted)
+	t.lists("", nil, false)
+	t.lists("?n=3&last=v1", nil, false)
 }
