@@ -138,18 +138,13 @@ func (tx *Tx) Object(d oci.Digest) (Object, bool, error) {
 	return tx.oneObject(selectObject+`WHERE o.digest = ?`, raw)
 }
 
-// Object finds the row of a digest as it is now, outside of any transaction: one
-// statement in place of three, for who looks at one object only.
+// Object finds the row of a digest as it is now, outside of any transaction, for who
+// looks at one object only.
 func (d *DB) Object(ctx context.Context, digest oci.Digest) (o Object, found bool, err error) {
-	c, err := d.pool.brief(ctx)
-	if err != nil {
-		return Object{}, false, err
-	}
-	defer func() { d.pool.put(c, err == nil) }()
-	o, found, err = (&Tx{ctx: ctx, d: d, c: c}).Object(digest)
-	if uerr := d.unchanged(); uerr != nil {
-		err = uerr
-	}
+	err = d.briefly(ctx, func(tx *Tx) (err error) {
+		o, found, err = tx.Object(digest)
+		return err
+	})
 	return o, found, err
 }
 

@@ -62,15 +62,10 @@ func (tx *Tx) Ref(name string) (r Ref, found bool, err error) {
 // Ref finds a name as it is now, outside of any transaction, as DB.Object does for
 // a digest.
 func (d *DB) Ref(ctx context.Context, name string) (r Ref, found bool, err error) {
-	c, err := d.pool.brief(ctx)
-	if err != nil {
-		return Ref{}, false, err
-	}
-	defer func() { d.pool.put(c, err == nil) }()
-	r, found, err = (&Tx{ctx: ctx, d: d, c: c}).Ref(name)
-	if uerr := d.unchanged(); uerr != nil {
-		err = uerr
-	}
+	err = d.briefly(ctx, func(tx *Tx) (err error) {
+		r, found, err = tx.Ref(name)
+		return err
+	})
 	return r, found, err
 }
 

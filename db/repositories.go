@@ -76,15 +76,10 @@ func (tx *Tx) InRepository(repo string, d oci.Digest) (bool, error) {
 // InRepository is that of a transaction, outside of any: one statement, for who
 // asks about one digest.
 func (d *DB) InRepository(ctx context.Context, repo string, digest oci.Digest) (in bool, err error) {
-	c, err := d.pool.brief(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer func() { d.pool.put(c, err == nil) }()
-	in, err = (&Tx{ctx: ctx, d: d, c: c}).InRepository(repo, digest)
-	if uerr := d.unchanged(); uerr != nil {
-		err = uerr
-	}
+	err = d.briefly(ctx, func(tx *Tx) (err error) {
+		in, err = tx.InRepository(repo, digest)
+		return err
+	})
 	return in, err
 }
 

@@ -147,6 +147,21 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
+// briefly is Read without a transaction: one statement in place of three, for who asks
+// a single question.
+func (d *DB) briefly(ctx context.Context, ask func(*Tx) error) (err error) {
+	c, err := d.pool.brief(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { d.pool.put(c, err == nil) }()
+	err = ask(&Tx{ctx: ctx, d: d, c: c})
+	if uerr := d.unchanged(); uerr != nil {
+		err = uerr
+	}
+	return err
+}
+
 // checkVersion refuses a catalog that was migrated while it was open here.
 func (tx *Tx) checkVersion() error {
 	var v int
