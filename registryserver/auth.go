@@ -13,18 +13,10 @@ import (
 // visitorKey is that of a request's visitor in its context.
 type visitorKey struct{}
 
-// visitorOf is who has sent r. Without a gate everybody may do everything.
-func (s *server) visitorOf(r *http.Request) access.Visitor {
-	v, ok := r.Context().Value(visitorKey{}).(access.Visitor)
-	if !ok && s.o.Gate == nil {
-		v, _ = s.o.Gate.Identify(r) // a gate that is none refuses nobody
-	}
+// visitorOf is who has sent r, which has been admitted.
+func visitorOf(r *http.Request) access.Visitor {
+	v, _ := r.Context().Value(visitorKey{}).(access.Visitor)
 	return v
-}
-
-// mayRead says whether the visitor of r may pull from repo.
-func (s *server) mayRead(r *http.Request, repo oci.Reference) bool {
-	return s.visitorOf(r).May(access.Pull, repo)
 }
 
 // admit finds out who has sent r, and refuses what he may not do. The request that

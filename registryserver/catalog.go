@@ -2,10 +2,7 @@ package registryserver
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 
 	"dist.example/oci"
 	"dist.example/registryserver/access"
@@ -19,27 +16,21 @@ func (s *server) listCatalog(w http.ResponseWriter, r *http.Request, _ route) er
 	if err != nil {
 		return err
 	}
-	paths, err := s.paths(r, r.URL.Query().Get("last"))
+	paths, err := s.paths(r)
 	if err != nil {
 		return err
 	}
-	if n < len(paths) {
-		if paths = paths[:n]; n > 0 {
-			next := url.Values{"n": {strconv.Itoa(n)}, "last": {paths[n-1]}}
-			w.Header().Set("Link", "</v2/_catalog?"+next.Encode()+`>; rel="next"`)
-		}
-	}
-	return writeJSON(w, oci.MediaTypeJSON, map[string][]string{"repositories": append([]string{}, paths...)})
+	return writeJSON(w, oci.MediaTypeJSON, map[string][]string{"repositories": page(w, r, "/v2/_catalog", paths, n)})
 }
 
-// paths are those that the visitor may pull from, after last, in order and each
-// once. A token for the catalog has no scope for any repository, nor needs one.
-func (s *server) paths(r *http.Request, last string) ([]string, error) {
+// paths are those that the visitor may pull from, in order and each once. A token for
+// the catalog has no scope for any repository, nor needs one.
+func (s *server) paths(r *http.Request) ([]string, error) {
 	var (
 		paths  []string
 		before string // names come in order: those of a repository together
 	)
-	visitor := s.visitorOf(r)
+	visitor := visitorOf(r)
 	for n, err := range s.lib.Names(r.Context(), "") {
 		if err != nil {
 			return nil, err
@@ -49,7 +40,7 @@ func (s *server) paths(r *http.Request, last string) ([]string, error) {
 			continue
 		}
 		before = repo.Name()
-		if path := PathOf(repo, s.o.Prefix); path != "" && strings.Compare(path, last) > 0 && visitor.Entitled(access.Pull, repo) {
+		if path := PathOf(repo, s.o.Prefix); path != "" && visitor.Entitled(access.Pull, repo) {
 			paths = append(paths, path)
 		}
 	}

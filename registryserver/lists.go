@@ -11,7 +11,7 @@ import (
 	"dist.example/oci"
 )
 
-// maxPage bounds a page of tags, whatever is asked for.
+// maxPage bounds a page of tags or repositories, whatever is asked for.
 const maxPage = 1000
 
 // listTags answers with a page of a repository's tags, in order of their bytes.
@@ -29,22 +29,28 @@ func (s *server) listTags(w http.ResponseWriter, r *http.Request, at route) erro
 			return err
 		}
 	}
-	if last := r.URL.Query().Get("last"); last != "" {
-		i, found := slices.BinarySearch(tags, last)
-		if found {
-			i++
-		}
-		tags = tags[i:]
-	}
-	if n < len(tags) {
-		if tags = tags[:n]; n > 0 {
-			linkNext(w, "/v2/"+at.name+"/tags/list", url.Values{"n": {strconv.Itoa(n)}, "last": {tags[n-1]}})
-		}
-	}
 	return writeJSON(w, oci.MediaTypeJSON, struct {
 		Name string   `json:"name"`
 		Tags []string `json:"tags"`
-	}{at.name, append([]string{}, tags...)})
+	}{at.name, page(w, r, "/v2/"+at.name+"/tags/list", tags, n)})
+}
+
+// page is the part of a list in order that r asks for: n at most of what comes after
+// the query's last. w is told where at path the list goes on.
+func page(w http.ResponseWriter, r *http.Request, path string, list []string, n int) []string {
+	if last := r.URL.Query().Get("last"); last != "" {
+		i, found := slices.BinarySearch(list, last)
+		if found {
+			i++
+		}
+		list = list[i:]
+	}
+	if n < len(list) {
+		if list = list[:n]; n > 0 {
+			linkNext(w, path, url.Values{"n": {strconv.Itoa(n)}, "last": {list[n-1]}})
+		}
+	}
+	return append([]string{}, list...) // never null
 }
 
 // includer is a store that knows which repositories it was told of.
@@ -77,7 +83,7 @@ func pageSize(q url.Values) (int, error) {
 	}
 	n, err := strconv.Atoi(q.Get("n"))
 	if err != nil || n < 0 {
-		return 0, refuse(http.StatusBadRequest, codeUnsupported, "n=%.20q is no number of tags", q.Get("n"))
+		return 0, refuse(http.StatusBadRequest, codeUnsupported, "n=%.20q is no number of entries", q.Get("n"))
 	}
 	return min(n, maxPage), nil
 }

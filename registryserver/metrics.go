@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"dist.example/registryserver/access"
 )
 
 // metrics counts what the server does. Everything is an atomic in a place of its
@@ -63,7 +65,7 @@ func kindOf(path string) Kind {
 		return kindHealth
 	case metricsPath:
 		return kindMetrics
-	case "/token":
+	case access.TokenPath:
 		return kindToken
 	}
 	return KindOf(path)

@@ -8,6 +8,7 @@ import (
 
 	"dist.example/content"
 	"dist.example/oci"
+	"dist.example/registryserver/access"
 )
 
 // has says of each digest whether it is held and in the repository at path. Whoever
@@ -46,7 +47,7 @@ func (s *server) mountable(r *http.Request, at route) (bool, error) {
 		}
 		tried++
 		repo, err := oci.ParseRepository(name)
-		if err != nil || !s.mayRead(r, repo) {
+		if err != nil || !visitorOf(r).May(access.Pull, repo) {
 			continue
 		}
 		if in, err := s.lib.InRepository(r.Context(), repo.Name(), at.digest); err != nil || in[0] {
@@ -63,7 +64,7 @@ func (s *server) mountableFrom(r *http.Request, path string, d oci.Digest) (bool
 		return false, nil
 	}
 	repo, err := s.names.repository(r.Context(), path)
-	if p := (*problem)(nil); errors.As(err, &p) || err == nil && !s.mayRead(r, repo) {
+	if p := (*problem)(nil); errors.As(err, &p) || err == nil && !visitorOf(r).May(access.Pull, repo) {
 		return false, nil
 	}
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"dist.example/oci"
@@ -184,7 +183,7 @@ func explain(err error) refusal {
 		return *known
 	case errors.Is(err, ErrBusy):
 		return refusal{http.StatusTooManyRequests, "TOOMANYREQUESTS", "temporarily_unavailable", "too many log in at once"}
-	case slices.ContainsFunc([]error{ErrCredentials, ErrToken}, func(e error) bool { return errors.Is(err, e) }):
+	case errors.Is(err, ErrCredentials), errors.Is(err, ErrToken):
 		return refusal{http.StatusUnauthorized, "UNAUTHORIZED", "invalid_client", "wrong user name or password, or none"}
 	}
 	return refusal{http.StatusServiceUnavailable, "TOOMANYREQUESTS", "temporarily_unavailable", "the store is busy"}
