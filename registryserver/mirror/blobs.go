@@ -50,11 +50,11 @@ func (m *Mirror) Blob(ctx context.Context, repo oci.Reference, d oci.Digest) (io
 	if held || err != nil {
 		return nil, err
 	}
-	held, err = m.held(ctx, d)
+	vouched, err := m.vouched(ctx, repo, d)
 	if err != nil {
 		return nil, err
 	}
-	if held {
+	if vouched {
 		return nil, m.share(ctx, repo, d)
 	}
 	f, err := m.join(repo, oci.Descriptor{MediaType: oci.MediaTypeOctets, Digest: d, Size: size})
@@ -177,7 +177,7 @@ func (r *following) readPart(p []byte) (int, error) {
 		return 0, nil
 	}
 	if r.part == nil {
-		part, err := r.f.m.store.Part(r.ctx, r.f.desc.Digest.String())
+		part, err := r.f.m.store.Part(r.ctx, r.f.key)
 		if errors.Is(err, content.ErrNotFound) {
 			return 0, nil // not yet, or not any more
 		}

@@ -16,6 +16,7 @@ import (
 // flight is one blob on its way into the store, and those who read it meanwhile.
 type flight struct {
 	m      *Mirror
+	key    string        // of its ingest
 	repo   oci.Reference // that it comes from
 	desc   oci.Descriptor
 	cancel context.CancelFunc
@@ -29,6 +30,12 @@ type flight struct {
 	err     error // of a flight that is done
 }
 
+// flightKey is the key of the ingest of a blob. It has the registry in it: who asks one
+// must not read what another one is bringing, nor wait for it.
+func flightKey(repo oci.Reference, d oci.Digest) string {
+	return "mirror-" + repo.Registry + "@" + d.String()
+}
+
 // join gets a seat in the flight of desc, which begins with it. The caller leaves.
 func (m *Mirror) join(repo oci.Reference, desc oci.Descriptor) (*flight, error) {
 	m.mu.Lock()
@@ -36,11 +43,12 @@ func (m *Mirror) join(repo oci.Reference, desc oci.Descriptor) (*flight, error) 
 	if m.closed {
 		return nil, fmt.Errorf("mirror: %w: it is closed", content.ErrUnavailable)
 	}
-	f := m.flights[desc.Digest]
+	key := flightKey(repo, desc.Digest)
+	f := m.flights[key]
 	if f == nil {
 		ctx, cancel := context.WithCancel(m.ctx)
-		f = &flight{m: m, repo: repo, desc: desc, cancel: cancel, changed: make(chan struct{})}
-		m.flights[desc.Digest] = f
+		f = &flight{m: m, key: key, repo: repo, desc: desc, cancel: cancel, changed: make(chan struct{})}
+		m.flights[key] = f
 		m.running.Add(1)
 		go f.run(ctx)
 	}
@@ -75,7 +83,7 @@ func (f *flight) run(ctx context.Context) {
 		}
 	}
 	f.m.mu.Lock()
-	delete(f.m.flights, f.desc.Digest)
+	delete(f.m.flights, f.key)
 	f.m.mu.Unlock()
 	if err != nil {
 		f.m.refuse(f.repo.Registry, blobKey(f.repo, f.desc.Digest), err)
@@ -105,7 +113,7 @@ func (f *flight) fetch(ctx context.Context) error {
 		Jobs: 1, Origin: f.repo.Name(), Observe: f.observe,
 	})
 	if errors.Is(err, content.ErrCorrupt) {
-		_ = f.m.store.Abort(ctx, f.desc.Digest.String()) // else the next one begins anew
+		_ = f.m.store.Abort(ctx, f.key) // else the next one begins anew
 	}
 	return err
 }
@@ -161,10 +169,30 @@ type landing struct {
 	lease string
 }
 
-// Writer implements content.Ingester. While another process has the ingest, readers
-// follow that.
+// Writer implements content.Ingester. What the store has from elsewhere is written
+// again; that another process has brought it from here shows only once that has let go.
 func (l *landing) Writer(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
-	opts.Lease, opts.KeepType = l.lease, true
+	opts.Key, opts.Lease, opts.KeepType, opts.Repository = l.f.key, l.lease, true, l.f.repo.Name()
+	opts.Again = true
+	w, err := l.open(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	vouched, err := l.f.m.vouched(ctx, l.f.repo, l.f.desc.Digest)
+	if err == nil && !vouched {
+		return w, nil
+	}
+	w.Close()
+	if err != nil {
+		return nil, err
+	}
+	_ = l.f.m.store.Abort(ctx, l.f.key) // others may have it, and find the same
+	opts.Again = false
+	return l.open(ctx, opts)
+}
+
+// open opens the ingest. While another process has it, readers follow that.
+func (l *landing) open(ctx context.Context, opts content.IngestOptions) (content.Writer, error) {
 	opened := make(chan struct{})
 	var others sync.WaitGroup
 	others.Go(func() { l.follow(ctx, opts.Key, opened) })
@@ -190,7 +218,7 @@ func (l *landing) follow(ctx context.Context, key string, opened <-chan struct{}
 
 // Exists implements content.Pusher.
 func (l *landing) Exists(ctx context.Context, desc oci.Descriptor) (bool, error) {
-	return l.f.m.held(ctx, desc.Digest)
+	return l.f.m.vouched(ctx, l.f.repo, desc.Digest)
 }
 
 // Push implements content.Pusher; a flight has a blob alone, which comes by Writer.

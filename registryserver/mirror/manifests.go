@@ -104,15 +104,15 @@ func (m *Mirror) staged(ctx context.Context, repo oci.Reference, d oci.Digest) (
 	return got, nil
 }
 
-// fetch gets a manifest from upstream: whether it is there, when the store has its
-// bytes from elsewhere.
+// fetch gets a manifest from upstream: only whether it is there, when the store has its
+// bytes from the same registry.
 func (m *Mirror) fetch(ctx context.Context, repo oci.Reference, d oci.Digest) (got registryserver.Manifest, err error) {
 	held, err := m.held(ctx, d)
 	if err != nil {
 		return got, err
 	}
 	if held {
-		if _, err := m.o.Open(repo).Resolve(ctx, repo.WithDigest(d)); err != nil {
+		if err := m.proven(ctx, repo, d); err != nil {
 			return got, err
 		}
 		if err := m.include(ctx, repo, d); err != nil {
@@ -131,6 +131,20 @@ func (m *Mirror) fetch(ctx context.Context, repo oci.Reference, d oci.Digest) (g
 		return got, err
 	}
 	return got, m.settle(ctx, pending{repo, got.Descriptor}, got.Data)
+}
+
+// proven is nil if repo has d, which is held, by the word of its registry or, where
+// that does not count, by the bytes.
+func (m *Mirror) proven(ctx context.Context, repo oci.Reference, d oci.Digest) error {
+	vouched, err := m.vouched(ctx, repo, d)
+	switch {
+	case err != nil:
+	case vouched:
+		_, err = m.o.Open(repo).Resolve(ctx, repo.WithDigest(d))
+	default:
+		_, _, err = m.o.Open(repo).FetchManifest(ctx, repo.WithDigest(d))
+	}
+	return err
 }
 
 // stage fetches a manifest into an ingest of its own, unless another process has done

@@ -14,7 +14,9 @@
 //     comes gets its last bytes when it has been verified, and only if all that he was
 //     given before is of it.
 //   - What came by a repository is in that repository, and in no other before the
-//     registry has said that it is there too. What a manifest refers to is asked for
+//     registry has said that it is there too. Of what the store has from elsewhere
+//     that is not enough: a registry could say so of anything, and has to bring the
+//     bytes. What a manifest refers to is asked for
 //     like anything else: who can push to a repository that is mirrored could have its
 //     manifests refer to what the store has from elsewhere.
 //
@@ -22,8 +24,9 @@
 //
 // However many ask for a manifest or blob, one fetches it: within a process they
 // wait for each other, and between processes for the lock on the ingest. That of a
-// blob has the digest for its key, as those of pulls do, so that these share it, and
-// what was broken off goes on where it stopped, whoever asks next. A fetch that
+// blob has the registry and the digest for its key, so that what was broken off goes
+// on where it stopped, whoever asks next, and nobody reads what another registry, or
+// somebody who pulls from one, is bringing. A fetch that
 // nobody waits for any more goes on for ten minutes.
 //
 // A tag is what its registry said within Options.Revalidate, in whatever process; or
@@ -53,6 +56,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,7 +127,7 @@ type Mirror struct {
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup
-	flights map[oci.Digest]*flight
+	flights map[string]*flight // by their keys
 	waiting waiting
 }
 
@@ -140,7 +144,7 @@ func New(store content.Store, o Options) *Mirror {
 	return &Mirror{
 		store: store, o: o, ctx: ctx, stop: stop,
 		keep:  keeper{store: store, now: o.Now},
-		slots: semaphore.NewWeighted(flights), flights: map[oci.Digest]*flight{},
+		slots: semaphore.NewWeighted(flights), flights: map[string]*flight{},
 		refusals: cache[error]{limit: 4096}, stats: cache[int64]{limit: 4096},
 		tags: cache[[]string]{limit: maxLists}, referrers: cache[[]oci.Descriptor]{limit: maxLists},
 	}
@@ -236,6 +240,27 @@ func (m *Mirror) held(ctx context.Context, d oci.Digest) (bool, error) {
 		return false, nil
 	}
 	return err == nil && info.Place != "damaged", err
+}
+
+// vouched says whether the store has d from repo's registry. Then the registry's word is
+// enough that it is in repo too; what came from elsewhere it has to bring.
+func (m *Mirror) vouched(ctx context.Context, repo oci.Reference, d oci.Digest) (bool, error) {
+	held, err := m.held(ctx, d)
+	if !held || err != nil {
+		return false, err
+	}
+	for name, err := range m.store.RepositoriesOf(ctx, d) {
+		if err != nil {
+			return false, err
+		}
+		if !strings.HasPrefix(name, repo.Registry+"/") {
+			continue
+		}
+		if in, err := m.store.InRepository(ctx, name, d); err != nil || in[0] {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // include says that repo's registry has d there. It vouches for nothing that d refers

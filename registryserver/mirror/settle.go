@@ -167,7 +167,11 @@ func (m *Mirror) confirmed(ctx context.Context, repo oci.Reference, e oci.Edge) 
 		_, err := m.byDigest(ctx, repo, e.Digest)
 		return err == nil
 	}
-	_, err := m.stat(ctx, repo, e.Digest)
+	vouched, err := m.vouched(ctx, repo, e.Digest)
+	if err != nil || !vouched {
+		return false
+	}
+	_, err = m.stat(ctx, repo, e.Digest)
 	return err == nil && m.include(ctx, repo, e.Digest) == nil
 }
 
