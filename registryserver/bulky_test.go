@@ -28,6 +28,7 @@ func TestLargeManifestsAndListsTakeTurns(t *testing.T) {
 		}
 		want("PUT", "/v2/a/b/manifests/large", large, 201)
 		want("GET", list, "", 200)
+		want("GET", "/v2/_catalog", "", 200)
 		for range bulkyAtOnce {
 			s.large <- struct{}{}
 		}
@@ -38,10 +39,12 @@ func TestLargeManifestsAndListsTakeTurns(t *testing.T) {
 			s.lists <- struct{}{}
 		}
 		want("GET", list, "", 429)
+		want("GET", "/v2/_catalog", "", 429)
 		<-s.large
 		<-s.lists
 		want("PUT", "/v2/a/b/manifests/large", large, 201)
 		want("GET", list, "", 200)
+		want("GET", "/v2/_catalog", "", 200)
 		if len(s.large) != bulkyAtOnce-1 || len(s.lists) != bulkyAtOnce-1 {
 			t.Errorf("%d and %d turns are not given back", len(s.large), len(s.lists))
 		}

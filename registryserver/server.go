@@ -126,7 +126,7 @@ type server struct {
 	fresh     freshSessions
 	queues    sessionQueues
 	large     bulky // manifests that are pushed
-	lists     bulky // of referrers
+	lists     bulky // of referrers and repositories
 	metrics   metrics
 	health    health
 	sessions  sessions
