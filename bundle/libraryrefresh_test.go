@@ -123,6 +123,32 @@ func TestAllRepositoriesTogetherAreBounded(t *testing.T) {
 	}
 }
 
+// What is no manifest, though it is called one, is as dear to read as any other.
+func TestAManifestThatLeadsNowhereIsReadOnce(t *testing.T) {
+	t.Parallel()
+	wrong := oci.Describe(oci.MediaTypeManifest, []byte("[]"))
+	h := &heap{blobs: map[oci.Digest][]byte{wrong.Digest: []byte("[]")}, opens: func(int) {}}
+	s := surveyor{shelf: h, nodes: map[oci.Digest]*node{}}
+	if err := s.survey(t.Context(), []entry{{Descriptor: wrong}, {Descriptor: wrong}}); err != nil || h.opened != 1 {
+		t.Errorf("it was read %d times, %v", h.opened, err)
+	}
+}
+
+// An index of a few megabytes can list one thing fifty thousand times.
+func TestWhatIsListedOverAndOverCountsEachTime(t *testing.T) {
+	t.Parallel()
+	top := &node{mediaType: oci.MediaTypeIndex, read: true, below: make([]oci.Digest, maxMarks/100)}
+	s := surveyor{nodes: map[oci.Digest]*node{"top": top, "": {}}}
+	var entries []entry
+	for i := range 200 {
+		ref := oci.Reference{Registry: "localhost", Repository: strconv.Itoa(i), Tag: "v1"}
+		entries = append(entries, entry{Descriptor: oci.Descriptor{Digest: "top"}, full: ref})
+	}
+	if _, err := s.arrange(entries, oci.Reference{}, nil); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func FuzzOwnRepository(f *testing.F) {
 	for _, s := range []string{"app.tar", "My App (1).tar", "/", ".", "..", "ä/ö.tar", "a__b.-c", "-x-"} {
 		f.Add(s)

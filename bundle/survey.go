@@ -14,7 +14,7 @@ const (
 	// maxManifests bounds the manifests of a place that is served: what is known of each
 	// is held in memory.
 	maxManifests = 100_000
-	// maxMarks bounds what all repositories of a place have together. A few megabytes
+	// maxMarks bounds what all repositories of a place refer to together. A few megabytes
 	// can have thousands of names for an index of thousands of manifests.
 	maxMarks = 10_000_000
 )
@@ -37,6 +37,7 @@ type node struct {
 	// read says that it is a manifest which was read and found sound, and damaged that
 	// its bytes are not what they should be.
 	read, damaged bool
+	looked        bool         // it has been looked at as a manifest, whatever came of that
 	below         []oci.Digest // what it is made of
 	subject       oci.Digest   // what it is about, "" for nothing
 	in            []int        // the repositories that have it, as they stand in view.repos
@@ -93,9 +94,10 @@ func (s *surveyor) walk(ctx context.Context, queue []oci.Descriptor) error {
 		desc := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
 		n := s.meet(desc)
-		if n.read || n.damaged || !oci.HasSuccessors(n.mediaType) {
+		if n.looked || !oci.HasSuccessors(n.mediaType) {
 			continue
 		}
+		n.looked = true
 		below, err := s.look(ctx, desc.Digest, n)
 		if err != nil {
 			return err
@@ -210,17 +212,18 @@ func (s *surveyor) arrange(entries []entry, own oci.Reference, warn func(string)
 }
 
 // mark notes for all that roots reach, and for what is about any of it, that
-// repository i has it. It ends after that many notes, and says how many are left.
+// repository i has it. It ends after so many steps, and says how many are left: an
+// index can list the same a thousand times.
 func (v *view) mark(i int, stack []oci.Digest, left int) int {
 	for len(stack) > 0 && left > 0 {
 		d := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		left--
 		n := v.nodes[d]
 		if n == nil || (len(n.in) > 0 && n.in[len(n.in)-1] == i) {
 			continue
 		}
 		n.in = append(n.in, i)
-		left--
 		stack = append(append(stack, n.below...), v.about[d]...)
 	}
 	return left
