@@ -140,7 +140,7 @@ type attempt struct {
 // nobody has opened.
 func attempts(repo string, s seeded) []attempt {
 	const absent = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-	session := "blobs/uploads/aaaaaaaaaaaaaaaaaaaaaaaaaa-" + oci.DigestBytes([]byte(repo)).Encoded()[:8]
+	session := "blobs/uploads/00000000-0000-4000-8000-000000000000-" + oci.DigestBytes([]byte(repo)).Encoded()[:8]
 	var all []attempt
 	for _, path := range []string{
 		"manifests/v1", "manifests/absent", "manifests/" + s.manifest.String(), "manifests/" + absent,

@@ -3,7 +3,6 @@ package registryserver
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -19,23 +18,6 @@ import (
 // keyPrefix sets the ingests of upload sessions apart from all others of the
 // store, which clients must not reach.
 const keyPrefix = "upload-"
-
-// newSession makes an id that nobody can guess. Its second part ties it to the
-// repository that it was made in.
-func newSession(name string) string {
-	return strings.ToLower(rand.Text()) + "-" + repositoryMark(name)
-}
-
-func repositoryMark(name string) string {
-	return oci.DigestBytes([]byte(name)).Encoded()[:8]
-}
-
-// ownsSession says whether id has the form of the sessions made in name.
-func ownsSession(name, id string) bool {
-	secret, mark, ok := strings.Cut(id, "-")
-	return ok && len(secret) == len(rand.Text()) && mark == repositoryMark(name) &&
-		strings.Trim(secret, "abcdefghijklmnopqrstuvwxyz234567") == ""
-}
 
 // key is that of the session's ingest.
 func key(at route) string { return keyPrefix + at.session }
