@@ -314,12 +314,12 @@ func parseContentRange(s string) (start, length int64, ok bool) {
 	s = strings.TrimPrefix(s, "bytes ")
 	s, _, _ = strings.Cut(s, "/")
 	first, last, _ := strings.Cut(s, "-")
-	start, err1 := strconv.ParseInt(first, 10, 64)
-	end, err2 := strconv.ParseInt(last, 10, 64)
-	if err1 != nil || err2 != nil || start < 0 || end < start {
+	from, err1 := strconv.ParseUint(first, 10, 62) // digits alone: no sign
+	to, err2 := strconv.ParseUint(last, 10, 62)
+	if err1 != nil || err2 != nil || to < from {
 		return 0, 0, false
 	}
-	return start, end - start + 1, true
+	return int64(from), int64(to-from) + 1, true
 }
 
 // cancelUpload answers DELETE.
