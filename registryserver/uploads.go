@@ -46,6 +46,9 @@ func (s *server) startUpload(w http.ResponseWriter, r *http.Request, at route) e
 			return err
 		}
 	}
+	if _, err := s.names.repository(r.Context(), at.name); err != nil {
+		return err // and so would be whatever came to the session
+	}
 	known, err := s.sessions.begin(r.Context())
 	if err != nil {
 		return s.tooMany(w, err)

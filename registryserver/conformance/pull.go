@@ -94,6 +94,10 @@ func nameGrammar(t *tester) {
 		path := "/v2/" + strings.ReplaceAll(name, " ", "%20") + "/manifests/v1"
 		t.want(t.do("GET", path, nil), http.StatusBadRequest, "NAME_INVALID")
 	}
+	// With a host before it, this one is too long: no upload begins that could not end.
+	long := "/v2/" + strings.Repeat("a", 250)
+	t.want(t.do("GET", long+"/manifests/v1", nil), http.StatusBadRequest, "NAME_INVALID")
+	t.want(t.do("POST", long+"/blobs/uploads/", nil), http.StatusBadRequest, "NAME_INVALID")
 }
 
 // What is pushed as Docker's types comes back as them.
