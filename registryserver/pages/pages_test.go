@@ -281,6 +281,9 @@ func (c *counting) ReaderAt(ctx context.Context, desc oci.Descriptor) (content.R
 
 // Who may push must not be able to make the pages slow for everybody else.
 func TestListsReadABoundedNumberOfBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads megabytes, which takes minutes with the race detector")
+	}
 	r := newRig(t, pages.Options{})
 	const many, size = 30, 2 << 20
 	for i := range many {
