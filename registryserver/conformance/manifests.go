@@ -23,6 +23,7 @@ func manifestChecks() []check {
 		{"content-type-differs", contentTypeDiffers},
 		{"missing-blob", missingBlob},
 		{"malformed", malformedManifest},
+		{"unknown-algorithm", unknownAlgorithm},
 		{"four-mebibytes", fourMebibytes},
 		{"too-large", tooLargeManifest},
 		{"conditions", conditionsOfAPut},
@@ -125,6 +126,15 @@ func malformedManifest(t *tester) {
 		t.want(t.put("v1", oci.MediaTypeManifest, []byte(data)), http.StatusBadRequest, "MANIFEST_INVALID")
 	}
 	t.want(t.do("GET", t.path("/manifests/v1"), nil), http.StatusNotFound)
+}
+
+// What has a digest that nobody here can verify is in no manifest.
+func unknownAlgorithm(t *tester) {
+	odd := oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: oci.Digest("blake3:" + strings.Repeat("a", 64)), Size: 3}
+	m := t.image("one")
+	m.Subject = &odd
+	t.want(t.put("v1", oci.MediaTypeManifest, t.json(m)), http.StatusBadRequest, "MANIFEST_INVALID")
+	t.want(t.put("v1", oci.MediaTypeIndex, t.json(indexOf(odd))), http.StatusBadRequest, "MANIFEST_INVALID")
 }
 
 // sized is a manifest of exactly so many bytes.
