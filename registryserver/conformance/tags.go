@@ -28,12 +28,18 @@ func tagChecks() []check {
 // byBytes are tags in the order of their bytes.
 var byBytes = []string{"1", "10", "2", "B", "_x", "a", "latest", "v1", "v10", "v2"}
 
-// tagged gives the repository the tags byBytes, in another order.
+// tagged gives the repository the tags byBytes, in another order. They are of images
+// and of indexes in turn, which a store may list one after the other.
 func (t *tester) tagged() {
 	t.Helper()
-	data := t.json(t.image("one"))
+	image, index := t.json(t.image("one")), t.json(indexOf())
 	for i := range byBytes {
-		t.want(t.put(byBytes[(i*7+3)%len(byBytes)], oci.MediaTypeManifest, data), http.StatusCreated)
+		at := (i*7 + 3) % len(byBytes)
+		mediaType, data := oci.MediaTypeManifest, image
+		if at%2 == 0 {
+			mediaType, data = oci.MediaTypeIndex, index
+		}
+		t.want(t.put(byBytes[at], mediaType, data), http.StatusCreated)
 	}
 }
 
