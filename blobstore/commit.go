@@ -35,7 +35,7 @@ func (s *Store) commit(ctx context.Context, b *batch) error {
 		}
 		return err
 	}
-	return fmt.Errorf("write to store %s: %w: other processes keep changing the same objects", s.dir, content.ErrConflict)
+	return fmt.Errorf("write to store %s: %w: other processes keep changing the same objects", s.dir, content.ErrBusy)
 }
 
 // finish tells everybody who waits for the batch.

@@ -25,6 +25,9 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrConflict: the content is in use, or a name moved meanwhile.
 	ErrConflict = errors.New("conflict")
+	// ErrBusy: other processes had the store for too long; a rerun may succeed. It is
+	// an ErrConflict that says nothing of what was asked for.
+	ErrBusy = fmt.Errorf("%w", ErrConflict)
 	// ErrExists: the content is here already, which makes an ingest needless.
 	ErrExists = errors.New("already exists")
 	// ErrNoSpace: the disk is full or a limit is reached.

@@ -27,8 +27,8 @@ var classes = map[int]error{
 	sqlitelib.SQLITE_CANTOPEN: content.ErrDenied,
 	sqlitelib.SQLITE_PERM:     content.ErrDenied,
 	sqlitelib.SQLITE_AUTH:     content.ErrDenied,
-	sqlitelib.SQLITE_BUSY:     content.ErrConflict,
-	sqlitelib.SQLITE_LOCKED:   content.ErrConflict,
+	sqlitelib.SQLITE_BUSY:     content.ErrBusy,
+	sqlitelib.SQLITE_LOCKED:   content.ErrBusy,
 	sqlitelib.SQLITE_NOTADB:   content.ErrCorrupt,
 	sqlitelib.SQLITE_CORRUPT:  content.ErrCorrupt,
 }

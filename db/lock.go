@@ -82,7 +82,7 @@ func (l *writeLock) gaveUp(ctx context.Context) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, errLockWait) {
 		return cause
 	}
-	err := fmt.Errorf("write to the store: %w: process %s has held its lock for %s", content.ErrConflict, l.holder(), l.wait)
+	err := fmt.Errorf("write to the store: %w: process %s has held its lock for %s", content.ErrBusy, l.holder(), l.wait)
 	return content.WithHint(err, "try again when that process has ended")
 }
 

@@ -40,7 +40,7 @@ type Locked struct {
 //
 // Transactions are to be short, 20 ms, since all other writers wait. A Write
 // inside fn would wait for itself. Errors: CommitError when COMMIT failed,
-// content.ErrConflict when the lock was not to be had within Options.LockWait,
+// content.ErrBusy when the lock was not to be had within Options.LockWait,
 // content.ErrDenied on a store opened read-only, content.ErrNoStore when the
 // catalog has meanwhile become one of a newer version.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {

@@ -187,8 +187,8 @@ func TestWaitForAnotherProcessEndsInConflict(t *testing.T) {
 	d := openDB(t, dir, Options{LockWait: 10 * time.Millisecond})
 	pid, end := startHolder(t, dir)
 	err := d.Write(context.Background(), func(*Tx) error { t.Error("fn was run"); return nil })
-	if !errors.Is(err, content.ErrConflict) || !strings.Contains(err.Error(), fmt.Sprintf("process %d ", pid)) {
-		t.Errorf("got %v, want ErrConflict with process %d", err, pid)
+	if !errors.Is(err, content.ErrBusy) || !strings.Contains(err.Error(), fmt.Sprintf("process %d ", pid)) {
+		t.Errorf("got %v, want ErrBusy with process %d", err, pid)
 	}
 	end()
 	d.lock.wait = 10 * time.Second

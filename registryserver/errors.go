@@ -54,6 +54,7 @@ var classes = []struct {
 	{content.ErrNotFound, problem{http.StatusNotFound, codeNameUnknown, "not found"}},
 	{content.ErrInvalid, problem{http.StatusBadRequest, codeUnsupported, "malformed request"}},
 	{content.ErrDenied, problem{http.StatusForbidden, codeDenied, "the store refuses access"}},
+	{content.ErrBusy, problem{http.StatusServiceUnavailable, codeTooManyRequests, "the store is busy"}},
 	{content.ErrConflict, problem{http.StatusConflict, codeDenied, "the content is in use"}},
 	{content.ErrNoSpace, problem{http.StatusInsufficientStorage, codeDenied, "no space left in the store"}},
 	{content.ErrUnavailable, problem{http.StatusServiceUnavailable, codeTooManyRequests, "the store is busy"}},
@@ -96,6 +97,12 @@ func writeError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", oci.MediaTypeJSON)
 	w.WriteHeader(p.status)
 	_, _ = w.Write(body)
+}
+
+// conflicts says whether err is about what was asked for, and not about a store that
+// was busy with something else.
+func conflicts(err error) bool {
+	return errors.Is(err, content.ErrConflict) && !errors.Is(err, content.ErrBusy)
 }
 
 // absent says whether err means that something cannot be had here: because it

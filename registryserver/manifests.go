@@ -255,7 +255,7 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 		changes = append(changes, content.NameChange{Reference: ref, Expect: expect, Target: desc.Digest, Why: "push"})
 	}
 	err = s.store.SetNames(ctx, changes...)
-	if expect != nil && errors.Is(err, content.ErrConflict) {
+	if expect != nil && conflicts(err) {
 		return preconditionFailed()
 	}
 	if errors.Is(err, content.ErrNotFound) {
@@ -311,7 +311,7 @@ func (s *server) deleteTag(r *http.Request, at route, found oci.Digest) error {
 		change.Expect = &found
 	}
 	err = s.store.SetNames(r.Context(), change)
-	if errors.Is(err, content.ErrConflict) {
+	if conflicts(err) {
 		return preconditionFailed()
 	}
 	return err

@@ -127,7 +127,7 @@ func (s *server) remove(ctx context.Context, at route) error {
 		return err
 	}
 	err = s.store.Exclude(ctx, repo.Name(), at.digest)
-	if errors.Is(err, content.ErrConflict) {
+	if conflicts(err) {
 		// 409 would be the word for it; but of a deletion that is refused
 		// distribution-spec knows 400 and 405 alone, and so do clients.
 		return refuse(http.StatusMethodNotAllowed, codeDenied,

@@ -206,7 +206,7 @@ func (s *server) finish(w http.ResponseWriter, r *http.Request, at route, digest
 		return err
 	})
 	switch {
-	case errors.Is(err, content.ErrCorrupt), errors.Is(err, content.ErrConflict):
+	case errors.Is(err, content.ErrCorrupt), conflicts(err):
 		s.abort(r.Context(), at)
 		return refuse(http.StatusBadRequest, codeDigestInvalid, "the bytes do not have the digest %s", at.digest)
 	case err != nil:
@@ -334,7 +334,7 @@ func (s *server) cancelUpload(w http.ResponseWriter, r *http.Request, at route) 
 	defer leave()
 	if !s.fresh.drop(at.session) {
 		err := s.store.Abort(r.Context(), key(at))
-		if errors.Is(err, content.ErrConflict) {
+		if conflicts(err) {
 			return occupied() // at another server over the same store
 		}
 		if err != nil && !errors.Is(err, content.ErrNotFound) {
