@@ -57,8 +57,9 @@ type Gate struct {
 	users     *watched[*users]
 	rules     *watched[*rules] // nil for none
 	passwords *checker
-	key       []byte // of tokens
-	base      string // Options.URL
+	forms     chan struct{} // of as many elements as forms may be coming
+	key       []byte        // of tokens
+	base      string        // Options.URL
 	o         Options
 }
 
@@ -78,7 +79,7 @@ func New(o Options) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{o: o, base: base, key: randomKey(), passwords: newChecker(randomKey(), o.Now)}
+	g := &Gate{o: o, base: base, key: randomKey(), forms: make(chan struct{}, maxForms), passwords: newChecker(randomKey(), o.Now)}
 	g.users = &watched[*users]{what: "password file", path: o.Htpasswd, parse: parseUsers, warn: o.Warn, now: o.Now}
 	if err := g.users.load(); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -347,6 +349,56 @@ func TestTheTokenServer(t *testing.T) {
 }
 
 // Where those without credentials may do nothing, they get no token.
+// Who sends the beginning of a form and no more keeps nobody out but others with forms,
+// and those not for long.
+func TestFormsThatDoNotComeAreBounded(t *testing.T) {
+	r := newRig(t, "", false)
+	post := func(body io.Reader) *http.Request {
+		req := httptest.NewRequest("POST", "/token", body)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return req
+	}
+	const good = "grant_type=password&username=ann&password=right"
+	var slow sync.WaitGroup
+	var ends []*io.PipeWriter
+	for range maxForms {
+		body, end := io.Pipe()
+		ends = append(ends, end)
+		slow.Go(func() { r.ServeToken(&timed{ResponseRecorder: httptest.NewRecorder(), T: t}, post(body), resolve) })
+		_, _ = io.WriteString(end, "g") // it is being read once this returns
+	}
+	if status, _ := r.ask(post(strings.NewReader(good))); status != http.StatusTooManyRequests {
+		t.Errorf("one form more is answered %d", status)
+	}
+	r.tokenFor(basic("ann", "right"))
+	for _, end := range ends {
+		end.CloseWithError(os.ErrDeadlineExceeded)
+	}
+	slow.Wait()
+	if status, _ := r.ask(post(strings.NewReader(good))); status != http.StatusOK {
+		t.Errorf("a form is answered %d after that", status)
+	}
+}
+
+// timed fails unless a deadline is set before what it records.
+type timed struct {
+	*httptest.ResponseRecorder
+	*testing.T
+	until time.Time
+}
+
+func (w *timed) SetReadDeadline(until time.Time) error {
+	w.until = until
+	return nil
+}
+
+func (w *timed) WriteHeader(status int) {
+	if left := time.Until(w.until); left > formWait || w.until.IsZero() {
+		w.Errorf("a form may come for %v, until %v", left, w.until)
+	}
+	w.ResponseRecorder.WriteHeader(status)
+}
+
 func TestNoTokenForNothing(t *testing.T) {
 	onlyUsers := `{"rules": [{"everyone": true, "repositories": ["**"], "actions": ["pull"]}]}`
 	for name, r := range map[string]*rig{"none": newRig(t, "", false), "no rule": newRig(t, onlyUsers, true)} {

@@ -13,8 +13,14 @@ import (
 	"dist.example/oci"
 )
 
-// maxForm bounds a token request.
-const maxForm = 64 << 10
+const (
+	// maxForm bounds a token request.
+	maxForm = 64 << 10
+	// formWait is how long a form may take to come, and maxForms how many may be coming:
+	// nobody knows yet who sends them, and each takes a place of the server's.
+	formWait = 10 * time.Second
+	maxForms = 64
+)
 
 // Resolve finds the repository that a path means at the server; false when it means
 // none or more than one. Errors are those of looking.
@@ -103,9 +109,8 @@ func (g *Gate) applicant(w http.ResponseWriter, r *http.Request) (Visitor, url.V
 // byForm reads the form of OAuth 2. Parameters count from the body alone: a password
 // in an address ends up in logs.
 func (g *Gate) byForm(w http.ResponseWriter, r *http.Request) (Visitor, url.Values, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return Visitor{}, nil, badRequest("invalid_request", "the form is malformed or too large")
+	if err := g.parseForm(w, r); err != nil {
+		return Visitor{}, nil, err
 	}
 	form := r.PostForm
 	if kind := form.Get("grant_type"); kind != "password" {
@@ -113,6 +118,24 @@ func (g *Gate) byForm(w http.ResponseWriter, r *http.Request) (Visitor, url.Valu
 	}
 	v, err := g.byPassword(r.Context(), form.Get("username"), form.Get("password"))
 	return v, form, err
+}
+
+func (g *Gate) parseForm(w http.ResponseWriter, r *http.Request) error {
+	select {
+	case g.forms <- struct{}{}:
+		defer func() { <-g.forms }()
+	default:
+		return ErrBusy
+	}
+	// Not every ResponseWriter has a deadline; those of a network have.
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(formWait))
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return badRequest("invalid_request", "the form is malformed or too large, or came too slowly")
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	return nil
 }
 
 // grants are those of the scopes that the visitor is entitled to.
