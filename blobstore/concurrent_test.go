@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"dist.example/blobstore"
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/oci"
 )
 
@@ -195,5 +198,30 @@ func TestASessionEndsWhileItsBatchIsOnItsWay(t *testing.T) {
 		must(t, ses.Close())
 		must(t, ses.Close())
 		holds(t, s, noise(uint64(i), 100))
+	}
+}
+
+// overtaken has somebody else make the store once it was seen that there is none.
+type overtaken struct {
+	fsys.FS
+	others func()
+}
+
+func (o *overtaken) Stat(name string) (fs.FileInfo, error) {
+	if filepath.Base(name) == "store.json" && o.others != nil {
+		others := o.others
+		o.others = nil
+		others()
+	}
+	return o.FS.Stat(name)
+}
+
+func TestAStoreThatIsMadeMeanwhileIsOpened(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	disk := &overtaken{fsys.OS(), func() { open(t, dir) }}
+	openWith(t, dir, blobstore.Options{FS: disk})
+	if disk.others != nil {
+		t.Error("nobody was asked to make it")
 	}
 }

@@ -82,10 +82,13 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err := fsys.CheckLocal(dir); err != nil {
 		return nil, err
 	}
-	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && s.absentHead() {
-		if err = s.create(s.hook); err == nil {
-			s.head, err = s.readHead()
+	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create {
+		if s.absentHead() {
+			if err := s.create(s.hook); err != nil {
+				return nil, err
+			}
 		}
+		s.head, err = s.readHead() // another process may have made it in this moment
 	}
 	if err != nil {
 		return nil, err
