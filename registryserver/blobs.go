@@ -32,8 +32,7 @@ func (s *server) getBlob(w http.ResponseWriter, r *http.Request, at route) error
 		return err
 	}
 	defer ra.Close()
-	serve(w, r, at.digest, oci.MediaTypeOctets, seekable(ra))
-	return nil
+	return serve(w, r, at.digest, oci.MediaTypeOctets, seekable(ra))
 }
 
 // headBlob answers from the catalog alone: clients ask for each layer of an image
@@ -43,10 +42,10 @@ func (s *server) headBlob(w http.ResponseWriter, r *http.Request, at route) erro
 	if absent(err) {
 		return unknownBlob(at.digest)
 	}
-	if err == nil {
-		serve(w, r, at.digest, oci.MediaTypeOctets, body)
+	if err != nil {
+		return err
 	}
-	return err
+	return serve(w, r, at.digest, oci.MediaTypeOctets, body)
 }
 
 // unread stands for a blob that is held where only its size is asked for.
@@ -63,19 +62,55 @@ func unknownBlob(d oci.Digest) error {
 }
 
 // serve answers with content that never changes: ranges, conditions and HEAD
-// are ServeContent's, which also hands files to the kernel.
-func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType string, body io.ReadSeeker) {
+// are ServeContent's, which also hands files to the kernel. What it refuses is an error.
+func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType string, body io.ReadSeeker) error {
 	describe(w.Header(), d, mediaType)
 	r.Header.Set("Range", rangeOf(r))
-	http.ServeContent(w, r, "", time.Time{}, body)
+	ours := &ownWords{ResponseWriter: w}
+	http.ServeContent(ours, r, "", time.Time{}, body)
+	switch ours.refused {
+	case 0:
+		return nil
+	case http.StatusPreconditionFailed:
+		return preconditionFailed()
+	case http.StatusRequestedRangeNotSatisfiable:
+		return refuse(ours.refused, codeUnsupported, "%s has nothing at the range that is asked for", d)
+	}
+	return fmt.Errorf("read %s: %w: where it begins cannot be found", d, content.ErrUnavailable)
 }
 
-// beyond is a range that nothing is long enough for.
-const beyond = "9223372036854775807-"
+// ownWords keeps a refusal of net/http's from being sent, which is no JSON.
+type ownWords struct {
+	http.ResponseWriter
+	refused int // the status of a refusal
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (o *ownWords) WriteHeader(status int) {
+	if status >= http.StatusBadRequest {
+		o.refused = status
+		return
+	}
+	o.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (o *ownWords) Write(p []byte) (int, error) {
+	if o.refused != 0 {
+		return len(p), nil
+	}
+	return o.ResponseWriter.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom, which is how files go to the kernel.
+func (o *ownWords) ReadFrom(r io.Reader) (int64, error) { return io.Copy(o.ResponseWriter, r) }
+
+// beyond is a place that no blob has.
+const beyond = "9223372036854775807"
 
 // rangeOf is the Range of r, "" for none, in the form in which net/http reads it
 // right (RFC 9110, 14): only a GET has one, one in another unit than bytes is none,
-// and the last 0 bytes are not there.
+// the last 0 bytes are not there, and a number of any length is one.
 func rangeOf(r *http.Request) string {
 	unit, set, _ := strings.Cut(r.Header.Get("Range"), "=")
 	if r.Method != http.MethodGet || !strings.EqualFold(unit, "bytes") {
@@ -83,9 +118,12 @@ func rangeOf(r *http.Request) string {
 	}
 	parts := strings.Split(set, ",")
 	for i, part := range parts {
-		last, suffix := strings.CutPrefix(strings.TrimSpace(part), "-")
-		if suffix && last != "" && strings.Trim(last, "0") == "" {
-			parts[i] = beyond
+		first, last, _ := strings.Cut(strings.TrimSpace(part), "-")
+		switch {
+		case first == "" && last != "" && strings.Trim(last, "0") == "":
+			parts[i] = beyond + "-"
+		case len(last) >= len(beyond) && strings.Trim(last, "0123456789") == "":
+			parts[i] = first + "-" + beyond
 		}
 	}
 	return "bytes=" + strings.Join(parts, ",")

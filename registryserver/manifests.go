@@ -42,8 +42,7 @@ func (s *server) getManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err != nil {
 		return err
 	}
-	serve(w, r, desc.Digest, desc.MediaType, body)
-	return nil
+	return serve(w, r, desc.Digest, desc.MediaType, body)
 }
 
 func (s *server) findManifest(ctx context.Context, at route) (oci.Descriptor, error) {

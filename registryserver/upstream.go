@@ -82,8 +82,7 @@ func (s *server) upstreamManifest(w http.ResponseWriter, r *http.Request, at rou
 	if m.Warning != "" {
 		w.Header().Set("Warning", "299 - "+strconv.Quote(m.Warning))
 	}
-	serve(w, r, m.Digest, m.MediaType, bytes.NewReader(m.Data))
-	return nil
+	return serve(w, r, m.Digest, m.MediaType, bytes.NewReader(m.Data))
 }
 
 func (s *server) statUpstreamBlob(w http.ResponseWriter, r *http.Request, at route, repo oci.Reference) (done bool, err error) {
@@ -98,8 +97,7 @@ func (s *server) statUpstreamBlob(w http.ResponseWriter, r *http.Request, at rou
 		w.WriteHeader(http.StatusOK)
 		return true, nil
 	}
-	serve(w, r, at.digest, oci.MediaTypeOctets, io.NewSectionReader(nil, 0, size)) // HEAD reads nothing
-	return true, nil
+	return true, serve(w, r, at.digest, oci.MediaTypeOctets, io.NewSectionReader(nil, 0, size)) // HEAD reads nothing
 }
 
 // upstreamBlob passes a blob on while it comes in. When that breaks, the connection is
@@ -114,11 +112,11 @@ func (s *server) upstreamBlob(w http.ResponseWriter, r *http.Request, at route, 
 	}
 	defer in.Close()
 	body := &breaking{ReadSeeker: in}
-	serve(w, r, at.digest, oci.MediaTypeOctets, body)
+	err = serve(w, r, at.digest, oci.MediaTypeOctets, body)
 	if body.err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	return true, nil
+	return true, err
 }
 
 // breaking remembers how a reader broke.
@@ -136,8 +134,8 @@ func (b *breaking) Read(p []byte) (int, error) {
 }
 
 // upstreamError is the answer when another registry did not give what it was asked
-// for. What it said is for the log alone: it may be about credentials. A registry that denies
-// something is taken to have nothing, as it would be by those who cannot log in.
+// for. What it said is for the log alone: it may be about credentials. A registry that
+// denies something is taken to have nothing, as it would be by those who cannot log in.
 func upstreamError(err error, unknown error) error {
 	switch {
 	case errors.Is(err, content.ErrNotFound), errors.Is(err, content.ErrDenied), errors.Is(err, content.ErrOffline):
