@@ -1,9 +1,12 @@
 package registryserver
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -20,21 +23,20 @@ const (
 // bulky bounds how many requests at once do what takes much memory: manifests may have
 // 4 MiB, and hundreds of requests are answered at once. Nobody has a turn while he
 // waits for a client or another registry.
-type bulky chan struct{}
+type bulky struct{ *semaphore.Weighted }
+
+func newBulky() bulky { return bulky{semaphore.NewWeighted(bulkyAtOnce)} }
 
 // take waits for a turn; leave gives it back. It is an answer that too many wait, or
 // ctx's error.
 func (b bulky) take(ctx context.Context) (leave func(), err error) {
-	limit := time.NewTimer(bulkyWait)
-	defer limit.Stop()
-	select {
-	case b <- struct{}{}:
-		return func() { <-b }, nil
-	case <-limit.C:
-		return nil, refuse(http.StatusTooManyRequests, codeTooManyRequests, "too many large manifests and lists are asked for at once")
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	wait, cancel := context.WithTimeout(ctx, bulkyWait)
+	defer cancel()
+	if b.Acquire(wait, 1) != nil {
+		return nil, cmp.Or(context.Cause(ctx),
+			refuse(http.StatusTooManyRequests, codeTooManyRequests, "too many large manifests and lists are asked for at once"))
 	}
+	return func() { b.Release(1) }, nil
 }
 
 // takeFor is take for what has size bytes; small things need no turn.

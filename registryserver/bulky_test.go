@@ -29,24 +29,27 @@ func TestLargeManifestsAndListsTakeTurns(t *testing.T) {
 		want("PUT", "/v2/a/b/manifests/large", large, 201)
 		want("GET", list, "", 200)
 		want("GET", "/v2/_catalog", "", 200)
-		for range bulkyAtOnce {
-			s.large <- struct{}{}
+		all := func(b bulky) bool { return b.TryAcquire(bulkyAtOnce) }
+		if !all(s.large) {
+			t.Fatal("a turn is not given back")
 		}
 		want("PUT", "/v2/a/b/manifests/large", large, 429)
 		want("PUT", "/v2/a/b/manifests/small", empty+"}", 201)
 		want("GET", list, "", 200)
-		for range bulkyAtOnce {
-			s.lists <- struct{}{}
+		if !all(s.lists) {
+			t.Fatal("a turn is not given back")
 		}
 		want("GET", list, "", 429)
 		want("GET", "/v2/_catalog", "", 429)
-		<-s.large
-		<-s.lists
+		s.large.Release(1)
+		s.lists.Release(1)
 		want("PUT", "/v2/a/b/manifests/large", large, 201)
 		want("GET", list, "", 200)
 		want("GET", "/v2/_catalog", "", 200)
-		if len(s.large) != bulkyAtOnce-1 || len(s.lists) != bulkyAtOnce-1 {
-			t.Errorf("%d and %d turns are not given back", len(s.large), len(s.lists))
+		for _, b := range []bulky{s.large, s.lists} {
+			if !b.TryAcquire(1) || b.TryAcquire(1) {
+				t.Error("there is not one turn after that, as there was before")
+			}
 		}
 	})
 }

@@ -34,12 +34,15 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -87,7 +90,7 @@ func New(lib content.Library, o Options) http.Handler {
 	}
 	return &site{
 		lib: lib, o: o, catalog: catalog{lib: lib, prefix: o.Prefix}, documents: documents{lib: lib},
-		turns: make(chan struct{}, pagesAtOnce),
+		turns: semaphore.NewWeighted(pagesAtOnce),
 	}
 }
 
@@ -96,7 +99,7 @@ type site struct {
 	o         Options
 	catalog   catalog
 	documents documents
-	turns     chan struct{} // of as many elements as pages are made at once
+	turns     *semaphore.Weighted // of pages that are made
 }
 
 const (
@@ -154,16 +157,12 @@ func unwelcome(err error) error {
 
 // page finds and writes the page that r asks for, when it is its turn.
 func (s *site) page(r *http.Request) ([]byte, error) {
-	limit := time.NewTimer(pageWait)
-	defer limit.Stop()
-	select {
-	case s.turns <- struct{}{}:
-		defer func() { <-s.turns }()
-	case <-limit.C:
-		return nil, fmt.Errorf("page: %w: too many are asked for at once", content.ErrUnavailable)
-	case <-r.Context().Done():
-		return nil, context.Cause(r.Context())
+	wait, cancel := context.WithTimeout(r.Context(), pageWait)
+	defer cancel()
+	if s.turns.Acquire(wait, 1) != nil {
+		return nil, cmp.Or(context.Cause(r.Context()), fmt.Errorf("page: %w: too many are asked for at once", content.ErrUnavailable))
 	}
+	defer s.turns.Release(1)
 	v, err := s.view(r)
 	if err != nil {
 		return nil, err
