@@ -46,7 +46,7 @@ const (
 // The last of kinds, methods and statusClasses stands for all that are not listed.
 var (
 	kinds = [...]Kind{
-		KindBase, KindManifest, KindBlob, KindUploads, KindUpload, KindTags, KindReferrers,
+		KindBase, KindManifest, KindBlob, KindUploads, KindUpload, KindTags, KindCatalog, KindReferrers,
 		kindHealth, kindMetrics, kindToken, KindOther,
 	}
 	methods = [...]string{

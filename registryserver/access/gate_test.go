@@ -348,7 +348,6 @@ func TestTheTokenServer(t *testing.T) {
 	}
 }
 
-// Where those without credentials may do nothing, they get no token.
 // Who sends the beginning of a form and no more keeps nobody out but others with forms,
 // and those not for long.
 func TestFormsThatDoNotComeAreBounded(t *testing.T) {
@@ -399,6 +398,7 @@ func (w *timed) WriteHeader(status int) {
 	w.ResponseRecorder.WriteHeader(status)
 }
 
+// Where those without credentials may do nothing, they get no token.
 func TestNoTokenForNothing(t *testing.T) {
 	onlyUsers := `{"rules": [{"everyone": true, "repositories": ["**"], "actions": ["pull"]}]}`
 	for name, r := range map[string]*rig{"none": newRig(t, "", false), "no rule": newRig(t, onlyUsers, true)} {

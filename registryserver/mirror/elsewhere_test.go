@@ -30,19 +30,27 @@ func (r *rig) private(mediaType string, data []byte) oci.Descriptor {
 	return desc
 }
 
+// privateImage is an image of one layer that is private.
+func (r *rig) privateImage(layer []byte) (oci.Manifest, oci.Descriptor) {
+	r.Helper()
+	m := oci.Manifest{
+		MediaType: oci.MediaTypeManifest, Config: r.private(oci.MediaTypeImageConfig, []byte("{}")),
+		Layers: []oci.Descriptor{r.private(oci.MediaTypeLayer, layer)},
+	}
+	m.SchemaVersion = 2
+	data, err := json.Marshal(m)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return m, r.private(oci.MediaTypeManifest, data)
+}
+
 // Whoever may push to a repository that is mirrored can have its manifests refer to
 // anything. That gives nobody what the store has from elsewhere.
 func TestManifestsGiveNothingAwayThatIsHeldElsewhere(t *testing.T) {
 	r := newRig(t)
-	layer := r.private(oci.MediaTypeLayer, []byte("a private layer"))
-	config := r.private(oci.MediaTypeImageConfig, []byte("{}"))
-	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: config, Layers: []oci.Descriptor{layer}}
-	m.SchemaVersion = 2
-	data, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image := r.private(oci.MediaTypeManifest, data)
+	m, image := r.privateImage([]byte("a private layer"))
+	layer, config := m.Layers[0], m.Config
 
 	// The registry takes such manifests, and does not have the layer.
 	r.up.PutBlob(oci.MediaTypeLayer, []byte("a private layer"))
@@ -82,15 +90,8 @@ func TestManifestsGiveNothingAwayThatIsHeldElsewhere(t *testing.T) {
 // elsewhere: it has to bring the bytes.
 func TestTheWordOfARegistryGivesNothingAwayThatIsHeldElsewhere(t *testing.T) {
 	r := newRig(t)
-	layer := r.private(oci.MediaTypeLayer, registrytest.Bytes(1, 100_000))
-	config := r.private(oci.MediaTypeImageConfig, []byte("{}"))
-	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: config, Layers: []oci.Descriptor{layer}}
-	m.SchemaVersion = 2
-	data, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image := r.private(oci.MediaTypeManifest, data)
+	m, image := r.privateImage(registrytest.Bytes(1, 100_000))
+	layer, config := m.Layers[0], m.Config
 
 	r.up.PutBlob(oci.MediaTypeLayer, registrytest.Bytes(1, 100_000))
 	r.up.PutBlob(oci.MediaTypeImageConfig, []byte("{}"))
