@@ -59,9 +59,9 @@
 //
 // It keeps no content on disk, so a crash in the middle of a transfer leaves nothing
 // behind but an upload session that the registry forgets by itself; a push that ends
-// early cancels its own. Login and Logout
-// alone write: an auth file, all at once, beside which a crash may leave FILE.new.
-// Budgets that are shared have files of their own (package budgets). Retrying a blob whose bytes were
-// corrupt is the caller's: the bytes have gone to it already. What a registry
-// warns of in Warning headers goes to Options.Warn and changes nothing.
+// early cancels its own. Login and Logout alone write: an auth file, all at once,
+// beside which a crash may leave FILE.new. Budgets that are shared have files of their
+// own (package budgets). Retrying a blob whose bytes were corrupt is the caller's: the
+// bytes have gone to it already. What a registry warns of in Warning headers goes to
+// Options.Warn and changes nothing.
 package registryclient

@@ -20,9 +20,9 @@ const (
 )
 
 // listReferrers answers with an index of the manifests about a digest that are in
-// this repository; a digest that nobody has heard of has none. The entries are in order of digest, whatever
-// the store's order is, so that the last one is where the next page goes on even
-// if it is deleted before that is asked for.
+// this repository; a digest that nobody has heard of has none. The entries are in
+// order of digest, whatever the store's order is, so that the last one is where the
+// next page goes on even if it is deleted before that is asked for.
 func (s *server) listReferrers(w http.ResponseWriter, r *http.Request, at route) error {
 	q := r.URL.Query()
 	body, last, err := s.referrersPage(r.Context(), at, q.Get("artifactType"), q.Get("last"))

@@ -71,7 +71,8 @@ type Options struct {
 	Prefix string
 	// Gate says who may do what, and gives tokens; nil lets everybody do everything.
 	Gate *access.Gate
-	// Upstream is asked for what the store does not have; nil for nobody.
+	// Upstream is asked for what the store does not have; nil for nobody. Nothing can be
+	// pushed to the repositories that it mirrors.
 	Upstream Upstream
 	// Pages answers every path that is not the API's nor one of the server's own, nil
 	// none of them. The gate is for it to ask, and NameUser to be told of its answer.
@@ -106,8 +107,8 @@ func New(lib content.Library, o Options) http.Handler {
 		metrics: metrics{started: time.Now()},
 		health:  health{store: lib},
 		foreign: http.NewCrossOriginProtection(),
-		large:   make(bulky, bulkyAtOnce),
-		lists:   make(bulky, bulkyAtOnce),
+		large:   newBulky(),
+		lists:   newBulky(),
 		ids:     requestIDs{process: strings.ToLower(rand.Text()[:8]) + "-"},
 	}
 	_, kept := s.leases.times()

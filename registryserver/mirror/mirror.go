@@ -16,9 +16,9 @@
 //   - What came by a repository is in that repository, and in no other before the
 //     registry has said that it is there too. Of what the store has from elsewhere
 //     that is not enough: a registry could say so of anything, and has to bring the
-//     bytes. What a manifest refers to is asked for
-//     like anything else: who can push to a repository that is mirrored could have its
-//     manifests refer to what the store has from elsewhere.
+//     bytes. What a manifest refers to is asked for like anything else: who can push
+//     to a repository that is mirrored could have its manifests refer to whatever the
+//     store has.
 //
 // # Who asks how often
 //
@@ -26,8 +26,8 @@
 // wait for each other, and between processes for the lock on the ingest. That of a
 // blob has the registry and the digest for its key, so that what was broken off goes
 // on where it stopped, whoever asks next, and nobody reads what another registry, or
-// somebody who pulls from one, is bringing. A fetch that
-// nobody waits for any more goes on for ten minutes.
+// somebody who pulls from one, is bringing. A fetch that nobody waits for any more
+// goes on for ten minutes.
 //
 // A tag is what its registry said within Options.Revalidate, in whatever process; or
 // what the owner of the store has let the name stand for since. After that one
