@@ -548,7 +548,7 @@ func TestABadHostIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Host = `evil.example",service="x`
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

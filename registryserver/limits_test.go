@@ -177,7 +177,7 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		resp, err := http.Get(srv.URL + "/v2/app/blobs/" + oci.DigestBytes(nil).String())
+		resp, err := (&http.Client{Transport: transport}).Get(srv.URL + "/v2/app/blobs/" + oci.DigestBytes(nil).String())
 		if err != nil {
 			t.Error(err)
 			return
@@ -218,7 +218,7 @@ func TestAClientThatGoesAwayEndsItsRequest(t *testing.T) {
 		<-store.asked
 		cancel()
 	}()
-	if resp, err := http.DefaultTransport.RoundTrip(req); !errors.Is(err, context.Canceled) {
+	if resp, err := transport.RoundTrip(req); !errors.Is(err, context.Canceled) {
 		t.Errorf("the answer is %v, %v", resp, err)
 	}
 	<-done
@@ -270,7 +270,7 @@ func TestAFaultEndsOneRequest(t *testing.T) {
 		t.Errorf("warned of %q", warned)
 	}
 	// An answer that has begun is not ended as if it were whole.
-	resp, err := http.Get(srv.URL + "/v2/app/blobs/" + oci.DigestBytes(nil).String())
+	resp, err := (&http.Client{Transport: transport}).Get(srv.URL + "/v2/app/blobs/" + oci.DigestBytes(nil).String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,11 @@ import (
 	"dist.example/registryserver"
 )
 
+// transport is that of all requests of these tests. Not http.DefaultTransport: every
+// httptest.Server that closes takes its idle connections from it, in the middle of the
+// requests of tests beside.
+var transport = &http.Transport{}
+
 // rig is a server over a store in memory, and a plain HTTP client.
 type rig struct {
 	*testing.T
@@ -72,7 +77,7 @@ func (r *rig) do(method, path string, body io.Reader, header ...string) answer {
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		r.Fatal(err)
 	}

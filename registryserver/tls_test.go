@@ -173,7 +173,7 @@ func TestHTTP2IsSpokenOverTLS(t *testing.T) {
 	if body, _ := io.ReadAll(resp.Body); string(body) != "HTTP/2.0" {
 		t.Errorf("the server has seen %s", body)
 	}
-	plain, err := http.Get("http://" + r.addr + "/")
+	plain, err := client.Get("http://" + r.addr + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

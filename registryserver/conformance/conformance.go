@@ -11,6 +11,7 @@
 package conformance
 
 import (
+	"net/http"
 	"testing"
 )
 
@@ -52,11 +53,15 @@ func groups() []group {
 
 // Run tests r, with a subtest for each group and below it for each check.
 func Run(t *testing.T, r Registry) {
+	// A transport of its own: tests beside this one may close the idle connections
+	// of http.DefaultTransport, as every httptest.Server does.
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	defer transport.CloseIdleConnections()
 	for _, g := range groups() {
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.checks {
 				t.Run(c.name, func(t *testing.T) {
-					c.run(&tester{T: t, registry: r, repo: "conformance/" + g.name + "/" + c.name})
+					c.run(&tester{T: t, registry: r, transport: transport, repo: "conformance/" + g.name + "/" + c.name})
 				})
 			}
 		})

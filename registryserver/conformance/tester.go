@@ -17,8 +17,9 @@ import (
 // tester is one check at work.
 type tester struct {
 	*testing.T
-	registry Registry
-	repo     string
+	registry  Registry
+	transport http.RoundTripper
+	repo      string
 }
 
 type answer struct {
@@ -55,7 +56,7 @@ func (t *tester) do(method, where string, body io.Reader, header ...string) answ
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := t.transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func TestABlobIsPassedOnWhileItComes(t *testing.T) {
 	r := newRig(t)
 	path, data := r.blob(1, 4<<20)
 	r.up.Inject(registrytest.Match{Method: "GET", Kind: registryserver.KindBlob}, registrytest.Stall(3<<20, r.up.Healed()))
-	resp, err := http.Get(r.url + "/v2/" + path)
+	resp, err := (&http.Client{Transport: transport}).Get(r.url + "/v2/" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestAFetchGoesOnWithoutItsAsker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

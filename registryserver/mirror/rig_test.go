@@ -37,6 +37,10 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// transport is that of all requests of these tests: http.DefaultTransport loses its
+// idle connections with every httptest.Server that closes, in the middle of requests.
+var transport = &http.Transport{}
+
 // rig is a server that stands for a registry.
 type rig struct {
 	*testing.T
@@ -92,7 +96,7 @@ func (r *rig) do(method, path string, header ...string) answer {
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return answer{err: err}
 	}
