@@ -20,6 +20,7 @@ import (
 
 	"dist.example/blobstore/memory"
 	"dist.example/content"
+	"dist.example/content/contenttest"
 	"dist.example/oci"
 	"dist.example/registryclient"
 	"dist.example/registryserver/registrytest"
@@ -133,12 +134,7 @@ func (w *world) hold(to content.Store) {
 		w.must(err)
 		data, err := content.ReadAll(w.t.Context(), from, info.Descriptor(), 1<<30)
 		w.must(err)
-		write, err := to.Writer(w.t.Context(), content.IngestOptions{Expected: d, Total: info.Size, MediaType: info.MediaType})
-		w.must(err)
-		_, err = write.Write(data)
-		w.must(err)
-		_, err = write.Commit(w.t.Context())
-		w.must(err)
+		contenttest.Put(w.t, to, "", info.MediaType, data)
 	}
 }
 

@@ -76,7 +76,7 @@ func serve(w http.ResponseWriter, r *http.Request, d oci.Digest, mediaType strin
 	case http.StatusRequestedRangeNotSatisfiable:
 		return refuse(ours.refused, codeUnsupported, "%s has nothing at the range that is asked for", d)
 	}
-	return fmt.Errorf("read %s: %w: where it begins cannot be found", d, content.ErrUnavailable)
+	return fmt.Errorf("read %s: %w: its size cannot be found out", d, content.ErrUnavailable)
 }
 
 // ownWords keeps a refusal of net/http's from being sent, which is no JSON.

@@ -6,6 +6,7 @@ import (
 
 	"dist.example/blobstore/memory"
 	"dist.example/content"
+	"dist.example/content/contenttest"
 	"dist.example/oci"
 )
 
@@ -29,18 +30,8 @@ func TestTheManifestCacheIsBounded(t *testing.T) {
 
 func TestTheManifestCacheReadsOnce(t *testing.T) {
 	store, p := memory.New(), []byte("{}")
-	w, err := store.Writer(t.Context(), content.IngestOptions{Total: -1, MediaType: oci.MediaTypeJSON})
-	if err == nil {
-		_, err = w.Write(p)
-	}
-	if err == nil {
-		_, err = w.Commit(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	var m manifestCache
-	desc := oci.Descriptor{MediaType: oci.MediaTypeJSON, Digest: oci.DigestBytes(p), Size: int64(len(p))}
+	desc := contenttest.Put(t, store, "", oci.MediaTypeJSON, p)
 	for _, from := range []content.Fetcher{store, memory.New()} { // the second one has nothing
 		r, err := m.open(t.Context(), from, desc)
 		if err != nil {

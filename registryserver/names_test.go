@@ -6,6 +6,7 @@ import (
 
 	"dist.example/blobstore/memory"
 	"dist.example/content"
+	"dist.example/content/contenttest"
 	"dist.example/oci"
 )
 
@@ -97,21 +98,14 @@ func TestEveryPathLeadsBackToItsName(t *testing.T) {
 func TestTwoNamesAtOnePathAreAnError(t *testing.T) {
 	ctx := t.Context()
 	store := memory.New()
-	w, err := store.Writer(ctx, content.IngestOptions{Total: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := w.Commit(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	target := contenttest.Put(t, store, "", oci.MediaTypeOctets, nil)
 	name := func(s string) {
 		t.Helper()
 		ref, err := oci.ParseReference(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := store.SetNames(ctx, content.NameChange{Reference: ref, Target: info.Digest}); err != nil {
+		if err := store.SetNames(ctx, content.NameChange{Reference: ref, Target: target.Digest}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"dist.example/blobstore"
 	"dist.example/blobstore/memory"
 	"dist.example/content"
+	"dist.example/content/contenttest"
 	"dist.example/oci"
 	"dist.example/registryserver"
 )
@@ -34,18 +35,7 @@ func overStores(t *testing.T, check func(r *rig)) {
 // own stores data as the store's owner does, in no repository.
 func (r *rig) own(mediaType string, data []byte) oci.Descriptor {
 	r.Helper()
-	desc := oci.Descriptor{MediaType: mediaType, Digest: oci.DigestBytes(data), Size: int64(len(data))}
-	w, err := r.store.Writer(r.Context(), content.IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: mediaType})
-	if err == nil {
-		defer w.Close()
-		if _, err = w.Write(data); err == nil {
-			_, err = w.Commit(r.Context())
-		}
-	}
-	if err != nil {
-		r.Fatal(err)
-	}
-	return desc
+	return contenttest.Put(r.T, r.store, "", mediaType, data)
 }
 
 func (r *rig) ownJSON(mediaType string, v any) oci.Descriptor {

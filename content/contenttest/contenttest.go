@@ -127,19 +127,32 @@ func (f *fixture) commit(w content.Writer) content.Info {
 	return info
 }
 
-// put stores data the way most callers do: digest and size known.
-func (f *fixture) put(mediaType string, data []byte) oci.Descriptor {
-	f.Helper()
-	desc := descriptor(mediaType, data)
-	w, err := f.Writer(f.Context(), content.IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: mediaType})
+// Put stores data as most callers do, its digest and size known, for tests that need
+// something to be there. repo is the repository (registry/path) that it is pushed to,
+// "" for none. What is held already stays as it is.
+func Put(t testing.TB, to content.Ingester, repo, mediaType string, data []byte) oci.Descriptor {
+	t.Helper()
+	desc := oci.Describe(mediaType, data)
+	w, err := to.Writer(t.Context(), content.IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: mediaType, Repository: repo})
 	if errors.Is(err, content.ErrExists) {
 		return desc
 	}
-	f.must(err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer w.Close()
-	f.write(w, data)
-	f.commit(w)
+	if n, err := w.Write(data); err != nil || n != len(data) {
+		t.Fatalf("Write took %d of %d bytes, %v", n, len(data), err)
+	}
+	if _, err := w.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return desc
+}
+
+func (f *fixture) put(mediaType string, data []byte) oci.Descriptor {
+	f.Helper()
+	return Put(f.T, f.Store, "", mediaType, data)
 }
 
 func (f *fixture) putJSON(mediaType string, v any) oci.Descriptor {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// sharedHTTP are the names of net/http that stand for http.DefaultTransport, one for the whole
-// process.
+// sharedHTTP are the names of net/http that stand for http.DefaultTransport, one for
+// the whole process.
 var sharedHTTP = []string{"DefaultTransport", "DefaultClient", "Get", "Head", "Post", "PostForm"}
 
 // No code of the module, tests least of all, uses http.DefaultTransport: whoever

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"dist.example/content"
+	"dist.example/content/contenttest"
 	"dist.example/oci"
 	"dist.example/registryserver"
 	"dist.example/registryserver/registrytest"
@@ -14,20 +14,7 @@ import (
 // private stores what nobody may have who pulls from the registry that is mirrored.
 func (r *rig) private(mediaType string, data []byte) oci.Descriptor {
 	r.Helper()
-	desc := oci.Descriptor{MediaType: mediaType, Digest: oci.DigestBytes(data), Size: int64(len(data))}
-	w, err := r.store.Writer(r.Context(), content.IngestOptions{
-		Expected: desc.Digest, Total: desc.Size, MediaType: mediaType, Repository: "private.example/app",
-	})
-	if err == nil {
-		defer w.Close()
-		if _, err = w.Write(data); err == nil {
-			_, err = w.Commit(r.Context())
-		}
-	}
-	if err != nil {
-		r.Fatal(err)
-	}
-	return desc
+	return contenttest.Put(r.T, r.store, "private.example/app", mediaType, data)
 }
 
 // privateImage is an image of one layer that is private.

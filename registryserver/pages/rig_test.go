@@ -12,6 +12,7 @@ import (
 
 	"dist.example/blobstore/memory"
 	"dist.example/content"
+	"dist.example/content/contenttest"
 	"dist.example/oci"
 	"dist.example/registryserver/pages"
 )
@@ -36,27 +37,7 @@ func (r *rig) reopen() { r.h = pages.New(r.lib, r.o) }
 // blob stores data.
 func (r *rig) blob(mediaType string, data []byte) oci.Descriptor {
 	r.t.Helper()
-	desc := oci.Describe(mediaType, data)
-	w, err := r.lib.Writer(r.t.Context(), content.IngestOptions{Expected: desc.Digest, Total: desc.Size, MediaType: mediaType})
-	if err != nil {
-		return r.exists(desc, err)
-	}
-	defer w.Close()
-	if _, err := w.Write(data); err != nil {
-		r.t.Fatal(err)
-	}
-	if _, err := w.Commit(r.t.Context()); err != nil {
-		r.t.Fatal(err)
-	}
-	return desc
-}
-
-func (r *rig) exists(desc oci.Descriptor, err error) oci.Descriptor {
-	r.t.Helper()
-	if !strings.Contains(err.Error(), content.ErrExists.Error()) {
-		r.t.Fatal(err)
-	}
-	return desc
+	return contenttest.Put(r.t, r.lib, "", mediaType, data)
 }
 
 // document stores v.
