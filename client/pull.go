@@ -225,8 +225,11 @@ func (p *pull) lock() []lockLine {
 
 func (p *pull) run(ctx context.Context) error {
 	work, err := p.look(ctx)
-	if err != nil || !work {
+	if err != nil {
 		return err
+	}
+	if !work {
+		return p.vouch(ctx)
 	}
 	p.c.hook("pull.resolved")
 	ses, err := p.store.Begin(ctx, blobstore.SessionOptions{Note: "pull"})

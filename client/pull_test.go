@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/content"
+	"dist.example/content/contenttest"
 	"dist.example/oci"
 	"dist.example/registryserver"
 	"dist.example/registryserver/registrytest"
@@ -173,34 +175,41 @@ func TestPullTakesThePlatformAndNotesTheOthers(t *testing.T) {
 }
 
 // An index that a mirror, or somebody who pushed, brought with less than it lists gives
-// nothing of the rest. What is pulled whole after that is whole.
+// nothing of the rest. What is pulled whole is whole, also where a pull before it was
+// interrupted once it had given the name.
 func TestPullMakesAnIndexWholeThatWasPushedInPart(t *testing.T) {
 	t.Parallel()
-	reg, c := registry(t), newClient(t)
-	root := reg.PushPlatforms("app:v1", "linux/amd64", "linux/arm64")
-	x := indexOf(t, reg, root)
-	ref, err := oci.ParseReference(reg.Ref("app:v1"))
-	must(t, err)
-	data, err := content.ReadAll(t.Context(), reg.Store(), root, oci.MaxManifestSize)
-	must(t, err)
-	s, err := c.Init(t.Context())
-	must(t, err)
-	w, err := s.Writer(t.Context(), content.IngestOptions{
-		Expected: root.Digest, Total: root.Size, MediaType: root.MediaType, Repository: ref.Name(),
-	})
-	must(t, err)
-	defer w.Close()
-	_, err = w.Write(data)
-	must(t, err)
-	_, err = w.Commit(t.Context())
-	must(t, err)
-	_, err = c.Pull(t.Context(), []string{ref.String()}, client.PullOptions{Platforms: client.Platforms{All: true}})
-	must(t, err)
-	for _, child := range x.Manifests {
-		in, err := s.InRepository(t.Context(), ref.Name(), child.Digest, manifestOf(t, reg, child).Layers[0].Digest)
+	for _, interrupted := range []bool{false, true} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		reg, c := registry(t), newClient(t, func(o *client.Options) {
+			o.Hook = func(point string) {
+				if interrupted && point == "pull.named" {
+					interrupt()
+				}
+			}
+		})
+		root := reg.PushPlatforms("app:v1", "linux/amd64", "linux/arm64")
+		ref, err := oci.ParseReference(reg.Ref("app:v1"))
 		must(t, err)
-		if !in[0] || !in[1] {
-			t.Errorf("%s and its layer are in the repository: %v", child.Digest, in)
+		data, err := content.ReadAll(t.Context(), reg.Store(), root, oci.MaxManifestSize)
+		must(t, err)
+		s, err := c.Init(t.Context())
+		must(t, err)
+		contenttest.Put(t, s, ref.Name(), root.MediaType, data)
+		all := client.PullOptions{Platforms: client.Platforms{All: true}}
+		_, err = c.Pull(ctx, []string{ref.String()}, all)
+		if interrupted {
+			want(t, context.Canceled, err)
+			_, err = c.Pull(t.Context(), []string{ref.String()}, all)
+		}
+		must(t, err)
+		for _, child := range indexOf(t, reg, root).Manifests {
+			in, err := s.InRepository(t.Context(), ref.Name(), child.Digest, manifestOf(t, reg, child).Layers[0].Digest)
+			must(t, err)
+			if !in[0] || !in[1] {
+				t.Errorf("interrupted %v: %s and its layer are in the repository: %v", interrupted, child.Digest, in)
+			}
 		}
 	}
 }

@@ -11,10 +11,12 @@ import (
 
 // vouch lets what was pulled be whole in the repository of its name. A mirror, or
 // somebody who pushed, may have brought an index there with less than it lists, and
-// then it does not stand for the rest: see content.RepositoryReader.
+// then it does not stand for the rest: see content.RepositoryReader. Nothing may have
+// been left to fetch: by somebody else all may have come, or by a pull that was
+// interrupted before it came to this.
 func (p *pull) vouch(ctx context.Context) error {
 	for _, im := range p.images {
-		if !im.needed || !oci.IsIndex(im.desc.MediaType) {
+		if !oci.IsIndex(im.desc.MediaType) {
 			continue
 		}
 		whole, err := p.whole(ctx, im)
