@@ -58,28 +58,28 @@ func (rs *rules) isFor(r rule, user string) bool {
 
 // parseRules reads an access file. Errors: ErrInvalid, with the line.
 func parseRules(data []byte) (*rules, error) {
-	rs, r := &rules{groups: map[string][]string{}}, newReader(data)
-	err := r.object(func(key string) error {
+	rs, r := &rules{groups: map[string][]string{}}, oci.NewStrictJSON(data)
+	err := r.Object(func(key string) error {
 		switch key {
 		case "groups":
-			return r.object(rs.readGroup(r))
+			return r.Object(rs.readGroup(r))
 		case "rules":
-			return r.list(rs.readRule(r))
+			return r.List(rs.readRule(r))
 		}
-		return r.fail("no such key: %.40q", key)
+		return r.Fail("no such key: %.40q", key)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return nil, err
 	}
 	return rs, rs.checkGroups(r)
 }
 
-func (rs *rules) readGroup(r *reader) func(string) error {
+func (rs *rules) readGroup(r *oci.StrictJSON) func(string) error {
 	return func(name string) error {
-		members, err := r.texts()
+		members, err := r.Texts()
 		rs.groups[name] = members
 		return err
 	}
@@ -87,11 +87,11 @@ func (rs *rules) readGroup(r *reader) func(string) error {
 
 // checkGroups refuses rules for groups that there are not, which can stand behind
 // the rules.
-func (rs *rules) checkGroups(r *reader) error {
+func (rs *rules) checkGroups(r *oci.StrictJSON) error {
 	for i, one := range rs.rules {
 		for _, group := range one.groups {
 			if _, ok := rs.groups[group]; !ok {
-				return r.fail("rule %d of the file is for the group %.40q, which is not there", i+1, group)
+				return r.Fail("rule %d of the file is for the group %.40q, which is not there", i+1, group)
 			}
 		}
 	}
@@ -119,10 +119,10 @@ func (rs *rules) strangers(users map[string][]byte) []string {
 	return slices.Compact(who)
 }
 
-func (rs *rules) readRule(r *reader) func() error {
+func (rs *rules) readRule(r *oci.StrictJSON) func() error {
 	return func() error {
 		var one rule
-		if err := r.object(func(key string) error { return one.read(r, key) }); err != nil {
+		if err := r.Object(func(key string) error { return one.read(r, key) }); err != nil {
 			return err
 		}
 		rs.rules = append(rs.rules, one)
@@ -131,46 +131,46 @@ func (rs *rules) readRule(r *reader) func() error {
 }
 
 // read reads one field.
-func (one *rule) read(r *reader, key string) (err error) {
+func (one *rule) read(r *oci.StrictJSON, key string) (err error) {
 	switch key {
 	case "users":
-		one.users, err = r.texts()
+		one.users, err = r.Texts()
 	case "groups":
-		one.groups, err = r.texts()
+		one.groups, err = r.Texts()
 	case "everyone":
-		one.everyone, err = r.boolean()
+		one.everyone, err = r.Bool()
 	case "anonymous":
-		one.anonymous, err = r.boolean()
+		one.anonymous, err = r.Bool()
 	case "repositories":
-		err = r.list(func() error { return one.readGlob(r) })
+		err = r.List(func() error { return one.readGlob(r) })
 	case "actions":
-		err = r.list(func() error { return one.readAction(r) })
+		err = r.List(func() error { return one.readAction(r) })
 	default:
-		err = r.fail("no such key of a rule: %.40q", key)
+		err = r.Fail("no such key of a rule: %.40q", key)
 	}
 	return err
 }
 
-func (one *rule) readGlob(r *reader) error {
-	s, err := r.text()
+func (one *rule) readGlob(r *oci.StrictJSON) error {
+	s, err := r.Text()
 	if err != nil {
 		return err
 	}
 	g, err := parseGlob(s)
 	if err != nil {
-		return r.fail("repositories %.80q: %v", s, err)
+		return r.Fail("repositories %.80q: %v", s, err)
 	}
 	one.repositories = append(one.repositories, g)
 	return nil
 }
 
-func (one *rule) readAction(r *reader) error {
-	s, err := r.text()
+func (one *rule) readAction(r *oci.StrictJSON) error {
+	s, err := r.Text()
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(actions, Action(s)) {
-		return r.fail("no such action: %.40q: want pull, push or delete", s)
+		return r.Fail("no such action: %.40q: want pull, push or delete", s)
 	}
 	one.actions = append(one.actions, Action(s))
 	return nil
@@ -178,16 +178,16 @@ func (one *rule) readAction(r *reader) error {
 
 // check refuses a rule that gives nothing to anybody, or to visitors more than they
 // can have: whoever wrote it meant something else.
-func (one *rule) check(r *reader) error {
+func (one *rule) check(r *oci.StrictJSON) error {
 	switch {
 	case !one.everyone && !one.anonymous && len(one.users) == 0 && len(one.groups) == 0:
-		return r.fail("the rule is for nobody: want users, groups, everyone or anonymous")
+		return r.Fail("the rule is for nobody: want users, groups, everyone or anonymous")
 	case len(one.repositories) == 0:
-		return r.fail("the rule has no repositories")
+		return r.Fail("the rule has no repositories")
 	case len(one.actions) == 0:
-		return r.fail("the rule has no actions")
+		return r.Fail("the rule has no actions")
 	case one.anonymous && slices.ContainsFunc(one.actions, func(a Action) bool { return a != Pull }):
-		return r.fail("a rule with anonymous gives pull alone")
+		return r.Fail("a rule with anonymous gives pull alone")
 	}
 	return nil
 }

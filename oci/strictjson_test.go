@@ -1,0 +1,39 @@
+package oci_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"dist.example/oci"
+)
+
+func TestStrictJSONSaysWhereSomethingIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":1}`:               "",
+		`{"a":{"b":[1,null]}}`:  "",
+		"{\n\"a\":1,\n\"a\":2}": `line 3: key "a" stands twice`,
+		`{"a":{"b":1,"b":2}}`:   `key "b" stands twice`,
+		`{"a":[{"b":1,"b":2}]}`: `key "b" stands twice`,
+		`{"a":1} x`:             "something follows",
+		`{"a":1}{}`:             "something follows",
+		`[1]`:                   "want an object",
+		`{"a":`:                 "not JSON",
+		"{\"a\":1,\n}":          "line 2: not JSON",
+	} {
+		r := oci.NewStrictJSON([]byte(text))
+		err := r.Object(func(string) error {
+			_, err := r.Value()
+			return err
+		})
+		if err == nil {
+			err = r.End()
+		}
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", text, err)
+		case want != "" && (!errors.Is(err, oci.ErrInvalid) || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
