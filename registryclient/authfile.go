@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"dist.example/content"
+	"dist.example/fsys"
 )
 
 // authFile is a docker config.json or a containers auth.json.
@@ -28,7 +29,7 @@ type authEntry struct {
 }
 
 func readAuthFile(path string) (authFile, error) {
-	data, err := readCapped(path, maxConfigBytes)
+	data, err := fsys.ReadCapped(path, maxConfigBytes)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("auth file %s: %w: %w", path, content.ErrNotFound, fs.ErrNotExist)

@@ -137,7 +137,7 @@ func TestAFileThatIsNoAuthFileStays(t *testing.T) {
 }
 
 func TestSymbolicLinksStay(t *testing.T) {
-	home := testHome(t)
+	testHome(t)
 	for name, there := range map[string]bool{"to a file": true, "to nowhere yet": false} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -161,11 +161,6 @@ func TestSymbolicLinksStay(t *testing.T) {
 				t.Errorf("behind it: %s", text)
 			}
 		})
-	}
-	circle := filepath.Join(home, "circle")
-	if err := os.Symlink(circle, circle); err == nil {
-		_, err := behindLinks(circle)
-		wantClass(t, err, content.ErrInvalid)
 	}
 }
 
@@ -252,7 +247,10 @@ func TestAFailureLeavesTheOldFile(t *testing.T) {
 
 func TestAHeldLockIsWaitedForUntilTheContextEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.json")
-	unlock, err := lockBeside(t.Context(), fsys.OS(), path)
+	held, err := fsys.OS().OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = held.Lock(t.Context(), true)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +260,9 @@ func TestAHeldLockIsWaitedForUntilTheContextEnds(t *testing.T) {
 	if err := f.rewrite(ctx, path, func([]byte) ([]byte, error) { return []byte(`{}`), nil }); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)
 	}
-	unlock()
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.rewrite(t.Context(), path, func([]byte) ([]byte, error) { return []byte(`{}`), nil }); err != nil {
 		t.Fatal(err)
 	}

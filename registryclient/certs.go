@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/oci"
 )
 
@@ -85,7 +86,7 @@ func addAuthorities(conf *tls.Config, files []string) error {
 		pool = x509.NewCertPool()
 	}
 	for _, f := range files {
-		pem, err := readCapped(f, maxConfigBytes)
+		pem, err := fsys.ReadCapped(f, maxConfigBytes)
 		if err != nil {
 			return fmt.Errorf("certificate authority: %w", err)
 		}

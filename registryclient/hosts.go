@@ -3,18 +3,17 @@ package registryclient
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/oci"
 )
 
@@ -232,7 +231,7 @@ func (c *Client) hostsFile(registry string) (path string, data []byte, err error
 	for _, dir := range c.opts.HostsDirs {
 		for _, name := range append(hostDirNames(registry), "_default") {
 			path := filepath.Join(dir, name, "hosts.toml")
-			data, err := readCapped(path, maxConfigBytes)
+			data, err := fsys.ReadCapped(path, maxConfigBytes)
 			if !errors.Is(err, fs.ErrNotExist) {
 				return path, data, err
 			}
@@ -291,16 +290,3 @@ func isLoopback(host string) bool {
 
 // maxConfigBytes caps every configuration file that is read.
 const maxConfigBytes = 1 << 20
-
-func readCapped(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("read %s: %w: larger than %d bytes", path, content.ErrInvalid, limit)
-	}
-	return data, err
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/oci"
 )
 
@@ -70,7 +71,7 @@ func (c *Client) registriesConf() (*registriesConf, error) {
 	}
 	conf := &registriesConf{}
 	for _, file := range files {
-		data, err := readCapped(file, maxConfigBytes)
+		data, err := fsys.ReadCapped(file, maxConfigBytes)
 		if !needed && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
