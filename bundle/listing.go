@@ -114,9 +114,11 @@ func pick(entries []entry, p place) (entry, error) {
 	return found[0], nil
 }
 
-// plain leaves out what stands beside an image: where something has a name, all
-// that has none, and the tags under which referrers are kept.
+// plain leaves out what stands beside an image: what cosign keeps there and, where
+// something has a name, all that has none, and the tags under which referrers are
+// kept.
 func plain(entries []entry) []entry {
+	entries = slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.cosignSuffix() != "" })
 	named := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool {
 		return (e.full == oci.Reference{} && e.tag == "") || isReferrersTag(e.tag)
 	})

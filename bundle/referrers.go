@@ -33,8 +33,8 @@ func (r referrer) link() referrer {
 // too.
 func (s *source) Referrers(ctx context.Context, subject oci.Digest, artifactType string) iter.Seq2[oci.Descriptor, error] {
 	return func(yield func(oci.Descriptor, error) bool) {
-		all, err := s.referrers(ctx)
-		for _, r := range all {
+		all, err := s.findings(ctx)
+		for _, r := range all.referrers {
 			if r.subject != subject {
 				continue
 			}
@@ -54,30 +54,36 @@ func (s *source) Referrers(ctx context.Context, subject oci.Digest, artifactType
 	}
 }
 
-// referrers are all there are, which is found out once.
-func (s *source) referrers(ctx context.Context) ([]referrer, error) {
+// findings is what is about others on a shelf.
+type findings struct {
+	referrers   []referrer
+	attachments []tagged
+}
+
+// findings are all there are, which is found out once.
+func (s *source) findings(ctx context.Context) (findings, error) {
 	s.finding.Lock()
 	defer s.finding.Unlock()
 	if s.found == nil {
-		found, err := s.findReferrers(ctx)
+		found, err := s.find(ctx)
 		if err != nil {
-			return nil, err
+			return found, err
 		}
-		s.found = found
+		s.found = &found
 	}
-	return s.found, nil
+	return *s.found, nil
 }
 
-// findReferrers looks at every manifest once, the listed ones first.
-func (s *source) findReferrers(ctx context.Context) ([]referrer, error) {
+// find looks at every manifest once, the listed ones first.
+func (s *source) find(ctx context.Context) (findings, error) {
 	var queue []oci.Digest
+	found := findings{attachments: attachmentsIn(s.entries)}
 	for _, e := range s.entries {
 		if oci.HasSuccessors(e.MediaType) {
 			queue = append(queue, e.Digest)
 		}
 	}
 	queue = append(queue, s.shelf.unlisted()...)
-	found := []referrer{}
 	seen := map[oci.Digest]bool{}
 	for len(queue) > 0 && len(seen) < maxLooks {
 		d := queue[0]
@@ -88,19 +94,22 @@ func (s *source) findReferrers(ctx context.Context) ([]referrer, error) {
 		seen[d] = true
 		r, below, err := s.look(ctx, d)
 		if err != nil {
-			return nil, err
+			return found, err
 		}
 		if r.subject != "" {
-			found = append(found, r.link())
+			found.referrers = append(found.referrers, r.link())
 		}
-		queue = append(queue, below...)
+		found.attachments = append(found.attachments, attachmentsIn(below)...)
+		for _, e := range below {
+			queue = append(queue, e.Digest)
+		}
 	}
 	return found, nil
 }
 
 // look reads one manifest. One that is missing or none at all refers to nothing;
 // what is damaged is for whoever fetches it to find.
-func (s *source) look(ctx context.Context, d oci.Digest) (r referrer, below []oci.Digest, err error) {
+func (s *source) look(ctx context.Context, d oci.Digest) (r referrer, below []entry, err error) {
 	desc, data, err := s.manifest(ctx, d)
 	if isAny(err, content.ErrNotFound, content.ErrUnsupported, content.ErrCorrupt) {
 		return r, nil, nil
@@ -114,7 +123,7 @@ func (s *source) look(ctx context.Context, d oci.Digest) (r referrer, below []oc
 	}
 	for _, e := range edges {
 		if e.Role == oci.RoleManifest {
-			below = append(below, e.Digest)
+			below = append(below, newEntry(e.Descriptor))
 		}
 	}
 	return asReferrer(desc, data), below, nil

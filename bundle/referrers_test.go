@@ -107,11 +107,11 @@ func TestReferrersAreKeptWithoutTheirAnnotations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := s.referrers(t.Context())
-	if err != nil || len(found) != 3 {
-		t.Fatalf("%d found: %v", len(found), err)
+	found, err := s.findings(t.Context())
+	if err != nil || len(found.referrers) != 3 {
+		t.Fatalf("%d found: %v", len(found.referrers), err)
 	}
-	for _, r := range found {
+	for _, r := range found.referrers {
 		if r.Annotations != nil || r.ArtifactType != "" {
 			t.Errorf("%v of %s is kept", r.Annotations, r.Digest)
 		}

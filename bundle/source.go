@@ -34,14 +34,15 @@ type source struct {
 	entries []entry
 
 	finding sync.Mutex
-	found   []referrer // nil before they have been looked for
+	found   *findings // nil before it has been looked for
 }
 
 var (
-	_ content.ImageSource    = (*source)(nil)
-	_ content.RangeFetcher   = (*source)(nil)
-	_ content.Provider       = (*source)(nil)
-	_ content.ReferrerLister = (*source)(nil)
+	_ content.ImageSource      = (*source)(nil)
+	_ content.RangeFetcher     = (*source)(nil)
+	_ content.Provider         = (*source)(nil)
+	_ content.ReferrerLister   = (*source)(nil)
+	_ content.AttachmentLister = (*source)(nil)
 )
 
 // newSource reads what the layout on sh lists. sh is closed when it fails.

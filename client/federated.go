@@ -24,7 +24,8 @@ const maxPlaces = 8
 // target, the sources that it remembers, the last used first, then the repositories
 // that the command names. They are looked for only when they are needed.
 //
-// It is a content.RangeFetcher, a content.ReferrerLister, and Located.
+// It is a content.RangeFetcher, a content.ReferrerLister, a content.AttachmentLister,
+// and Located.
 type federated struct {
 	own    oci.Reference
 	store  func(context.Context) (*blobstore.Store, error) // nil for none
@@ -92,6 +93,11 @@ func (f *federated) repo(ref oci.Reference) *registryclient.Repository {
 // about something elsewhere is others' business.
 func (f *federated) Referrers(ctx context.Context, subject oci.Digest, artifactType string) iter.Seq2[oci.Descriptor, error] {
 	return f.repo(f.own).Referrers(ctx, subject, artifactType)
+}
+
+// Attachments implements content.AttachmentLister, as Referrers.
+func (f *federated) Attachments(ctx context.Context, subject oci.Digest) iter.Seq2[content.Attachment, error] {
+	return f.repo(f.own).Attachments(ctx, subject)
 }
 
 // Doubt implements content.Doubter.

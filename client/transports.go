@@ -220,7 +220,7 @@ func (t stored) Source(ctx context.Context, place string) (content.ImageSource, 
 	if err != nil {
 		return nil, err
 	}
-	return fromStore{s, s, s, ref, s}, nil
+	return fromStore{s, s, s, s, ref, s}, nil
 }
 
 // Target implements content.Transport. The store is made if there is none.
@@ -249,6 +249,7 @@ type fromStore struct {
 	content.Fetcher
 	content.Provider
 	content.ReferrerLister
+	content.AttachmentLister
 	ref   oci.Reference
 	store *blobstore.Store
 }

@@ -261,12 +261,13 @@ type manifestBytes struct {
 }
 
 var (
-	_ content.Source         = (*Repository)(nil)
-	_ content.Target         = (*Repository)(nil)
-	_ content.RangeFetcher   = (*Repository)(nil)
-	_ content.ReferrerLister = (*Repository)(nil)
-	_ content.Mounter        = (*Repository)(nil)
-	_ content.Closed         = (*Repository)(nil)
+	_ content.Source           = (*Repository)(nil)
+	_ content.Target           = (*Repository)(nil)
+	_ content.RangeFetcher     = (*Repository)(nil)
+	_ content.ReferrerLister   = (*Repository)(nil)
+	_ content.AttachmentLister = (*Repository)(nil)
+	_ content.Mounter          = (*Repository)(nil)
+	_ content.Closed           = (*Repository)(nil)
 )
 
 // Repository returns the repository that ref names; tag and digest of ref do not

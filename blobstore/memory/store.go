@@ -43,7 +43,10 @@ type Store struct {
 	members   map[oci.Digest]map[string]membership // by repository
 }
 
-var _ content.Store = (*Store)(nil)
+var (
+	_ content.Store            = (*Store)(nil)
+	_ content.AttachmentLister = (*Store)(nil)
+)
 
 // New returns an empty store without a limit.
 func New() *Store { return NewLimited(0) }

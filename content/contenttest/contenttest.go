@@ -36,6 +36,7 @@ func Store(t *testing.T, open func(t *testing.T) content.Store) {
 		{"Names", namePromises},
 		{"Leases", leasePromises},
 		{"Referrers", referrerPromises},
+		{"Attachments", attachmentPromises},
 		{"Delete", deletePromises},
 		{"Repositories", repositoryPromises},
 		{"Again", againPromises},
