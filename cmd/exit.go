@@ -16,6 +16,7 @@ const (
 	exitUsage        = 2
 	exitNotFound     = 3
 	exitIntegrity    = 4
+	exitTrust        = 5
 	exitDenied       = 6
 	exitUnavailable  = 7
 	exitConflict     = 8
@@ -43,6 +44,7 @@ var exitClasses = []exitClass{
 	{content.ErrNoStore, exitNoStore, "no-store"},
 	{content.ErrNoSpace, exitNoRoom, "no-room"},
 	{content.ErrUnsupported, exitUnsupported, "unsupported"},
+	{content.ErrUntrusted, exitTrust, "trust"},
 	{content.ErrCorrupt, exitIntegrity, "integrity"},
 	{content.ErrDenied, exitDenied, "denied"},
 	{content.ErrConflict, exitConflict, "conflict"},

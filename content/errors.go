@@ -38,6 +38,9 @@ var (
 	ErrOffline = errors.New("offline")
 	// ErrUnsupported: a type or feature that this program refuses.
 	ErrUnsupported = errors.New("unsupported")
+	// ErrUntrusted: the content is sound, and nobody whose word counts vouches for it
+	// under that name: it is not signed, or not as the policy wants it.
+	ErrUntrusted = errors.New("not trusted")
 	// ErrPartial: some of many failed, and the rest was done, as was asked for.
 	ErrPartial = errors.New("done in part")
 )

@@ -46,6 +46,7 @@ var table = []row{
 	{name: "blobstore/pack", floor: 2, owns: []string{"github.com/klauspost/compress"}},
 	{name: "layer", floor: 2, owns: []string{"github.com/klauspost/compress"}},
 	{name: "plugin", floor: 2},
+	{name: "sign", floor: 2, owns: []string{"github.com/sigstore/sigstore", "github.com/secure-systems-lab/go-securesystemslib"}},
 	{name: "registryclient", floor: 2, owns: []string{"github.com/BurntSushi/toml"}},
 
 	{name: "blobstore", floor: 3},
