@@ -18,6 +18,8 @@ type batch struct {
 	doomed  []oci.Digest
 	deleted Deletion // what became of doomed
 
+	trust []trustFact // go with the names
+
 	repo     string // that excluded is taken out of
 	excluded []oci.Digest
 }

@@ -11,9 +11,9 @@ import (
 	"dist.example/fsys"
 )
 
-// moves says whether the batch may move names.
+// moves says whether the batch may move names, or changes what is trusted.
 func (c *committing) moves() bool {
-	return len(c.b.names) > 0 || len(c.b.doomed) > 0 || len(c.b.excluded) > 0
+	return len(c.b.names) > 0 || len(c.b.doomed) > 0 || len(c.b.excluded) > 0 || len(c.b.trust) > 0
 }
 
 // names moves the names, gives up what is to be deleted, and appends a note for
@@ -39,6 +39,11 @@ func (c *committing) names(tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	facts, err := setTrust(tx, c.b.trust)
+	if err != nil {
+		return err
+	}
+	notes = append(notes, facts...)
 	if err := c.stillThere(tx); err != nil {
 		return err
 	}

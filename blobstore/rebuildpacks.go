@@ -373,6 +373,10 @@ func (r *rebuilder) note(n pack.Note) {
 		if n.Seq >= r.media[n.Digest].Seq {
 			r.media[n.Digest] = n
 		}
+	case pack.NoteTrust:
+		if n.Seq >= r.trust[n.Name].Seq {
+			r.trust[n.Name] = n
+		}
 	case pack.NoteRef:
 		// Of two changes with one number one was never committed: the earlier, since
 		// the number was given out again after it.

@@ -51,6 +51,7 @@ type Session struct {
 	s     *Store
 	opts  SessionOptions
 	lease *lease
+	trust []trustFact // for Commit
 
 	mu    sync.Mutex
 	batch *batch
@@ -331,7 +332,10 @@ func (ses *Session) commitNow(ctx context.Context, names []content.NameChange, l
 		return err
 	}
 	b.names, b.release = names, last && ses.opts.Keep == 0
-	if b.empty() && len(names) == 0 && !(b.release && ses.lease.isStored()) {
+	if last {
+		b.trust = ses.trust
+	}
+	if b.empty() && len(names) == 0 && len(b.trust) == 0 && !(b.release && ses.lease.isStored()) {
 		return nil
 	}
 	if err := ses.s.commit(ctx, b); err != nil {

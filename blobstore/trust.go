@@ -1,0 +1,201 @@
+package blobstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// What the catalog knows about signatures; see package db.
+type (
+	TrustMark    = db.TrustMark
+	TrustKey     = db.TrustKey
+	Signature    = db.Signature
+	Verification = db.Verification
+)
+
+// trustFact is something about trust that outlives the catalog: its row, and a note in
+// a pack. Exactly one of Mark and Key is set.
+type trustFact struct {
+	Mark *TrustMark `json:"mark,omitempty"`
+	Key  *TrustKey  `json:"key,omitempty"`
+}
+
+// name is the fact's among those in notes: a later one of the name takes its place.
+func (f trustFact) name() string {
+	if f.Key != nil {
+		return "key " + string(f.Key.ID)
+	}
+	return "serial " + f.Mark.Name + " " + string(f.Mark.Key)
+}
+
+func (f trustFact) put(tx *db.Tx) error {
+	if f.Key != nil {
+		return tx.PutTrustKey(*f.Key)
+	}
+	return tx.PutTrustMark(*f.Mark)
+}
+
+// setTrust writes facts, and returns the notes that tell of them.
+func setTrust(tx *db.Tx, facts []trustFact) (notes []pack.Note, err error) {
+	for _, f := range facts {
+		if err := f.put(tx); err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(f)
+		if err != nil {
+			return nil, fmt.Errorf("note of trust: %w", err)
+		}
+		seq, err := tx.NextTrustSeq()
+		if err != nil {
+			return nil, err
+		}
+		notes = append(notes, pack.Note{Type: pack.NoteTrust, Seq: seq, When: tx.Now, Name: f.name(), Value: value})
+	}
+	return notes, nil
+}
+
+// Trust lets marks be set with Commit, in its transaction: a name moves together with
+// the serial that it was accepted with.
+func (ses *Session) Trust(marks ...TrustMark) {
+	ses.trust = nil
+	for _, m := range marks {
+		ses.trust = append(ses.trust, trustFact{Mark: &m})
+	}
+}
+
+// SetTrustMarks sets marks on their own. Errors: content.ErrDenied for a store that
+// cannot be written to.
+func (s *Store) SetTrustMarks(ctx context.Context, marks ...TrustMark) error {
+	b := newBatch(nil)
+	for _, m := range marks {
+		b.trust = append(b.trust, trustFact{Mark: &m})
+	}
+	if len(marks) == 0 {
+		return nil
+	}
+	return s.commit(ctx, b)
+}
+
+// TrustMarks lists the highest serials that keys have signed for a name with.
+func (s *Store) TrustMarks(ctx context.Context, name oci.Reference) (marks []TrustMark, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		marks, err = tx.TrustMarks(name.String())
+		return err
+	})
+	return marks, err
+}
+
+// PutTrustKey writes what is known of a key: when it counts, and what it is called.
+func (s *Store) PutTrustKey(ctx context.Context, k TrustKey) error {
+	b := newBatch(nil)
+	b.trust = []trustFact{{Key: &k}}
+	return s.commit(ctx, b)
+}
+
+// TrustKeys lists the keys that the store knows by id.
+func (s *Store) TrustKeys(ctx context.Context) (keys []TrustKey, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		keys, err = tx.TrustKeys()
+		return err
+	})
+	return keys, err
+}
+
+// Signatures lists the signatures of a manifest that were seen, the oldest first. The
+// manifest need not be held.
+func (s *Store) Signatures(ctx context.Context, subject oci.Digest) (sigs []Signature, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		for sig, err := range tx.Signatures(subject) {
+			if err != nil {
+				return err
+			}
+			sigs = append(sigs, sig)
+		}
+		return nil
+	})
+	return sigs, err
+}
+
+// NoteSignatures notes signatures as seen now, as far as they are not known, and
+// returns all that are known of subject then.
+func (s *Store) NoteSignatures(ctx context.Context, subject oci.Digest, sigs ...Signature) ([]Signature, error) {
+	if err := s.writable(); err != nil {
+		return nil, err
+	}
+	if len(sigs) > 0 {
+		if err := s.db.Write(ctx, func(tx *db.Tx) error { return tx.PutSignatures(sigs) }); err != nil {
+			return nil, err
+		}
+	}
+	return s.Signatures(ctx, subject)
+}
+
+// Verifications lists what was found out under a policy about the signatures of
+// subject.
+func (s *Store) Verifications(ctx context.Context, subject, policy oci.Digest) (vs []Verification, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		vs, err = tx.Verifications(subject, policy)
+		return err
+	})
+	return vs, err
+}
+
+// NoteVerifications keeps what was found out under a policy about the signatures of
+// subject, and forgets what was found out under others.
+func (s *Store) NoteVerifications(ctx context.Context, subject, policy oci.Digest, vs ...Verification) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.ForgetVerifications(subject, policy); err != nil {
+			return err
+		}
+		return tx.PutVerifications(vs)
+	})
+}
+
+// restoreTrust writes the facts about trust that the packs tell of. One that cannot be
+// read is told of: what it forbade is allowed then.
+func (r *rebuilder) restoreTrust(ctx context.Context) error {
+	if len(r.trust) == 0 {
+		return nil
+	}
+	return r.db.Write(ctx, func(tx *db.Tx) error {
+		var last int64
+		for _, name := range slices.Sorted(maps.Keys(r.trust)) {
+			n := r.trust[name]
+			last = max(last, n.Seq)
+			f, err := readFact(n)
+			if err != nil {
+				r.left("the note of trust %q: %s", name, lastCause(err))
+				continue
+			}
+			if err := f.put(tx); err != nil {
+				return err
+			}
+		}
+		return tx.RaiseTrustSeq(last)
+	})
+}
+
+// readFact reads a note's fact, which must be the one that its name says.
+func readFact(n pack.Note) (f trustFact, err error) {
+	if err := json.Unmarshal(n.Value, &f); err != nil {
+		return f, fmt.Errorf("%w: %v", content.ErrCorrupt, err)
+	}
+	if (f.Mark == nil) == (f.Key == nil) || f.name() != n.Name {
+		return f, fmt.Errorf("%w: it is about something else", content.ErrCorrupt)
+	}
+	if f.Mark != nil {
+		_, err = oci.ParseDigest(string(f.Mark.Digest))
+	}
+	return f, err
+}

@@ -1,0 +1,95 @@
+package blobstore_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+func TestWhatIsKnownOfTrustOutlivesTheCatalog(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	dir := empty(t)
+	s := open(t, dir)
+	name, err := oci.ParseReference("r.example/app:v1")
+	must(t, err)
+	img := newImage(t, noise(1, 500))
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	older := blobstore.TrustMark{Name: name.String(), Key: "sha256:k", Serial: 1, Digest: img.manifest().Digest, At: now}
+	newer := older
+	newer.Serial = 2
+	must(t, s.SetTrustMarks(ctx, older))
+	ses, err := s.Begin(ctx, blobstore.SessionOptions{Note: "test"})
+	must(t, err)
+	for _, b := range img.blobs {
+		_, err := ses.Put(ctx, blobstore.Blob{Data: b, MediaType: oci.DetectManifest(b)})
+		must(t, err)
+	}
+	ses.Trust(newer)
+	must(t, ses.Commit(ctx, content.NameChange{Reference: name, Target: img.manifest().Digest, Why: "test"}))
+	must(t, ses.Close())
+	key := blobstore.TrustKey{ID: "sha256:k", Algorithm: "ed25519", DER: []byte{1, 2}, Label: "ann", NotAfter: now, AddedAt: now}
+	must(t, s.PutTrustKey(ctx, key))
+	key.RevokedAt = now
+	must(t, s.PutTrustKey(ctx, key))
+	holdsTrust := func(what string) {
+		t.Helper()
+		marks, err := s.TrustMarks(ctx, name)
+		must(t, err)
+		keys, err := s.TrustKeys(ctx)
+		must(t, err)
+		if !reflect.DeepEqual(marks, []blobstore.TrustMark{newer}) || !reflect.DeepEqual(keys, []blobstore.TrustKey{key}) {
+			t.Errorf("%s: marks %+v, keys %+v", what, marks, keys)
+		}
+	}
+	holdsTrust("before")
+	must(t, s.Close())
+	if r := rebuild(t, dir); !r.Whole() || r.Names != 1 {
+		t.Errorf("%+v", r)
+	}
+	s = open(t, dir)
+	holdsTrust("after a rebuild")
+	clean(t, s)
+	// The next fact counts above the old ones, also after another rebuild.
+	newer.Serial = 3
+	must(t, s.SetTrustMarks(ctx, newer))
+	must(t, s.Close())
+	rebuild(t, dir)
+	s = open(t, dir)
+	holdsTrust("after another")
+}
+
+func TestSignaturesKeepWhenTheyWereSeenFirst(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := open(t, empty(t))
+	subject, blob := oci.DigestBytes([]byte("subject")), oci.DigestBytes([]byte("blob"))
+	sig := blobstore.Signature{
+		Subject: subject, Kind: "bundle", Blob: blob, Manifest: oci.DigestBytes([]byte("m")), Sig: []byte{1},
+		Annotations: map[string]string{"a": "b"}, Identity: "r.example/app:v1",
+	}
+	first, err := s.NoteSignatures(ctx, subject, sig)
+	must(t, err)
+	time.Sleep(2 * time.Millisecond)
+	again, err := s.NoteSignatures(ctx, subject, sig)
+	must(t, err)
+	if len(first) != 1 || !reflect.DeepEqual(first, again) || first[0].Annotations["a"] != "b" || first[0].FirstSeen.IsZero() {
+		t.Errorf("%+v, then %+v", first, again)
+	}
+	one, other := oci.DigestBytes([]byte("one policy")), oci.DigestBytes([]byte("another"))
+	known := blobstore.Verification{Signature: first[0].ID, Key: "sha256:k", Policy: one, Made: true}
+	must(t, s.NoteVerifications(ctx, subject, one, known))
+	got, err := s.Verifications(ctx, subject, one)
+	must(t, err)
+	if !reflect.DeepEqual(got, []blobstore.Verification{known}) {
+		t.Errorf("%+v", got)
+	}
+	must(t, s.NoteVerifications(ctx, subject, other))
+	if got, err := s.Verifications(ctx, subject, one); err != nil || len(got) != 0 {
+		t.Errorf("under another policy: %+v, %v", got, err)
+	}
+}

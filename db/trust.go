@@ -1,0 +1,284 @@
+package db
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// TrustMark is the highest serial that a key has signed a manifest for a name with.
+// Its JSON is that of notes in packs.
+type TrustMark struct {
+	Name   string     `json:"name"`
+	Key    oci.Digest `json:"key"`
+	Serial int64      `json:"serial"`
+	Digest oci.Digest `json:"digest"` // of the manifest
+	At     time.Time  `json:"at"`
+}
+
+const (
+	putMark = `INSERT INTO trust_state (name, kind, key_id, serial, digest, at) VALUES (?,'ref',?,?,?,?)
+		ON CONFLICT (name, kind, key_id) DO UPDATE SET serial = excluded.serial, digest = excluded.digest, at = excluded.at`
+	selectMarks = `SELECT key_id, serial, digest, at FROM trust_state WHERE name = ? AND kind = 'ref' ORDER BY key_id`
+)
+
+// PutTrustMark sets a mark, whatever it was before.
+func (tx *Tx) PutTrustMark(m TrustMark) error {
+	raw, err := oci.RawDigest(m.Digest)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(putMark, m.Name, string(m.Key), m.Serial, raw, m.At.UnixMilli())
+	return err
+}
+
+// TrustMarks lists the marks of a name by key.
+func (tx *Tx) TrustMarks(name string) (marks []TrustMark, err error) {
+	err = tx.each(selectMarks, []any{name}, func(scan func(...any) error) (bool, error) {
+		m := TrustMark{Name: name}
+		var (
+			key string
+			raw []byte
+			at  int64
+		)
+		err := scan(&key, &m.Serial, &raw, &at)
+		if err == nil {
+			m.Digest, err = oci.DigestFromRaw(raw)
+		}
+		m.Key, m.At = oci.Digest(key), fromMilli(at)
+		marks = append(marks, m)
+		return true, err
+	})
+	return marks, err
+}
+
+// TrustKey is a public key that the store knows, and when it counts. Its JSON is that
+// of notes in packs.
+type TrustKey struct {
+	ID        oci.Digest `json:"id"` // of its SubjectPublicKeyInfo
+	Algorithm string     `json:"algorithm"`
+	DER       []byte     `json:"spki"`
+	Label     string     `json:"label,omitempty"`
+	NotBefore time.Time  `json:"notBefore,omitzero"` // zero: no limit
+	NotAfter  time.Time  `json:"notAfter,omitzero"`  // zero: no limit
+	RevokedAt time.Time  `json:"revokedAt,omitzero"` // zero: not revoked
+	AddedAt   time.Time  `json:"addedAt"`
+}
+
+// PutTrustKey writes what is known of a key, in place of what was. A label that
+// another key has goes over to this one.
+func (tx *Tx) PutTrustKey(k TrustKey) error {
+	label := any(nil)
+	if k.Label != "" {
+		label = k.Label
+		if _, err := tx.exec(`UPDATE trust_keys SET label = NULL WHERE label = ? AND key_id <> ?`, k.Label, string(k.ID)); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec(`INSERT INTO trust_keys (key_id, alg, spki_der, label, not_before, not_after, revoked_at, added_at) VALUES (?,?,?,?,?,?,?,?)
+		ON CONFLICT (key_id) DO UPDATE SET label = excluded.label, not_before = excluded.not_before, not_after = excluded.not_after,
+		revoked_at = excluded.revoked_at`,
+		string(k.ID), k.Algorithm, k.DER, label, milliOrNull(k.NotBefore), milliOrNull(k.NotAfter), milliOrNull(k.RevokedAt), k.AddedAt.UnixMilli())
+	return err
+}
+
+// TrustKeys lists the keys by id.
+func (tx *Tx) TrustKeys() (keys []TrustKey, err error) {
+	const query = `SELECT key_id, alg, spki_der, label, not_before, not_after, revoked_at, added_at FROM trust_keys ORDER BY key_id`
+	err = tx.each(query, nil, func(scan func(...any) error) (bool, error) {
+		var (
+			k                      TrustKey
+			id                     string
+			label                  sql.NullString
+			before, after, revoked sql.NullInt64
+			added                  int64
+		)
+		err := scan(&id, &k.Algorithm, &k.DER, &label, &before, &after, &revoked, &added)
+		k.ID, k.Label, k.AddedAt = oci.Digest(id), label.String, fromMilli(added)
+		k.NotBefore, k.NotAfter, k.RevokedAt = timeFrom(before), timeFrom(after), timeFrom(revoked)
+		keys = append(keys, k)
+		return true, err
+	})
+	return keys, err
+}
+
+// NextTrustSeq advances the counter of the notes about trust.
+func (tx *Tx) NextTrustSeq() (seq int64, err error) {
+	_, err = tx.exec(`INSERT INTO meta (k, v) VALUES ('trust_seq', 1) ON CONFLICT (k) DO UPDATE SET v = v + 1`)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.get(`SELECT v FROM meta WHERE k = 'trust_seq'`, nil, &seq)
+	return seq, err
+}
+
+// RaiseTrustSeq lets the counter go on above seq.
+func (tx *Tx) RaiseTrustSeq(seq int64) error {
+	_, err := tx.exec(`INSERT INTO meta (k, v) VALUES ('trust_seq', ?) ON CONFLICT (k) DO UPDATE SET v = max(v, excluded.v)`, seq)
+	return err
+}
+
+// Signature is one signature that was seen, of a manifest that need not be held.
+type Signature struct {
+	ID          int64 // 0 before it is written
+	Subject     oci.Digest
+	Kind        string // simplesigning or bundle
+	Predicate   string // type of what it states, "" for simplesigning
+	Blob        oci.Digest
+	Manifest    oci.Digest // that carries it
+	Sig         []byte
+	Annotations map[string]string
+	KeyHint     string
+	Identity    string // that it claims, unverified
+	Source      string
+	FirstSeen   time.Time
+}
+
+const (
+	putSignature = `INSERT INTO signatures (subject_digest, kind, predicate_type, blob_digest, manifest_digest, sig, annotations, key_hint,
+		claimed_identity, source, first_seen) VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (subject_digest, kind, blob_digest, sig)
+		DO UPDATE SET manifest_digest = excluded.manifest_digest WHERE manifest_digest <> excluded.manifest_digest`
+	selectSignatures = `SELECT id, kind, predicate_type, blob_digest, manifest_digest, sig, annotations, key_hint, claimed_identity, source, first_seen
+		FROM signatures WHERE subject_digest = ? ORDER BY id`
+)
+
+// PutSignatures notes signatures, as seen now. Those that are known keep when they
+// were seen first.
+func (tx *Tx) PutSignatures(sigs []Signature) error {
+	for _, s := range sigs {
+		var raws [3][]byte
+		for i, d := range []oci.Digest{s.Subject, s.Blob, s.Manifest} {
+			raw, err := oci.RawDigest(d)
+			if err != nil {
+				return err
+			}
+			raws[i] = raw
+		}
+		annotations, err := json.Marshal(s.Annotations)
+		if err != nil {
+			return fmt.Errorf("signature %s: %w: %v", s.Blob, content.ErrInvalid, err)
+		}
+		_, err = tx.exec(putSignature, raws[0], s.Kind, s.Predicate, raws[1], raws[2], s.Sig, string(annotations), s.KeyHint,
+			s.Identity, s.Source, tx.Now.UnixMilli())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Signatures lists the signatures that were seen of a manifest, the oldest first.
+func (tx *Tx) Signatures(subject oci.Digest) iter.Seq2[Signature, error] {
+	return stream(func(yield func(Signature) bool) error {
+		raw, err := oci.RawDigest(subject)
+		if err != nil {
+			return err
+		}
+		return tx.each(selectSignatures, []any{raw}, func(scan func(...any) error) (bool, error) {
+			s, err := scanSignature(scan)
+			s.Subject = subject
+			return err == nil && yield(s), err
+		})
+	})
+}
+
+func scanSignature(scan func(...any) error) (s Signature, err error) {
+	var (
+		blob, manifest []byte
+		annotations    string
+		seen           int64
+	)
+	err = scan(&s.ID, &s.Kind, &s.Predicate, &blob, &manifest, &s.Sig, &annotations, &s.KeyHint, &s.Identity, &s.Source, &seen)
+	if err != nil {
+		return s, err
+	}
+	s.FirstSeen = fromMilli(seen)
+	if s.Blob, err = oci.DigestFromRaw(blob); err != nil {
+		return s, err
+	}
+	if s.Manifest, err = oci.DigestFromRaw(manifest); err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal([]byte(annotations), &s.Annotations); err != nil {
+		return s, fmt.Errorf("signature %s: %w: its annotations are no JSON", s.Blob, content.ErrCorrupt)
+	}
+	return s, nil
+}
+
+// Verification is whether a key made a signature, found out under a policy.
+type Verification struct {
+	Signature int64
+	Key       oci.Digest
+	Policy    oci.Digest
+	Made      bool
+}
+
+const (
+	outcomeMade = "made"
+	outcomeNot  = "not-made"
+)
+
+// PutVerifications notes outcomes, in place of earlier ones.
+func (tx *Tx) PutVerifications(vs []Verification) error {
+	for _, v := range vs {
+		raw, err := oci.RawDigest(v.Policy)
+		if err != nil {
+			return err
+		}
+		outcome := outcomeNot
+		if v.Made {
+			outcome = outcomeMade
+		}
+		_, err = tx.exec(`INSERT INTO verifications (signature_id, key_id, policy_digest, outcome, at) VALUES (?,?,?,?,?)
+			ON CONFLICT (signature_id, key_id, policy_digest) DO UPDATE SET outcome = excluded.outcome, at = excluded.at`,
+			v.Signature, string(v.Key), raw, outcome, tx.Now.UnixMilli())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Verifications lists what was found out under a policy about the signatures of a
+// manifest. Those of other policies are forgotten by ForgetVerifications.
+func (tx *Tx) Verifications(subject, policy oci.Digest) (vs []Verification, err error) {
+	raw, err := oci.RawDigest(subject)
+	if err != nil {
+		return nil, err
+	}
+	by, err := oci.RawDigest(policy)
+	if err != nil {
+		return nil, err
+	}
+	const query = `SELECT v.signature_id, v.key_id, v.outcome FROM signatures s CROSS JOIN verifications v ON v.signature_id = s.id
+		WHERE s.subject_digest = ? AND v.policy_digest = ?`
+	err = tx.each(query, []any{raw, by}, func(scan func(...any) error) (bool, error) {
+		v := Verification{Policy: policy}
+		var key, outcome string
+		err := scan(&v.Signature, &key, &outcome)
+		v.Key, v.Made = oci.Digest(key), outcome == outcomeMade
+		vs = append(vs, v)
+		return true, err
+	})
+	return vs, err
+}
+
+// ForgetVerifications drops what was found out about a manifest under other policies
+// than this one.
+func (tx *Tx) ForgetVerifications(subject, but oci.Digest) error {
+	raw, err := oci.RawDigest(subject)
+	if err != nil {
+		return err
+	}
+	by, err := oci.RawDigest(but)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`DELETE FROM verifications WHERE policy_digest <> ? AND signature_id IN (SELECT id FROM signatures WHERE subject_digest = ?)`, by, raw)
+	return err
+}
