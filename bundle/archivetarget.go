@@ -33,11 +33,13 @@ type archiveTarget struct {
 	mu     sync.Mutex
 	blobs  map[oci.Digest]member
 	closed bool // the file is, finished or given up
+	tags   newTags
 }
 
 var (
 	_ content.ImageTarget = (*archiveTarget)(nil)
 	_ content.Fetcher     = (*archiveTarget)(nil)
+	_ content.Attacher    = (*archiveTarget)(nil)
 )
 
 func newArchiveTarget(ctx context.Context, at string, epoch time.Time, docker bool) (content.ImageTarget, error) {
@@ -188,6 +190,9 @@ func (t *archiveTarget) finish(ctx context.Context, root oci.Descriptor, name oc
 		return err
 	}
 	docs, err := t.documents(ctx, listed(root, full, tag), full)
+	if err == nil {
+		err = t.addTags()
+	}
 	if err == nil {
 		err = t.tar.end(docs)
 	}

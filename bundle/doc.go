@@ -27,6 +27,7 @@
 // with a subject that were pushed along get descriptors too, without a name,
 // because that is where other programs look for referrers in a folder; programs
 // that ignore names and want one image alone then have to be told which one.
+// Attachments (see content.Attachment) are listed under their tags.
 //
 // A crash leaves blobs that nothing lists, which the next try finds, and perhaps a
 // file .dist-*, which the next target in this folder removes once it is a day old.
@@ -37,7 +38,8 @@
 // platform, has the manifest.json of Docker's archives as well, with the same blobs
 // for layers: every loader that is known takes it. Referrers are blobs that nothing
 // lists, because many loaders want to see one image; a source finds them all the
-// same. Blobs go into the tar as they come, one at a time, and nothing is spooled:
+// same. So it is with attachments: their tags are in an index that is one of the
+// blobs, and listed nowhere. Blobs go into the tar as they come, one at a time, and nothing is spooled:
 // small ones wait in memory for their turn, large ones in their source. The tar has
 // a temporary name beside its own until Finish renames it, replacing what was
 // there. A crash leaves the file under its temporary name.

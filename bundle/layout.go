@@ -82,11 +82,13 @@ type layoutTarget struct {
 
 	mu    sync.Mutex
 	about map[oci.Digest]referrer // manifests with a subject that passed by
+	tags  newTags
 }
 
 var (
 	_ content.ImageTarget = (*layoutTarget)(nil)
 	_ content.Fetcher     = (*layoutTarget)(nil)
+	_ content.Attacher    = (*layoutTarget)(nil)
 )
 
 // prepare makes the folder a layout if it is not one yet, before the first write.
@@ -290,7 +292,11 @@ func (t *layoutTarget) finish(ctx context.Context, root oci.Descriptor, name oci
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
-	index, err := addTo(old, append([]oci.Descriptor{listed(root, full, tag)}, t.referrersOf(root.Digest)...))
+	if err := t.tags.stillHold(old); err != nil {
+		return err
+	}
+	items := append([]oci.Descriptor{listed(root, full, tag)}, t.referrersOf(root.Digest)...)
+	index, err := addTo(old, append(items, t.tags.list()...))
 	if err != nil {
 		return err
 	}

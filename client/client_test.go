@@ -119,7 +119,7 @@ func indexOf(t *testing.T, reg *registrytest.Registry, d oci.Descriptor) oci.Ind
 // names are the full local names.
 func names(t *testing.T, c *client.Client) []string {
 	t.Helper()
-	images, err := c.Images(t.Context(), "")
+	images, err := c.Images(t.Context(), client.NameFilter{})
 	must(t, err)
 	var all []string
 	for _, im := range images {

@@ -142,6 +142,7 @@ func (j *copyJob) plan(ctx context.Context, src, dst string, asked int64) (Plan,
 		if err := r.entering(ctx, j.root.Digest, &work); err != nil {
 			return p, err
 		}
+		attaching(&work)
 		work.Requests += r.tagging(j.at, work)
 	}
 	p.add(n, j.srcWhere.asking(&work))
@@ -219,7 +220,7 @@ func (j *copyJob) reuse() {
 func (j *copyJob) options(ctx context.Context, to any) content.CopyOptions {
 	return content.CopyOptions{
 		Jobs: j.c.pairs(within(j.src, to), j.c.opts.Jobs), Referrers: !j.o.NoReferrers, Observe: j.c.opts.Observe,
-		Origin: j.origin(), Children: wholeImages(ctx, j.src), MountFrom: neighbour(j.src, to),
+		Origin: j.origin(), Warn: j.c.opts.Warn, Children: wholeImages(ctx, j.src), MountFrom: neighbour(j.src, to),
 	}
 }
 
@@ -279,7 +280,13 @@ func wholeImages(ctx context.Context, src any) func(oci.Descriptor, []oci.Edge) 
 // holder opens what a plan has to know of the place that l names, without writing.
 func (c *Client) holder(ctx context.Context, l Locator) (to content.Holder, done func(), err error) {
 	if l.Transport == TransportStore {
-		to, err = c.heldHere(ctx)
+		here, err := c.heldHere(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := c.storeIfAny(ctx)
+		to := newPlanned(here)
+		to.attachingTo = attachingTo{newAttachedNames(s), l.Reference}
 		return to, func() {}, err
 	}
 	path, _, _ := strings.Cut(l.Place, ":")

@@ -34,25 +34,45 @@ type Image struct {
 	Damage error
 }
 
-// Names lists the names that begin with prefix in their full form, "" means all,
-// in order. No content is read.
-func (c *Client) Names(ctx context.Context, prefix string) iter.Seq2[content.Name, error] {
-	s, err := c.Open(ctx)
-	if err != nil {
-		return func(yield func(content.Name, error) bool) { yield(content.Name{}, err) }
+// NameFilter says which names are listed.
+type NameFilter struct {
+	// Prefix is what a name begins with in its full form, "" means all.
+	Prefix string
+	// All lists names that are there for a tag alone, too: cosign's ALG-HEX.sig and the
+	// like. Without, they are listed where Prefix goes into their tag.
+	All bool
+}
+
+func (f NameFilter) has(n content.Name) bool {
+	_, _, attachment := oci.ParseAttachmentTag(n.Reference.Tag)
+	return f.All || !attachment || len(f.Prefix) > len(n.Reference.Name())+len(":")
+}
+
+// Names lists names in order. No content is read.
+func (c *Client) Names(ctx context.Context, f NameFilter) iter.Seq2[content.Name, error] {
+	return func(yield func(content.Name, error) bool) {
+		s, err := c.Open(ctx)
+		if err != nil {
+			yield(content.Name{}, err)
+			return
+		}
+		for n, err := range s.Names(ctx, f.Prefix) {
+			if (err != nil || f.has(n)) && !yield(n, err) {
+				return
+			}
+		}
 	}
-	return s.Names(ctx, prefix)
 }
 
 // Images is Names with what they stand for. What is damaged of one does not keep
 // the others from being listed, see Image.
-func (c *Client) Images(ctx context.Context, prefix string) ([]Image, error) {
+func (c *Client) Images(ctx context.Context, f NameFilter) ([]Image, error) {
 	s, err := c.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var images []Image
-	for n, err := range s.Names(ctx, prefix) {
+	for n, err := range c.Names(ctx, f) {
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -95,11 +96,17 @@ func action(old, d oci.Digest) NameAction {
 	return NameMove
 }
 
-// nothing is a Holder that has nothing: a store that does not exist yet.
+// nothing is a Holder that has nothing: a store, a layout or an archive that does not
+// exist yet.
 type nothing struct{}
 
 // Exists implements content.Holder.
 func (nothing) Exists(context.Context, oci.Descriptor) (bool, error) { return false, nil }
+
+// Attached implements content.AttachmentHolder.
+func (nothing) Attached(_ context.Context, subject oci.Digest, _ string) (oci.Descriptor, []byte, error) {
+	return oci.Descriptor{}, nil, fmt.Errorf("attachment to %s: %w", subject, content.ErrNotFound)
+}
 
 // heldHere is the local store as the Holder of a plan, also where there is none.
 func (c *Client) heldHere(ctx context.Context) (content.Holder, error) {

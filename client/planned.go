@@ -15,6 +15,7 @@ import (
 // one has brought, the next one finds there.
 type planned struct {
 	content.Holder
+	attachingTo
 	src     content.Fetcher // of the image that is being planned
 	brought map[oci.Digest]bool
 	again   atomic.Int64 // requests for what a run would have here by then
@@ -45,10 +46,11 @@ func (t *toRegistry) entering(ctx context.Context, root oci.Digest, work *conten
 }
 
 // take takes in what a plan would bring.
-func (p *planned) take(work content.Plan) {
+func (p *planned) take(ctx context.Context, work content.Plan) error {
 	for _, item := range work.Items {
 		p.brought[item.Descriptor.Digest] = true
 	}
+	return p.attachingTo.take(ctx, work)
 }
 
 // Exists implements content.Holder.

@@ -106,6 +106,8 @@ type pull struct {
 	asked  int64 // requests of this client before
 	images []*pulled
 	stats  content.Stats
+	// attached are the names of what is about the images by tags.
+	attached *attachedNames
 }
 
 // pulled is one image of a pull.
@@ -237,6 +239,7 @@ func (p *pull) run(ctx context.Context) error {
 		return err
 	}
 	defer ses.Close()
+	p.attached = newAttachedNames(p.store)
 	// What a name reaches may be given up or found damaged between the copy and
 	// the transaction: then it is fetched again.
 	for try := 0; ; try++ {
@@ -268,7 +271,10 @@ func (p *pull) run(ctx context.Context) error {
 // overtaken says whether names were moved meanwhile to the very content that was
 // pulled, by others who pulled it too. That is no conflict: they stay.
 func (p *pull) overtaken(ctx context.Context) (bool, error) {
-	found := false
+	found, err := p.attached.moved(ctx) // and joined with what is there by now
+	if err != nil {
+		return false, err
+	}
 	for _, im := range p.images {
 		n, err := p.store.Name(ctx, im.name)
 		if errors.Is(err, content.ErrNotFound) {
@@ -289,9 +295,9 @@ func (p *pull) copyAll(ctx context.Context, ses *blobstore.Session) error {
 		if !im.needed && !im.look {
 			continue
 		}
-		var to content.Target = ses
+		to := keeping{ses, attachingTo{p.attached, im.name}}
 		if p.o.Verify {
-			to = verifying{ses, p.store}
+			to.session = verifying{ses, p.store}
 		}
 		if err := p.open(ctx, im); err != nil {
 			return fmt.Errorf("pull %s: %w", im.Word, im.at(err))
@@ -308,6 +314,7 @@ func (p *pull) copyAll(ctx context.Context, ses *blobstore.Session) error {
 func (p *pull) options(im *pulled) content.CopyOptions {
 	o := content.CopyOptions{
 		Jobs: p.c.opts.Jobs, Children: im.wanted.children, Referrers: im.look, Observe: p.observe,
+		Warn: p.c.opts.Warn,
 	}
 	if im.where.Transport == TransportRegistry {
 		o.Origin = im.where.Reference.Name()
@@ -335,7 +342,7 @@ func (p *pull) changes() []content.NameChange {
 			changes = append(changes, content.NameChange{Reference: im.name, Expect: &im.old, Target: im.desc.Digest, Why: "pull"})
 		}
 	}
-	return changes
+	return append(changes, p.attached.changes("pull")...)
 }
 
 // verifying is a session that reads what is here before it says so: a blob that

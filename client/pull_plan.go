@@ -24,6 +24,7 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 	}
 	plan.Requests = p.c.Traffic().Requests - p.asked
 	one := newPlanned(here)
+	names := newAttachedNames(p.store)
 	for _, im := range p.images {
 		n := PlannedName{Name: im.name.String(), Target: im.desc, Old: im.old, Action: action(im.old, im.desc.Digest)}
 		if !im.needed && !im.look {
@@ -34,14 +35,16 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 		if err := p.open(ctx, im); err != nil {
 			return plan, err
 		}
-		one.src = p.source(im)
+		one.src, one.attachingTo = p.source(im), attachingTo{names, im.name}
 		before := p.c.Traffic().Requests - one.again.Load()
 		work, err := content.PlanCopy(ctx, one, one.src, im.desc, p.options(im))
 		if err != nil {
 			return plan, fmt.Errorf("pull %s: %w", im.Word, im.at(err))
 		}
 		p.c.more(&work, before+one.again.Load())
-		one.take(work)
+		if err := one.take(ctx, work); err != nil {
+			return plan, err
+		}
 		plan.add(n, im.where.asking(&work))
 	}
 	return plan, nil

@@ -140,7 +140,7 @@ func TestPullTakesThePlatformAndNotesTheOthers(t *testing.T) {
 	_, err := c.Pull(t.Context(), []string{reg.Ref("app:v1")}, only("linux/arm64"))
 	must(t, err)
 	held := func() (got []bool) {
-		images, err := c.Images(t.Context(), "")
+		images, err := c.Images(t.Context(), client.NameFilter{})
 		must(t, err)
 		for _, p := range images[0].Platforms {
 			got = append(got, p.Held)

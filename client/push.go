@@ -232,6 +232,7 @@ func (p *push) plan(ctx context.Context, asked int64) (Plan, error) {
 	if err := p.repo.entering(ctx, p.root.Digest, &work); err != nil {
 		return plan, err
 	}
+	attaching(&work)
 	plan.add(n, &work)
 	if n.Action != NameSame {
 		p.repo.data = []byte{} // they are here
@@ -286,7 +287,7 @@ func (p *push) send(ctx context.Context) error {
 
 func (p *push) options(ctx context.Context) content.CopyOptions {
 	return content.CopyOptions{
-		Jobs: p.c.opts.Jobs, Referrers: !p.o.NoReferrers, Observe: p.observe,
+		Jobs: p.c.opts.Jobs, Referrers: !p.o.NoReferrers, Observe: p.observe, Warn: p.c.opts.Warn,
 		Children: func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
 			return p.children(ctx, parent, edges)
 		},

@@ -131,13 +131,16 @@ func (p *pull) source(im *pulled) content.Fetcher {
 	return im.others
 }
 
-// hasReferrers says whether the store has anything about d, or about an image
+// hasReferrers says whether the store has anything about d, by a tag too, or about an image
 // that d lists.
 func (p *push) hasReferrers(ctx context.Context, d oci.Digest) (bool, error) {
 	if p.o.NoReferrers {
 		return false, nil
 	}
 	for _, err := range p.store.Referrers(ctx, d, "") {
+		return err == nil, err
+	}
+	for _, err := range p.store.Attachments(ctx, d) {
 		return err == nil, err
 	}
 	children, err := p.store.Children(ctx, d)

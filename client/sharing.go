@@ -17,6 +17,13 @@ type sharing struct {
 	mu   sync.Mutex
 	held map[oci.Digest][]oci.Reference // repositories
 	busy map[oci.Digest]*errand
+	tags map[oci.Reference]attachedTag // of attachments, as they are now
+}
+
+// attachedTag is what the tag of an attachment names.
+type attachedTag struct {
+	desc oci.Descriptor
+	data []byte
 }
 
 // errand is the work of one image on one digest.
@@ -26,7 +33,9 @@ type errand struct {
 }
 
 func newSharing() *sharing {
-	return &sharing{held: map[oci.Digest][]oci.Reference{}, busy: map[oci.Digest]*errand{}}
+	return &sharing{
+		held: map[oci.Digest][]oci.Reference{}, busy: map[oci.Digest]*errand{}, tags: map[oci.Reference]attachedTag{},
+	}
 }
 
 func (s *sharing) add(d oci.Digest, repo oci.Reference) {
@@ -41,6 +50,30 @@ func (s *sharing) has(d oci.Digest, repo oci.Reference) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Contains(s.held[d], repo)
+}
+
+// tag notes what the tag of an attachment names now.
+func (s *sharing) tag(repo oci.Reference, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	repo.Tag = oci.AttachmentTag(subject, suffix)
+	s.tags[repo] = attachedTag{desc, data}
+}
+
+func (s *sharing) untag(repo oci.Reference, subject oci.Digest, suffix string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	repo.Tag = oci.AttachmentTag(subject, suffix)
+	delete(s.tags, repo)
+}
+
+// tagged is what the tag of an attachment names, if one of the images knows.
+func (s *sharing) tagged(repo oci.Reference, subject oci.Digest, suffix string) (attachedTag, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	repo.Tag = oci.AttachmentTag(subject, suffix)
+	t, ok := s.tags[repo]
+	return t, ok
 }
 
 // maxMounts is how many repositories are asked for a blob. One that refuses is a
@@ -145,6 +178,26 @@ func (t *sharedTarget) Push(ctx context.Context, desc oci.Descriptor, r io.Reade
 	return err
 }
 
+// Attached implements content.AttachmentHolder.
+func (t *sharedTarget) Attached(ctx context.Context, subject oci.Digest, suffix string) (oci.Descriptor, []byte, error) {
+	if known, ok := t.run.tagged(t.Reference(), subject, suffix); ok {
+		return known.desc, known.data, nil
+	}
+	return t.toRegistry.Attached(ctx, subject, suffix)
+}
+
+// Attach implements content.Attacher. What is known of a tag that somebody else has
+// moved is forgotten.
+func (t *sharedTarget) Attach(ctx context.Context, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte, old oci.Digest) error {
+	err := t.toRegistry.Attach(ctx, subject, suffix, desc, data, old)
+	if err == nil {
+		t.run.tag(t.Reference(), subject, suffix, desc, data)
+	} else {
+		t.run.untag(t.Reference(), subject, suffix)
+	}
+	return err
+}
+
 // plannedTarget is the same for a plan, in which images come one after the other.
 type plannedTarget struct {
 	*toRegistry
@@ -164,8 +217,22 @@ func (t *plannedTarget) Exists(ctx context.Context, desc oci.Descriptor) (bool, 
 	return t.toRegistry.Exists(ctx, desc)
 }
 
+// Attached implements content.AttachmentHolder.
+func (t *plannedTarget) Attached(ctx context.Context, subject oci.Digest, suffix string) (oci.Descriptor, []byte, error) {
+	if known, ok := t.run.tagged(t.Reference(), subject, suffix); ok {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.spared++
+		return known.desc, known.data, nil
+	}
+	return t.toRegistry.Attached(ctx, subject, suffix)
+}
+
 // take takes in what the plan of this image would bring or has found.
 func (t *plannedTarget) take(work *content.Plan) {
+	for _, a := range work.Attachments {
+		t.run.tag(t.Reference(), a.Subject, a.Suffix, a.Target, a.Data)
+	}
 	work.Requests -= t.spared
 	work.Looks -= t.spared
 	for _, item := range work.Items {

@@ -360,6 +360,7 @@ func (r *syncRun) options(ctx context.Context, it *syncItem, jobs int) content.C
 	next := neighbour(it.src, it.to)
 	return content.CopyOptions{
 		Jobs: jobs, Referrers: r.o.Referrers != ReferrersNone, Observe: r.c.opts.Observe, Children: wholeImages(ctx, it.src),
+		Warn: r.c.opts.Warn,
 		MountFrom: func(desc oci.Descriptor) []oci.Reference {
 			refs := r.share.neighbours(desc.Digest, it.to.Reference())
 			if next != nil {

@@ -241,7 +241,7 @@ func (t stored) Target(ctx context.Context, place string) (content.ImageTarget, 
 	if err != nil {
 		return nil, err
 	}
-	return &toStore{Session: ses, store: s, change: change}, nil
+	return &toStore{Session: ses, attachingTo: attachingTo{newAttachedNames(s), ref}, store: s, change: change}, nil
 }
 
 // fromStore is an image of the store; the store itself stays open.
@@ -266,12 +266,14 @@ func (s fromStore) Close() error { return nil }
 // toStore is a name of the store that an image is to get.
 type toStore struct {
 	*blobstore.Session
+	attachingTo
 	store  *blobstore.Store
 	change content.NameChange
 }
 
 var (
 	_ content.Ingester = (*toStore)(nil)
+	_ content.Attacher = (*toStore)(nil)
 	_ io.Closer        = (*toStore)(nil)
 )
 
@@ -282,7 +284,7 @@ func (t *toStore) Finish(ctx context.Context, root oci.Descriptor, _ oci.Referen
 		return fmt.Errorf("%s: %w: the image is %s", ref, content.ErrInvalid, root.Digest)
 	}
 	if t.change.Target, t.change.Why = root.Digest, "copy"; *t.change.Expect == root.Digest {
-		return t.Commit(ctx)
+		return t.Commit(ctx, t.names.changes("copy")...)
 	}
-	return t.Commit(ctx, t.change)
+	return t.Commit(ctx, append(t.names.changes("copy"), t.change)...)
 }

@@ -12,6 +12,7 @@ import (
 // imagesCmd is `dist images`.
 type imagesCmd struct {
 	quietFlag
+	All    bool   `short:"a" help:"Also the names under which signatures and the like are kept by their tag (sha256-….sig, .att, .sbom)."`
 	Prefix string `arg:"" optional:"" help:"Only names that begin with this, as they are listed: docker.io/library/."`
 }
 
@@ -21,11 +22,13 @@ func (imagesCmd) Help() string {
 
 Where a manifest cannot be read PLATFORMS is "damaged", and the exit code is 4 once all names are printed. -q reads no manifests.
 
+What cosign keeps about an image under a tag of its own (docker.io/library/redis:sha256-….sig) is listed with --all alone, or when the prefix goes into that tag; "dist tree" shows it with its image.
+
 Examples:
 
     $ dist images
     $ dist images docker.io/library/
-    $ dist images -q | xargs dist remove`
+    $ dist images --all -q | xargs dist remove`
 }
 
 type imageJSON struct {
@@ -62,12 +65,13 @@ func (c *imagesCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	filter := client.NameFilter{Prefix: c.Prefix, All: c.All}
 	if c.Quiet {
 		return printList(s.stdout, s.format(), true, listing[content.Name]{
 			id: func(n content.Name) string { return n.Reference.String() },
-		}, dist.Names(s.ctx, c.Prefix))
+		}, dist.Names(s.ctx, filter))
 	}
-	images, err := dist.Images(s.ctx, c.Prefix)
+	images, err := dist.Images(s.ctx, filter)
 	if err != nil {
 		return err
 	}

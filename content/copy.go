@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
 
@@ -23,7 +24,8 @@ type CopyOptions struct {
 	Children func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error)
 	// Referrers brings along what is about the copied manifests: signatures, lists of
 	// contents, and in turn what is about those. A source that is no ReferrerLister
-	// has none. See Copy.
+	// has none. What is about them by a tag alone comes along, too, from a source that
+	// is an AttachmentLister to a target that is an Attacher. See Copy.
 	Referrers bool
 	// MountFrom names repositories on the target's registry that may hold a blob.
 	MountFrom func(oci.Descriptor) []oci.Reference
@@ -32,6 +34,15 @@ type CopyOptions struct {
 	Origin string
 	// Observe is told of progress, nil is fine.
 	Observe Observer
+	// Warn is told what is left out, in a line each; nil is fine.
+	Warn func(string)
+}
+
+// warn says in a line what a person should know.
+func (o *CopyOptions) warn(format string, args ...any) {
+	if o.Warn != nil {
+		o.Warn(fmt.Sprintf(format, args...))
+	}
 }
 
 // Stats is the account of a Copy.
@@ -69,6 +80,12 @@ func (s Stats) Add(t Stats) Stats {
 // ErrUnsupported to that has no referrers. More than MaxReferrers of one
 // subject, and referrers that are neither manifest nor index, are refused
 // (ErrUnsupported), as is one whose subject is another (ErrCorrupt).
+//
+// Then come the attachments of the graph's manifests, those that are attestations
+// within an index left out. Where the target has another one at the tag, none is lost:
+// it gets the layers of both, in the form in which cosign writes them. What cannot be
+// joined (an SBOM, which is one document; another form; more than MaxJoined layers)
+// stays as it is at the target, with a warning.
 func Copy(ctx context.Context, dst Pusher, src Fetcher, root oci.Descriptor, opts CopyOptions) (Stats, error) {
 	if opts.Observe == nil {
 		opts.Observe = func(Event) {}
@@ -93,6 +110,11 @@ type copier struct {
 
 // manifest writes a manifest whose bytes are in memory.
 func (c *copier) manifest(ctx context.Context, desc oci.Descriptor, data []byte) error {
+	return c.put(ctx, desc, data, desc.Size)
+}
+
+// put writes what is in memory, of which so many bytes come from the source.
+func (c *copier) put(ctx context.Context, desc oci.Descriptor, data []byte, moves int64) error {
 	c.event(EventStarted, desc, 0)
 	write := c.dst.Push
 	if in, ok := c.dst.(Ingester); ok { // which takes the origin, too
@@ -102,7 +124,46 @@ func (c *copier) manifest(ctx context.Context, desc oci.Descriptor, data []byte)
 		c.event(EventFailed, desc, 0)
 		return err
 	}
-	c.moved(desc, desc.Size)
+	c.moved(desc, moves)
+	return nil
+}
+
+func (c *copier) made(ctx context.Context, desc oci.Descriptor, data []byte) error {
+	here, err := c.dst.Exists(ctx, desc)
+	if err != nil {
+		return err
+	}
+	if here {
+		c.held(desc)
+		return nil
+	}
+	return c.put(ctx, desc, data, 0)
+}
+
+// attach gives a manifest that is in memory the tag of an attachment. A target that
+// is not Closed gets it as any other before, so that it knows where it comes from.
+func (c *copier) attach(ctx context.Context, at tagging, g given) error {
+	to, ok := c.dst.(Attacher)
+	if !ok {
+		return fmt.Errorf("%s: %w: the target keeps none", at, ErrUnsupported)
+	}
+	give := func() error {
+		return to.Attach(ctx, at.subject, at.suffix, g.Descriptor, g.data, at.old.Digest)
+	}
+	if !c.closed {
+		if !g.held {
+			if err := c.put(ctx, g.Descriptor, g.data, g.moves); err != nil {
+				return err
+			}
+		}
+		return give()
+	}
+	c.event(EventStarted, g.Descriptor, 0)
+	if err := give(); err != nil {
+		c.event(EventFailed, g.Descriptor, 0)
+		return err
+	}
+	c.moved(g.Descriptor, g.moves)
 	return nil
 }
 

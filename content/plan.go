@@ -11,7 +11,8 @@ import (
 )
 
 // Holder is what a plan has to know of a target. Where it is also Closed, a
-// Fetcher or a Mounter, the target has to be so too.
+// Fetcher or a Mounter, the target has to be so too, and an Attacher where it is an
+// AttachmentHolder.
 type Holder interface {
 	// Exists is Pusher's. It changes nothing.
 	Exists(ctx context.Context, desc oci.Descriptor) (bool, error)
@@ -54,7 +55,7 @@ type Plan struct {
 	HeldBytes int64
 	// Requests is how many the copy would make if nothing goes wrong. A source that
 	// is a Provider has its content at hand and costs none, any other one for each
-	// manifest, blob and page of referrers. A target that is Closed costs one for
+	// manifest, blob, page of referrers and tag that an attachment may have. A target that is Closed costs one for
 	// each look, mount and manifest, and two for each blob: beginning and bytes.
 	// Large blobs that come in parallel parts take more.
 	Requests int64
@@ -68,6 +69,17 @@ type Plan struct {
 	Subjects int
 	// Referrers is how many manifests about others there will be at the target.
 	Referrers int
+	// Attachments are those that will be given their tags. Requests has one for each
+	// at a Closed target.
+	Attachments []PlannedAttachment
+}
+
+// PlannedAttachment is what will have the tag of an attachment.
+type PlannedAttachment struct {
+	Subject oci.Digest
+	Suffix  string
+	Target  oci.Descriptor
+	Data    []byte
 }
 
 // PlanCopy says what Copy would do, and does none of it: it is the same walk, of
@@ -136,6 +148,29 @@ func (p *planner) manifest(_ context.Context, desc oci.Descriptor, data []byte) 
 		p.plan.Subjects++
 	}
 	return nil // the walk has read it before
+}
+
+func (p *planner) made(ctx context.Context, desc oci.Descriptor, _ []byte) error {
+	here, err := p.exists(ctx, desc)
+	if err != nil {
+		return err
+	}
+	if here {
+		p.held(desc)
+	} else {
+		p.add(desc, PlanMove, 0)
+	}
+	return nil
+}
+
+func (p *planner) attach(_ context.Context, at tagging, g given) error {
+	if !g.held {
+		p.add(g.Descriptor, PlanMove, g.moves)
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.plan.Attachments = append(p.plan.Attachments, PlannedAttachment{at.subject, at.suffix, g.Descriptor, g.data})
+	return nil
 }
 
 func (p *planner) blob(ctx context.Context, desc oci.Descriptor) error {

@@ -18,22 +18,22 @@ const (
 )
 
 // remember notes a manifest that the target has, for asking what is about it.
-func (w *walk) remember(d oci.Digest) {
+func (w *walk) remember(desc oci.Descriptor) {
 	if !w.opts.Referrers {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.subjects = append(w.subjects, d)
+	w.subjects = append(w.subjects, desc)
 }
 
 // vouched notes, where a Closed target has desc and so needs no look below it,
 // the manifests there: what is about them may be new.
 func (w *walk) vouched(ctx context.Context, desc oci.Descriptor) error {
-	if _, ok := w.src.(ReferrerLister); !ok || !w.opts.Referrers {
+	if !w.opts.Referrers || !w.tells() {
 		return nil
 	}
-	w.remember(desc.Digest)
+	w.remember(desc)
 	if !oci.IsIndex(desc.MediaType) {
 		return nil
 	}
@@ -47,23 +47,32 @@ func (w *walk) vouched(ctx context.Context, desc oci.Descriptor) error {
 	}
 	for _, e := range edges {
 		if oci.HasSuccessors(e.MediaType) {
-			w.remember(e.Digest)
+			w.remember(e.Descriptor)
 		}
 	}
 	return nil
 }
 
+// tells says whether the source knows what is about something.
+func (w *walk) tells() bool {
+	_, referrers := w.src.(ReferrerLister)
+	_, attachments := w.src.(AttachmentLister)
+	return referrers || attachments
+}
+
 // visitReferrers walks what is about the manifests of the graph, then what is
-// about that, until nothing new comes up.
+// about that, until nothing new comes up. By tag, only what is about the graph is.
 func (w *walk) visitReferrers(ctx context.Context) error {
-	lister, ok := w.src.(ReferrerLister)
-	for ok && len(w.subjects) > 0 {
+	for first := true; w.tells() && len(w.subjects) > 0; first = false {
 		round := w.subjects
 		w.subjects = nil
 		g := w.abreast()
 		for _, subject := range round {
 			g.Go(func() error {
-				err := w.visitAbout(ctx, lister, subject)
+				err := w.visitAbout(ctx, subject.Digest)
+				if err == nil && first && !oci.IsAttestation(subject) {
+					err = w.visitAttachments(ctx, subject.Digest)
+				}
 				if err != nil {
 					w.fail(err)
 				}
@@ -78,7 +87,11 @@ func (w *walk) visitReferrers(ctx context.Context) error {
 }
 
 // visitAbout walks the referrers of one subject.
-func (w *walk) visitAbout(ctx context.Context, lister ReferrerLister, subject oci.Digest) error {
+func (w *walk) visitAbout(ctx context.Context, subject oci.Digest) error {
+	lister, ok := w.src.(ReferrerLister)
+	if !ok {
+		return nil
+	}
 	found, err := w.list(ctx, lister, subject)
 	if err != nil {
 		return err

@@ -23,6 +23,11 @@ type walker interface {
 	manifest(ctx context.Context, desc oci.Descriptor, data []byte) error
 	// blob has to find out by itself whether the target holds desc.
 	blob(ctx context.Context, desc oci.Descriptor) error
+	// made is blob for what no source has: its bytes are data.
+	made(ctx context.Context, desc oci.Descriptor, data []byte) error
+	// attach: the tag is to name g, and the target has all below that. Errors:
+	// ErrConflict.
+	attach(ctx context.Context, at tagging, g given) error
 }
 
 // walk goes over the graph of a root, then over what is about it, each digest
@@ -39,7 +44,7 @@ type walk struct {
 
 	mu       sync.Mutex
 	nodes    map[oci.Digest]*node
-	subjects []oci.Digest // manifests that nobody has been asked about yet
+	subjects []oci.Descriptor // manifests that nobody has been asked about yet
 	about    map[oci.Digest]bool
 
 	referrers int // those of about that have been walked
@@ -142,17 +147,10 @@ func (w *walk) manifest(ctx context.Context, desc oci.Descriptor, subject oci.Di
 	if err != nil {
 		return err
 	}
-	for _, e := range edges {
-		w.to.coming(e.Descriptor)
-	}
-	g := w.abreast()
-	for _, e := range edges {
-		g.Go(func() error { return w.visit(ctx, e.Descriptor, "") })
-	}
-	if err := g.Wait(); err != nil {
+	if err := w.visitAll(ctx, edges); err != nil {
 		return err
 	}
-	w.remember(desc.Digest)
+	w.remember(desc)
 	if held {
 		w.to.held(desc)
 		return nil
@@ -162,6 +160,18 @@ func (w *walk) manifest(ctx context.Context, desc oci.Descriptor, subject oci.Di
 	}
 	defer w.slots.Release(1)
 	return w.to.manifest(ctx, desc, data)
+}
+
+// visitAll walks successors of one manifest.
+func (w *walk) visitAll(ctx context.Context, edges []oci.Edge) error {
+	for _, e := range edges {
+		w.to.coming(e.Descriptor)
+	}
+	g := w.abreast()
+	for _, e := range edges {
+		g.Go(func() error { return w.visit(ctx, e.Descriptor, "") })
+	}
+	return g.Wait()
 }
 
 // abreast bounds how many successors of one manifest are walked at a time: each that

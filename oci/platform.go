@@ -63,6 +63,12 @@ func SamePlatform(a, b Platform) bool {
 		a.OSVersion == b.OSVersion && slices.Equal(a.OSFeatures, b.OSFeatures)
 }
 
+// IsAttestation says whether an index lists d as what a build tool says of one of its
+// images: for a platform that nobody has.
+func IsAttestation(d Descriptor) bool {
+	return d.Platform != nil && d.Platform.OS == "unknown" && d.Platform.Architecture == "unknown"
+}
+
 // SelectPlatform picks from candidates the one for want: an exact match first,
 // then what want's processor also runs, best first. Descriptors without a
 // platform and those of attestations (unknown/unknown) are never picked. The

@@ -266,6 +266,7 @@ var (
 	_ content.RangeFetcher     = (*Repository)(nil)
 	_ content.ReferrerLister   = (*Repository)(nil)
 	_ content.AttachmentLister = (*Repository)(nil)
+	_ content.Attacher         = (*Repository)(nil)
 	_ content.Mounter          = (*Repository)(nil)
 	_ content.Closed           = (*Repository)(nil)
 )

@@ -35,12 +35,21 @@ func (r *Repository) Resolve(ctx context.Context, ref oci.Reference) (oci.Descri
 		return oci.Descriptor{}, fmt.Errorf("resolve %s: %w: neither tag nor digest", r.ref.Name(), content.ErrInvalid)
 	}
 	return eachHost(ctx, r, resolving(ref), func(e *endpoint) (oci.Descriptor, error) {
-		desc, err := r.head(ctx, e, ref)
-		if errors.Is(err, errTellsLittle) {
-			desc, _, err = r.getManifest(ctx, e, ref, manifestTypes)
+		desc, err := r.resolveAt(ctx, e, ref)
+		if err == nil {
+			r.gives(e)
 		}
 		return desc, err
 	})
+}
+
+// resolveAt is Resolve at one host.
+func (r *Repository) resolveAt(ctx context.Context, e *endpoint, ref oci.Reference) (oci.Descriptor, error) {
+	desc, err := r.head(ctx, e, ref)
+	if errors.Is(err, errTellsLittle) {
+		desc, _, err = r.getManifest(ctx, e, ref, manifestTypes)
+	}
+	return desc, err
 }
 
 // resolving is the capability that it takes to answer for ref.
@@ -118,6 +127,9 @@ func (r *Repository) FetchManifest(ctx context.Context, ref oci.Reference, accep
 	}
 	got, err := eachHost(ctx, r, resolving(ref), func(e *endpoint) (manifestBytes, error) {
 		desc, data, err := r.getManifest(ctx, e, ref, accept)
+		if err == nil {
+			r.gives(e)
+		}
 		return manifestBytes{desc, data}, err
 	})
 	return got.desc, got.data, err

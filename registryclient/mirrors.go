@@ -38,6 +38,7 @@ type standing struct {
 	mu      sync.Mutex
 	refused map[string]bool // repositories that it denies
 	tagged  map[string]bool // repositories of which it resolved a tag
+	gave    map[string]bool // repositories of which it gave or described a manifest
 }
 
 func (s *standing) rests() bool { return trust(s.trust.Load()) != trusted }
@@ -152,6 +153,20 @@ func (r *Repository) took(e *endpoint, what capability) {
 	if e.tagOnly && what&canResolve != 0 {
 		e.standing.set(&e.standing.tagged, r.ref.Name())
 	}
+}
+
+// gives remembers that a mirror has the repository.
+func (r *Repository) gives(e *endpoint) {
+	if e.mirror {
+		e.standing.set(&e.standing.gave, r.ref.Name())
+	}
+}
+
+// speaksFor says whether e's word counts also for what it does not have: it is the
+// registry itself, or a mirror that the repository comes from. The registry behind it
+// may be out of reach, and each try to reach it a time-out.
+func (r *Repository) speaksFor(e *endpoint) bool {
+	return !e.mirror || e.standing.has(&e.standing.gave, r.ref.Name())
 }
 
 // blame lets a mirror rest after err; one that denies a repository, for that

@@ -203,7 +203,7 @@ func (b *box) state() state {
 		b.must(err)
 		st.blobs[info.Digest] = info.Place != "damaged"
 	}
-	images, err := c.Images(b.t.Context(), "")
+	images, err := c.Images(b.t.Context(), client.NameFilter{All: true})
 	b.must(err)
 	for _, im := range images {
 		st.names[im.Name.String()] = im.Target.Digest

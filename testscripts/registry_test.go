@@ -50,7 +50,7 @@ func another(ts *testscript.TestScript, neg bool, args []string) {
 // seed puts something into the registry and sets $SEEDED to its digest.
 func seed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: seed image|docker NAME SIZE… | platforms NAME OS/ARCH… | manifest NAME MEDIATYPE FILE | about DIGEST TYPE TEXT")
+		ts.Fatalf("usage: seed image|docker NAME SIZE… | platforms NAME OS/ARCH… | manifest NAME MEDIATYPE FILE | about DIGEST TYPE TEXT | attach REPOSITORY DIGEST SUFFIX TEXT…")
 	}
 	r, name := registryOf(ts), args[1]
 	var desc oci.Descriptor
@@ -68,10 +68,29 @@ func seed(ts *testscript.TestScript, neg bool, args []string) {
 		info, err := r.Store().Info(context.Background(), oci.Digest(name))
 		ts.Check(err)
 		desc = r.PushArtifact(info.Descriptor(), args[2], []byte(args[3]))
+	case "attach":
+		desc = attachment(ts, r, args[4:])
+		r.Tag(name+":"+oci.AttachmentTag(oci.Digest(args[2]), args[3]), desc.Digest)
 	default:
 		ts.Fatalf("seed %s: no such thing", args[0])
 	}
 	ts.Setenv("SEEDED", desc.Digest.String())
+}
+
+// attachment puts into a registry what cosign gives a tag: a manifest with a layer for
+// each text, which stands for the signature as well.
+func attachment(ts *testscript.TestScript, r *registrytest.Registry, texts []string) oci.Descriptor {
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: r.PutBlob(oci.MediaTypeImageConfig, []byte("{}"))}
+	m.SchemaVersion = 2
+	for _, text := range texts {
+		layer := r.PutBlob("application/vnd.dev.cosign.simplesigning.v1+json", []byte(text))
+		layer.Annotations = map[string]string{"dev.cosignproject.cosign/signature": text}
+		m.Layers = append(m.Layers, layer)
+	}
+	data, desc, err := oci.Encode(m.MediaType, m)
+	ts.Check(err)
+	r.PutBlob(desc.MediaType, data)
+	return desc
 }
 
 func randomLayers(ts *testscript.TestScript, sizes []string) [][]byte {

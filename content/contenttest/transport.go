@@ -349,6 +349,23 @@ var transportPromises = []transportPromise{
 			}
 		}
 	}},
+	{name: "AttachmentsComeAlong", check: func(c *carrier) {
+		img, sig := sampleImage(1), sampleImage(2)
+		c.writeSigned(img, sig, "")
+		src, _ := c.reads(c.path, img)
+		c.hasAttachment(src, img.root().Digest, sig)
+		c.hasAttachment(src, sig.root().Digest, sample{})
+		for _, b := range sig.blobs {
+			c.fetches(src, b.desc, b.data)
+		}
+	}},
+	{name: "AnAttachmentsTagMoves", several: true, check: func(c *carrier) {
+		img, first, second := sampleImage(1), sampleImage(2), sampleImage(3)
+		c.writeSigned(img, first, "")
+		c.writeSigned(img, second, first.root().Digest)
+		src, _ := c.reads(c.path, img)
+		c.hasAttachment(src, img.root().Digest, second)
+	}},
 	{name: "AContextThatIsOverEndsTheWork", check: func(c *carrier) {
 		img := sampleImage(1)
 		c.write(c.path, img, oci.Reference{})
