@@ -10,6 +10,7 @@ import (
 	"dist.example/budgets"
 	"dist.example/content"
 	"dist.example/registryclient"
+	"dist.example/sign"
 )
 
 // Options configure a Client.
@@ -21,6 +22,8 @@ type Options struct {
 	// Limits are kept together with the other processes of the store, or of the user
 	// where there is no store.
 	Limits budgets.Limits
+	// Trust says whose signatures count, and where keys are.
+	Trust TrustOptions
 	// Jobs bounds the blobs moved at once, 0 means content.DefaultJobs.
 	Jobs int
 	// Epoch is the instant of SOURCE_DATE_EPOCH, which the members of archives get;
@@ -42,6 +45,7 @@ type Client struct {
 	store  *blobstore.Store
 	remote *registryclient.Client
 	limits *budgets.Set
+	policy *sign.Policy // once it was read
 }
 
 // New returns a client; it opens nothing yet. The caller closes it.

@@ -32,7 +32,9 @@ type CopyOptions struct {
 // it is whole. Where the target's tag stands for the image already, nothing is
 // looked at but that.
 //
-// Errors: those of the source and of the target; ErrConflict when IfDigest does not
+// What goes into the store is held to the policy, where there is one.
+//
+// Errors: those of the source and of the target; ErrUntrusted; ErrConflict when IfDigest does not
 // hold; ErrNotFound when the source lacks a part of an index.
 func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (Summary, error) {
 	start, asked := time.Now(), c.Traffic().Requests
@@ -91,6 +93,9 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 	}
 	defer to.Close()
 	if err := j.look(ctx, to); err != nil || j.same {
+		return err
+	}
+	if err := j.admit(ctx, to); err != nil {
 		return err
 	}
 	if from, ok := j.src.(fromStore); ok {
@@ -209,6 +214,21 @@ func (j *copyJob) look(ctx context.Context, to any) error {
 		j.reuse()
 	}
 	return nil
+}
+
+// admit holds an image that comes into the store to the policy.
+func (j *copyJob) admit(ctx context.Context, to any) error {
+	store, ok := to.(*toStore)
+	if !ok {
+		return nil
+	}
+	a := admission{name: j.dst.Reference.Local(), desc: j.root, src: j.src, store: store.store}
+	if j.srcWhere.Transport == TransportRegistry {
+		a.name = j.srcWhere.Reference.Local()
+	}
+	out, err := j.c.admit(ctx, a)
+	store.Trust(out.marks...)
+	return err
 }
 
 // reuse is the account of a copy that had nothing to do.

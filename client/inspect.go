@@ -29,9 +29,11 @@ type Inspection struct {
 	// Config is the configuration itself, or an image manifest's as far as it is
 	// here.
 	Config *oci.Image
-	// Signatures counts the signatures known for it: a computed field, since a
-	// manifest carries none itself.
-	Signatures  int
+	// Signatures are those that are here, those that count first: a computed field,
+	// since a manifest carries none itself. Verified says that the policy wants some for
+	// the name that was asked for, and is content.
+	Signatures  []Signature
+	Verified    bool
 	Held, Known int64 // bytes of all that it reaches: here, and altogether
 }
 
@@ -66,7 +68,14 @@ func (c *Client) Inspect(ctx context.Context, id string, platform *oci.Platform)
 	if err := in.surroundings(ctx, s); err != nil {
 		return in, err
 	}
-	return in, in.document(ctx, s)
+	if err := in.document(ctx, s); err != nil || in.Index == nil && in.Manifest == nil {
+		return in, err
+	}
+	name, err := nameHere(ctx, s, id, desc.Digest)
+	if err == nil {
+		in.Signatures, in.Verified, err = c.standing(ctx, s, name, desc)
+	}
+	return in, err
 }
 
 // surroundings looks at what the store knows of the object.

@@ -29,6 +29,9 @@ type Image struct {
 	// here and as far as it is known of.
 	Held, Known int64
 	UpdatedAt   time.Time
+	// Verified says that the policy in force wants a signature for the name, and that
+	// one counts.
+	Verified bool
 	// Damage, an ErrCorrupt, is why Platforms is empty: the manifest, index or
 	// configuration that tells them cannot be read. nil else.
 	Damage error
@@ -77,6 +80,9 @@ func (c *Client) Images(ctx context.Context, f NameFilter) ([]Image, error) {
 			return nil, err
 		}
 		img, err := describe(ctx, s, n)
+		if err == nil {
+			img.Verified, err = c.vouchedFor(ctx, s, n)
+		}
 		if err != nil {
 			return nil, err
 		}

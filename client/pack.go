@@ -43,6 +43,11 @@ type PackOptions struct {
 	// say; nil is oci.DefaultPlatform.
 	Platform *oci.Platform
 	Epoch    time.Time // of SOURCE_DATE_EPOCH, zero when it is not set
+	// Sign says how the manifest is signed, for its name. Without a key, named or called
+	// DefaultKey, it is not.
+	Sign SignOptions
+	// RequireKey makes it an error (ErrUntrusted) when no key signs.
+	RequireKey bool
 }
 
 // Packed is the outcome of Pack.
@@ -54,6 +59,7 @@ type Packed struct {
 	Config     oci.Descriptor    // zero for an index
 	Layers     []layer.LayerInfo // all of them; those of artifacts have no DiffID
 	Manifests  []Part            // of an index, all of them
+	Signed     *Signed           // nil when no key signed it
 }
 
 // Pack makes a manifest, or adds to one, and lets name stand for it. Each word is
@@ -68,7 +74,8 @@ type Packed struct {
 //
 // Identical input gives an identical digest, on any machine and in any folder.
 // Everything is stored in one session, and the name moves in the transaction that
-// makes the manifest visible, if it still stands for what it did at the beginning.
+// makes the manifest visible, if it still stands for what it did at the beginning. So
+// do its signatures, where a key signs: the manifest is never there without them.
 //
 // Errors: ErrInvalid for words that do not fit the kind or are both an object and a
 // file; ErrNotFound for what is neither, and, with Append, when name or something
@@ -101,6 +108,10 @@ func (c *Client) pack(ctx context.Context, ref oci.Reference, words []string, o 
 	case len(words) == 0:
 		return Packed{}, fmt.Errorf("%w: nothing to pack", content.ErrInvalid)
 	}
+	sig, err := p.signer(ctx)
+	if err != nil {
+		return Packed{}, err
+	}
 	change, err := p.open(ctx)
 	if err != nil {
 		return Packed{}, err
@@ -115,7 +126,15 @@ func (c *Client) pack(ctx context.Context, ref oci.Reference, words []string, o 
 	}
 	c.hook("packing.built")
 	change.Target, change.Why = out.Descriptor.Digest, "pack"
-	if err := p.ses.Commit(ctx, change); err != nil {
+	changes := []content.NameChange{change}
+	if sig != nil {
+		names, err := p.sign(ctx, sig, &out)
+		if err != nil {
+			return Packed{}, err
+		}
+		changes = append(changes, names...)
+	}
+	if err := p.ses.Commit(ctx, changes...); err != nil {
 		if errors.Is(err, content.ErrConflict) {
 			err = content.WithHint(err, "run it again: it begins with what the name stands for now")
 		}

@@ -52,6 +52,9 @@ type PullOptions struct {
 	// Revalidate is how long it is not asked again what is about an image that is
 	// here. 0 means DefaultRevalidate, less than 0 that it always is.
 	Revalidate time.Duration
+	// AllowRollback takes an image whose signature is older than one that was accepted
+	// for its name before.
+	AllowRollback bool
 }
 
 // Pull brings images and other artifacts from registries and other places, given
@@ -63,7 +66,11 @@ type PullOptions struct {
 // asked for it once in a while. What a registry cannot give comes from another that
 // is known to have it.
 //
-// Errors: those of the sources; ErrInvalid for an image that no name is known for,
+// Where there is a policy, each image is held to it before anything of it comes but
+// manifest and signatures.
+//
+// Errors: those of the sources; ErrUntrusted for an image that the policy refuses;
+// ErrInvalid for an image that no name is known for,
 // and for two images under one name; ErrUnsupported for a section of an unknown
 // type; ErrConflict when a name was moved by somebody else meanwhile.
 func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summary, error) {
@@ -123,6 +130,8 @@ type pulled struct {
 	size   int64      // of what is here then
 	look   bool       // it is to be asked what is about it
 	others *federated // src, and for what that cannot give, others
+
+	admitted admitted // by the policy
 }
 
 func (c *Client) newPull(names []string, o PullOptions) (*pull, error) {
@@ -183,8 +192,11 @@ func (p *pull) image(e ListEntry) (*pulled, error) {
 }
 
 // online refuses a pull from registries while the network is not to be used, also
-// of what is here.
+// of what is here, and any pull by a policy that is none.
 func (p *pull) online() error {
+	if _, err := p.c.inForce(); err != nil {
+		return err
+	}
 	remote, err := p.c.registry()
 	if err != nil || !slices.ContainsFunc(p.images, func(im *pulled) bool { return im.where.Transport == TransportRegistry }) {
 		return err
@@ -226,12 +238,14 @@ func (p *pull) lock() []lockLine {
 }
 
 func (p *pull) run(ctx context.Context) error {
-	work, err := p.look(ctx)
-	if err != nil {
+	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if !work {
-		return p.vouch(ctx)
+	if err := p.admitAll(ctx); err != nil {
+		return err
+	}
+	if !p.work() {
+		return errors.Join(p.store.SetTrustMarks(ctx, p.marks()...), p.vouch(ctx))
 	}
 	p.c.hook("pull.resolved")
 	ses, err := p.store.Begin(ctx, blobstore.SessionOptions{Note: "pull"})
@@ -247,6 +261,7 @@ func (p *pull) run(ctx context.Context) error {
 			return err
 		}
 		p.c.hook("pull.copied")
+		ses.Trust(p.marks()...)
 		err := ses.Commit(ctx, p.changes()...)
 		p.c.hook("pull.named")
 		if err == nil {
@@ -266,6 +281,11 @@ func (p *pull) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// work says whether anything is left to do.
+func (p *pull) work() bool {
+	return slices.ContainsFunc(p.images, func(im *pulled) bool { return im.needed || im.look })
 }
 
 // overtaken says whether names were moved meanwhile to the very content that was

@@ -9,21 +9,20 @@ import (
 	"dist.example/oci"
 )
 
-// look resolves all images, and says whether anything is left to do.
-func (p *pull) look(ctx context.Context) (work bool, err error) {
+// look resolves all images, and finds out what is left to do.
+func (p *pull) look(ctx context.Context) error {
 	byName := map[oci.Reference]*pulled{}
 	for _, im := range p.images {
 		if err := p.resolve(ctx, im); err != nil {
-			return false, fmt.Errorf("pull %s: %w", im.Word, im.at(err))
+			return fmt.Errorf("pull %s: %w", im.Word, im.at(err))
 		}
-		work = work || im.needed || im.look
 		if first := byName[im.name]; first != nil && first.desc.Digest != im.desc.Digest {
-			return false, im.at(fmt.Errorf("name %s: %w: %s and %s would both be called that",
+			return im.at(fmt.Errorf("name %s: %w: %s and %s would both be called that",
 				im.name, content.ErrInvalid, first.Word, im.Word))
 		}
 		byName[im.name] = im
 	}
-	return work, nil
+	return nil
 }
 
 // resolve asks what a place has, in a registry with one request, and looks whether

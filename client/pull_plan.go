@@ -19,7 +19,10 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 			return plan, err
 		}
 	}
-	if _, err := p.look(ctx); err != nil {
+	if err := p.look(ctx); err != nil {
+		return plan, err
+	}
+	if err := p.admitAll(ctx); err != nil {
 		return plan, err
 	}
 	plan.Requests = p.c.Traffic().Requests - p.asked

@@ -112,7 +112,8 @@ const hintMediaType = "mediatype:"
 // FetchObject opens one object of a repository: by tag (the manifest, of the
 // media type that a hint mediatype:TYPE asks for), or by digest (manifest or blob
 // alike). The reader verifies; the caller closes it. The hint "-" is ignored:
-// shell pipelines through shasum leave one behind. Nothing is stored.
+// shell pipelines through shasum leave one behind. Nothing is stored. What a tag stands
+// for is held to the policy, where there is one (ErrUntrusted).
 //
 // A locator that begins with https:// or http:// is the address of the one blob with
 // the digest object, be there a registry or not.
@@ -161,7 +162,24 @@ func (c *Client) fetchObject(ctx context.Context, ref oci.Reference, types []str
 		}
 	}
 	desc, data, err := repo.FetchManifest(ctx, ref, types...)
+	if err == nil && ref.Digest == "" {
+		err = c.admitFetched(ctx, ref, desc, repo)
+	}
 	return desc, io.NopCloser(bytes.NewReader(data)), err
+}
+
+// admitFetched holds what a tag stands for to the policy. A store is used where there is
+// one.
+func (c *Client) admitFetched(ctx context.Context, ref oci.Reference, desc oci.Descriptor, repo content.Fetcher) error {
+	_, demanding, err := c.demands(ref)
+	if err != nil || !demanding {
+		return err
+	}
+	a := admission{name: ref, desc: desc, src: repo}
+	if a.store, err = c.storeIfAny(ctx); err == nil {
+		_, err = c.admit(ctx, a)
+	}
+	return err
 }
 
 // isAddress tells an address from a locator. One that nobody can open counts, too:

@@ -49,6 +49,10 @@ type ServeOptions struct {
 // A store that does not exist is made if it is to be written, or to keep what is
 // mirrored.
 //
+// Where there is a policy, a tag that is pushed needs what it asks for; the manifest
+// itself, and what is about it, can be pushed before. What is mirrored is for clients
+// to judge.
+//
 // Errors: ErrConflict when the address is taken, ErrDenied when it may not be used,
 // ErrInvalid for a prefix, users, rules and mirrors that make no sense; those of
 // bundle.OpenLibrary and registryserver.LoadCertificates.
@@ -69,6 +73,10 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer done()
+	admit, err := c.admitting(lib)
+	if err != nil {
+		return err
+	}
 	upstream, stop, err := c.upstream(lib, servers, o)
 	if err != nil {
 		return err
@@ -86,7 +94,7 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		o.Ready(ln.Addr())
 	}
 	h := registryserver.New(lib, registryserver.Options{
-		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Upstream: upstream,
+		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Upstream: upstream, Admit: admit,
 		Pages: pagesOver(lib, gate, o), Log: o.Log,
 		Warn: c.opts.Warn, Limits: o.Limits, Certificates: certs, Version: o.Version,
 	})

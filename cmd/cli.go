@@ -28,6 +28,7 @@ func groups() []kong.Group {
 		{Key: "names", Title: "Names:"},
 		{Key: "remote", Title: "Registries:"},
 		{Key: "author", Title: "Making and looking into images:"},
+		{Key: "trust", Title: "Signatures and trust:"},
 		{Key: "store", Title: "The store and this program:"},
 		{Key: "network", Title: "Network flags:"},
 		{Key: "global", Title: "Global flags:"},
@@ -68,6 +69,11 @@ func verbs() []verb {
 
 		{"pack", "author", "Make an image, an artifact or an index of files and content put before, or add to one.", new(packCmd)},
 		{"inspect", "author", "Show what a manifest, an index or a configuration says.", new(inspectCmd)},
+
+		{"key", "trust", "Make, list, import and remove keys.", new(keyCmd)},
+		{"sign", "trust", "Sign a manifest for its name.", new(signCmd)},
+		{"verify", "trust", "Say which key vouches for a name, and why other signatures do not count.", new(verifyCmd)},
+		{"trust", "trust", "Say whose signatures count for which names.", new(trustCmd)},
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
 		{"store", "store", "Tell about the store as a whole.", new(storeCmd)},

@@ -4,6 +4,7 @@ import "dist.example/client"
 
 // copyCmd is `dist copy`.
 type copyCmd struct {
+	policyFlag
 	Platform platform `placeholder:"OS/ARCH" help:"Copy, of an index, only the image for this platform."`
 	IfDigest ifDigest `placeholder:"DIGEST" help:"Move the registry's tag only if it stands for this digest, or for nothing with absent; else exit 8."`
 	referrersFlag
@@ -38,6 +39,7 @@ const transportPlaces = "oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, a
 
 // Run copies and prints the target's name with its digest.
 func (c *copyCmd) Run(s *session) error {
+	s.policy = c.Policy
 	dist, err := s.transfers(c.networkFlags, c.Jobs)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import "dist.example/client"
 // fetchCmd is `dist fetch`: an image, or one object of a repository, told apart
 // by the number of arguments.
 type fetchCmd struct {
+	policyFlag
 	registryFlag
 	platformFlags
 	listFlags
@@ -29,6 +30,7 @@ Examples:
 
 // Run fetches the image or prints the object.
 func (c *fetchCmd) Run(s *session) error {
+	s.policy = c.Policy
 	if len(c.Args) > 1 {
 		return c.object(s)
 	}
@@ -43,6 +45,6 @@ func (c *fetchCmd) object(s *session) error {
 	if c.Registry != "" || c.AllPlatforms || len(c.From) > 0 || c.Lock != "" || c.Plan || c.NoReferrers || c.Referrers == "refresh" {
 		return usagef("-r, --all-platforms, --from, --lock, --plan, --no-referrers and --referrers are for an image; with two or more arguments fetch prints one object")
 	}
-	one := fetchObjectCmd{c.quietFlag, c.networkFlags, c.Args[0], c.Args[1], c.Args[2:]}
+	one := fetchObjectCmd{c.policyFlag, c.quietFlag, c.networkFlags, c.Args[0], c.Args[1], c.Args[2:]}
 	return one.Run(s)
 }

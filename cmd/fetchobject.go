@@ -11,6 +11,7 @@ import (
 
 // fetchObjectCmd is `dist fetch-object`.
 type fetchObjectCmd struct {
+	policyFlag
 	quietFlag
 	networkFlags
 	Locator string   `arg:"" help:"Where the object is: a host and path without a scheme, for example docker.io/library/redis; or the address of one blob, with https://."`
@@ -33,6 +34,7 @@ Examples:
 
 // Run prints the object.
 func (c *fetchObjectCmd) Run(s *session) error {
+	s.policy = c.Policy
 	dist, err := s.client(c.networkFlags, 0)
 	if err != nil {
 		return err

@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"cmp"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -193,10 +195,24 @@ func (s *session) clientFor(network networkFlags, n jobs) (*client.Client, error
 	}
 	c := client.New(client.Options{
 		Store: dir, Registry: network.options(s.warn), Limits: network.limits(), Jobs: int(n),
-		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook, Epoch: s.epoch,
+		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook, Epoch: s.epoch, Trust: s.trust(),
 	})
 	s.closers = append(s.closers, c.Close)
 	return c, nil
+}
+
+// policyFlag is for verbs that a policy speaks on.
+type policyFlag struct {
+	Policy string `placeholder:"FILE" help:"Policy that says whose signatures count (containers-policy.json). Without it DIST_POLICY counts, else dist/policy.json in the user's configuration folder; with none everything is accepted."`
+}
+
+// trust says whose signatures count, and where keys are.
+func (s *session) trust() client.TrustOptions {
+	t := client.TrustOptions{Policy: cmp.Or(s.policy, s.getenv("DIST_POLICY")), Creator: "dist/" + release()}
+	if config := configFolder(s.getenv); config != "" {
+		t.DefaultPolicy, t.Keys = filepath.Join(config, "dist", "policy.json"), filepath.Join(config, "dist", "keys")
+	}
+	return t
 }
 
 // local is client for verbs that stay on this machine.

@@ -12,13 +12,14 @@ import (
 // imagesCmd is `dist images`.
 type imagesCmd struct {
 	quietFlag
+	policyFlag
 	All    bool   `short:"a" help:"Also the names under which signatures and the like are kept by their tag (sha256-….sig, .att, .sbom)."`
 	Prefix string `arg:"" optional:"" help:"Only names that begin with this, as they are listed: docker.io/library/."`
 }
 
 // Help is the longer text of `dist images --help`.
 func (imagesCmd) Help() string {
-	return `PLATFORMS is how many of an image's platforms are here, of how many it has: 2/9. SIZE is all content that is here of the image.
+	return `PLATFORMS is how many of an image's platforms are here, of how many it has: 2/9. SIZE is all content that is here of the image. TRUST is verified where the policy wants a signature for the name and one counts, else unverified.
 
 Where a manifest cannot be read PLATFORMS is "damaged", and the exit code is 4 once all names are printed. -q reads no manifests.
 
@@ -40,6 +41,7 @@ type imageJSON struct {
 	Held      int64          `json:"heldBytes"`
 	Known     int64          `json:"knownBytes"`
 	Updated   time.Time      `json:"updated"`
+	Verified  bool           `json:"verified"`
 }
 
 type platformJSON struct {
@@ -51,7 +53,7 @@ type platformJSON struct {
 func newImageJSON(i client.Image) imageJSON {
 	j := imageJSON{
 		Name: i.Name.String(), Digest: i.Target.Digest, MediaType: i.Target.MediaType,
-		Platforms: []platformJSON{}, Damaged: i.Damage != nil, Held: i.Held, Known: i.Known, Updated: i.UpdatedAt,
+		Platforms: []platformJSON{}, Damaged: i.Damage != nil, Held: i.Held, Known: i.Known, Updated: i.UpdatedAt, Verified: i.Verified,
 	}
 	for _, p := range i.Platforms {
 		j.Platforms = append(j.Platforms, platformJSON(p))
@@ -61,6 +63,7 @@ func newImageJSON(i client.Image) imageJSON {
 
 // Run lists the names.
 func (c *imagesCmd) Run(s *session) error {
+	s.policy = c.Policy
 	dist, err := s.local()
 	if err != nil {
 		return err
@@ -84,13 +87,21 @@ func (c *imagesCmd) Run(s *session) error {
 func imageListing(s *session) listing[client.Image] {
 	return listing[client.Image]{
 		key:     "images",
-		columns: columns("NAME", "DIGEST", "PLATFORMS|", "SIZE|", "UPDATED|"),
+		columns: columns("NAME", "DIGEST", "PLATFORMS|", "SIZE|", "TRUST", "UPDATED|"),
 		row: func(i client.Image) []string {
-			return []string{i.Name.String(), oci.ShortDigest(i.Target.Digest), presence(i), oci.HumanSize(i.Held), s.age(i.UpdatedAt)}
+			return []string{i.Name.String(), oci.ShortDigest(i.Target.Digest), presence(i), oci.HumanSize(i.Held), trustWord(i.Verified), s.age(i.UpdatedAt)}
 		},
 		id:     func(i client.Image) string { return i.Name.String() },
 		object: func(i client.Image) any { return newImageJSON(i) },
 	}
+}
+
+// trustWord is how a name stands under the policy, for people.
+func trustWord(verified bool) string {
+	if verified {
+		return "verified"
+	}
+	return "unverified"
 }
 
 // imageDamage is about the first name whose manifest cannot be read, and how many

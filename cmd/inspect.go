@@ -14,6 +14,7 @@ import (
 
 // inspectCmd is `dist inspect`.
 type inspectCmd struct {
+	policyFlag
 	ID       string   `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, look at the image for this platform."`
 }
@@ -32,16 +33,19 @@ Examples:
 // inspectJSON is an object as inspect shows it: what the store knows, then the
 // document itself under manifest, index or config.
 type inspectJSON struct {
-	Digest     oci.Digest    `json:"digest"`
-	MediaType  string        `json:"mediaType"`
-	Artifact   string        `json:"artifactType,omitempty"`
-	Size       int64         `json:"size"`
-	Place      string        `json:"place"`
-	Names      []string      `json:"names"`
-	Sources    []string      `json:"sources"`
-	Held       int64         `json:"heldBytes"`
-	Known      int64         `json:"knownBytes"`
-	Signatures int           `json:"signatures"`
+	Digest    oci.Digest `json:"digest"`
+	MediaType string     `json:"mediaType"`
+	Artifact  string     `json:"artifactType,omitempty"`
+	Size      int64      `json:"size"`
+	Place     string     `json:"place"`
+	Names     []string   `json:"names"`
+	Sources   []string   `json:"sources"`
+	Held      int64      `json:"heldBytes"`
+	Known     int64      `json:"knownBytes"`
+	// Verified: the policy wants a signature for the name that was asked for, and one
+	// counts.
+	Verified   bool            `json:"verified"`
+	Signatures []signatureJSON `json:"signatures"`
 	Parts      []partJSON    `json:"parts"`
 	Index      *oci.Index    `json:"index,omitempty"`
 	Manifest   *oci.Manifest `json:"manifest,omitempty"`
@@ -70,11 +74,14 @@ func newInspectJSON(in client.Inspection) inspectJSON {
 	j := inspectJSON{
 		Digest: in.Digest, MediaType: in.MediaType, Artifact: in.ArtifactType(), Size: in.Size, Place: in.Place,
 		Names: []string{}, Sources: append([]string{}, in.Sources...),
-		Held: in.Held, Known: in.Known, Signatures: in.Signatures, Parts: []partJSON{},
+		Held: in.Held, Known: in.Known, Verified: in.Verified, Signatures: []signatureJSON{}, Parts: []partJSON{},
 		Index: in.Index, Manifest: in.Manifest, Config: in.Config,
 	}
 	for _, n := range in.Names {
 		j.Names = append(j.Names, n.String())
+	}
+	for _, g := range in.Signatures {
+		j.Signatures = append(j.Signatures, newSignatureJSON(g))
 	}
 	for _, p := range in.Parts {
 		j.Parts = append(j.Parts, newPartJSON(p))
@@ -84,6 +91,7 @@ func newInspectJSON(in client.Inspection) inspectJSON {
 
 // Run shows the object.
 func (c *inspectCmd) Run(s *session) error {
+	s.policy = c.Policy
 	dist, err := s.local()
 	if err != nil {
 		return err
@@ -114,7 +122,10 @@ func (j inspectJSON) print(w io.Writer, age func(time.Time) string) error {
 	if len(j.Parts) > 0 {
 		fields = append(fields,
 			[2]string{"here", oci.HumanSize(j.Held) + " of " + oci.HumanSize(j.Known) + j.images()},
-			[2]string{"signatures", fmt.Sprint(j.Signatures)})
+			[2]string{"trust", trustWord(j.Verified)}, [2]string{"signatures", fmt.Sprint(len(j.Signatures))})
+		for _, g := range j.Signatures {
+			fields = append(fields, [2]string{"", g.text()})
+		}
 	}
 	fields = append(fields, configFields(j.Config, age)...)
 	fields = append(fields, annotationFields(j)...)

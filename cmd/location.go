@@ -41,3 +41,16 @@ func dataFolder(getenv func(string) string) (string, error) {
 	}
 	return filepath.Join(home, ".local", "share"), nil
 }
+
+// configFolder is $XDG_CONFIG_HOME, or ~/.config, see dataFolder; "" where there is
+// neither.
+func configFolder(getenv func(string) string) string {
+	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".config")
+}

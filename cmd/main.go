@@ -96,16 +96,33 @@ func usage(parser *kong.Kong, stderr io.Writer) int {
 	return exitUsage
 }
 
-// customary turns what people try first into what there is: "dist help VERB"
-// and "dist --version".
+// customary turns what people try first into what there is: "dist help VERB",
+// "dist --version", and --format with a form of signatures, for verbs that sign.
 func customary(args []string) []string {
 	switch args[0] {
+	case "sign", "pack":
+		return signatureFormat(args)
 	case "help":
 		return append(slices.Clone(args[1:]), "--help")
 	case "--version":
 		return append([]string{"version"}, args[1:]...)
 	}
 	return args
+}
+
+// signatureFormat takes --format for --signature-format where it says a form.
+func signatureFormat(args []string) []string {
+	out := slices.Clone(args)
+	for i, a := range out {
+		word, joined := strings.CutPrefix(a, "--format=")
+		switch {
+		case joined && slices.Contains(signatureFormats, word):
+			out[i] = "--signature-format=" + word
+		case a == "--format" && i+1 < len(out) && slices.Contains(signatureFormats, out[i+1]):
+			out[i] = "--signature-format"
+		}
+	}
+	return out
 }
 
 // newParser builds the parser for the verbs that args speak of, all of them for

@@ -4,19 +4,19 @@ import (
 	"fmt"
 
 	"dist.example/client"
-	"dist.example/content"
 	"dist.example/layer"
 	"dist.example/oci"
 )
 
 // packCmd is `dist pack`.
 type packCmd struct {
-	Name         string   `arg:"" help:"Name to give what is made, or with -a the name of what is added to."`
-	Word         []string `arg:"" optional:"" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
-	Print        bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
-	Append       bool     `short:"a" help:"Add to the manifest that NAME stands for; all else in it stays."`
-	Type         string   `short:"t" enum:"image,artifact,index," default:"" placeholder:"KIND" help:"What to make: image (the default), artifact or index. With -a it must be what NAME is."`
-	Key          string   `short:"k" placeholder:"KEY" env:"DIST_KEY" help:"Key to sign with. This version cannot sign and refuses to go on."`
+	Name       string   `arg:"" help:"Name to give what is made, or with -a the name of what is added to."`
+	Word       []string `arg:"" optional:"" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
+	Print      bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
+	Append     bool     `short:"a" help:"Add to the manifest that NAME stands for; all else in it stays."`
+	Type       string   `short:"t" enum:"image,artifact,index," default:"" placeholder:"KIND" help:"What to make: image (the default), artifact or index. With -a it must be what NAME is."`
+	RequireKey bool     `help:"Fail (exit 5), before anything is written, when no key signs."`
+	signingFlags
 	ArtifactType string   `placeholder:"TYPE" help:"Type of an artifact, a media type. Without it and without config= it is application/vnd.unknown.artifact.v1."`
 	Compress     string   `enum:"gzip,zstd,none," default:"" placeholder:"HOW" help:"How layers made of folders are compressed: gzip (the default), zstd or none. Folders in artifacts are gzip."`
 	Prefix       string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
@@ -33,6 +33,8 @@ An artifact is made of any files, folders and objects. Each file and folder come
 An index lists manifests and indexes, for OS/ARCH in OS/ARCH=ID, else for the platform that an image's configuration says.
 
 ID is a digest, a name, or the first 6 or more digits of a digest. TYPE is a media type or a word that put -t takes. A word that is both an object and a file is refused: write ./x for the file.
+
+What is made is signed for its name, in the same step, by the key that -k or DIST_KEY names, else by the key called default (dist key generate). What is added to is signed again. Without a key it is made all the same, and that is said.
 
 The same input makes the same manifest, byte for byte, wherever and whenever it is packed: entries of folders are sorted, owners are root, and times are 0, or SOURCE_DATE_EPOCH at most.
 
@@ -58,14 +60,12 @@ type packJSON struct {
 	Config       oci.Digest `json:"config,omitempty"`
 	Layers       []partJSON `json:"layers"`
 	Manifests    []partJSON `json:"manifests"`
+	// Signed is null when no key signed it.
+	Signed *signedJSON `json:"signed"`
 }
 
 // Run makes the manifest and prints its digest, or all of it.
 func (c *packCmd) Run(s *session) error {
-	if c.Key != "" {
-		return about(c.Name, content.WithHint(fmt.Errorf("%w: signing is not in this version", content.ErrUnsupported),
-			"leave out -k, and DIST_KEY, to make the manifest without a signature"))
-	}
 	platform, err := c.platform(s)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (c *packCmd) Run(s *session) error {
 	packed, err := dist.Pack(s.ctx, c.Name, c.Word, client.PackOptions{
 		Kind: client.PackKind(c.Type), Append: c.Append, ArtifactType: c.ArtifactType,
 		Compression: compression, FollowLinks: c.FollowLinks, Prefix: c.Prefix,
-		Platform: platform, Epoch: epoch,
+		Platform: platform, Epoch: epoch, Sign: c.signingFlags.options(s), RequireKey: c.RequireKey,
 	})
 	s.progress.stop()
 	if err != nil {
@@ -95,8 +95,10 @@ func (c *packCmd) Run(s *session) error {
 	if err := c.show(s, packed); err != nil {
 		return err
 	}
-	s.warn("pack " + c.Name + ": the manifest is not signed")
-	s.warn("hint: this version cannot sign; whoever pulls it by its digest gets exactly this manifest")
+	if packed.Signed == nil {
+		s.warn("pack " + c.Name + ": the manifest is not signed")
+		s.warn("hint: `dist key generate` makes a key that signs from then on; -k KEY names another")
+	}
 	return nil
 }
 
@@ -138,6 +140,10 @@ func newPackJSON(p client.Packed) packJSON {
 		Name: p.Name.String(), Kind: string(p.Kind), Digest: p.Descriptor.Digest, MediaType: p.Descriptor.MediaType,
 		ArtifactType: p.Descriptor.ArtifactType, Size: p.Descriptor.Size,
 		Manifest: string(p.Manifest), Config: p.Config.Digest, Layers: []partJSON{}, Manifests: []partJSON{},
+	}
+	if p.Signed != nil {
+		signed := newSignedJSON(*p.Signed)
+		j.Signed = &signed
 	}
 	for _, l := range p.Layers {
 		j.Layers = append(j.Layers, newPartJSON(client.Part{Descriptor: l.Descriptor, Role: oci.RoleLayer, Held: true}))

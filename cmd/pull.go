@@ -10,6 +10,7 @@ import (
 
 // pullCmd is `dist pull`.
 type pullCmd struct {
+	policyFlag
 	registryFlag
 	platformFlags
 	listFlags
@@ -18,9 +19,10 @@ type pullCmd struct {
 	jobsFlag
 	quietFlag
 	networkFlags
-	Verify bool     `help:"Hash what is here already, too, and fetch again what does not match."`
-	As     string   `placeholder:"NAME" help:"Name for the one image that is pulled, in place of its own."`
-	Name   []string `arg:"" optional:"" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..., or locators such as oci:DIR:TAG."`
+	Verify        bool     `help:"Hash what is here already, too, and fetch again what does not match."`
+	AllowRollback bool     `help:"Take an image whose signature is older than one that was accepted for the name before."`
+	As            string   `placeholder:"NAME" help:"Name for the one image that is pulled, in place of its own."`
+	Name          []string `arg:"" optional:"" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..., or locators such as oci:DIR:TAG."`
 }
 
 // listFlags are for verbs that work on many images.
@@ -34,6 +36,8 @@ func (pullCmd) Help() string {
 	return `Only what is missing is fetched, each byte is checked, and the names appear together at the end: all or none. A pull that was interrupted goes on where it stopped. What a registry cannot give comes from another one that is known to have it.
 
 What is about the images comes along: signatures, lists of contents, and what is about those. For an image that is here already, the registry is asked for that once a day.
+
+Where there is a policy (dist trust), an image needs what it asks for before anything of it comes but its manifest and its signatures; else exit 5, and no name moves.
 
 A list has one NAME[@DIGEST] a line, perhaps with a platform (OS/ARCH) after it; # begins a comment. A line NAME:TAG@DIGEST pulls the digest and names it NAME:TAG, so that a lock brings back the same names with the same content. (Among the arguments NAME:TAG@DIGEST is kept as NAME@DIGEST.)
 
@@ -51,9 +55,10 @@ Examples:
 
 // Run pulls and prints each name with its digest.
 func (c *pullCmd) Run(s *session) error {
+	s.policy = c.Policy
 	o := client.PullOptions{
 		Platforms: c.platformFlags.choice(), Registry: c.Registry, Verify: c.Verify, As: c.As, Lock: c.Lock,
-		Referrers: c.lookFlags.choice(), Revalidate: c.age(),
+		Referrers: c.lookFlags.choice(), Revalidate: c.age(), AllowRollback: c.AllowRollback,
 	}
 	if c.Plan && c.Verify {
 		return usagef("--verify reads all that is here, and --plan only looks: give one of them")

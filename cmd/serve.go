@@ -10,6 +10,7 @@ import (
 
 // serveCmd is `dist serve`.
 type serveCmd struct {
+	policyFlag
 	Place string `arg:"" optional:"" name:"file" help:"An OCI layout (a folder), or an archive (a tar) as skopeo, docker save and dist copy write them, to be served in place of the store."`
 	networkFlags
 	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Where to listen (${default} by default). Port 0 picks a free one; unix:PATH is a socket in the file system."`
@@ -77,6 +78,7 @@ type serveJSON struct {
 
 // Run serves until it is interrupted.
 func (c *serveCmd) Run(s *session) error {
+	s.policy = c.Policy
 	if err := c.checkPlace(); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type session struct {
 	progress       *progress
 	hook           func(point string) // see Program
 	epoch          time.Time          // of archives that are written
+	policy         string             // file that --policy names, "" for none
 	closers        []func() error
 }
 

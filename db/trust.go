@@ -18,7 +18,8 @@ type TrustMark struct {
 	Key    oci.Digest `json:"key"`
 	Serial int64      `json:"serial"`
 	Digest oci.Digest `json:"digest"` // of the manifest
-	At     time.Time  `json:"at"`
+	// At is when it was accepted or, if that is later, when it says it was made.
+	At time.Time `json:"at"`
 }
 
 const (
@@ -148,8 +149,13 @@ const (
 )
 
 // PutSignatures notes signatures, as seen now. Those that are known keep when they
-// were seen first.
+// were seen first. A clock that was set back does not make now earlier than what keys
+// that were trusted have signed since.
 func (tx *Tx) PutSignatures(sigs []Signature) error {
+	now := tx.Now.UnixMilli()
+	if _, err := tx.get(`SELECT max(?1, ifnull(max(at), 0)) FROM trust_state`, []any{now}, &now); err != nil {
+		return err
+	}
 	for _, s := range sigs {
 		var raws [3][]byte
 		for i, d := range []oci.Digest{s.Subject, s.Blob, s.Manifest} {
@@ -164,7 +170,7 @@ func (tx *Tx) PutSignatures(sigs []Signature) error {
 			return fmt.Errorf("signature %s: %w: %v", s.Blob, content.ErrInvalid, err)
 		}
 		_, err = tx.exec(putSignature, raws[0], s.Kind, s.Predicate, raws[1], raws[2], s.Sig, string(annotations), s.KeyHint,
-			s.Identity, s.Source, tx.Now.UnixMilli())
+			s.Identity, s.Source, now)
 		if err != nil {
 			return err
 		}

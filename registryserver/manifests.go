@@ -251,6 +251,9 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 	}
 	var changes []content.NameChange
 	for _, ref := range refs {
+		if err := s.trusted(ctx, ref, desc); err != nil {
+			return err
+		}
 		changes = append(changes, content.NameChange{Reference: ref, Expect: expect, Target: desc.Digest, Why: "push"})
 	}
 	err = s.store.SetNames(ctx, changes...)
@@ -259,6 +262,18 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 	}
 	if errors.Is(err, content.ErrNotFound) {
 		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "something that %s reaches has to be pushed first", desc.Digest)
+	}
+	return err
+}
+
+// trusted asks whether a tag may name a manifest.
+func (s *server) trusted(ctx context.Context, ref oci.Reference, desc oci.Descriptor) error {
+	if s.o.Admit == nil {
+		return nil
+	}
+	err := s.o.Admit(ctx, ref, desc)
+	if errors.Is(err, content.ErrUntrusted) {
+		return refuse(http.StatusForbidden, codeDenied, "%v; sign the manifest by its digest, and push the tag then", err)
 	}
 	return err
 }

@@ -71,6 +71,10 @@ type Options struct {
 	Prefix string
 	// Gate says who may do what, and gives tokens; nil lets everybody do everything.
 	Gate *access.Gate
+	// Admit is asked, when a manifest is pushed, before a tag lets it be found: an error
+	// of the class content.ErrUntrusted refuses the tag, and the manifest stays without.
+	// What is about it has to be there by then. Nil admits everything.
+	Admit func(ctx context.Context, name oci.Reference, manifest oci.Descriptor) error
 	// Upstream is asked for what the store does not have; nil for nobody. Nothing can be
 	// pushed to the repositories that it mirrors.
 	Upstream Upstream

@@ -120,6 +120,14 @@ type Candidate struct {
 // Signature is the raw signature, nil where there is none.
 func (c *Candidate) Signature() []byte { return c.sig }
 
+// Predicate is the type of what it states, "" in the tag form.
+func (c *Candidate) Predicate() string {
+	if c.Kind == KindBundle {
+		return predicateSign
+	}
+	return ""
+}
+
 // Hint is what the signature says of its key: the hash of its SPKI in base64, "" for
 // nothing.
 func (c *Candidate) Hint() string { return c.Claim.hint }

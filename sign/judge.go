@@ -25,6 +25,7 @@ const (
 	ReasonUnbound        Reason = "no-name"         // for no name at all
 	ReasonRevoked        Reason = "key-revoked"     // its key counts no more
 	ReasonExpired        Reason = "key-expired"     // seen outside of the time in which its key counts
+	ReasonNoRule         Reason = "no-rule"         // nobody asks for a signature
 	ReasonOlder          Reason = "older"           // a newer one was seen for the name
 )
 

@@ -70,24 +70,27 @@ func (p *Policy) With(scope string, key *PublicKey, identity IdentityRule) (*Pol
 	return n, nil
 }
 
-// Without is p without a key, in one scope of images or, for "", in all; a rule that
+// Without is p without a key, in one scope of images or, for nil, in all; a rule that
 // loses its last key goes, and a scope that loses its last rule rejects everything
 // from then on: nothing becomes acceptable by that. Without a key the scope itself
 // goes. Errors: ErrNotFound when nothing of it is there; ErrUnsupported for a key that
 // the policy names by its file.
-func (p *Policy) Without(scope string, key *PublicKey) (*Policy, error) {
+func (p *Policy) Without(scope *string, key *PublicKey) (*Policy, error) {
 	n := p.clone()
 	scopes := n.transports[TransportDocker]
+	if key == nil && scope == nil {
+		return nil, fmt.Errorf("%w: neither a key nor a scope is given", content.ErrInvalid)
+	}
 	if key == nil {
-		if _, ok := scopes[scope]; !ok {
-			return nil, fmt.Errorf("scope %q: %w in the policy", scope, content.ErrNotFound)
+		if _, ok := scopes[*scope]; !ok {
+			return nil, fmt.Errorf("scope %q: %w in the policy", *scope, content.ErrNotFound)
 		}
-		delete(scopes, scope)
+		delete(scopes, *scope)
 		return n, nil
 	}
 	found := false
 	for _, s := range sortedKeys(scopes) {
-		if scope != "" && s != scope {
+		if scope != nil && s != *scope {
 			continue
 		}
 		left, had, err := withoutKey(scopes[s], key)

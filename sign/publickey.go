@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -49,6 +50,15 @@ func ParsePublicKey(data []byte) (*PublicKey, error) {
 		return nil, fmt.Errorf("public key: %w: something follows it", content.ErrInvalid)
 	}
 	key, err := cryptoutils.UnmarshalPEMToPublicKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w: %v", content.ErrInvalid, err)
+	}
+	return NewPublicKey(key)
+}
+
+// ParsePublicDER reads a SubjectPublicKeyInfo. Errors: as ParsePublicKey.
+func ParsePublicDER(der []byte) (*PublicKey, error) {
+	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return nil, fmt.Errorf("public key: %w: %v", content.ErrInvalid, err)
 	}

@@ -1,0 +1,168 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/sign"
+)
+
+// admission is a manifest that is to get a name, which the policy may refuse.
+type admission struct {
+	name oci.Reference // that it is asked for by
+	desc oci.Descriptor
+	// src has the manifest and what is about it; store may have both, too, and keeps
+	// what is found out. One of them may be nil.
+	src   content.Fetcher
+	store *blobstore.Store
+	// rollback lets an older signature count again.
+	rollback bool
+}
+
+// admitted is what came of an admission.
+type admitted struct {
+	marks []blobstore.TrustMark // for the transaction that gives the name
+	// By says which keys vouch, "" where nobody has to.
+	By string
+}
+
+// demands says what the policy wants of a name, nothing where it accepts anything.
+func (c *Client) demands(name oci.Reference) (*sign.Policy, bool, error) {
+	policy, err := c.inForce()
+	if err != nil || policy == nil {
+		return nil, false, err
+	}
+	_, reqs := policy.For(name)
+	for _, r := range reqs {
+		if r.Type != sign.AcceptAnything {
+			return policy, true, nil
+		}
+	}
+	return policy, false, nil
+}
+
+// admit holds a manifest to the policy in force. Errors: ErrUntrusted, with what speaks
+// against it; those of the policy and of the places.
+func (c *Client) admit(ctx context.Context, a admission) (admitted, error) {
+	policy, demanding, err := c.demands(a.name)
+	if err != nil || !demanding {
+		return admitted{}, err
+	}
+	out, err := c.judgeAdmission(ctx, policy, a)
+	if err != nil {
+		return admitted{}, fmt.Errorf("%s: %w", a.name, err)
+	}
+	return out, nil
+}
+
+func (c *Client) judgeAdmission(ctx context.Context, policy *sign.Policy, a admission) (admitted, error) {
+	scope, reqs := policy.For(a.name)
+	for _, r := range reqs {
+		if r.Type == sign.RejectAll { // nothing has to be fetched for that
+			return admitted{}, sign.Verdict{Scope: scope, Met: []sign.Met{{Requirement: r}}}.Err()
+		}
+	}
+	t := &trial{c: c, name: a.name, store: a.store, source: a.name.Name()}
+	var places []content.Fetcher
+	if a.store != nil {
+		places = append(places, a.store)
+	}
+	if a.src != nil {
+		places = append(places, a.src)
+	}
+	var err error
+	for _, p := range places { // the first that has it
+		if t.subject, _, err = readSubject(ctx, p, a.desc); err == nil || !errors.Is(err, content.ErrNotFound) {
+			break
+		}
+	}
+	if err != nil {
+		return admitted{}, err
+	}
+	found, err := findSignatures(ctx, a.desc.Digest, places...)
+	if err != nil {
+		return admitted{}, err
+	}
+	t.found = found.all
+	t.rollback = a.rollback
+	v, err := t.judge(ctx, reqs, policy.Digest())
+	if err != nil {
+		return admitted{}, err
+	}
+	v.Scope = scope
+	if !v.Accepted {
+		return admitted{}, settle(Judged{Verdict: v}, found.err)
+	}
+	return admitted{marks: t.accepted(v), By: vouchers(v)}, nil
+}
+
+// vouchers are the keys that vouch, for people.
+func vouchers(v sign.Verdict) string {
+	var ids []string
+	for _, o := range v.Counting() {
+		if id := oci.ShortDigest(o.Key.ID()); len(ids) == 0 || ids[len(ids)-1] != id {
+			ids = append(ids, id)
+		}
+	}
+	return strings.Join(ids, ", ")
+}
+
+// admitAll holds the images of a pull to the policy, before anything of them comes. What
+// is here is judged by what is here, and its place is asked only when that does not do.
+func (p *pull) admitAll(ctx context.Context) error {
+	for _, im := range p.images {
+		if err := p.admit(ctx, im); err != nil {
+			return fmt.Errorf("pull %s: %w", im.Word, im.at(err))
+		}
+	}
+	return nil
+}
+
+func (p *pull) admit(ctx context.Context, im *pulled) error {
+	a := admission{name: im.asked(), desc: im.desc, store: p.store, rollback: p.o.AllowRollback}
+	_, demanding, err := p.c.demands(a.name)
+	if err != nil || !demanding {
+		return err
+	}
+	if !im.needed {
+		out, err := p.c.admit(ctx, a)
+		if err == nil || !errors.Is(err, content.ErrUntrusted) {
+			im.admitted = out
+			return err
+		}
+		im.look = im.look || p.o.Referrers != ReferrersNone
+	}
+	if err := p.open(ctx, im); err != nil {
+		return err
+	}
+	a.src = im.src
+	im.admitted, err = p.c.admit(ctx, a)
+	return err
+}
+
+// asked is the name that the policy is asked about: that of a registry, and elsewhere
+// the one that the image gets.
+func (im *pulled) asked() oci.Reference {
+	if im.where.Transport != TransportRegistry {
+		return im.name.Local()
+	}
+	ref := im.where.Reference
+	if im.Where != "" && ref.Tag != "" { // of a list, whose lock says both
+		ref.Digest = ""
+		return ref
+	}
+	return ref.Local()
+}
+
+// marks are those of all images, for the transaction of their names.
+func (p *pull) marks() (marks []blobstore.TrustMark) {
+	for _, im := range p.images {
+		marks = append(marks, im.admitted.marks...)
+	}
+	return marks
+}

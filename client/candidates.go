@@ -1,0 +1,148 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/sign"
+)
+
+// maxCarriers bounds the manifests about one subject that are looked into for
+// signatures.
+const maxCarriers = 4 * sign.MaxCandidates
+
+// candidates are the signatures of one subject that were found in some places.
+type candidates struct {
+	all []*sign.Candidate
+	// err is why some of the places, or some of what they list, could not be looked
+	// into. What was found counts all the same.
+	err error
+
+	subject  oci.Digest
+	carriers map[oci.Digest]bool // looked into
+	ids      map[signatureID]bool
+}
+
+// findSignatures looks for signatures of subject in places, in all forms: under the tag
+// that cosign gives them, and among referrers, each of which is opened, since what a
+// list says of it may be anything. It ends with sign.MaxCandidates.
+func findSignatures(ctx context.Context, subject oci.Digest, places ...content.Fetcher) (*candidates, error) {
+	f := &candidates{subject: subject, carriers: map[oci.Digest]bool{}, ids: map[signatureID]bool{}}
+	for _, place := range places {
+		f.attachments(ctx, place)
+		f.referrers(ctx, place)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func (f *candidates) full() bool {
+	return len(f.all) >= sign.MaxCandidates || len(f.carriers) >= maxCarriers
+}
+
+func (f *candidates) attachments(ctx context.Context, place content.Fetcher) {
+	lister, ok := place.(content.AttachmentLister)
+	if !ok {
+		return
+	}
+	for a, err := range lister.Attachments(ctx, f.subject) {
+		if err != nil {
+			f.trouble(err)
+			return
+		}
+		if f.full() {
+			return
+		}
+		if a.Suffix == oci.SuffixSignature {
+			f.carrier(ctx, place, a.Descriptor, false)
+		}
+	}
+}
+
+func (f *candidates) referrers(ctx context.Context, place content.Fetcher) {
+	lister, ok := place.(content.ReferrerLister)
+	if !ok {
+		return
+	}
+	for desc, err := range lister.Referrers(ctx, f.subject, "") {
+		if err != nil {
+			f.trouble(err)
+			return
+		}
+		if f.full() {
+			return
+		}
+		if oci.IsManifest(desc.MediaType) {
+			f.carrier(ctx, place, desc, true)
+		}
+	}
+}
+
+// trouble keeps an error that says that there may be more. That a place has nothing,
+// or cannot have any, is none.
+func (f *candidates) trouble(err error) {
+	if !errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrUnsupported) {
+		f.err = errors.Join(f.err, err)
+	}
+}
+
+// carrier looks into a manifest that may carry signatures. A referrer has to say itself
+// what it is about.
+func (f *candidates) carrier(ctx context.Context, place content.Fetcher, desc oci.Descriptor, refers bool) {
+	if f.carriers[desc.Digest] {
+		return
+	}
+	f.carriers[desc.Digest] = true
+	m, err := readCarrier(ctx, place, desc)
+	if err != nil {
+		f.add(sign.Unreadable(desc.Digest, desc, err))
+		f.trouble(err)
+		return
+	}
+	if refers && (m.Subject == nil || m.Subject.Digest != f.subject) {
+		return
+	}
+	for _, layer := range m.Layers {
+		if sign.KindOf(layer) == "" {
+			continue
+		}
+		if f.full() {
+			return
+		}
+		f.add(f.open(ctx, place, desc.Digest, layer))
+	}
+}
+
+func readCarrier(ctx context.Context, place content.Fetcher, desc oci.Descriptor) (oci.Manifest, error) {
+	data, err := content.ReadAll(ctx, place, desc, oci.MaxManifestSize)
+	if err != nil {
+		return oci.Manifest{}, err
+	}
+	return oci.ParseManifest(desc.MediaType, data)
+}
+
+// open reads one signature.
+func (f *candidates) open(ctx context.Context, place content.Fetcher, carrier oci.Digest, layer oci.Descriptor) *sign.Candidate {
+	if layer.Size > sign.MaxEnvelope {
+		return sign.Unreadable(carrier, layer, fmt.Errorf("%w: %d bytes, more than %d", content.ErrUnsupported, layer.Size, sign.MaxEnvelope))
+	}
+	data, err := content.ReadAll(ctx, place, layer, sign.MaxEnvelope)
+	if err != nil {
+		f.trouble(err)
+		return sign.Unreadable(carrier, layer, err)
+	}
+	return sign.Parse(carrier, layer, data)
+}
+
+// add takes a candidate that is not there yet.
+func (f *candidates) add(c *sign.Candidate) {
+	if id := idOf(c); !f.ids[id] {
+		f.ids[id] = true
+		f.all = append(f.all, c)
+	}
+}

@@ -1,0 +1,59 @@
+package client
+
+import (
+	"context"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// admitting is what the registry server asks before a tag names a manifest, nil where
+// nothing speaks against it. The policy is read once: what it says later counts after
+// a restart.
+func (c *Client) admitting(lib content.Library) (func(context.Context, oci.Reference, oci.Descriptor) error, error) {
+	s, writes := lib.(*blobstore.Store)
+	policy, err := c.inForce()
+	if err != nil || policy == nil || !writes {
+		return nil, err
+	}
+	return func(ctx context.Context, name oci.Reference, desc oci.Descriptor) error {
+		about, err := isAbout(ctx, s, name, desc)
+		if err != nil || about {
+			return err
+		}
+		out, err := c.admit(ctx, admission{name: name.Local(), desc: desc, store: s})
+		if err != nil {
+			return err
+		}
+		return s.SetTrustMarks(ctx, out.marks...)
+	}, nil
+}
+
+// isAbout says whether a tag is one that only tells what is about another manifest: a
+// signature and the like under cosign's tags, or the index that lists referrers where a
+// client does not know that this server does. It is not, if it names something that
+// could be run.
+func isAbout(ctx context.Context, s *blobstore.Store, name oci.Reference, desc oci.Descriptor) (bool, error) {
+	_, _, attachment := oci.ParseAttachmentTag(name.Tag)
+	_, _, listing := oci.ParseAttachmentTag(name.Tag + "." + oci.SuffixSignature)
+	if !attachment && !listing {
+		return false, nil
+	}
+	data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
+	if err != nil {
+		return false, err
+	}
+	if oci.IsIndex(desc.MediaType) {
+		x, err := oci.ParseIndex(desc.MediaType, data)
+		for _, m := range x.Manifests {
+			listing = listing && m.Platform == nil
+		}
+		return listing, err
+	}
+	m, err := oci.ParseManifest(desc.MediaType, data)
+	for _, l := range m.Layers {
+		attachment = attachment && !oci.IsImageLayer(l.MediaType)
+	}
+	return attachment && len(m.Layers) > 0, err
+}

@@ -1,0 +1,124 @@
+package cmd
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"dist.example/client"
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/sign"
+)
+
+// passphraseFlags say where the passphrase of a key comes from. There is no flag for
+// the passphrase itself: every user of a machine can read the arguments of a program.
+type passphraseFlags struct {
+	PassphraseFile string `placeholder:"FILE" help:"Read the key's passphrase from this file, up to the end of its first line. Without it DIST_PASSWORD or COSIGN_PASSWORD counts, else it is asked for on the terminal."`
+	PassphraseFD   int    `name:"passphrase-fd" placeholder:"N" default:"-1" help:"Read the key's passphrase from this open file descriptor."`
+}
+
+// errNoPassphrase is for a run that nobody can be asked in.
+func errNoPassphrase(what string) error {
+	return content.WithHint(fmt.Errorf("%s: %w: there is no terminal to ask on", what, sign.ErrPassphrase),
+		"give it with --passphrase-file, --passphrase-fd or DIST_PASSWORD")
+}
+
+// given is the passphrase that was given otherwise than on the terminal.
+func (f passphraseFlags) given() (passphrase []byte, ok bool, err error) {
+	switch {
+	case f.PassphraseFile != "" && f.PassphraseFD >= 0:
+		return nil, false, usagef("--passphrase-file and --passphrase-fd: give one of them")
+	case f.PassphraseFile != "":
+		r, err := os.Open(f.PassphraseFile)
+		if err != nil {
+			return nil, false, fmt.Errorf("passphrase: %w", fsys.Classify(err))
+		}
+		defer r.Close()
+		passphrase, err = firstLine(r)
+		return passphrase, true, err
+	case f.PassphraseFD >= 0:
+		r := os.NewFile(uintptr(f.PassphraseFD), "passphrase")
+		if r == nil {
+			return nil, false, usagef("--passphrase-fd %d: there is no such file descriptor", f.PassphraseFD)
+		}
+		defer r.Close()
+		passphrase, err = firstLine(r)
+		return passphrase, true, err
+	}
+	for _, name := range []string{"DIST_PASSWORD", "COSIGN_PASSWORD"} {
+		if v, ok := os.LookupEnv(name); ok { // empty is a passphrase, too
+			return []byte(v), true, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// firstLine reads a passphrase, without the line's end.
+func firstLine(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("passphrase: %w", err)
+	case len(data) > maxAnswer:
+		return nil, usagef("the passphrase has more than %d bytes", maxAnswer)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	return []byte(strings.TrimSuffix(line, "\r")), nil
+}
+
+// opening asks for the passphrase of a key that is there, when it turns out to be
+// encrypted.
+func (f passphraseFlags) opening(s *session) sign.Passphrase {
+	return func(ctx context.Context) ([]byte, error) {
+		if p, ok, err := f.given(); ok || err != nil {
+			return p, err
+		}
+		t := newTerminal(s.terminal, s.stderr)
+		if t == nil {
+			return nil, errNoPassphrase("the key is encrypted")
+		}
+		answer, err := t.askSecret(ctx, "Passphrase of the key: ")
+		return []byte(answer), err
+	}
+}
+
+// fresh is the passphrase for a key that is made, asked for twice.
+func (f passphraseFlags) fresh(s *session) ([]byte, error) {
+	if p, ok, err := f.given(); ok || err != nil {
+		return p, err
+	}
+	t := newTerminal(s.terminal, s.stderr)
+	if t == nil {
+		return nil, errNoPassphrase("a new key")
+	}
+	first, err := t.askSecret(s.ctx, "Passphrase for the new key: ")
+	if err != nil {
+		return nil, err
+	}
+	second, err := t.askSecret(s.ctx, "The same again: ")
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare([]byte(first), []byte(second)) != 1 {
+		return nil, usagef("the two passphrases differ")
+	}
+	return []byte(first), nil
+}
+
+// signatureFormats are the words for the forms of signatures.
+var signatureFormats = []string{string(client.FormBoth), string(client.FormBundle), string(client.FormTag)}
+
+// signingFlags are for verbs that sign.
+type signingFlags struct {
+	Key string `short:"k" placeholder:"KEY" env:"DIST_KEY" help:"Key to sign with: a label, an id or its first 8 digits, a file, or PLUGIN://KEY for one that the program sigstore-kms-PLUGIN keeps. Without it the key called default signs."`
+	passphraseFlags
+	SignatureFormat string `placeholder:"FORM" enum:"both,bundle,tag" default:"both" help:"Form of signatures: bundle (a referrer, cosign 3), tag (cosign 2, Podman, CRI-O) or both (the default). --format takes these words, too."`
+}
+
+func (f signingFlags) options(s *session) client.SignOptions {
+	return client.SignOptions{Key: f.Key, Passphrase: f.opening(s), Form: client.SignForm(f.SignatureFormat)}
+}

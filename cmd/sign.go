@@ -1,0 +1,134 @@
+package cmd
+
+import (
+	"fmt"
+	"time"
+
+	"dist.example/client"
+	"dist.example/oci"
+)
+
+// signCmd is `dist sign`.
+type signCmd struct {
+	signingFlags
+	quietFlag
+	jobsFlag
+	networkFlags
+	Recursive  bool              `help:"Sign what an index lists, too: for those who pull one image of it by its digest."`
+	Annotation map[string]string `placeholder:"KEY=VALUE" help:"Sign this with it; verify --annotation asks for it. May be repeated."`
+	Identity   string            `placeholder:"NAME" help:"Name that is signed for, in place of the one that REF says."`
+	Ref        string            `arg:"" help:"What to sign: a name, a digest or its beginning in the store; docker://REF for one in a registry."`
+}
+
+// Help is the longer text of `dist sign --help`.
+func (signCmd) Help() string {
+	return `A signature says: this key vouches for this manifest under this name. An image under another name, or another tag, is not vouched for, and neither is an older one once a newer one has been accepted. What is signed stays as it is; signatures lie beside it, and pull, push, copy and sync bring them along.
+
+Nothing is sent but to the registry of docker://REF. cosign accepts such signatures with --key and --insecure-ignore-tlog: there is no log of who signed what.
+
+The key is opened once, however many manifests are signed.
+
+Examples:
+
+    $ dist key generate
+    $ dist sign registry.example/team/app:v1
+    $ dist sign -k release --annotation commit=4f2a91c registry.example/team/app:v1
+    $ dist sign -k ci --recursive docker://registry.example/team/app:v1
+    $ DIST_PASSWORD="$SECRET" dist sign --format bundle -k ci demo:v1`
+}
+
+type signedJSON struct {
+	Digest     oci.Digest   `json:"digest"`
+	MediaType  string       `json:"mediaType"`
+	Identity   string       `json:"identity"`
+	Key        oci.Digest   `json:"key"`
+	Serial     int64        `json:"serial"`
+	Signatures []oci.Digest `json:"signatures"` // manifests that carry it
+}
+
+func newSignedJSON(s client.Signed) signedJSON {
+	return signedJSON{s.Descriptor.Digest, s.Descriptor.MediaType, s.Identity, s.Key, s.Serial, s.Manifests}
+}
+
+// Run signs, and prints what was signed.
+func (c *signCmd) Run(s *session) error {
+	dist, err := s.transfers(c.networkFlags, c.Jobs)
+	if err != nil {
+		return err
+	}
+	o := c.signingFlags.options(s)
+	o.Recursive, o.Annotations, o.Identity = c.Recursive, c.Annotation, c.Identity
+	signed, err := dist.Sign(s.ctx, c.Ref, o)
+	if err != nil {
+		return about(c.Ref, err)
+	}
+	return printList(s.stdout, s.format(), c.Quiet, listing[client.Signed]{
+		key:     "signed",
+		columns: columns("DIGEST", "FOR", "KEY"),
+		row: func(d client.Signed) []string {
+			return []string{oci.ShortDigest(d.Descriptor.Digest), d.Identity, oci.ShortDigest(d.Key)}
+		},
+		id:     func(d client.Signed) string { return d.Descriptor.Digest.String() },
+		object: func(d client.Signed) any { return newSignedJSON(d) },
+	}, each(signed))
+}
+
+// signatureJSON is one signature, and what became of it.
+type signatureJSON struct {
+	Form     string     `json:"form"` // simplesigning or bundle
+	Manifest oci.Digest `json:"manifest"`
+	Blob     oci.Digest `json:"blob"`
+	// Key made it; "" when no key that is trusted did.
+	Key         oci.Digest        `json:"key"`
+	Label       string            `json:"label"`
+	Identity    string            `json:"identity"`
+	Created     time.Time         `json:"created,omitzero"`
+	Creator     string            `json:"creator,omitempty"`
+	Serial      int64             `json:"serial,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// Verified: it counts. Otherwise Reason is a word for why not, and Detail a
+	// sentence.
+	Verified bool   `json:"verified"`
+	Reason   string `json:"reason,omitempty"`
+	Detail   string `json:"detail,omitempty"`
+}
+
+func newSignatureJSON(g client.Signature) signatureJSON {
+	claim := g.Candidate.Claim
+	j := signatureJSON{
+		Form: string(g.Candidate.Kind), Manifest: g.Candidate.Manifest, Blob: g.Candidate.Blob, Label: g.Label,
+		Identity: claim.Identity, Created: claim.Created, Creator: claim.Creator, Serial: claim.Serial,
+		Annotations: claim.Annotations, Verified: g.Reason == "", Reason: string(g.Reason), Detail: g.Detail,
+	}
+	if g.Key != nil {
+		j.Key = g.Key.ID()
+	}
+	return j
+}
+
+// key is the signature's key for people.
+func (j signatureJSON) key() string {
+	switch {
+	case j.Label != "":
+		return fmt.Sprintf("%s (%s)", j.Label, oci.ShortDigest(j.Key))
+	case j.Key != "":
+		return oci.ShortDigest(j.Key)
+	}
+	return "unknown"
+}
+
+// text is the signature in one line.
+func (j signatureJSON) text() string {
+	if !j.Verified {
+		by := ""
+		if j.Key != "" {
+			by = " by " + j.key()
+		}
+		return fmt.Sprintf("does not count: %s %s%s: %s: %s", j.Form, oci.ShortDigest(j.Manifest), by, j.Reason, j.Detail)
+	}
+	text := fmt.Sprintf("counts: %s, key %s, for %s", j.Form, j.key(), dash(j.Identity))
+	if !j.Created.IsZero() {
+		text += ", made " + j.Created.Format(time.RFC3339)
+	}
+	return text
+}
