@@ -46,10 +46,10 @@ type inspectJSON struct {
 	// counts.
 	Verified   bool            `json:"verified"`
 	Signatures []signatureJSON `json:"signatures"`
-	Parts      []partJSON    `json:"parts"`
-	Index      *oci.Index    `json:"index,omitempty"`
-	Manifest   *oci.Manifest `json:"manifest,omitempty"`
-	Config     *oci.Image    `json:"config,omitempty"`
+	Parts      []partJSON      `json:"parts"`
+	Index      *oci.Index      `json:"index,omitempty"`
+	Manifest   *oci.Manifest   `json:"manifest,omitempty"`
+	Config     *oci.Image      `json:"config,omitempty"`
 }
 
 type partJSON struct {

@@ -85,7 +85,10 @@ func (j keyJSON) print(w io.Writer) error {
 	}
 	return printFields(w, [][2]string{
 		{"label", dash(j.Label)},
-		{"id", string(j.ID)}, {"algorithm", j.Algorithm}, {"private key", private}, {"counts", j.state()},
+		{"id", string(j.ID)},
+		{"algorithm", j.Algorithm},
+		{"private key", private},
+		{"counts", j.state()},
 	})
 }
 
