@@ -168,7 +168,7 @@ func (w *walk) lookAttached(ctx context.Context, at *tagging) (err error) {
 // giveTag brings what an attachment of the source reaches, then itself with its tag.
 // held says that the target has its bytes.
 func (w *walk) giveTag(ctx context.Context, at tagging, desc oci.Descriptor, data []byte, held bool) error {
-	if err := w.below(ctx, desc, data, func(oci.Edge) bool { return true }); err != nil {
+	if err := w.below(ctx, desc, data, func(e oci.Edge) bool { return e.Role != oci.RoleSubject }); err != nil {
 		return err
 	}
 	if err := w.slots.Acquire(ctx, 1); err != nil {
@@ -209,11 +209,12 @@ func (w *walk) join(ctx context.Context, at tagging, desc oci.Descriptor, data [
 	return nil
 }
 
-// below walks those of a manifest's successors that go along and that want picks.
+// below walks those of an attachment's successors that want picks. CopyOptions.Children
+// is about images, whose form an attachment has to keep anything in.
 func (w *walk) below(ctx context.Context, desc oci.Descriptor, data []byte, want func(oci.Edge) bool) error {
-	edges, err := w.children(desc, data, "")
+	edges, err := oci.Successors(desc.MediaType, data)
 	if err != nil {
-		return err
+		return fmt.Errorf("manifest %s: %w: %v", desc.Digest, ErrCorrupt, err)
 	}
 	return w.visitAll(ctx, slices.DeleteFunc(edges, func(e oci.Edge) bool { return !want(e) }))
 }

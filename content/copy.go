@@ -20,7 +20,7 @@ type CopyOptions struct {
 	Jobs int
 	// Children picks which of a manifest's successors go along, nil means all. The
 	// subject is never among edges: a referrer does not bring what it is about.
-	// An error ends the copy.
+	// An error ends the copy. Attachments go along whole.
 	Children func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error)
 	// Referrers brings along what is about the copied manifests: signatures, lists of
 	// contents, and in turn what is about those. A source that is no ReferrerLister

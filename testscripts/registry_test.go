@@ -69,7 +69,7 @@ func seed(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		desc = r.PushArtifact(info.Descriptor(), args[2], []byte(args[3]))
 	case "attach":
-		desc = attachment(ts, r, args[4:])
+		desc = attachment(ts, r, args[3], args[4:])
 		r.Tag(name+":"+oci.AttachmentTag(oci.Digest(args[2]), args[3]), desc.Digest)
 	default:
 		ts.Fatalf("seed %s: no such thing", args[0])
@@ -79,11 +79,16 @@ func seed(ts *testscript.TestScript, neg bool, args []string) {
 
 // attachment puts into a registry what cosign gives a tag: a manifest with a layer for
 // each text, which stands for the signature as well.
-func attachment(ts *testscript.TestScript, r *registrytest.Registry, texts []string) oci.Descriptor {
+func attachment(ts *testscript.TestScript, r *registrytest.Registry, suffix string, texts []string) oci.Descriptor {
+	types := map[string]string{
+		oci.SuffixSignature:   "application/vnd.dev.cosign.simplesigning.v1+json",
+		oci.SuffixAttestation: "application/vnd.dsse.envelope.v1+json",
+		oci.SuffixSBOM:        "application/vnd.cyclonedx+json",
+	}
 	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: r.PutBlob(oci.MediaTypeImageConfig, []byte("{}"))}
 	m.SchemaVersion = 2
 	for _, text := range texts {
-		layer := r.PutBlob("application/vnd.dev.cosign.simplesigning.v1+json", []byte(text))
+		layer := r.PutBlob(types[suffix], []byte(text))
 		layer.Annotations = map[string]string{"dev.cosignproject.cosign/signature": text}
 		m.Layers = append(m.Layers, layer)
 	}
