@@ -68,6 +68,7 @@ func verbs() []verb {
 		{"fetch-object", "remote", "Print one object of a repository.", new(fetchObjectCmd)},
 
 		{"pack", "author", "Make an image, an artifact or an index of files and content put before, or add to one.", new(packCmd)},
+		{"tree", "author", "Show what is about an image: signatures, attestations, SBOMs and the like.", new(treeCmd)},
 		{"inspect", "author", "Show what a manifest, an index or a configuration says.", new(inspectCmd)},
 
 		{"key", "trust", "Make, list, import and remove keys.", new(keyCmd)},

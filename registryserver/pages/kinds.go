@@ -8,75 +8,30 @@ import (
 )
 
 // kind is what a manifest is, in a word for people.
-type kind string
+type kind oci.Kind
 
 const (
-	kindImage       kind = "image"
-	kindIndex       kind = "index"
-	kindChart       kind = "chart"
-	kindSignature   kind = "signature"
-	kindSBOM        kind = "SBOM"
-	kindAttestation kind = "attestation"
-	kindArtifact    kind = "artifact"
+	kindImage       = kind(oci.KindImage)
+	kindIndex       = kind(oci.KindIndex)
+	kindChart       = kind(oci.KindChart)
+	kindSignature   = kind(oci.KindSignature)
+	kindSBOM        = kind(oci.KindSBOM)
+	kindAttestation = kind(oci.KindAttestation)
+	kindArtifact    = kind(oci.KindArtifact)
 )
 
 // chartConfig is the type of a Helm chart's configuration.
 const chartConfig = "application/vnd.cncf.helm.config.v1+json"
 
-// types are media types and what content of them is, by their beginnings. The list
-// is of what tools of today write.
-var types = []struct {
-	prefix string
-	kind   kind
-}{
-	{chartConfig, kindChart},
-	{"application/vnd.cncf.helm.chart", kindChart},
-	{"application/vnd.dev.cosign.artifact.sig.", kindSignature},
-	{"application/vnd.dev.cosign.simplesigning.", kindSignature},
-	{"application/vnd.dev.sigstore.bundle", kindSignature},
-	{"application/vnd.cncf.notary.signature", kindSignature},
-	{"application/spdx", kindSBOM},
-	{"text/spdx", kindSBOM},
-	{"application/vnd.cyclonedx", kindSBOM},
-	{"application/vnd.syft", kindSBOM},
-	{"application/vnd.dev.cosign.artifact.sbom.", kindSBOM},
-	{"application/vnd.in-toto", kindAttestation},
-	{"application/vnd.dsse.envelope", kindAttestation},
-	{"application/vnd.dev.cosign.artifact.att.", kindAttestation},
-}
+func ofType(mediaType string) kind { return kind(oci.KindOfType(mediaType)) }
 
-// ofType is the kind that a media or artifact type stands for, "" when it is none
-// of those known.
-func ofType(mediaType string) kind {
-	for _, t := range types {
-		if strings.HasPrefix(mediaType, t.prefix) {
-			return t.kind
-		}
-	}
-	return ""
-}
-
-// kindOf tells by the types of a manifest and its blobs what it is.
-func kindOf(m oci.Manifest) kind {
-	if k := ofType(oci.ArtifactType(m)); k != "" {
-		return k
-	}
-	for _, l := range m.Layers {
-		if k := ofType(l.MediaType); k != "" && k != kindChart {
-			return k
-		}
-	}
-	if oci.IsImageConfig(m.Config.MediaType) {
-		return kindImage
-	}
-	return kindArtifact
-}
+func kindOf(m oci.Manifest) kind { return kind(oci.KindOf(m)) }
 
 // isAttestation says whether an index lists d as a statement about another of its
 // manifests, as BuildKit does.
 func isAttestation(d oci.Descriptor) bool {
 	return d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" ||
-		(d.Platform != nil && d.Platform.OS == "unknown" && d.Platform.Architecture == "unknown")
+		oci.IsAttestation(d)
 }
 
 // suffixes are the ends of tags that tools give to what is about a digest, where a
