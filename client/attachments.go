@@ -152,7 +152,7 @@ type keeping struct {
 	attachingTo
 }
 
-// attaching adds to work what it takes to see that the tags of attachments stand.
-func attaching(work *content.Plan) {
+// standing adds to work what it takes to see that the tags of attachments stand.
+func standing(work *content.Plan) {
 	work.Requests += int64(len(work.Attachments)) * registryclient.AttachRequests
 }

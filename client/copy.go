@@ -147,7 +147,7 @@ func (j *copyJob) plan(ctx context.Context, src, dst string, asked int64) (Plan,
 		if err := r.entering(ctx, j.root.Digest, &work); err != nil {
 			return p, err
 		}
-		attaching(&work)
+		standing(&work)
 		work.Requests += r.tagging(j.at, work)
 	}
 	p.add(n, j.srcWhere.asking(&work))

@@ -232,7 +232,7 @@ func (p *push) plan(ctx context.Context, asked int64) (Plan, error) {
 	if err := p.repo.entering(ctx, p.root.Digest, &work); err != nil {
 		return plan, err
 	}
-	attaching(&work)
+	standing(&work)
 	plan.add(n, &work)
 	if n.Action != NameSame {
 		p.repo.data = []byte{} // they are here

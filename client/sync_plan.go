@@ -60,7 +60,7 @@ func (r *syncRun) planOne(ctx context.Context, it *syncItem) (*content.Plan, err
 		to.take(&work)
 		r.c.more(&work, before)
 		err = it.to.entering(ctx, it.root.Digest, &work)
-		attaching(&work)
+		standing(&work)
 	}
 	r.spent += r.c.Traffic().Requests - before
 	if err != nil {

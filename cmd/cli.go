@@ -69,6 +69,7 @@ func verbs() []verb {
 
 		{"pack", "author", "Make an image, an artifact or an index of files and content put before, or add to one.", new(packCmd)},
 		{"tree", "author", "Show what is about an image: signatures, attestations, SBOMs and the like.", new(treeCmd)},
+		{"attach", "author", "Attach files to an image: an SBOM, a report, anything that is about it.", new(attachCmd)},
 		{"inspect", "author", "Show what a manifest, an index or a configuration says.", new(inspectCmd)},
 
 		{"key", "trust", "Make, list, import and remove keys.", new(keyCmd)},
