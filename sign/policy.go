@@ -146,19 +146,22 @@ func checkScope(scope string) error {
 	if scope == "" {
 		return nil
 	}
-	host := scope
-	if strings.HasPrefix(scope, "*.") {
-		host = "x" + scope[1:]
-		if strings.ContainsAny(scope, "/@") {
-			return fmt.Errorf("scope %q: %w: *.DOMAIN stands alone", scope, content.ErrInvalid)
+	below := scope
+	if domain, ok := strings.CutPrefix(scope, "*."); ok {
+		if strings.ContainsAny(domain, "/@:") {
+			return fmt.Errorf("scope %q: %w: *.DOMAIN stands alone, and holds for all ports", scope, content.ErrInvalid)
 		}
+		below = "x." + domain
 	}
-	if _, err := oci.ParseScope(host); err == nil {
+	if host, _, _ := strings.Cut(below, "/"); host != strings.ToLower(host) {
+		return fmt.Errorf("scope %q: %w: write the host in lower case, it holds for all ways to write it", scope, content.ErrInvalid)
+	}
+	if r, err := oci.ParseScope(below); err == nil && r.Name() == below {
 		return nil
 	}
-	ref, err := ParseIdentity(host)
-	if err != nil || ref.String() != host {
-		return fmt.Errorf("scope %q: %w: want a name in full, HOST/REPOSITORY[:TAG], or its beginning", scope, content.ErrInvalid)
+	ref, err := ParseIdentity(below)
+	if err != nil || ref.String() != below || ref.Local() != ref {
+		return fmt.Errorf("scope %q: %w: want a name in full, HOST/REPOSITORY, HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST, or its beginning", scope, content.ErrInvalid)
 	}
 	return nil
 }
@@ -297,7 +300,8 @@ func readIdentityRule(r *oci.StrictJSON) (rule IdentityRule, err error) {
 
 // For finds what a name needs: its scope, which is the longest that fits, and the
 // requirements there. The scope is "" of a transport for all its names, and
-// "default" where the transport says nothing.
+// "default" where the transport says nothing. Of a name with a tag and a digest the
+// digest counts. A host is the same in upper and lower case.
 func (p *Policy) For(name oci.Reference) (scope string, reqs []Requirement) {
 	scopes := p.transports[TransportDocker]
 	for _, s := range scopesOf(name) {
@@ -313,6 +317,7 @@ const ScopeDefault = "default"
 
 // scopesOf are the scopes that fit a name, the nearest first.
 func scopesOf(name oci.Reference) []string {
+	name.Registry = strings.ToLower(name.Registry)
 	repo := name.Name()
 	full := repo
 	switch {
@@ -330,7 +335,7 @@ func scopesOf(name oci.Reference) []string {
 		}
 		s = s[:i]
 	}
-	domain := name.Registry
+	domain, _, _ := strings.Cut(name.Registry, ":") // a domain's names have any port
 	for {
 		i := strings.IndexByte(domain, '.')
 		if i < 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,18 @@ func reference(t testing.TB, s string) oci.Reference {
 func generate(t testing.TB, kind string) *sign.Signer {
 	t.Helper()
 	s, err := sign.Generate(kind)
+	must(t, err)
+	return s
+}
+
+// made are the keys that tests share, since those of RSA take long to make.
+var made sync.Map
+
+// key is a key of a kind, the same for all tests.
+func key(t testing.TB, kind string) *sign.Signer {
+	t.Helper()
+	once, _ := made.LoadOrStore(kind, sync.OnceValues(func() (*sign.Signer, error) { return sign.Generate(kind) }))
+	s, err := once.(func() (*sign.Signer, error))()
 	must(t, err)
 	return s
 }
