@@ -127,6 +127,9 @@ func (p *Policy) lists() [][]Requirement {
 func (p *Policy) Digest() oci.Digest { return p.digest }
 
 func (p *Policy) readTransport(r *oci.StrictJSON, transport string) error {
+	if transport == "" {
+		return r.Fail("a transport has no name")
+	}
 	scopes := map[string][]Requirement{}
 	p.transports[transport] = scopes
 	return r.Object(func(scope string) (err error) {

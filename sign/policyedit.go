@@ -45,7 +45,8 @@ func (p *Policy) Scopes() []Scope {
 // With is p with a key for a scope of images: as one more of the keys of the rule for
 // the same identity, or in a rule of its own, which has to be met beside the others.
 // What accepted or rejected everything there goes. Errors: ErrInvalid for a scope that
-// could never match.
+// could never match; ErrUnsupported where the rule for that identity names its keys by
+// their files.
 func (p *Policy) With(scope string, key *PublicKey, identity IdentityRule) (*Policy, error) {
 	if err := checkScope(scope); err != nil {
 		return nil, err
@@ -56,50 +57,52 @@ func (p *Policy) With(scope string, key *PublicKey, identity IdentityRule) (*Pol
 		scopes = map[string][]Requirement{}
 		n.transports[TransportDocker] = scopes
 	}
-	reqs := scopes[scope]
-	for i, r := range reqs {
-		if r.Type == SignedBy && r.Identity.String() == identity.String() && len(r.keyPaths) == 0 && r.keyPath == "" {
-			if !r.has(key) {
-				reqs[i] = r.withKey(key)
-			}
-			return n, nil
-		}
+	reqs := slices.DeleteFunc(scopes[scope], func(r Requirement) bool { return r.Type != SignedBy })
+	i := slices.IndexFunc(reqs, func(r Requirement) bool { return r.Identity.String() == identity.String() })
+	switch {
+	case i < 0:
+		reqs = append(reqs, Requirement{Type: SignedBy, Identity: identity}.withKey(key))
+	case reqs[i].has(key):
+	case reqs[i].inFiles():
+		return nil, fmt.Errorf("scope %q: %w: its rule names the keys by their files: name this one so, too", scope, content.ErrUnsupported)
+	default:
+		reqs[i] = reqs[i].withKey(key)
 	}
-	reqs = slices.DeleteFunc(reqs, func(r Requirement) bool { return r.Type != SignedBy })
-	scopes[scope] = append(reqs, Requirement{Type: SignedBy, Identity: identity}.withKey(key))
+	scopes[scope] = reqs
 	return n, nil
 }
 
-// Without is p without a key, in one scope of images or, for nil, in all; a rule that
-// loses its last key goes, and a scope that loses its last rule rejects everything
-// from then on: nothing becomes acceptable by that. Without a key the scope itself
-// goes. Errors: ErrNotFound when nothing of it is there; ErrUnsupported for a key that
-// the policy names by its file.
+// Without is p without a key, in one scope of images or, for nil, wherever it stands.
+// A rule that loses its last key rejects everything from then on: nothing becomes
+// acceptable by that. Without a key the scope itself goes. Errors: ErrNotFound when
+// nothing of it is there; ErrInvalid for neither a key nor a scope; ErrUnsupported for
+// a key that the policy names by its file.
 func (p *Policy) Without(scope *string, key *PublicKey) (*Policy, error) {
 	n := p.clone()
-	scopes := n.transports[TransportDocker]
 	if key == nil && scope == nil {
 		return nil, fmt.Errorf("%w: neither a key nor a scope is given", content.ErrInvalid)
 	}
 	if key == nil {
-		if _, ok := scopes[*scope]; !ok {
+		if _, ok := n.transports[TransportDocker][*scope]; !ok {
 			return nil, fmt.Errorf("scope %q: %w in the policy", *scope, content.ErrNotFound)
 		}
-		delete(scopes, *scope)
+		delete(n.transports[TransportDocker], *scope)
 		return n, nil
 	}
 	found := false
-	for _, s := range sortedKeys(scopes) {
-		if scope != nil && s != *scope {
+	for _, s := range n.Scopes() {
+		if scope != nil && (s.Transport != TransportDocker || s.Scope != *scope) {
 			continue
 		}
-		left, had, err := withoutKey(scopes[s], key)
+		left, had, err := withoutKey(s.Requirements, key)
 		if err != nil {
-			return nil, fmt.Errorf("scope %q: %w", s, err)
+			return nil, fmt.Errorf("scope %q: %w", s.Scope, err)
 		}
 		found = found || had
-		if scopes[s] = left; len(left) == 0 {
-			scopes[s] = []Requirement{{Type: RejectAll}}
+		if s.Transport == "" {
+			n.fallback = left
+		} else {
+			n.transports[s.Transport][s.Scope] = left
 		}
 	}
 	if !found {
@@ -114,7 +117,7 @@ func withoutKey(reqs []Requirement, key *PublicKey) (left []Requirement, had boo
 			left = append(left, r)
 			continue
 		}
-		if r.keyPath != "" || len(r.keyPaths) > 0 {
+		if r.inFiles() {
 			return nil, false, fmt.Errorf("%w: it names the key by its file", content.ErrUnsupported)
 		}
 		had = true
@@ -123,9 +126,11 @@ func withoutKey(reqs []Requirement, key *PublicKey) (left []Requirement, had boo
 		for _, k := range keys {
 			r = r.withKey(k)
 		}
-		if len(keys) > 0 {
-			left = append(left, r)
+		if len(keys) == 0 {
+			// Other rules beside it would ask for less than before.
+			r = Requirement{Type: RejectAll}
 		}
+		left = append(left, r)
 	}
 	return left, had, nil
 }
@@ -155,6 +160,9 @@ func (p *Policy) clone() *Policy {
 func (r Requirement) has(key *PublicKey) bool {
 	return slices.ContainsFunc(r.Keys, func(k *PublicKey) bool { return k.ID() == key.ID() })
 }
+
+// inFiles says whether the policy names the keys by their files.
+func (r Requirement) inFiles() bool { return r.keyPath != "" || len(r.keyPaths) > 0 }
 
 // withKey adds a key, which the policy then holds itself.
 func (r Requirement) withKey(key *PublicKey) Requirement {

@@ -3,7 +3,9 @@ package sign_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -34,6 +36,13 @@ func generate(t testing.TB, kind string) *sign.Signer {
 	s, err := sign.Generate(kind)
 	must(t, err)
 	return s
+}
+
+func encoded(s *sign.Signer) string { return base64.StdEncoding.EncodeToString(s.Public().PEM()) }
+
+func writeFile(t testing.TB, path string, data []byte) {
+	t.Helper()
+	must(t, os.WriteFile(path, data, 0o600))
 }
 
 // made are the keys that tests share, since those of RSA take long to make.
