@@ -124,7 +124,13 @@ func (p *Policy) lists() [][]Requirement {
 }
 
 // Digest names the policy with the keys that it uses.
-func (p *Policy) Digest() oci.Digest { return p.digest }
+func (p *Policy) Digest() oci.Digest {
+	if p.digest != "" {
+		return p.digest
+	}
+	data, _ := p.Encode() // never written yet; of texts alone, which have no errors
+	return p.digestOf(data)
+}
 
 func (p *Policy) readTransport(r *oci.StrictJSON, transport string) error {
 	if transport == "" {

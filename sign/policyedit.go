@@ -229,7 +229,7 @@ func EditPolicy(ctx context.Context, path string, change func(*Policy) (*Policy,
 	err := fsys.Rewrite(ctx, path, fsys.Rewriting{FS: fsys.OS(), Limit: MaxPolicy, Mode: policyMode}, func(old []byte) ([]byte, error) {
 		p := NewPolicy()
 		var err error
-		if len(old) > 0 {
+		if old != nil { // there is a file, and an empty one is as malformed here as to ReadPolicy
 			if p, err = ParsePolicy(old); err != nil {
 				return nil, err
 			}
@@ -255,49 +255,50 @@ func EditPolicy(ctx context.Context, path string, change func(*Policy) (*Policy,
 // would read otherwise, and what its author should know.
 func (p *Policy) Lint() []string {
 	var found []string
-	say := func(s Scope, format string, args ...any) {
-		where := s.Scope
-		if s.Transport != "" {
-			where = fmt.Sprintf("%s %q", s.Transport, s.Scope)
-		}
-		found = append(found, where+": "+fmt.Sprintf(format, args...))
-	}
 	for _, s := range p.Scopes() {
+		say := func(format string, args ...any) {
+			where := s.Scope
+			if s.Transport != "" {
+				where = fmt.Sprintf("%s %q", s.Transport, s.Scope)
+			}
+			found = append(found, where+": "+fmt.Sprintf(format, args...))
+		}
 		accepts := 0
 		for _, r := range s.Requirements {
-			switch {
-			case r.Type == AcceptAnything:
+			if r.Type == AcceptAnything {
 				accepts++
-				if len(s.Requirements) > 1 {
-					say(s, "%s beside other requirements changes nothing", AcceptAnything)
-				}
-			case r.Identity.Type == Unbound:
-				say(s, "signedIdentity %s is known to dist alone: other readers refuse the whole file", Unbound)
-			case len(r.keyPaths) > 0 || r.plural:
-				say(s, "keyPaths and keyDatas need readers of containers/image v5.31 or later")
 			}
-			found = append(found, r.lintFiles(s)...)
+			r.lint(len(s.Requirements) == 1, say)
 		}
-		if s.Scope == ScopeDefault && s.Transport == "" && accepts == len(s.Requirements) {
-			say(s, "every name without a scope of its own is accepted, signed or not")
-		}
-		if s.Transport == TransportDocker && accepts == len(s.Requirements) && s.Scope == "" {
-			say(s, "every image without a narrower scope is accepted, signed or not")
+		switch {
+		case accepts < len(s.Requirements):
+		case s.Transport == "":
+			say("every name without a scope of its own is accepted, signed or not")
+		case s.Transport == TransportDocker && s.Scope == "":
+			say("every image without a narrower scope is accepted, signed or not")
 		}
 		if s.Transport != "" && s.Transport != TransportDocker && s.Transport != TransportBundle {
-			say(s, "dist has no such transport, and does not use this")
+			say("dist has no such transport, and does not use this")
 		}
 	}
 	return found
 }
 
-func (r Requirement) lintFiles(s Scope) (found []string) {
+func (r Requirement) lint(alone bool, say func(format string, args ...any)) {
+	if r.Type == AcceptAnything && !alone {
+		say("%s beside other requirements changes nothing", AcceptAnything)
+	}
+	if r.Identity.Type == Unbound {
+		say("signedIdentity %s is known to dist alone: other readers refuse the whole file", Unbound)
+	}
+	if len(r.keyPaths) > 0 || r.plural {
+		say("keyPaths and keyDatas need readers of containers/image v5.33 or later")
+	}
 	for _, path := range append(slices.Clone(r.keyPaths), r.keyPath) {
 		if strings.HasSuffix(path, privateSuffix) {
-			found = append(found, fmt.Sprintf("%s %q: %s is named like a private key", s.Transport, s.Scope, path))
+			say("%s is named like a private key", path)
 		}
 	}
-	return found
 }
 
 // KeyIDs are the ids of the keys of a requirement.
