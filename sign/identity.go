@@ -36,7 +36,9 @@ const (
 
 // IdentityRule says which names in a signature are good for a name that is asked
 // for. The zero value is MatchRepoDigestOrExact: a tag needs a signature for that very
-// tag, a digest one for its repository.
+// tag, a digest one for its repository. Other readers of such rules do not take a
+// signature for a bare repository there, and of a name with tag and digest want both
+// signed: here the digest, which the signature has to be about, decides.
 type IdentityRule struct {
 	Type IdentityType
 	// Reference or repository of ExactReference and ExactRepository.
@@ -83,8 +85,11 @@ func (r *IdentityRule) setExact(name string) (err error) {
 
 func (r *IdentityRule) checkPrefixes() error {
 	for _, p := range []string{r.Prefix, r.SignedPrefix} {
-		if _, err := oci.ParseScope(p); err != nil {
+		switch scope, err := oci.ParseScope(p); {
+		case err != nil:
 			return err
+		case scope.Name() != p:
+			return fmt.Errorf("prefix %q: %w: names begin with %s", p, content.ErrInvalid, scope.Name())
 		}
 	}
 	return nil
@@ -122,7 +127,9 @@ func (r IdentityRule) takes(want oci.Reference, identity string) bool {
 	case ExactRepository:
 		return signed.Name() == r.Exact.Name()
 	case RemapIdentity:
-		want = r.remap(want)
+		if want, err = r.remap(want); err != nil {
+			return false
+		}
 	}
 	// Of unbound, too: a signature that says who it is for is held to that.
 	return exactlyOrRepository(want, signed)
@@ -139,17 +146,17 @@ func exactlyOrRepository(want, signed oci.Reference) bool {
 	return exactly(want, signed)
 }
 
-// remap is want as it is called in signatures.
-func (r IdentityRule) remap(want oci.Reference) oci.Reference {
-	name := want.Name()
-	rest, ok := strings.CutPrefix(name, r.Prefix)
+// remap is want as it is called in signatures, in full.
+func (r IdentityRule) remap(want oci.Reference) (oci.Reference, error) {
+	rest, ok := strings.CutPrefix(want.Name(), r.Prefix)
 	if !ok || rest != "" && rest[0] != '/' {
-		return want
+		return want, nil
 	}
-	mapped, err := oci.ParseRepository(r.SignedPrefix + rest)
-	if err != nil {
-		return want // it then matches nothing but itself
+	name := r.SignedPrefix + rest
+	mapped, err := oci.ParseRepository(name)
+	if err == nil && mapped.Name() != name {
+		err = fmt.Errorf("repository %q: %w: its full name is %s", name, content.ErrInvalid, mapped.Name())
 	}
 	want.Registry, want.Repository = mapped.Registry, mapped.Repository
-	return want
+	return want, err
 }

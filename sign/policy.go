@@ -289,17 +289,19 @@ func readIdentityRule(r *oci.StrictJSON) (rule IdentityRule, err error) {
 	if err != nil {
 		return rule, err
 	}
-	word := fields["type"]
-	wants := map[string][]string{
-		string(ExactReference): {"dockerReference"}, string(ExactRepository): {"dockerRepository"},
-		string(RemapIdentity): {"prefix", "signedPrefix"},
-	}[word]
-	text := word
-	for _, name := range wants {
-		text += "=" + fields[name]
+	text, wants := fields["type"], map[IdentityType][]string{
+		MatchExact: {}, MatchRepoDigestOrExact: {}, MatchRepository: {}, Unbound: {},
+		ExactReference: {"dockerReference"}, ExactRepository: {"dockerRepository"}, RemapIdentity: {"prefix", "signedPrefix"},
 	}
-	if len(fields) != len(wants)+1 {
-		return rule, r.Fail("signedIdentity %.40q wants the fields %v beside its type", word, wants)
+	want, known := wants[IdentityType(text)]
+	if !known {
+		return rule, r.Fail("signedIdentity %.40q is not supported", text)
+	}
+	if len(fields) != len(want)+1 {
+		return rule, r.Fail("signedIdentity %s wants the fields %v beside its type", text, want)
+	}
+	for _, name := range want {
+		text += "=" + fields[name]
 	}
 	if rule, err = ParseIdentityRule(text); err != nil {
 		return rule, r.Fail("%s", trimClass(err))
