@@ -29,7 +29,9 @@ const minKeyPrefix = 8
 
 // Keyring is a folder of key files, LABEL.key and LABEL.pub, the names that cosign
 // gives its own. It need not exist. It is safe for concurrent use, also by several
-// processes: files are added and removed whole.
+// processes: files are added and removed whole. A crash while a key is added may leave
+// a file .new-*, and LABEL.key without LABEL.pub, which is no key yet and keeps the
+// label from being used.
 type Keyring struct{ dir string }
 
 // OpenKeyring is the keyring in dir.
@@ -37,9 +39,9 @@ func OpenKeyring(dir string) Keyring { return Keyring{dir} }
 
 // Key is a key of a keyring, or in files elsewhere.
 type Key struct {
-	Label   string // "" for files elsewhere
-	Public  *PublicKey
-	Private string // path of the private key, "" when there is none
+	Label   string     // "" for files elsewhere
+	Public  *PublicKey // nil for an encrypted private key elsewhere with no public one beside it
+	Private string     // path of the private key, "" when there is none
 }
 
 // ParseLabel checks what a key is to be called: letters, digits, '.', '_' and '-',
@@ -71,6 +73,9 @@ func (r Keyring) All() ([]Key, error) {
 			continue // not a file of ours
 		}
 		k, err := r.labelled(label)
+		if _, gone := os.Lstat(r.path(label, publicSuffix)); errors.Is(gone, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -161,7 +166,8 @@ func findFile(path string) (Key, error) {
 }
 
 // Open opens the private key of k for signing. Errors: ErrNotFound when there is none;
-// those of ParsePrivateKey; ErrDenied for a file that others may read.
+// those of ParsePrivateKey; ErrDenied for a file that may not be read; ErrCorrupt when
+// the public key is another's.
 func (k Key) Open(ctx context.Context, pass Passphrase) (*Signer, error) {
 	if k.Private == "" {
 		return nil, fmt.Errorf("key %s: %w: only its public part is here", k.name(), content.ErrNotFound)
@@ -216,32 +222,58 @@ func (r Keyring) Add(label string, public *PublicKey, private []byte) (Key, erro
 	return k, nil
 }
 
-// createFile writes a file that must not be there. Errors: ErrExists.
+// createFile writes a file that must not be there, and that nobody sees before it is
+// whole. Errors: ErrExists.
 func createFile(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s", content.ErrExists, path)
-	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return fsys.Classify(err)
 	}
+	defer os.Remove(f.Name())
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path)
+		return fsys.Classify(err)
+	}
+	err = os.Link(f.Name(), path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = moveNew(f.Name(), path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s", content.ErrExists, path)
+	}
+	if err == nil {
+		err = fsys.OS().SyncDir(filepath.Dir(path))
 	}
 	return fsys.Classify(err)
 }
 
-// Remove takes a key out, its private part first. Errors: ErrNotFound.
-func (r Keyring) Remove(label string) error {
-	k, err := r.labelled(label)
+// moveNew is for file systems without links: the name is taken, empty for a moment,
+// and then the file gets it.
+func moveNew(from, path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, privateMode)
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{k.Private, r.path(label, publicSuffix)} {
-		if path == "" {
-			continue
-		}
+	if err = f.Close(); err == nil {
+		err = os.Rename(from, path)
+	}
+	if err != nil {
+		_ = os.Remove(path)
+	}
+	return err
+}
+
+// Remove takes a key out, its private part first, whatever its files hold. Errors:
+// ErrInvalid for what is no label, ErrNotFound.
+func (r Keyring) Remove(label string) error {
+	if _, err := ParseLabel(label); err != nil {
+		return err
+	}
+	public := r.path(label, publicSuffix)
+	if _, err := os.Lstat(public); err != nil {
+		return fmt.Errorf("key %s: %w", label, fsys.Classify(err))
+	}
+	for _, path := range []string{r.path(label, privateSuffix), public} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("key %s: %w", label, fsys.Classify(err))
 		}
