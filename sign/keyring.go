@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -166,8 +167,9 @@ func findFile(path string) (Key, error) {
 }
 
 // Open opens the private key of k for signing. Errors: ErrNotFound when there is none;
-// those of ParsePrivateKey; ErrDenied for a file that may not be read; ErrCorrupt when
-// the public key is another's.
+// those of ParsePrivateKey; ErrDenied for a file that may not be read, and for one of a
+// keyring that has no passphrase and others may read, too; ErrCorrupt when the public
+// key is another's.
 func (k Key) Open(ctx context.Context, pass Passphrase) (*Signer, error) {
 	if k.Private == "" {
 		return nil, fmt.Errorf("key %s: %w: only its public part is here", k.name(), content.ErrNotFound)
@@ -175,6 +177,11 @@ func (k Key) Open(ctx context.Context, pass Passphrase) (*Signer, error) {
 	data, err := readFile(k.Private, MaxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", k.name(), err)
+	}
+	if k.Label != "" && !IsEncrypted(data) {
+		if err := ownOnly(k.Private); err != nil {
+			return nil, fmt.Errorf("key %s: %w", k.name(), err)
+		}
 	}
 	s, err := ParsePrivateKey(ctx, data, pass)
 	if err != nil {
@@ -184,6 +191,18 @@ func (k Key) Open(ctx context.Context, pass Passphrase) (*Signer, error) {
 		return nil, fmt.Errorf("key %s: %w: the public key beside it is another, %s", k.name(), content.ErrCorrupt, k.Public.ID())
 	}
 	return s, nil
+}
+
+// ownOnly refuses a file that other users may read, where systems tell.
+func ownOnly(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	return content.WithHint(fmt.Errorf("%w: it has no passphrase, and others may read %s", content.ErrDenied, path), "`chmod 600 %s`, if nobody has read it so far", path)
 }
 
 func (k Key) name() string {
