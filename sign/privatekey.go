@@ -126,9 +126,10 @@ func IsEncrypted(data []byte) bool {
 }
 
 // ParsePrivateKey reads a private key in PEM: encrypted as cosign and dist write it,
-// PKCS#8 (also encrypted), PKCS#1, SEC 1. pass is called when it is encrypted.
-// Errors: ErrInvalid for what is no private key; ErrPassphrase, and what pass
-// returned; ErrUnsupported for a kind of key that is not used here.
+// PKCS#8 (also encrypted), PKCS#1, SEC 1. pass is called when it is encrypted, and may
+// be nil where nobody can be asked. Errors: ErrInvalid for what is no private key;
+// ErrPassphrase, and what pass returned; ErrUnsupported for a kind of key that is not
+// used here, and for an encryption that would take too long to undo.
 func ParsePrivateKey(ctx context.Context, data []byte, pass Passphrase) (*Signer, error) {
 	if len(data) > MaxKeyFile {
 		return nil, fmt.Errorf("private key: %w: more than %d bytes", content.ErrInvalid, MaxKeyFile)
@@ -146,6 +147,12 @@ func ParsePrivateKey(ctx context.Context, data []byte, pass Passphrase) (*Signer
 			return nil, fmt.Errorf("private key: %w: %v", content.ErrInvalid, err)
 		}
 		return newSigner(key)
+	}
+	if err := checkCost(block); err != nil {
+		return nil, fmt.Errorf("private key: %w", err)
+	}
+	if pass == nil {
+		return nil, fmt.Errorf("private key: it needs a %w", ErrPassphrase)
 	}
 	passphrase, err := pass(ctx)
 	if err != nil {

@@ -91,7 +91,7 @@ func TestWhatIsSignedIsVerified(t *testing.T) {
 	for _, kind := range []string{sign.ECDSA, sign.Ed25519, sign.RSA} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s, stranger, subject := generate(t, kind), generate(t, sign.ECDSA), manifest(`{"a":1}`)
+			s, stranger, subject := key(t, kind), generate(t, sign.ECDSA), manifest(`{"a":1}`)
 			if s.Public().Algorithm() != kind {
 				t.Errorf("it calls itself %s", s.Public().Algorithm())
 			}
@@ -115,8 +115,11 @@ func TestWhatIsSignedIsVerified(t *testing.T) {
 func TestKeysComeBackFromTheirFiles(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{sign.ECDSA, sign.Ed25519, sign.RSA} {
-		s := generate(t, kind)
+		s := key(t, kind)
 		for _, secret := range [][]byte{nil, {}, []byte("open sesame")} {
+			if secret != nil && kind != sign.ECDSA {
+				continue // it takes long, and is the same for all
+			}
 			data, err := s.PEM(secret)
 			must(t, err)
 			if sign.IsEncrypted(data) != (secret != nil) {
@@ -134,15 +137,5 @@ func TestKeysComeBackFromTheirFiles(t *testing.T) {
 		if !bytes.Equal(public.DER(), s.Public().DER()) {
 			t.Errorf("%s is another public key", kind)
 		}
-	}
-}
-
-func TestAWrongPassphraseIsNotRepeated(t *testing.T) {
-	t.Parallel()
-	data, err := generate(t, sign.ECDSA).PEM([]byte("right"))
-	must(t, err)
-	_, err = sign.ParsePrivateKey(t.Context(), data, func(context.Context) ([]byte, error) { return []byte("hunter2"), nil })
-	if !errors.Is(err, sign.ErrPassphrase) || bytes.Contains([]byte(err.Error()), []byte("hunter2")) {
-		t.Errorf("%v", err)
 	}
 }
