@@ -79,7 +79,7 @@ func SignBundle(ctx context.Context, s *Signer, st Statement) (data []byte, laye
 
 func (c *Candidate) parseBundle(mediaType string, data []byte) error {
 	if mediaType != MediaTypeBundle {
-		return c.fault(ReasonUnsupported, "bundle of type %s, and only %s is read", mediaType, MediaTypeBundle)
+		return c.fault(ReasonUnsupported, "bundle of type %.100q, and only %s is read", mediaType, MediaTypeBundle)
 	}
 	var own string
 	enveloped := false
@@ -164,7 +164,9 @@ func (c *Candidate) readEnvelope(r *oci.StrictJSON) error {
 		return err
 	case kind != envelopeType:
 		return r.Fail("the envelope holds %.80q, not %s", kind, envelopeType)
-	case len(sigs) != 1 || len(sigs[0]) == 0:
+	case len(sigs) == 0 || len(sigs) == 1 && len(sigs[0]) == 0:
+		return c.fault(ReasonUnsigned, "the envelope has no signature")
+	case len(sigs) > 1:
 		return r.Fail("the envelope has %d signatures, and wants one", len(sigs))
 	}
 	c.sig, c.message = sigs[0], dsse.PAE(kind, claim)
@@ -227,10 +229,12 @@ func (c *Candidate) readStatement(r *oci.StrictJSON) error {
 	switch {
 	case err != nil:
 		return err
+	case predicateType == "":
+		return r.Fail("the statement has no predicateType")
+	case predicateType != predicateSign: // of whatever type: cosign's attestations have an older one
+		return c.fault(ReasonOtherPredicate, "it states %.100q, which is no signature", predicateType)
 	case kind != statementType:
 		return r.Fail("the statement is of type %.80q, not %s", kind, statementType)
-	case predicateType != predicateSign:
-		return c.fault(ReasonOtherPredicate, "it states %.100q, which is no signature", predicateType)
 	case subjects != 1:
 		return r.Fail("the statement is about %d subjects, and has to be about one", subjects)
 	}
@@ -295,12 +299,12 @@ func (c *Candidate) readPredicate(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &fields); err != nil {
 		return c.fault(ReasonMalformed, "its predicate is no object")
 	}
-	var created string
+	var when string
 	_ = json.Unmarshal(fields["creator"], &c.Claim.Creator) // another form means nothing
-	_ = json.Unmarshal(fields["created"], &created)
+	_ = json.Unmarshal(fields["created"], &when)
 	c.Claim.Serial = readSerial(fields["serial"])
-	if at, err := time.Parse(time.RFC3339, strings.TrimSpace(created)); err == nil {
-		c.Claim.Created = at.UTC()
+	if at, err := time.Parse(time.RFC3339, strings.TrimSpace(when)); err == nil {
+		c.Claim.Created = created(at)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ type Reason string
 const (
 	ReasonUnreadable     Reason = "unreadable"      // it could not be got
 	ReasonMalformed      Reason = "malformed"       // it is not what it should be
-	ReasonUnsigned       Reason = "no-signature"    // a payload without one
+	ReasonUnsigned       Reason = "no-signature"    // a payload or an envelope without one
 	ReasonUnsupported    Reason = "unsupported"     // of a kind that is not judged here
 	ReasonOtherPredicate Reason = "other-statement" // an attestation of something else
 	ReasonStranger       Reason = "unknown-key"     // no trusted key made it
@@ -160,7 +160,7 @@ func (f Facts) weigh(name oci.Reference, subject Subject, c *Candidate, k *Publi
 	case c.Claim.Identity == "" && rule.Type != Unbound:
 		return ReasonUnbound, "it names no image; a rule with signedIdentity unbound would take it"
 	case !rule.takes(name, c.Claim.Identity):
-		return ReasonOtherName, fmt.Sprintf("it is for %s, and %s was asked for (%s)", c.Claim.Identity, name, rule)
+		return ReasonOtherName, fmt.Sprintf("it is for %s, and %s was asked for (%s)", c.Claim.signedName(), name, rule)
 	case limits.Revoked:
 		return ReasonRevoked, "its key is revoked here"
 	case !limits.NotBefore.IsZero() && seen.Before(limits.NotBefore):
@@ -179,9 +179,21 @@ func (f Facts) weigh(name oci.Reference, subject Subject, c *Candidate, k *Publi
 // signedDigest is what the claim is about, for people.
 func (c Claim) signedDigest() string {
 	for _, alg := range sortedKeys(c.Digests) {
-		return alg + ":" + c.Digests[alg]
+		text := alg + ":" + c.Digests[alg]
+		if _, err := oci.ParseDigest(text); err != nil {
+			return fmt.Sprintf("%.160q", text)
+		}
+		return text
 	}
 	return "nothing"
+}
+
+// signedName is who the claim is for, for people.
+func (c Claim) signedName() string {
+	if _, err := ParseIdentity(c.Identity); err != nil {
+		return fmt.Sprintf("%.160q", c.Identity)
+	}
+	return c.Identity
 }
 
 // Counting lists the outcomes that count, each candidate once.

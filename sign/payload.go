@@ -166,9 +166,18 @@ func (c *Candidate) readOptional(raw json.RawMessage) error {
 		}
 	}
 	if c.Claim.Serial > 0 {
-		c.Claim.Created = time.Unix(c.Claim.Serial, 0).UTC()
+		c.Claim.Created = created(time.Unix(c.Claim.Serial, 0))
 	}
 	return nil
+}
+
+// created is a time that a signature claims, zero for one that no date can be written
+// of: such a claim must not keep the others from being listed.
+func created(t time.Time) time.Time {
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
 }
 
 // readSerial is a whole positive number, 0 for anything else.
