@@ -2,6 +2,7 @@ package sign
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"dist.example/content"
@@ -60,7 +61,8 @@ type Facts struct {
 	Verifies func(c *Candidate, k *PublicKey) bool
 	// Limits are those of a key; the zero Limits where it has none.
 	Limits func(k *PublicKey) Limits
-	// Seen is when a candidate was first seen, which its maker cannot choose.
+	// Seen is when a candidate was first seen, which its maker cannot choose; the zero
+	// time for now.
 	Seen func(c *Candidate) time.Time
 	// Serial is the highest that was seen of a key for the name, on another manifest
 	// than this one; less is ReasonOlder. A signature without a serial is judged
@@ -150,9 +152,12 @@ func (f Facts) weigh(name oci.Reference, subject Subject, c *Candidate, k *Publi
 	if f.Limits != nil {
 		limits = f.Limits(k)
 	}
-	seen := time.Now()
+	var seen time.Time
 	if f.Seen != nil {
 		seen = f.Seen(c)
+	}
+	if seen.IsZero() {
+		seen = time.Now()
 	}
 	switch {
 	case !subject.is(c.Claim.Digests):
@@ -260,7 +265,8 @@ func (m Met) err(where string) error {
 	if len(m.Outcomes) == 0 {
 		return content.WithHint(fmt.Errorf("%w: it is not signed%s", content.ErrUntrusted, where), "`dist sign` signs it, with a key that the policy names")
 	}
-	first := m.Outcomes[0]
+	// What a trusted key has signed says more than what strangers added.
+	first := m.Outcomes[max(0, slices.IndexFunc(m.Outcomes, func(o Outcome) bool { return o.Key != nil }))]
 	err := fmt.Errorf("%w: none of %d signatures counts%s: %s: %s", content.ErrUntrusted, len(m.Outcomes), where, first.Reason, first.Detail)
 	if len(m.Outcomes) == 1 {
 		err = fmt.Errorf("%w: its signature does not count%s: %s: %s", content.ErrUntrusted, where, first.Reason, first.Detail)
