@@ -90,6 +90,9 @@ func checkKind(key crypto.PublicKey) error {
 		}
 		return fmt.Errorf("public key: %w: curve %s", content.ErrUnsupported, k.Curve.Params().Name)
 	case *rsa.PublicKey:
+		if k.E < 3 || k.E%2 == 0 { // 1 needs no secret at all
+			return fmt.Errorf("public key: %w: RSA with the exponent %d", content.ErrUnsupported, k.E)
+		}
 		if slices.Contains([]int{2048, 3072, 4096}, k.N.BitLen()) {
 			return nil
 		}
