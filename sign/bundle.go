@@ -20,9 +20,17 @@ const (
 // The documents of the bundle form, as they are written.
 type (
 	bundle struct {
-		MediaType string        `json:"mediaType"`
-		Material  material      `json:"verificationMaterial"`
-		Envelope  dsse.Envelope `json:"dsseEnvelope"`
+		MediaType string   `json:"mediaType"`
+		Material  material `json:"verificationMaterial"`
+		Envelope  envelope `json:"dsseEnvelope"`
+	}
+	envelope struct {
+		Payload     []byte              `json:"payload"`
+		PayloadType string              `json:"payloadType"`
+		Signatures  []envelopeSignature `json:"signatures"`
+	}
+	envelopeSignature struct {
+		Sig []byte `json:"sig"`
 	}
 	material struct {
 		PublicKey publicKeyHint `json:"publicKey"`
@@ -49,8 +57,11 @@ type (
 )
 
 // SignBundle makes a signature in the bundle form: the bundle, and the layer that a
-// manifest has for it.
+// manifest has for it. Errors: as SignPayload.
 func SignBundle(ctx context.Context, s *Signer, st Statement) (data []byte, layer oci.Descriptor, err error) {
+	if err := st.check(); err != nil {
+		return nil, layer, err
+	}
 	about := statementSubject{Name: st.Identity, Digest: st.Subject.signed(), Annotations: map[string]string{}}
 	for k, v := range st.Annotations {
 		about.Annotations[k] = v
@@ -69,10 +80,7 @@ func SignBundle(ctx context.Context, s *Signer, st Statement) (data []byte, laye
 	}
 	data, err = json.Marshal(bundle{
 		MediaType: MediaTypeBundle, Material: material{publicKeyHint{s.public.hint()}},
-		Envelope: dsse.Envelope{
-			PayloadType: envelopeType, Payload: base64.StdEncoding.EncodeToString(claim),
-			Signatures: []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(sig)}},
-		},
+		Envelope: envelope{claim, envelopeType, []envelopeSignature{{sig}}},
 	})
 	return data, oci.Describe(MediaTypeBundle, data), err
 }

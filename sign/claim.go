@@ -179,6 +179,14 @@ type Statement struct {
 	Annotations map[string]string
 }
 
+// check refuses a statement for a name that nobody could ask for.
+func (s Statement) check() error {
+	if _, err := ParseIdentity(s.Identity); err != nil {
+		return fmt.Errorf("sign %s: %w", s.Subject.Digest, err)
+	}
+	return nil
+}
+
 func (s Statement) serial() int64 {
 	if s.Serial != 0 {
 		return s.Serial

@@ -30,8 +30,12 @@ type payload struct {
 }
 
 // SignPayload makes a signature in the tag form: the payload, and the layer that a
-// manifest has for it.
+// manifest has for it. Errors: ErrInvalid for an identity that is no name; those of the
+// key.
 func SignPayload(ctx context.Context, s *Signer, st Statement) (data []byte, layer oci.Descriptor, err error) {
+	if err := st.check(); err != nil {
+		return nil, layer, err
+	}
 	var p payload
 	p.Critical.Identity.Reference = st.Identity
 	p.Critical.Image.Digest = st.Subject.Digest.String()
