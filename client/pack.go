@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"dist.example/blobstore"
@@ -48,6 +50,16 @@ type PackOptions struct {
 	Sign SignOptions
 	// RequireKey makes it an error (ErrUntrusted) when no key signs.
 	RequireKey bool
+	// Annotations go onto the manifest or index. They win over those that Pack makes
+	// and, with Append, over those that are there.
+	Annotations map[string]string
+	// Subject is the id of a manifest or index that is held here, which this one is
+	// then about; "" is none, or with Append the one that there is.
+	Subject string
+	// Config is what the word config=Config means; "" is none.
+	Config string
+	// Settings change the configuration of an image, new or appended to.
+	Settings layer.Settings
 }
 
 // Packed is the outcome of Pack.
@@ -72,16 +84,19 @@ type Packed struct {
 //     which it comes back; any key is a title, but for config.
 //   - index: manifests and indexes. A key is a platform, os/arch[/variant].
 //
+// With Append there need be no word where annotations, a subject or settings are
+// given; nor for an artifact that has annotations or a subject.
+//
 // Identical input gives an identical digest, on any machine and in any folder.
 // Everything is stored in one session, and the name moves in the transaction that
 // makes the manifest visible, if it still stands for what it did at the beginning. So
 // do its signatures, where a key signs: the manifest is never there without them.
 //
-// Errors: ErrInvalid for words that do not fit the kind or are both an object and a
-// file; ErrNotFound for what is neither, and, with Append, when name or something
-// it reaches is not here (ErrCorrupt when that is damaged); ErrUnsupported for a
-// layer that the format appended to has no type for; ErrConflict when the name moved
-// meanwhile.
+// Errors: ErrInvalid for words and options that do not fit the kind, and for words
+// that are both an object and a file; ErrNotFound for what is neither, for a subject
+// that is no manifest here, and, with Append, when name or something it reaches
+// is not here (ErrCorrupt when that is damaged); ErrUnsupported for what the
+// format appended to cannot say; ErrConflict when the name moved meanwhile.
 func (c *Client) Pack(ctx context.Context, name string, words []string, o PackOptions) (Packed, error) {
 	ref, err := oci.ParseReference(name)
 	if err != nil {
@@ -96,6 +111,9 @@ func (c *Client) Pack(ctx context.Context, name string, words []string, o PackOp
 
 func (c *Client) pack(ctx context.Context, ref oci.Reference, words []string, o PackOptions) (Packed, error) {
 	p := &packing{c: c, o: o, ref: ref}
+	if o.Config != "" {
+		words = append(slices.Clone(words), "config="+o.Config)
+	}
 	err := p.o.parse()
 	if err == nil {
 		p.words, err = parseWords(words)
@@ -105,7 +123,7 @@ func (c *Client) pack(ctx context.Context, ref oci.Reference, words []string, o 
 		return Packed{}, err
 	case ref.Digest != "":
 		return Packed{}, fmt.Errorf("%w: the digest comes from what is packed, give a tag", content.ErrInvalid)
-	case len(words) == 0:
+	case len(words) == 0 && o.empty():
 		return Packed{}, fmt.Errorf("%w: nothing to pack", content.ErrInvalid)
 	}
 	sig, err := p.signer(ctx)
@@ -157,7 +175,24 @@ func (o *PackOptions) parse() error {
 		}
 		o.ArtifactType = t
 	}
-	return nil
+	for _, key := range slices.Sorted(maps.Keys(o.Annotations)) {
+		if !isAnnotation(key, o.Annotations[key]) {
+			return fmt.Errorf("annotation %q: %w: want a key without blanks, and UTF-8", key, content.ErrInvalid)
+		}
+	}
+	return o.Settings.Check()
+}
+
+// empty says whether there is nothing to do where there are no words.
+func (o *PackOptions) empty() bool {
+	about := len(o.Annotations) > 0 || o.Subject != ""
+	switch {
+	case o.Append:
+		return !about && o.Settings.IsZero()
+	case o.Kind == PackArtifact:
+		return !about
+	}
+	return true
 }
 
 // suits refuses options that mean nothing for the kind.
@@ -171,6 +206,10 @@ func (o *PackOptions) suits(kind PackKind) error {
 		return fmt.Errorf("%w: a prefix is for an image, not for an %s", content.ErrInvalid, kind)
 	case o.FollowLinks && kind == PackIndex:
 		return fmt.Errorf("%w: an index has no folders whose links could be followed", content.ErrInvalid)
+	case o.Config != "" && kind == PackIndex:
+		return fmt.Errorf("%w: an index has no configuration", content.ErrInvalid)
+	case !o.Settings.IsZero() && kind != PackImage:
+		return fmt.Errorf("%w: an %s has no settings to run with", content.ErrInvalid, kind)
 	case o.Compression != nil && kind == PackIndex:
 		return fmt.Errorf("%w: an index has no folders that could be compressed", content.ErrInvalid)
 	case kind == PackArtifact && o.compression() != layer.Gzip:
@@ -196,6 +235,8 @@ type packing struct {
 	ref   oci.Reference
 	words []packWord
 	base  *packBase // what is appended to, nil for a new manifest
+
+	subject *oci.Descriptor // what the manifest is about, nil where nobody said
 }
 
 // open opens the store, settles the kind and says which change of the name is to
@@ -228,6 +269,9 @@ func (p *packing) open(ctx context.Context) (change content.NameChange, err erro
 
 // build makes or finds everything that the words name, and stores the manifest.
 func (p *packing) build(ctx context.Context) (Packed, error) {
+	if err := p.findSubject(ctx); err != nil {
+		return Packed{}, err
+	}
 	var (
 		out Packed
 		err error
@@ -239,6 +283,9 @@ func (p *packing) build(ctx context.Context) (Packed, error) {
 		out, err = p.index(ctx)
 	default:
 		out, err = p.image(ctx)
+	}
+	if err == nil {
+		err = p.say(&out)
 	}
 	if err != nil {
 		return Packed{}, err

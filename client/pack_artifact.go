@@ -84,6 +84,9 @@ func (p *packing) newArtifact(ctx context.Context, config *oci.Descriptor, layer
 // grownArtifact is the base with more layers. An empty one that stood in for them
 // goes.
 func (p *packing) grownArtifact(layers []oci.Descriptor) ([]byte, oci.Descriptor, error) {
+	if len(layers) == 0 {
+		return p.base.data, p.base.desc, nil
+	}
 	doc, err := oci.ParseDocument(p.base.data)
 	if err != nil {
 		return nil, oci.Descriptor{}, err

@@ -33,6 +33,10 @@ func (p *packing) image(ctx context.Context) (Packed, error) {
 	} else {
 		configData, made.Manifest, configDesc, manifestDesc, err = layer.Image(p.imageOptions(layers, config))
 	}
+	if err == nil && !p.o.Settings.IsZero() {
+		configData, made.Manifest, configDesc, manifestDesc, err = layer.Configure(
+			layer.Base{MediaType: manifestDesc.MediaType, Manifest: made.Manifest, Config: configData}, p.o.Settings)
+	}
 	if err != nil {
 		return Packed{}, err
 	}
@@ -60,11 +64,14 @@ func (p *packing) imageOptions(layers []layer.LayerInfo, config *givenConfig) la
 	return o
 }
 
-// grown is the base with layers on top.
+// grown is the base with layers on top; without any it is as it was.
 func (p *packing) grown(ctx context.Context, layers []layer.LayerInfo) (config, manifest []byte, configDesc, manifestDesc oci.Descriptor, err error) {
 	old, err := content.ReadAll(ctx, p.s, p.base.manifest.Config, oci.MaxConfigSize)
 	if err != nil {
 		return nil, nil, configDesc, manifestDesc, err
+	}
+	if len(layers) == 0 {
+		return old, p.base.data, p.base.manifest.Config, p.base.desc, nil
 	}
 	return layer.Append(layer.Base{MediaType: p.base.desc.MediaType, Manifest: p.base.data, Config: old}, layers, p.o.Epoch)
 }

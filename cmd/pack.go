@@ -22,6 +22,9 @@ type packCmd struct {
 	Prefix       string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
 	FollowLinks  bool     `help:"Pack what symbolic links lead to in place of the links."`
 	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for. The default is DIST_PLATFORM from the environment, else this machine's."`
+	Config       string   `placeholder:"ID|PATH" help:"The same as config=."`
+	aboutFlags
+	settingFlags
 }
 
 // Help is the longer text of `dist pack --help`.
@@ -31,6 +34,8 @@ func (packCmd) Help() string {
 An artifact is made of any files, folders and objects. Each file and folder comes back under its title: KEY, else the relative path as it was given, else the base name of a path that is absolute or leads out through "..". An object has a title only as KEY=ID. config= gives a configuration. oras pulls such an artifact into a folder.
 
 An index lists manifests and indexes, for OS/ARCH in OS/ARCH=ID, else for the platform that an image's configuration says.
+
+--entrypoint, --cmd and the like change the configuration of an image, new or with -a; an empty value takes a setting out. --entrypoint and --cmd take a JSON array of words, or one word that is the whole program name: nothing is split at blanks. A new entrypoint takes out the command of the image before.
 
 ID is a digest, a name, or the first 6 or more digits of a digest. TYPE is a media type or a word that put -t takes. A word that is both an object and a file is refused: write ./x for the file.
 
@@ -45,6 +50,8 @@ Examples:
     $ dist pack -p -t image demo:v1 "$(dist put -t layer content1.tar)"
     $ dist pack demo:v1 config=config.json base.tar.gz ./app
     $ dist pack -a demo:v1 ./more
+    $ dist pack --entrypoint '["/app/tool","--serve"]' --env MODE=fast --user 1000 demo:v2 ./rootfs
+    $ dist pack -a --label org.example.team=web --annotation org.example.build=17 demo:v2
     $ dist pack -t artifact --artifact-type application/vnd.example.report demo/report:v1 report.json:json ./figures
     $ dist pack -t index demo:all demo:amd64 linux/arm64=demo:arm`
 }
@@ -74,6 +81,14 @@ func (c *packCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	annotations, err := c.annotations()
+	if err != nil {
+		return err
+	}
+	settings, err := c.settings()
+	if err != nil {
+		return err
+	}
 	epoch, err := layer.ParseEpoch(s.getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return err
@@ -87,6 +102,8 @@ func (c *packCmd) Run(s *session) error {
 		Kind: client.PackKind(c.Type), Append: c.Append, ArtifactType: c.ArtifactType,
 		Compression: compression, FollowLinks: c.FollowLinks, Prefix: c.Prefix,
 		Platform: platform, Epoch: epoch, Sign: c.signingFlags.options(s), RequireKey: c.RequireKey,
+		Annotations: annotations, Subject: c.Subject,
+		Config: c.Config, Settings: settings,
 	})
 	s.progress.stop()
 	if err != nil {

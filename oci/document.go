@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -98,6 +100,29 @@ func AppendTo[T any](d *Document, key string, items []T) error {
 		list = append(list, item)
 	}
 	return d.Set(key, list)
+}
+
+// SetIn sets fields of the object in d's field key, in the order of their names, and
+// makes it where there is none. What else is in it stays as it is. Nothing to set
+// changes nothing. Errors: ErrInvalid for a field that is no object.
+func SetIn[T any](d *Document, key string, fields map[string]T) error {
+	if len(fields) == 0 {
+		return nil
+	}
+	raw := json.RawMessage("{}")
+	if _, err := d.Get(key, &raw); err != nil {
+		return err
+	}
+	in, err := ParseDocument(raw)
+	if err != nil {
+		return fmt.Errorf("document: field %q: %w", key, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if err := in.Set(name, fields[name]); err != nil {
+			return err
+		}
+	}
+	return d.Set(key, in)
 }
 
 // Delete takes the field out, if it is there.

@@ -126,3 +126,32 @@ func TestSamePlatform(t *testing.T) {
 		t.Error("two platforms are one")
 	}
 }
+
+func TestSetInKeepsWhatItDoesNotSet(t *testing.T) {
+	for _, c := range []struct{ before, after string }{
+		{`{"x":1}`, `{"x":1,"in":{"a":"1","b":"2"}}`},
+		{`{"in":null}`, `{"in":{"a":"1","b":"2"}}`},
+		{`{"in":{"z":1.50,"b":[0]},"x":1}`, `{"in":{"z":1.50,"b":"2","a":"1"},"x":1}`},
+	} {
+		d, err := ParseDocument([]byte(c.before))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := SetIn(d, "in", map[string]string{"b": "2", "a": "1"}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.MarshalJSON(); err != nil || string(got) != c.after {
+			t.Errorf("%s became %s, %v", c.before, got, err)
+		}
+	}
+	d, err := ParseDocument([]byte(`{"in":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := SetIn(d, "none", map[string]string{}); err != nil || d.find("none") != nil {
+		t.Errorf("nothing to set: %v", err)
+	}
+	if err := SetIn(d, "in", map[string]string{"a": "1"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a list: %v", err)
+	}
+}

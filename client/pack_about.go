@@ -1,0 +1,66 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// isAnnotation says whether key and value may stand among annotations: JSON has
+// only UTF-8, and nobody finds a key that has blanks again.
+func isAnnotation(key, value string) bool {
+	odd := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+	return key != "" && utf8.ValidString(key) && utf8.ValidString(value) && strings.IndexFunc(key, odd) < 0
+}
+
+// findSubject finds what the manifest is to be about.
+func (p *packing) findSubject(ctx context.Context) error {
+	word := p.o.Subject
+	if word == "" {
+		return nil
+	}
+	fail := func(err error) error { return fmt.Errorf("subject %s: %w", word, err) }
+	desc, err := lookup(ctx, p.s, word)
+	if err != nil {
+		return fail(content.WithHint(err, "the subject has to be here: `dist pull %s` fetches it", word))
+	}
+	if !oci.HasSuccessors(desc.MediaType) {
+		return fail(fmt.Errorf("%w as a manifest: it is %s", content.ErrNotFound, desc.MediaType))
+	}
+	if err := p.hold(ctx, desc); err != nil {
+		return fail(err)
+	}
+	p.subject = &oci.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
+	return nil
+}
+
+// say writes annotations and the subject into the manifest that was made.
+func (p *packing) say(out *Packed) error {
+	if len(p.o.Annotations) == 0 && p.subject == nil {
+		return nil
+	}
+	mediaType := out.Descriptor.MediaType
+	if mediaType != oci.MediaTypeManifest && mediaType != oci.MediaTypeIndex {
+		return content.WithHint(
+			fmt.Errorf("%w: type %s has neither annotations nor a subject", content.ErrUnsupported, mediaType),
+			"`dist pack -t index` makes an index of its images")
+	}
+	doc, err := oci.ParseDocument(out.Manifest)
+	if err == nil && p.subject != nil {
+		err = doc.Set("subject", p.subject)
+	}
+	if err == nil {
+		err = oci.SetIn(doc, "annotations", p.o.Annotations)
+	}
+	if err != nil {
+		return err
+	}
+	data, desc, err := oci.Encode(mediaType, doc)
+	out.Manifest, out.Descriptor.Digest, out.Descriptor.Size = data, desc.Digest, desc.Size
+	return err
+}
