@@ -58,6 +58,10 @@ type PackOptions struct {
 	Subject string
 	// Config is what the word config=Config means; "" is none.
 	Config string
+	// Base is the name or id of an image that a new image is made from, "" for none:
+	// its layers come first, its configuration is the beginning. Of an index it is the
+	// image for Platform.
+	Base string
 	// Settings change the configuration of an image, new or appended to.
 	Settings layer.Settings
 }
@@ -85,7 +89,7 @@ type Packed struct {
 //   - index: manifests and indexes. A key is a platform, os/arch[/variant].
 //
 // With Append there need be no word where annotations, a subject or settings are
-// given; nor for an artifact that has annotations or a subject.
+// given; nor with a base, nor for an artifact that has annotations or a subject.
 //
 // Identical input gives an identical digest, on any machine and in any folder.
 // Everything is stored in one session, and the name moves in the transaction that
@@ -94,8 +98,8 @@ type Packed struct {
 //
 // Errors: ErrInvalid for words and options that do not fit the kind, and for words
 // that are both an object and a file; ErrNotFound for what is neither, for a subject
-// that is no manifest here, and, with Append, when name or something it reaches
-// is not here (ErrCorrupt when that is damaged); ErrUnsupported for what the
+// that is no manifest here, and when the base or, with Append, name is not here with
+// all that it reaches (ErrCorrupt when that is damaged); ErrUnsupported for what the
 // format appended to cannot say; ErrConflict when the name moved meanwhile.
 func (c *Client) Pack(ctx context.Context, name string, words []string, o PackOptions) (Packed, error) {
 	ref, err := oci.ParseReference(name)
@@ -192,7 +196,7 @@ func (o *PackOptions) empty() bool {
 	case o.Kind == PackArtifact:
 		return !about
 	}
-	return true
+	return o.Base == ""
 }
 
 // suits refuses options that mean nothing for the kind.
@@ -208,6 +212,8 @@ func (o *PackOptions) suits(kind PackKind) error {
 		return fmt.Errorf("%w: an index has no folders whose links could be followed", content.ErrInvalid)
 	case o.Config != "" && kind == PackIndex:
 		return fmt.Errorf("%w: an index has no configuration", content.ErrInvalid)
+	case o.Base != "" && (kind != PackImage || o.Append):
+		return fmt.Errorf("%w: a base is for a new image", content.ErrInvalid)
 	case !o.Settings.IsZero() && kind != PackImage:
 		return fmt.Errorf("%w: an %s has no settings to run with", content.ErrInvalid, kind)
 	case o.Compression != nil && kind == PackIndex:
@@ -235,6 +241,7 @@ type packing struct {
 	ref   oci.Reference
 	words []packWord
 	base  *packBase // what is appended to, nil for a new manifest
+	from  *packFrom // what a new image is made from, nil for nothing
 
 	subject *oci.Descriptor // what the manifest is about, nil where nobody said
 }

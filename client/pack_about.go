@@ -48,7 +48,7 @@ func (p *packing) say(out *Packed) error {
 	if mediaType != oci.MediaTypeManifest && mediaType != oci.MediaTypeIndex {
 		return content.WithHint(
 			fmt.Errorf("%w: type %s has neither annotations nor a subject", content.ErrUnsupported, mediaType),
-			"`dist pack -t index` makes an index of its images")
+			"make a manifest of OCI's of it: an image with --from, an index with -t index")
 	}
 	doc, err := oci.ParseDocument(out.Manifest)
 	if err == nil && p.subject != nil {

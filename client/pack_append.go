@@ -34,7 +34,7 @@ func (p *packing) readBase(ctx context.Context, d oci.Digest) (*packBase, error)
 		return nil, content.WithHint(fmt.Errorf("%w: it stands for %s, which is no manifest", content.ErrInvalid, b.desc.MediaType),
 			"leave out -a to make a manifest of it under another name")
 	}
-	if err := p.whole(ctx, d); err != nil {
+	if err := p.whole(ctx, p.ref.String(), d, "`dist pull` fetches what is missing or damaged"); err != nil {
 		return nil, err
 	}
 	if b.data, err = content.ReadAll(ctx, p.s, b.desc, oci.MaxManifestSize); err != nil {
@@ -58,14 +58,13 @@ func (b *packBase) parse() (err error) {
 }
 
 // whole refuses a manifest that lacks something here: what is made of it would
-// lack it, too.
-func (p *packing) whole(ctx context.Context, d oci.Digest) error {
+// lack it, too. name is what the message calls it.
+func (p *packing) whole(ctx context.Context, name string, d oci.Digest, hint string) error {
 	missing, err := p.s.Missing(ctx, d)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
 	// What is known and not readable is damaged; what is absent is not known.
 	_, err = p.s.Info(ctx, missing[0])
-	return content.WithHint(&blobstore.MissingError{Name: p.ref.String(), Digests: missing, Damaged: err == nil},
-		"`dist pull` fetches what is missing or damaged")
+	return content.WithHint(&blobstore.MissingError{Name: name, Digests: missing, Damaged: err == nil}, "%s", hint)
 }

@@ -19,6 +19,12 @@ const createdBy = "dist pack"
 
 // image makes an image, or puts layers on top of one.
 func (p *packing) image(ctx context.Context) (Packed, error) {
+	if p.o.Base != "" {
+		var err error
+		if p.from, err = p.readFrom(ctx); err != nil {
+			return Packed{}, err
+		}
+	}
 	layers, config, err := p.imageWords(ctx)
 	if err != nil {
 		return Packed{}, err
@@ -60,6 +66,9 @@ func (p *packing) imageOptions(layers []layer.LayerInfo, config *givenConfig) la
 	}
 	if config != nil {
 		o.Document, o.ConfigType = config.data, config.mediaType
+	}
+	if p.from != nil {
+		o.Base, o.Annotations = &p.from.Base, p.from.annotations()
 	}
 	return o
 }
@@ -149,6 +158,8 @@ func (p *packing) sources(ctx context.Context) (config *source, parts []source, 
 			parts = append(parts, src)
 		case p.base != nil:
 			return nil, nil, fmt.Errorf("%q: %w: what is appended to keeps its configuration", w.String(), content.ErrInvalid)
+		case p.o.Base != "":
+			return nil, nil, fmt.Errorf("%q: %w: the configuration is that of the base", w.String(), content.ErrInvalid)
 		case config != nil:
 			return nil, nil, fmt.Errorf("%q: %w: there is a configuration already", w.String(), content.ErrInvalid)
 		default:

@@ -21,7 +21,8 @@ type packCmd struct {
 	Compress     string   `enum:"gzip,zstd,none," default:"" placeholder:"HOW" help:"How layers made of folders are compressed: gzip (the default), zstd or none. Folders in artifacts are gzip."`
 	Prefix       string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
 	FollowLinks  bool     `help:"Pack what symbolic links lead to in place of the links."`
-	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for. The default is DIST_PLATFORM from the environment, else this machine's."`
+	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for, and of a --from that is an index. The default is DIST_PLATFORM from the environment, else this machine's."`
+	From         string   `placeholder:"BASE" help:"Image to make a new one from: its layers come first, its configuration is the beginning."`
 	Config       string   `placeholder:"ID|PATH" help:"The same as config=."`
 	aboutFlags
 	settingFlags
@@ -35,7 +36,7 @@ An artifact is made of any files, folders and objects. Each file and folder come
 
 An index lists manifests and indexes, for OS/ARCH in OS/ARCH=ID, else for the platform that an image's configuration says.
 
---entrypoint, --cmd and the like change the configuration of an image, new or with -a; an empty value takes a setting out. --entrypoint and --cmd take a JSON array of words, or one word that is the whole program name: nothing is split at blanks. A new entrypoint takes out the command of the image before.
+--from makes an image from another that is here. --entrypoint, --cmd and the like change the configuration of an image, new or with -a; an empty value takes a setting out. --entrypoint and --cmd take a JSON array of words, or one word that is the whole program name: nothing is split at blanks. A new entrypoint takes out the command of the image before.
 
 ID is a digest, a name, or the first 6 or more digits of a digest. TYPE is a media type or a word that put -t takes. A word that is both an object and a file is refused: write ./x for the file.
 
@@ -50,7 +51,7 @@ Examples:
     $ dist pack -p -t image demo:v1 "$(dist put -t layer content1.tar)"
     $ dist pack demo:v1 config=config.json base.tar.gz ./app
     $ dist pack -a demo:v1 ./more
-    $ dist pack --entrypoint '["/app/tool","--serve"]' --env MODE=fast --user 1000 demo:v2 ./rootfs
+    $ dist pack --from debian:12 --entrypoint '["/app/tool","--serve"]' --env MODE=fast --user 1000 demo:v2 ./rootfs
     $ dist pack -a --label org.example.team=web --annotation org.example.build=17 demo:v2
     $ dist pack -t artifact --artifact-type application/vnd.example.report demo/report:v1 report.json:json ./figures
     $ dist pack -t index demo:all demo:amd64 linux/arm64=demo:arm`
@@ -102,8 +103,7 @@ func (c *packCmd) Run(s *session) error {
 		Kind: client.PackKind(c.Type), Append: c.Append, ArtifactType: c.ArtifactType,
 		Compression: compression, FollowLinks: c.FollowLinks, Prefix: c.Prefix,
 		Platform: platform, Epoch: epoch, Sign: c.signingFlags.options(s), RequireKey: c.RequireKey,
-		Annotations: annotations, Subject: c.Subject,
-		Config: c.Config, Settings: settings,
+		Annotations: annotations, Subject: c.Subject, Config: c.Config, Base: c.From, Settings: settings,
 	})
 	s.progress.stop()
 	if err != nil {

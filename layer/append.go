@@ -49,8 +49,8 @@ func Append(b Base, layers []LayerInfo, epoch time.Time) (config, manifest []byt
 	if err != nil {
 		return fail(err)
 	}
-	if len(doc.diffIDs) != len(m.Layers) {
-		return fail(fmt.Errorf("%w: its configuration lists %d diff_ids, its manifest %d layers", content.ErrInvalid, len(doc.diffIDs), len(m.Layers)))
+	if err := doc.fits(m); err != nil {
+		return fail(err)
 	}
 	if err := doc.extend(layers, epoch); err != nil {
 		return fail(err)

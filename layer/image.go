@@ -36,6 +36,11 @@ type ImageOptions struct {
 	// OCI's.
 	Document   []byte
 	ConfigType string
+	// Base is an image that this one is made from, nil for none: its layers come
+	// first, and its configuration is the beginning of this one's, which replaces
+	// Document and Config. Types of Docker's become those of OCI; nothing else of its
+	// manifest comes along.
+	Base *Base
 	// Annotations go into the manifest; they win over Name and Created.
 	Annotations map[string]string
 }
@@ -51,8 +56,8 @@ type LayerInfo struct {
 // Image makes the configuration and the manifest of an image. Both are indented
 // JSON with a line feed at the end, meant to be read, and depend on the options
 // alone. Errors: ErrInvalid for a platform without system or processor, for a
-// layer whose type, digests or size are none of a layer, and for a Document that
-// is no configuration of these layers.
+// layer whose type, digests or size are none of a layer, and for a Document or a
+// Base that is no configuration of these layers.
 func Image(o ImageOptions) (config, manifest []byte, configDesc, manifestDesc oci.Descriptor, err error) {
 	fail := func(err error) ([]byte, []byte, oci.Descriptor, oci.Descriptor, error) {
 		return nil, nil, oci.Descriptor{}, oci.Descriptor{}, err
@@ -60,10 +65,16 @@ func Image(o ImageOptions) (config, manifest []byte, configDesc, manifestDesc oc
 	if err := o.validate(); err != nil {
 		return fail(fmt.Errorf("pack image: %w", err))
 	}
-	if config, configDesc, err = o.configuration(); err != nil {
+	var under []oci.Descriptor
+	if o.Base != nil {
+		config, configDesc, under, err = o.onBase()
+	} else {
+		config, configDesc, err = o.configuration()
+	}
+	if err != nil {
 		return fail(err)
 	}
-	if manifest, manifestDesc, err = oci.Encode(oci.MediaTypeManifest, o.manifest(configDesc)); err != nil {
+	if manifest, manifestDesc, err = oci.Encode(oci.MediaTypeManifest, o.manifest(configDesc, under)); err != nil {
 		return fail(fmt.Errorf("pack image: %w", err))
 	}
 	return config, manifest, configDesc, manifestDesc, nil
@@ -116,7 +127,7 @@ func (o ImageOptions) config() oci.Image {
 	return img
 }
 
-func (o ImageOptions) manifest(config oci.Descriptor) oci.Manifest {
+func (o ImageOptions) manifest(config oci.Descriptor, under []oci.Descriptor) oci.Manifest {
 	m := oci.Manifest{
 		MediaType:   oci.MediaTypeManifest,
 		Config:      config,
@@ -124,6 +135,7 @@ func (o ImageOptions) manifest(config oci.Descriptor) oci.Manifest {
 		Annotations: o.annotations(),
 	}
 	m.SchemaVersion = 2
+	m.Layers = append(m.Layers, under...)
 	for _, l := range o.Layers {
 		m.Layers = append(m.Layers, l.Descriptor)
 	}

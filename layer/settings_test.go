@@ -117,3 +117,35 @@ func TestConfigureRefusesWhatTwoReadersWouldReadInTwoWays(t *testing.T) {
 		}
 	}
 }
+
+func TestAnImageOnABaseBeginsWithIt(t *testing.T) {
+	o := someImage(t)
+	o.Document = config(`,"rootfs":{"type":"layers",` + diffIDs(o.Layers...) + `}`)
+	config, manifest, _, desc, err := layer.Image(o)
+	must(t, err)
+	docker := strings.NewReplacer(oci.MediaTypeManifest, oci.MediaTypeDockerManifest, oci.MediaTypeImageConfig, oci.MediaTypeDockerConfig,
+		oci.MediaTypeLayerGzip, oci.MediaTypeDockerLayer)
+	for _, base := range []layer.Base{
+		{MediaType: desc.MediaType, Manifest: manifest, Config: config},
+		{MediaType: oci.MediaTypeDockerManifest, Manifest: []byte(docker.Replace(string(manifest))), Config: config},
+	} {
+		top := someLayer("top")
+		got, made, _, madeDesc, err := layer.Image(layer.ImageOptions{
+			Platform: o.Platform, Layers: []layer.LayerInfo{top}, Base: &base, Annotations: map[string]string{"a": "b"},
+		})
+		must(t, err)
+		m, err := oci.ParseManifest(madeDesc.MediaType, made)
+		must(t, err)
+		var img oci.Image
+		must(t, json.Unmarshal(got, &img))
+		if madeDesc.MediaType != oci.MediaTypeManifest || len(m.Layers) != 3 || m.Layers[0].Digest != o.Layers[0].Descriptor.Digest ||
+			m.Layers[0].MediaType != oci.MediaTypeLayerGzip || m.Layers[2].Digest != top.Descriptor.Digest || m.Config.MediaType != oci.MediaTypeImageConfig ||
+			len(m.Annotations) != 1 || len(img.RootFS.DiffIDs) != 3 || img.Architecture != "s390x" || !strings.Contains(string(got), `"b": 1.50`) {
+			t.Errorf("%s\n%s", made, got)
+		}
+		base.Config = []byte(`{"rootfs":{"type":"layers","diff_ids":[]}}`)
+		if _, _, _, _, err := layer.Image(layer.ImageOptions{Platform: o.Platform, Base: &base}); !errors.Is(err, content.ErrInvalid) {
+			t.Errorf("a configuration of other layers: %v", err)
+		}
+	}
+}

@@ -30,6 +30,9 @@ const (
 	AnnotationTitle   = v1.AnnotationTitle
 	AnnotationCreated = v1.AnnotationCreated
 	AnnotationRefName = v1.AnnotationRefName
+	// What an image was made from: its reference, and the digest of its manifest.
+	AnnotationBaseName   = v1.AnnotationBaseImageName
+	AnnotationBaseDigest = v1.AnnotationBaseImageDigest
 )
 
 // ArtifactType is what kind of artifact m is: its artifactType or, where that is
