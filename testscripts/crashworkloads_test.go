@@ -242,6 +242,9 @@ func keeping() []workload {
 		{name: "delete", prepare: both, command: call("delete", "$APP1", "$MIDDLE")},
 		{name: "path", prepare: func(b *box) { b.dist("put", "$F/small") }, command: call("path", "$SMALL")},
 		{name: "get", prepare: pulled, command: call("get", "-o", "out", "$MIDDLE")},
+		{name: "get files", prepare: func(b *box) {
+			b.dist("pack", "-t", "artifact", "demo/files:v1", "small=$F/small", "$F/folder")
+		}, command: call("get", "--files", "out", "demo/files:v1"), again: []int{8}, only: []string{"files."}},
 		{name: "get what is damaged", prepare: rotten, damaged: true, unhealed: true, command: command{args: []string{"get", "-o", "out", "$LARGE"}, exit: 4}},
 	}
 }
