@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
+	"slices"
 	"unicode/utf8"
 
 	"dist.example/content"
@@ -54,7 +55,8 @@ func (p *packing) artifact(ctx context.Context) (Packed, error) {
 	return out, nil
 }
 
-// newArtifact makes the manifest. Where there is no configuration, or no layer, the
+// newArtifact makes the manifest; that of a chart gets the chart's configuration.
+// Where there is no configuration, or no layer, the
 // empty descriptor stands in: there are registries that ask for both.
 func (p *packing) newArtifact(ctx context.Context, config *oci.Descriptor, layers []oci.Descriptor) ([]byte, oci.Descriptor, error) {
 	empty := oci.Describe(oci.MediaTypeEmpty, []byte(emptyJSON))
@@ -64,9 +66,18 @@ func (p *packing) newArtifact(ctx context.Context, config *oci.Descriptor, layer
 	}
 	m.SchemaVersion = 2
 	if config == nil {
+		var err error
+		if config, err = p.chartConfig(ctx, layers, m.Annotations); err != nil {
+			return nil, oci.Descriptor{}, err
+		}
+	}
+	if config == nil {
 		config = &empty
 	}
 	m.Config = *config
+	if m.ArtifactType == "" && slices.ContainsFunc(layers, func(d oci.Descriptor) bool { return oci.IsModelPart(d.MediaType) }) {
+		m.ArtifactType = oci.ArtifactTypeModel
+	}
 	if m.ArtifactType == "" && m.Config.MediaType == oci.MediaTypeEmpty {
 		m.ArtifactType = DefaultArtifactType
 	}
@@ -182,6 +193,9 @@ func (p *packing) part(ctx context.Context, src source, title string) (oci.Descr
 		return desc, err
 	}
 	desc.Annotations = map[string]string{oci.AnnotationTitle: title}
+	if oci.IsModelPart(desc.MediaType) {
+		desc.Annotations[oci.AnnotationModelPath] = title
+	}
 	maps.Copy(desc.Annotations, notes)
 	return desc, nil
 }
@@ -225,6 +239,9 @@ func (p *packing) packedFolder(ctx context.Context, src source, title string) (o
 		var err error
 		if mediaType, err = src.mediaType(nil); err != nil {
 			return fail(err)
+		}
+		if mediaType != src.kind { // a word, which says what it is and not in which form
+			mediaType = oci.ModelFolder(mediaType)
 		}
 		if c, ok := layer.Promised(mediaType); ok && c != layer.Gzip {
 			return fail(fmt.Errorf("%s: %w: type %s says compression %s: folders in artifacts are gzip", src.path, content.ErrInvalid, mediaType, c))

@@ -32,7 +32,9 @@ type packCmd struct {
 func (packCmd) Help() string {
 	return `An image is made of layers, lowest first: objects put before, folders, and tars, which may be compressed with gzip or zstd. config= gives a configuration made elsewhere; the layers' diff_ids and the platform are filled in where it has none, and must be right where it has them.
 
-An artifact is made of any files, folders and objects. Each file and folder comes back under its title: KEY, else the relative path as it was given, else the base name of a path that is absolute or leads out through "..". An object has a title only as KEY=ID. config= gives a configuration. oras pulls such an artifact into a folder.
+An artifact is made of any files, folders and objects. Each file and folder comes back under its title: KEY, else the relative path as it was given, else the base name of a path that is absolute or leads out through "..". An object has a title only as KEY=ID. config= gives a configuration. dist get --files and oras write such an artifact into a folder.
+
+A chart of Helm's is CHART.tgz:helm in an artifact, its signature FILE.prov:helm-prov. Without config= its configuration is made of Chart.yaml: name, version, description, apiVersion, appVersion and type, as far as they stand on one line, plain or quoted; name and version have to. Models are packed with the words model-weight, model-weight-config, model-doc, model-code and model-dataset for their parts, and config=FILE:model-config; unless --artifact-type says otherwise, the artifact is then one of CNCF's ModelPack.
 
 An index lists manifests and indexes, for OS/ARCH in OS/ARCH=ID, else for the platform that an image's configuration says.
 
@@ -54,6 +56,7 @@ Examples:
     $ dist pack --from debian:12 --entrypoint '["/app/tool","--serve"]' --env MODE=fast --user 1000 demo:v2 ./rootfs
     $ dist pack -a --label org.example.team=web --annotation org.example.build=17 demo:v2
     $ dist pack -t artifact --artifact-type application/vnd.example.report demo/report:v1 report.json:json ./figures
+    $ dist pack -t artifact demo/web:1.2.3 web-1.2.3.tgz:helm
     $ dist pack -t index demo:all demo:amd64 linux/arm64=demo:arm`
 }
 

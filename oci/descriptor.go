@@ -30,6 +30,7 @@ const (
 	AnnotationTitle   = v1.AnnotationTitle
 	AnnotationCreated = v1.AnnotationCreated
 	AnnotationRefName = v1.AnnotationRefName
+	AnnotationVersion = v1.AnnotationVersion
 	// What an image was made from: its reference, and the digest of its manifest.
 	AnnotationBaseName   = v1.AnnotationBaseImageName
 	AnnotationBaseDigest = v1.AnnotationBaseImageDigest

@@ -47,6 +47,16 @@ var shortNames = map[string]string{
 	"docker-list":     MediaTypeDockerList,
 	"docker-config":   MediaTypeDockerConfig,
 	"docker-layer":    MediaTypeDockerLayer,
+
+	"helm":                MediaTypeChart,
+	"helm-prov":           MediaTypeChartProvenance,
+	"helm-config":         MediaTypeChartConfig,
+	"model-weight":        MediaTypeModelWeight,
+	"model-weight-config": MediaTypeModelWeightConfig,
+	"model-doc":           MediaTypeModelDoc,
+	"model-code":          MediaTypeModelCode,
+	"model-dataset":       MediaTypeModelDataset,
+	"model-config":        MediaTypeModelConfig,
 }
 
 // isMediaType says whether s is type/subtype without parameters (RFC 6838,
