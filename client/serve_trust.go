@@ -5,6 +5,7 @@ import (
 
 	"dist.example/blobstore"
 	"dist.example/content"
+	"dist.example/layer"
 	"dist.example/oci"
 )
 
@@ -53,7 +54,8 @@ func isAbout(ctx context.Context, s *blobstore.Store, name oci.Reference, desc o
 	}
 	m, err := oci.ParseManifest(desc.MediaType, data)
 	for _, l := range m.Layers {
-		attachment = attachment && !oci.IsImageLayer(l.MediaType)
+		_, tar := layer.Promised(l.MediaType)
+		attachment = attachment && !tar
 	}
 	return attachment && len(m.Layers) > 0, err
 }
