@@ -33,23 +33,8 @@ func Append(b Base, layers []LayerInfo, epoch time.Time) (config, manifest []byt
 	fail := func(err error) ([]byte, []byte, oci.Descriptor, oci.Descriptor, error) {
 		return nil, nil, oci.Descriptor{}, oci.Descriptor{}, fmt.Errorf("append to image: %w", err)
 	}
-	if err := validateLayers(layers); err != nil {
-		return fail(err)
-	}
-	m, err := oci.ParseManifest(b.MediaType, b.Manifest)
+	m, doc, layers, err := b.parse(layers)
 	if err != nil {
-		return fail(err)
-	}
-	if b.MediaType == oci.MediaTypeDockerManifest {
-		if layers, err = dockerLayers(layers); err != nil {
-			return fail(err)
-		}
-	}
-	doc, err := parseConfig(b.Config)
-	if err != nil {
-		return fail(err)
-	}
-	if err := doc.fits(m); err != nil {
 		return fail(err)
 	}
 	if err := doc.extend(layers, epoch); err != nil {
@@ -58,14 +43,35 @@ func Append(b Base, layers []LayerInfo, epoch time.Time) (config, manifest []byt
 	if config, configDesc, err = oci.Encode(m.Config.MediaType, doc); err != nil {
 		return fail(err)
 	}
-	if manifest, manifestDesc, err = b.grow(configDesc, layers); err != nil {
+	if manifest, manifestDesc, err = b.relist(configDesc, len(m.Layers), layers); err != nil {
 		return fail(err)
 	}
 	return config, manifest, configDesc, manifestDesc, nil
 }
 
-// grow is the manifest with another configuration and more layers.
-func (b Base) grow(config oci.Descriptor, layers []LayerInfo) ([]byte, oci.Descriptor, error) {
+// parse reads both documents, and gives layers that are to go into them the types of
+// their format.
+func (b Base) parse(layers []LayerInfo) (m oci.Manifest, doc *configDocument, fit []LayerInfo, err error) {
+	if err := validateLayers(layers); err != nil {
+		return m, nil, nil, err
+	}
+	if m, err = oci.ParseManifest(b.MediaType, b.Manifest); err != nil {
+		return m, nil, nil, err
+	}
+	if b.MediaType == oci.MediaTypeDockerManifest {
+		if layers, err = dockerLayers(layers); err != nil {
+			return m, nil, nil, err
+		}
+	}
+	if doc, err = parseConfig(b.Config); err != nil {
+		return m, nil, nil, err
+	}
+	return m, doc, layers, doc.fits(m)
+}
+
+// relist is the manifest with another configuration, the first of its layers, and more
+// of them.
+func (b Base) relist(config oci.Descriptor, keep int, layers []LayerInfo) ([]byte, oci.Descriptor, error) {
 	doc, err := oci.ParseDocument(b.Manifest)
 	if err != nil {
 		return nil, oci.Descriptor{}, err
@@ -87,6 +93,13 @@ func (b Base) grow(config oci.Descriptor, layers []LayerInfo) ([]byte, oci.Descr
 		}
 	}
 	if err := doc.Set("config", desc); err != nil {
+		return nil, oci.Descriptor{}, err
+	}
+	var kept []json.RawMessage
+	if _, err := doc.Get("layers", &kept); err != nil {
+		return nil, oci.Descriptor{}, err
+	}
+	if err := doc.Set("layers", kept[:keep]); err != nil {
 		return nil, oci.Descriptor{}, err
 	}
 	more := make([]oci.Descriptor, len(layers))

@@ -34,6 +34,12 @@
 // than MaxWindow is set up. Compression is told from the bytes; a media type
 // that says something else is an error.
 //
-// The package keeps no state, on disk or elsewhere: what Write was given is
-// worth nothing after an error. It does not unpack.
+// A Tree is the file system that layers make on top of each other, under caps of its
+// own (MaxEntries, MaxHeaderBytes, MaxPath). Squash writes it as one layer, or as one
+// on top of those below, in two passes over the layers: content is never kept. Changes
+// compares two. Names of members are taken apart before anything is done with them,
+// and nothing is ever looked up on a disk.
+//
+// The package keeps no state, on disk or elsewhere: what Write and Squash were given
+// is worth nothing after an error. It does not unpack.
 package layer

@@ -119,16 +119,24 @@ func drain(r io.Reader) (int, error) {
 
 // members walks a tar to its end and counts what it holds.
 func members(r io.Reader) (int, error) {
+	return eachMember(r, func(*tar.Header, int, io.Reader) error { return nil })
+}
+
+// eachMember walks a tar to its end, shows what it holds, and counts that.
+func eachMember(r io.Reader, visit visitor) (int, error) {
 	src := &source{r: r}
 	tr := tar.NewReader(src)
 	var n int
 	for ; ; n++ {
-		_, err := tr.Next()
+		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return 0, notTar(src, n, err)
+		}
+		if err := visit(h, n, &body{tr, src, n}); err != nil {
+			return 0, err
 		}
 	}
 	if n == 0 && src.n.Load() == 0 {
@@ -136,6 +144,21 @@ func members(r io.Reader) (int, error) {
 	}
 	// Padding after the end belongs to the bytes that are hashed.
 	_, err := io.Copy(io.Discard, src)
+	return n, err
+}
+
+// body is the content of a member, with the errors of the tar.
+type body struct {
+	r      io.Reader
+	src    *source
+	member int
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = notTar(b.src, b.member+1, err)
+	}
 	return n, err
 }
 

@@ -50,7 +50,7 @@ func Configure(b Base, s Settings) (config, manifest []byte, configDesc, manifes
 	if config, configDesc, err = s.configured(m.Config.MediaType, b.Config); err != nil {
 		return fail(err)
 	}
-	if manifest, manifestDesc, err = b.grow(configDesc, nil); err != nil {
+	if manifest, manifestDesc, err = b.relist(configDesc, len(m.Layers), nil); err != nil {
 		return fail(err)
 	}
 	return config, manifest, configDesc, manifestDesc, nil

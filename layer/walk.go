@@ -48,7 +48,7 @@ func newPacker(ctx context.Context, root string, o Options) (*packer, error) {
 	return &packer{ctx: ctx, root: root, o: o, skip: skip, buf: make([]byte, 128<<10), above: []os.FileInfo{fi}}, nil
 }
 
-// pack writes the folders of the prefix, the tree and the tar's end.
+// pack writes the folders of the prefix and the tree.
 func (p *packer) pack() error {
 	prefix := cleanPrefix(p.o.Prefix)
 	for i, c := range prefix {
@@ -65,10 +65,7 @@ func (p *packer) pack() error {
 		}
 		prefix += "/"
 	}
-	if err := p.folder(p.root, prefix); err != nil {
-		return err
-	}
-	return p.tw.Close()
+	return p.folder(p.root, prefix)
 }
 
 // entry is a member to be: where it lies, what it is, and its name in the folder

@@ -82,20 +82,32 @@ func Write(ctx context.Context, w io.Writer, root string, o Options) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
+	return stream(w, o.Compression, func(tw *tar.Writer) (int, error) {
+		p.tw = tw
+		err := p.pack()
+		return p.members, err
+	})
+}
+
+// stream writes a layer whose members produce writes and counts.
+func stream(w io.Writer, c Compression, produce func(*tar.Writer) (members int, err error)) (Result, error) {
 	out := newSink(w)
 	last := newStage(out)
-	comp, err := newCompressor(last, o.Compression)
+	comp, err := newCompressor(last, c)
 	if err != nil {
 		_ = last.Close()
 		return Result{}, err
 	}
 	plain := newSink(comp)
 	first := newStage(plain)
-	p.tw = tar.NewWriter(first)
-	err = p.pack()
-	// Every part ends also after an error, so that no goroutine outlives Write.
-	for _, c := range []io.Closer{first, comp, last} {
-		if cerr := c.Close(); err == nil {
+	tw := tar.NewWriter(first)
+	members, err := produce(tw)
+	if err == nil {
+		err = tw.Close()
+	}
+	// Every part ends also after an error, so that no goroutine outlives the call.
+	for _, part := range []io.Closer{first, comp, last} {
+		if cerr := part.Close(); err == nil {
 			err = cerr
 		}
 	}
@@ -103,10 +115,10 @@ func Write(ctx context.Context, w io.Writer, root string, o Options) (Result, er
 		return Result{}, err
 	}
 	return Result{
-		MediaType: o.Compression.MediaType(),
+		MediaType: c.MediaType(),
 		Digest:    out.digest(), Size: out.n,
 		DiffID: plain.digest(), PlainSize: plain.n,
-		Members: p.members,
+		Members: members,
 	}, nil
 }
 

@@ -1,0 +1,214 @@
+package layer
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// Input is a layer that is there already and is read, perhaps more than once.
+type Input struct {
+	Name      string // for messages
+	MediaType string // what promises a compression must tell the truth
+	DiffID    oci.Digest
+	// Open gives the same bytes each time. Whether the blob is what its digest says is
+	// for the reader to check, which is read to its end.
+	Open func(context.Context) (io.ReadCloser, error)
+}
+
+// visitor is shown each member of a layer. r is its content, and may be left unread;
+// errors of reading it are those of the layer.
+type visitor func(h *tar.Header, member int, r io.Reader) error
+
+// walk reads a layer to its end. Errors are those of Inspect and of visit, and
+// ErrCorrupt for a tar that is not that of the diff_id.
+func (in Input) walk(ctx context.Context, visit visitor) error {
+	if err := in.read(ctx, visit); err != nil {
+		return fmt.Errorf("%s: %w", in.Name, err)
+	}
+	return nil
+}
+
+func (in Input) read(ctx context.Context, visit visitor) error {
+	want, err := oci.ParseDigest(in.DiffID.String())
+	if err != nil {
+		return fmt.Errorf("diff_id: %w", err)
+	}
+	if _, ok := Promised(in.MediaType); in.MediaType != "" && !ok {
+		return fmt.Errorf("layer: %w: its type %s is not that of a tar", content.ErrUnsupported, in.MediaType)
+	}
+	rc, err := in.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	head := bufio.NewReaderSize(content.UntilDone(ctx, rc), 64<<10)
+	start, err := head.Peek(8)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	c := Detect(start)
+	if err := promise(in.MediaType, c, start); err != nil {
+		return err
+	}
+	plain := &sink{w: io.Discard, sum: want.Algorithm().Digester()}
+	if _, err := unwrap(ctx, head, c, plain, func(r io.Reader) (int, error) { return eachMember(r, visit) }); err != nil {
+		return err
+	}
+	// The verdict on the blob comes with its end.
+	if _, err := io.Copy(io.Discard, head); err != nil {
+		return err
+	}
+	if got := plain.digest(); got != want {
+		return fmt.Errorf("layer: %w: its tar is %s, and its diff_id %s", content.ErrCorrupt, got, want)
+	}
+	return nil
+}
+
+// Apply puts a layer on top. Its errors are those of Inspect, and ErrUnsupported for
+// what is no tar by its type, is encrypted, has members that are sparse or of a type
+// that no file system has, and for what goes beyond the caps; ErrInvalid for a member
+// with a name that is none within the tree; ErrCorrupt for a tar that is not that of
+// the diff_id. After an error the tree is of no use.
+func (t *Tree) Apply(ctx context.Context, in Input) error {
+	buf := make([]byte, 128<<10)
+	err := in.walk(ctx, func(h *tar.Header, member int, r io.Reader) error {
+		f, err := t.add(h, int32(member))
+		if err != nil {
+			return fmt.Errorf("member %q: %w", h.Name, err)
+		}
+		if f != nil && t.sums && f.size > 0 {
+			return f.hash(r, buf)
+		}
+		return nil
+	})
+	t.layer++
+	return err
+}
+
+// add applies one member, and returns the file if it has made one.
+func (t *Tree) add(h *tar.Header, member int32) (*file, error) {
+	if err := t.charge(1, 0); err != nil {
+		return nil, err
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil, nil // a comment
+	}
+	parts, err := splitName(h.Name)
+	if err != nil {
+		return nil, err
+	}
+	last := len(parts) - 1
+	for i, p := range parts {
+		rest, marked := strings.CutPrefix(p, whiteoutPrefix)
+		switch {
+		case !marked:
+		case i == last && p == whiteoutOpaque:
+			n, err := t.folder(parts[:last], false)
+			if err == nil && n != nil {
+				t.clear(n)
+			}
+			return nil, err
+		case strings.HasPrefix(rest, whiteoutPrefix):
+			return nil, nil // what AUFS keeps for itself
+		case i < last, rest == "", rest == ".", rest == "..":
+			return nil, fmt.Errorf("%w: %q stands for no name", content.ErrInvalid, p)
+		default:
+			n, err := t.folder(parts[:last], false)
+			if err == nil && n != nil {
+				t.whiteout(n, rest)
+			}
+			return nil, err
+		}
+	}
+	if h.Typeflag == tar.TypeLink {
+		return nil, t.link(h, parts)
+	}
+	return t.create(h, parts, member)
+}
+
+// whiteoutOpaque marks a folder of which the layers below have nothing any more.
+const whiteoutOpaque = ".wh..wh..opq"
+
+// create makes what a member is for.
+func (t *Tree) create(h *tar.Header, parts []string, member int32) (*file, error) {
+	f, err := newFile(h, t.layer, member)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.charge(0, f.bytes()); err != nil {
+		return nil, err
+	}
+	if len(parts) == 0 {
+		if f.kind != kindDir {
+			return nil, fmt.Errorf("%w: the root is a folder, and no %s", content.ErrInvalid, f.kind)
+		}
+		t.root.file, t.root.set = f, t.layer
+		return f, nil
+	}
+	last := len(parts) - 1
+	parent, err := t.folder(parts[:last], true)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.place(parent, parts[last], f)
+	return f, err
+}
+
+// link gives a file one more name.
+func (t *Tree) link(h *tar.Header, parts []string) error {
+	target, err := splitName(h.Linkname)
+	if err != nil {
+		return fmt.Errorf("hard link to %q: %w", h.Linkname, err)
+	}
+	var n *node
+	if last := len(target) - 1; last >= 0 {
+		dir, err := t.folder(target[:last], false)
+		if err != nil {
+			return err
+		}
+		if dir != nil {
+			n = dir.children[target[last]]
+		}
+	}
+	if n == nil || n.isDir() || len(parts) == 0 {
+		return fmt.Errorf("%w: a hard link to %q, and no file is there", content.ErrInvalid, h.Linkname)
+	}
+	f, last := n.file, len(parts)-1
+	parent, err := t.folder(parts[:last], true)
+	if err != nil {
+		return err
+	}
+	_, err = t.place(parent, parts[last], f)
+	return err
+}
+
+// splitName takes the name of a member apart; the root has no parts. Slashes at the
+// beginning and dots mean nothing, as to those who unpack layers.
+func splitName(name string) ([]string, error) {
+	switch {
+	case len(name) > MaxPath:
+		return nil, fmt.Errorf("%w: its name has more than %d bytes", content.ErrUnsupported, MaxPath)
+	case strings.IndexByte(name, 0) >= 0:
+		return nil, fmt.Errorf("%w: a zero byte in its name", content.ErrInvalid)
+	}
+	parts := strings.Split(name, "/")
+	kept := parts[:0]
+	for _, p := range parts {
+		switch p {
+		case "", ".":
+		case "..":
+			return nil, fmt.Errorf("%w: its name leads out of its folder", content.ErrInvalid)
+		default:
+			kept = append(kept, p)
+		}
+	}
+	return kept, nil
+}
