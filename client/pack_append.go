@@ -34,13 +34,18 @@ func (p *packing) readBase(ctx context.Context, d oci.Digest) (*packBase, error)
 		return nil, content.WithHint(fmt.Errorf("%w: it stands for %s, which is no manifest", content.ErrInvalid, b.desc.MediaType),
 			"leave out -a to make a manifest of it under another name")
 	}
-	if err := p.whole(ctx, p.ref.String(), d, "`dist pull` fetches what is missing or damaged"); err != nil {
+	if err := whole(ctx, p.s, p.ref.String(), d, hintPull); err != nil {
 		return nil, err
 	}
-	if b.data, err = content.ReadAll(ctx, p.s, b.desc, oci.MaxManifestSize); err != nil {
-		return nil, err
+	return b, b.read(ctx, p.s)
+}
+
+// read reads and parses the manifest.
+func (b *packBase) read(ctx context.Context, s *blobstore.Store) (err error) {
+	if b.data, err = content.ReadAll(ctx, s, b.desc, oci.MaxManifestSize); err != nil {
+		return err
 	}
-	return b, b.parse()
+	return b.parse()
 }
 
 func (b *packBase) parse() (err error) {
@@ -57,14 +62,17 @@ func (b *packBase) parse() (err error) {
 	return err
 }
 
+// hintPull is for what is missing or damaged.
+const hintPull = "`dist pull` fetches what is missing or damaged"
+
 // whole refuses a manifest that lacks something here: what is made of it would
 // lack it, too. name is what the message calls it.
-func (p *packing) whole(ctx context.Context, name string, d oci.Digest, hint string) error {
-	missing, err := p.s.Missing(ctx, d)
+func whole(ctx context.Context, s *blobstore.Store, name string, d oci.Digest, hint string) error {
+	missing, err := s.Missing(ctx, d)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
 	// What is known and not readable is damaged; what is absent is not known.
-	_, err = p.s.Info(ctx, missing[0])
+	_, err = s.Info(ctx, missing[0])
 	return content.WithHint(&blobstore.MissingError{Name: name, Digests: missing, Damaged: err == nil}, "%s", hint)
 }

@@ -44,7 +44,7 @@ func (p *packing) readFrom(ctx context.Context) (*packFrom, error) {
 	if desc, err = p.baseImage(ctx, desc); err != nil {
 		return fail(err)
 	}
-	if err := p.whole(ctx, word, desc.Digest, fmt.Sprintf("`dist pull %s` fetches what is missing or damaged", p.pullable(desc))); err != nil {
+	if err := whole(ctx, p.s, word, desc.Digest, fmt.Sprintf("`dist pull %s` fetches what is missing or damaged", p.pullable(desc))); err != nil {
 		return nil, err
 	}
 	if err := p.hold(ctx, desc); err != nil {

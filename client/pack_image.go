@@ -277,9 +277,10 @@ func (p *packing) folder(ctx context.Context, src source) (layer.LayerInfo, erro
 		}
 		compression = promised
 	}
-	if p.base != nil && p.base.desc.MediaType == oci.MediaTypeDockerManifest && compression == layer.Zstd {
-		return layer.LayerInfo{}, content.WithHint(fmt.Errorf("%s: %w: zstd in an image of Docker's format", src.path, content.ErrUnsupported),
-			"pack it with --compress gzip")
+	if p.base != nil {
+		if err := suitsFormat(p.base.desc.MediaType, compression); err != nil {
+			return layer.LayerInfo{}, fmt.Errorf("%s: %w", src.path, err)
+		}
 	}
 	if mediaType == "" {
 		mediaType = compression.MediaType()
@@ -292,6 +293,15 @@ func (p *packing) folder(ctx context.Context, src source) (layer.LayerInfo, erro
 	})
 	res.MediaType = mediaType
 	return layer.LayerInfo{Descriptor: res.Descriptor(), DiffID: res.DiffID, CreatedBy: createdBy}, err
+}
+
+// suitsFormat refuses a compression that layers in a manifest of that type cannot have.
+func suitsFormat(manifestType string, c layer.Compression) error {
+	if manifestType == oci.MediaTypeDockerManifest && c == layer.Zstd {
+		return content.WithHint(fmt.Errorf("%w: zstd in an image of Docker's format", content.ErrUnsupported),
+			"use --compress gzip")
+	}
+	return nil
 }
 
 // file takes a layer as it is.

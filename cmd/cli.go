@@ -71,6 +71,8 @@ func verbs() []verb {
 		{"tree", "author", "Show what is about an image: signatures, attestations, SBOMs and the like.", new(treeCmd)},
 		{"attach", "author", "Attach files to an image: an SBOM, a report, anything that is about it.", new(attachCmd)},
 		{"inspect", "author", "Show what a manifest, an index or a configuration says.", new(inspectCmd)},
+		{"squash", "author", "Make one layer of those of an image.", new(squashCmd)},
+		{"diff", "author", "Tell in what two images differ: layers, configuration, files.", new(diffCmd)},
 
 		{"key", "trust", "Make, list, import and remove keys.", new(keyCmd)},
 		{"sign", "trust", "Sign a manifest for its name.", new(signCmd)},

@@ -100,6 +100,7 @@ func putting() []workload {
 			b.ok(command{args: []string{"get", "-o", "out", "$LARGE"}, exit: 4})
 		}, damaged: true, command: call("put", "$F/large"), only: []string{"loose.", "db.commit"}},
 		{name: "pack", prepare: func(b *box) { b.dist("put", "-t", "layer", "$F/tar") }, command: call("pack", "demo/app:v1", "$F/folder", "$TAR")},
+		{name: "squash", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar") }, command: call("squash", "demo/app:v1")},
 	}
 }
 
