@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -27,7 +28,7 @@ func (p *packing) findSubject(ctx context.Context) error {
 	fail := func(err error) error { return fmt.Errorf("subject %s: %w", word, err) }
 	desc, err := lookup(ctx, p.s, word)
 	if err != nil {
-		return fail(content.WithHint(err, "the subject has to be here: `dist pull %s` fetches it", word))
+		return fail(toPull(err, word, word))
 	}
 	if !oci.HasSuccessors(desc.MediaType) {
 		return fail(fmt.Errorf("%w as a manifest: it is %s", content.ErrNotFound, desc.MediaType))
@@ -37,6 +38,19 @@ func (p *packing) findSubject(ctx context.Context) error {
 	}
 	p.subject = &oci.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
 	return nil
+}
+
+// toPull says how what word means comes here, where it is not: what is to be pulled
+// for it. Nobody can pull a digest alone.
+func toPull(err error, word, pull string) error {
+	_, derr := oci.ParseDigest(word)
+	switch {
+	case !errors.Is(err, content.ErrNotFound):
+		return err
+	case derr == nil:
+		return content.WithHint(err, "`dist pull NAME@%s` fetches it from where it is", word)
+	}
+	return content.WithHint(err, "`dist pull %s` fetches it", pull)
 }
 
 // say writes annotations and the subject into the manifest that was made.

@@ -32,10 +32,7 @@ func (p *packing) readFrom(ctx context.Context) (*packFrom, error) {
 	fail := func(err error) (*packFrom, error) { return nil, fmt.Errorf("base %s: %w", word, err) }
 	desc, err := lookup(ctx, p.s, word)
 	if err != nil {
-		if errors.Is(err, content.ErrNotFound) {
-			err = content.WithHint(err, "`dist pull %s` fetches it", word)
-		}
-		return fail(err)
+		return fail(toPull(err, word, word))
 	}
 	from := &packFrom{}
 	if from.name, err = p.nameOf(ctx, word, desc.Digest); err != nil {
@@ -114,10 +111,7 @@ func (p *packing) baseImage(ctx context.Context, desc oci.Descriptor) (oci.Descr
 			"it has %s; choose with --platform", platformList(idx.Manifests))
 	}
 	if _, err := p.s.Info(ctx, chosen.Digest); err != nil {
-		if errors.Is(err, content.ErrNotFound) {
-			err = content.WithHint(err, "`dist pull %s` fetches it", p.pullable(chosen))
-		}
-		return desc, err
+		return desc, toPull(err, p.o.Base, p.pullable(chosen))
 	}
 	return chosen, nil
 }

@@ -23,7 +23,7 @@ type packCmd struct {
 	FollowLinks  bool     `help:"Pack what symbolic links lead to in place of the links."`
 	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for, and of a --from that is an index. The default is DIST_PLATFORM from the environment, else this machine's."`
 	From         string   `placeholder:"BASE" help:"Image to make a new one from: its layers come first, its configuration is the beginning."`
-	Config       string   `placeholder:"ID|PATH" help:"The same as config=."`
+	Config       string   `placeholder:"WORD" help:"The same as config=WORD: an ID, or PATH[:TYPE]."`
 	aboutFlags
 	settingFlags
 }
