@@ -262,6 +262,7 @@ func (j *signing) keep(ctx context.Context) error {
 		if err := j.into(ctx, ses, names); err != nil {
 			return err
 		}
+		j.c.hook("sign.made")
 		ses.Trust(j.marks...)
 		err := ses.Commit(ctx, names.changes("sign")...)
 		if !errors.Is(err, content.ErrConflict) || try == 2 {
@@ -309,6 +310,7 @@ func (j *signing) copy(ctx context.Context, to content.Pusher) error {
 		if err != nil {
 			return fmt.Errorf("sign %s: %w", s.Descriptor.Digest, err)
 		}
+		j.c.hook("sign.put")
 	}
 	return nil
 }

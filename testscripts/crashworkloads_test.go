@@ -240,6 +240,12 @@ func keeping() []workload {
 			b.sql("DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",
 				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "DROP TABLE sightings", "PRAGMA user_version = 1")
 		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
+		{name: "sign", prepare: func(b *box) {
+			pulled(b)
+			b.dist("key", "generate", "--no-passphrase")
+		}, command: call("sign", "-q", "$PULL/app:v1"), proof: []string{"verify", "--key", "default", "$PULL/app:v1"}, only: []string{"sign.", "names.", "commit."}},
+		{name: "pack and sign", prepare: func(b *box) { b.dist("key", "generate", "--no-passphrase") },
+			command: call("pack", "-t", "artifact", "demo/signed:v1", "small=$F/small"), proof: []string{"verify", "--key", "default", "demo/signed:v1"}, only: []string{"sign.", "packing.", "names."}},
 		{name: "delete", prepare: both, command: call("delete", "$APP1", "$MIDDLE")},
 		{name: "path", prepare: func(b *box) { b.dist("put", "$F/small") }, command: call("path", "$SMALL")},
 		{name: "get", prepare: pulled, command: call("get", "-o", "out", "$MIDDLE")},
