@@ -250,6 +250,10 @@ func (j *signing) serial(ctx context.Context, subject sign.Subject, identity str
 	return serial, nil
 }
 
+// signTries bounds the tries beside others who sign the same manifest all the time. Each
+// that fails means that one of them has succeeded.
+const signTries = 20
+
 // keep puts the signatures into the store.
 func (j *signing) keep(ctx context.Context) error {
 	ses, err := j.p.store.Begin(ctx, blobstore.SessionOptions{Note: "sign"})
@@ -265,7 +269,7 @@ func (j *signing) keep(ctx context.Context) error {
 		j.c.hook("sign.made")
 		ses.Trust(j.marks...)
 		err := ses.Commit(ctx, names.changes("sign")...)
-		if !errors.Is(err, content.ErrConflict) || try == 2 {
+		if !errors.Is(err, content.ErrConflict) || try == signTries {
 			return err
 		}
 		// Somebody else signed at the same time: the two are joined.

@@ -35,7 +35,8 @@ const minKeyPrefix = 8
 // label from being used.
 type Keyring struct{ dir string }
 
-// OpenKeyring is the keyring in dir.
+// OpenKeyring is the keyring in dir; "" is one without keys, to which none can be
+// added.
 func OpenKeyring(dir string) Keyring { return Keyring{dir} }
 
 // Key is a key of a keyring, or in files elsewhere.
@@ -58,7 +59,7 @@ func ParseLabel(s string) (string, error) {
 // unnoticed otherwise.
 func (r Keyring) All() ([]Key, error) {
 	entries, err := os.ReadDir(r.dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if r.dir == "" || errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
@@ -89,6 +90,9 @@ func (r Keyring) path(label, suffix string) string { return filepath.Join(r.dir,
 
 // labelled is the key with a label. Errors: ErrNotFound.
 func (r Keyring) labelled(label string) (Key, error) {
+	if r.dir == "" {
+		return Key{}, fmt.Errorf("key %s: %w: there is no keyring", label, content.ErrNotFound)
+	}
 	public, err := ReadPublicKey(r.path(label, publicSuffix))
 	if err != nil {
 		return Key{}, err
@@ -218,6 +222,9 @@ func (k Key) name() string {
 // Add puts a key under a label that is free: its public part, and its private file
 // unless that is nil. Errors: ErrInvalid for the label, ErrExists.
 func (r Keyring) Add(label string, public *PublicKey, private []byte) (Key, error) {
+	if r.dir == "" {
+		return Key{}, fmt.Errorf("key %s: %w: there is no keyring", label, content.ErrNotFound)
+	}
 	if _, err := ParseLabel(label); err != nil {
 		return Key{}, err
 	}
