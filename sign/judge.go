@@ -183,14 +183,15 @@ func (f Facts) weigh(name oci.Reference, subject Subject, c *Candidate, k *Publi
 
 // signedDigest is what the claim is about, for people.
 func (c Claim) signedDigest() string {
-	for _, alg := range sortedKeys(c.Digests) {
-		text := alg + ":" + c.Digests[alg]
-		if _, err := oci.ParseDigest(text); err != nil {
-			return fmt.Sprintf("%.160q", text)
-		}
-		return text
+	algs := sortedKeys(c.Digests)
+	if len(algs) == 0 {
+		return "nothing"
 	}
-	return "nothing"
+	text := algs[0] + ":" + c.Digests[algs[0]]
+	if _, err := oci.ParseDigest(text); err != nil {
+		return fmt.Sprintf("%.160q", text)
+	}
+	return text
 }
 
 // signedName is who the claim is for, for people.

@@ -244,8 +244,10 @@ func keeping() []workload {
 			pulled(b)
 			b.dist("key", "generate", "--no-passphrase")
 		}, command: call("sign", "-q", "$PULL/app:v1"), proof: []string{"verify", "--key", "default", "$PULL/app:v1"}, only: []string{"sign.", "names.", "commit."}},
-		{name: "pack and sign", prepare: func(b *box) { b.dist("key", "generate", "--no-passphrase") },
-			command: call("pack", "-t", "artifact", "demo/signed:v1", "small=$F/small"), proof: []string{"verify", "--key", "default", "demo/signed:v1"}, only: []string{"sign.", "packing.", "names."}},
+		{
+			name: "pack and sign", prepare: func(b *box) { b.dist("key", "generate", "--no-passphrase") },
+			command: call("pack", "-t", "artifact", "demo/signed:v1", "small=$F/small"), proof: []string{"verify", "--key", "default", "demo/signed:v1"}, only: []string{"sign.", "packing.", "names."},
+		},
 		{name: "delete", prepare: both, command: call("delete", "$APP1", "$MIDDLE")},
 		{name: "path", prepare: func(b *box) { b.dist("put", "$F/small") }, command: call("path", "$SMALL")},
 		{name: "get", prepare: pulled, command: call("get", "-o", "out", "$MIDDLE")},
