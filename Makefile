@@ -10,7 +10,7 @@ TORTURE   ?= 30s
 BENCH     ?= .
 SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # What runs several things at once, and so is worth the race detector's time.
-RACE       = ./budgets/... ./bundle/... ./plugin/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
+RACE       = ./sign/... ./budgets/... ./bundle/... ./plugin/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test crash ci lint fmt race fuzz bench bench-peers e2e cross docs

@@ -266,6 +266,7 @@ func (p *pull) run(ctx context.Context) error {
 		p.c.hook("pull.named")
 		if err == nil {
 			p.noteLooks(ctx)
+			p.noteSignatures(ctx)
 			return p.vouch(ctx)
 		}
 		var missing *blobstore.MissingError
