@@ -27,8 +27,8 @@ type admission struct {
 // admitted is what came of an admission.
 type admitted struct {
 	marks []blobstore.TrustMark // for the transaction that gives the name
-	// By says which keys vouch, "" where nobody has to.
-	By string
+	// vouchers are the keys that vouch, for people; "" where nobody has to.
+	vouchers string
 }
 
 // demands says what the policy wants of a name, nothing where it accepts anything.
@@ -98,7 +98,7 @@ func (c *Client) judgeAdmission(ctx context.Context, policy *sign.Policy, a admi
 	if !v.Accepted {
 		return admitted{}, settle(Judged{Verdict: v}, found.err)
 	}
-	return admitted{marks: t.accepted(v), By: vouchers(v)}, nil
+	return admitted{marks: t.accepted(v), vouchers: vouchers(v)}, nil
 }
 
 // vouchers are the keys that vouch, for people.

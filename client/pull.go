@@ -28,6 +28,9 @@ type Moved struct {
 	Name    string // a reference, or the locator of another target
 	Target  oci.Descriptor
 	Changed bool // false when it stood for Target before
+	// Vouchers are the keys that vouch for it by the policy, for people; "" where
+	// nobody has to.
+	Vouchers string
 }
 
 // PullOptions direct Pull.
@@ -217,7 +220,7 @@ func (p *pull) summary() Summary {
 	s := Summary{Stats: p.stats, Requests: p.c.Traffic().Requests - p.asked, Elapsed: time.Since(p.start)}
 	for _, im := range p.images {
 		if im.desc.Digest != "" {
-			s.Names = append(s.Names, Moved{im.name.String(), im.desc, im.old != im.desc.Digest})
+			s.Names = append(s.Names, Moved{im.name.String(), im.desc, im.old != im.desc.Digest, im.admitted.vouchers})
 			s.Looked = s.Looked || im.look
 		}
 	}

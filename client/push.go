@@ -53,7 +53,7 @@ func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary,
 	}
 	return Summary{
 		Stats: p.stats, Requests: c.Traffic().Requests - asked, Elapsed: time.Since(start),
-		Names: []Moved{{p.to.String(), p.root, p.moved}}, Looked: p.looked,
+		Names: []Moved{{Name: p.to.String(), Target: p.root, Changed: p.moved}}, Looked: p.looked,
 	}, err
 }
 

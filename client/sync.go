@@ -412,7 +412,7 @@ func (r *syncRun) summary() SyncSummary {
 	}
 	for _, it := range r.items {
 		if !it.failed && (it.moved || it.same()) {
-			s.Names = append(s.Names, Moved{it.name.String(), it.root, it.moved})
+			s.Names = append(s.Names, Moved{Name: it.name.String(), Target: it.root, Changed: it.moved})
 		}
 	}
 	return s

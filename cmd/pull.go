@@ -116,6 +116,8 @@ type nameJSON struct {
 	MediaType string     `json:"mediaType"`
 	Size      int64      `json:"size"`
 	Changed   bool       `json:"changed"`
+	// Vouchers are the keys that vouch for it by the policy, "" where nobody has to.
+	Vouchers string `json:"vouchers,omitempty"`
 }
 
 // moved ends a verb that moves images: names with their digests on stdout, the
@@ -132,6 +134,11 @@ func (s *session) moved(sum client.Summary, err error, quiet bool, names ...stri
 	j := newMovedJSON(sum)
 	err = s.object(j, func(w io.Writer) error { return j.print(w, quiet) })
 	if err == nil && !quiet {
+		for _, n := range sum.Names {
+			if n.Vouchers != "" {
+				s.warn(printable(n.Name) + ": vouched for by key " + n.Vouchers)
+			}
+		}
 		s.progress.summary(account{sum.MovedBytes, sum.ReusedBytes, sum.Requests, int64(sum.Referrers)}, sum.Elapsed)
 	}
 	return err
@@ -143,7 +150,7 @@ func newMovedJSON(sum client.Summary) movedJSON {
 		Requests: sum.Requests, Seconds: sum.Elapsed.Seconds(), Referrers: sum.Referrers, Looked: sum.Looked,
 	}
 	for _, n := range sum.Names {
-		j.Names = append(j.Names, nameJSON{n.Name, n.Target.Digest, n.Target.MediaType, n.Target.Size, n.Changed})
+		j.Names = append(j.Names, nameJSON{n.Name, n.Target.Digest, n.Target.MediaType, n.Target.Size, n.Changed, n.Vouchers})
 	}
 	return j
 }
