@@ -25,6 +25,9 @@ type SquashOptions struct {
 	Compression layer.Compression
 	Platform    *oci.Platform // of an index, the image to squash
 	Epoch       time.Time     // of SOURCE_DATE_EPOCH, zero when it is not set
+	// Sign and RequireKey are as in PackOptions.
+	Sign       SignOptions
+	RequireKey bool
 }
 
 // Squashed is the outcome of Squash.
@@ -42,7 +45,8 @@ type Squashed struct {
 // are read, those below too, and held against the configuration's diff_ids.
 //
 // Everything is stored in one session, and the name moves in the transaction that makes
-// the manifest visible, if it still stands for what it did at the beginning.
+// the manifest visible, if it still stands for what it did at the beginning. It is
+// signed in the same step, where a key signs: signatures of what it was are of that.
 //
 // Errors: ErrInvalid for an index without a platform, for what is no image, and for an
 // id that is no name where As is ""; ErrNotFound when something of it is not here
@@ -58,8 +62,12 @@ func (c *Client) Squash(ctx context.Context, id string, o SquashOptions) (Squash
 }
 
 func (c *Client) squash(ctx context.Context, id string, o SquashOptions) (Squashed, error) {
-	q := &squashing{packing: packing{c: c, o: PackOptions{Epoch: o.Epoch}}, so: o}
+	q := &squashing{packing: packing{c: c, o: PackOptions{Epoch: o.Epoch, Sign: o.Sign, RequireKey: o.RequireKey}}, so: o}
 	change, err := q.locate(ctx, id)
+	if err != nil {
+		return Squashed{}, err
+	}
+	sig, err := q.signer(ctx)
 	if err != nil {
 		return Squashed{}, err
 	}
@@ -76,7 +84,15 @@ func (c *Client) squash(ctx context.Context, id string, o SquashOptions) (Squash
 		return out, nil
 	}
 	change.Target, change.Why = out.Descriptor.Digest, "squash"
-	if err := q.ses.Commit(ctx, change); err != nil {
+	changes := []content.NameChange{change}
+	if sig != nil {
+		names, err := q.sign(ctx, sig, &out.Packed)
+		if err != nil {
+			return Squashed{}, err
+		}
+		changes = append(changes, names...)
+	}
+	if err := q.ses.Commit(ctx, changes...); err != nil {
 		if errors.Is(err, content.ErrConflict) {
 			err = content.WithHint(err, "run it again: it begins with what the name stands for now")
 		}

@@ -10,13 +10,12 @@ import (
 
 // packCmd is `dist pack`.
 type packCmd struct {
-	Name       string   `arg:"" help:"Name to give what is made, or with -a the name of what is added to."`
-	Word       []string `arg:"" optional:"" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
-	Print      bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
-	Append     bool     `short:"a" help:"Add to the manifest that NAME stands for; all else in it stays."`
-	Type       string   `short:"t" enum:"image,artifact,index," default:"" placeholder:"KIND" help:"What to make: image (the default), artifact or index. With -a it must be what NAME is."`
-	RequireKey bool     `help:"Fail (exit 5), before anything is written, when no key signs."`
-	signingFlags
+	Name   string   `arg:"" help:"Name to give what is made, or with -a the name of what is added to."`
+	Word   []string `arg:"" optional:"" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
+	Print  bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
+	Append bool     `short:"a" help:"Add to the manifest that NAME stands for; all else in it stays."`
+	Type   string   `short:"t" enum:"image,artifact,index," default:"" placeholder:"KIND" help:"What to make: image (the default), artifact or index. With -a it must be what NAME is."`
+	requireKeyFlag
 	ArtifactType string   `placeholder:"TYPE" help:"Type of an artifact, a media type. Without it and without config= it is application/vnd.unknown.artifact.v1."`
 	Compress     string   `enum:"gzip,zstd,none," default:"" placeholder:"HOW" help:"How layers made of folders are compressed: gzip (the default), zstd or none. Folders in artifacts are gzip."`
 	Prefix       string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
@@ -115,10 +114,7 @@ func (c *packCmd) Run(s *session) error {
 	if err := c.show(s, packed); err != nil {
 		return err
 	}
-	if packed.Signed == nil {
-		s.warn("pack " + c.Name + ": the manifest is not signed")
-		s.warn("hint: `dist key generate` makes a key that signs from then on; -k KEY names another")
-	}
+	s.unsigned("pack "+c.Name, packed.Signed)
 	return nil
 }
 
@@ -161,10 +157,7 @@ func newPackJSON(p client.Packed) packJSON {
 		ArtifactType: p.Descriptor.ArtifactType, Size: p.Descriptor.Size,
 		Manifest: string(p.Manifest), Config: p.Config.Digest, Layers: []partJSON{}, Manifests: []partJSON{},
 	}
-	if p.Signed != nil {
-		signed := newSignedJSON(*p.Signed)
-		j.Signed = &signed
-	}
+	j.Signed = newSignedPart(p.Signed)
 	for _, l := range p.Layers {
 		j.Layers = append(j.Layers, newPartJSON(client.Part{Descriptor: l.Descriptor, Role: oci.RoleLayer, Held: true}))
 	}

@@ -122,3 +122,17 @@ type signingFlags struct {
 func (f signingFlags) options(s *session) client.SignOptions {
 	return client.SignOptions{Key: f.Key, Passphrase: f.opening(s), Form: client.SignForm(f.SignatureFormat)}
 }
+
+// requireKeyFlag is for verbs that sign what they make.
+type requireKeyFlag struct {
+	signingFlags
+	RequireKey bool `help:"Fail (exit 5), before anything is written, when no key signs."`
+}
+
+// unsigned says that what was made is not signed, unless it is.
+func (s *session) unsigned(what string, signed *client.Signed) {
+	if signed == nil {
+		s.warn(what + ": the manifest is not signed")
+		s.warn("hint: `dist key generate` makes a key that signs from then on; -k KEY names another")
+	}
+}

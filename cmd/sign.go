@@ -50,6 +50,15 @@ func newSignedJSON(s client.Signed) signedJSON {
 	return signedJSON{s.Descriptor.Digest, s.Descriptor.MediaType, s.Identity, s.Key, s.Serial, s.Manifests}
 }
 
+// newSignedPart is that of what a verb made, null when no key signed it.
+func newSignedPart(s *client.Signed) *signedJSON {
+	if s == nil {
+		return nil
+	}
+	j := newSignedJSON(*s)
+	return &j
+}
+
 // Run signs, and prints what was signed.
 func (c *signCmd) Run(s *session) error {
 	dist, err := s.transfers(c.networkFlags, c.Jobs)

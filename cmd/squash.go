@@ -17,6 +17,7 @@ type squashCmd struct {
 	From     int      `xor:"layers" placeholder:"N" help:"Squash layer N, counted from 1, and all above it."`
 	Compress string   `enum:"gzip,zstd,none" default:"gzip" placeholder:"HOW" help:"How the new layer is compressed: gzip (the default), zstd or none."`
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, squash the image for this platform."`
+	requireKeyFlag
 }
 
 // Help is the longer text of `dist squash --help`.
@@ -25,7 +26,7 @@ func (squashCmd) Help() string {
 
 All layers are read, and refused if they are not what the configuration says (exit 4). The same image always gives the same one: files stand in the new layer in the order of the layers that they come from.
 
-The configuration and the manifest stay as they are but for the list of layers. In the history the steps of the old layers stay, as such that have made no layer, and one more is that of squashing, as "docker build --squash" does it. Signatures are of the old image.
+The configuration and the manifest stay as they are but for the list of layers. In the history the steps of the old layers stay, as such that have made no layer, and one more is that of squashing, as "docker build --squash" does it. Signatures are of the old image; the new one is signed as pack signs what it makes.
 
 An index is refused without --platform (exit 2). With it, NAME stands for the one squashed image, unless --as gives another name.
 
@@ -46,6 +47,8 @@ type squashJSON struct {
 	Config    oci.Digest `json:"config"`
 	Layers    []partJSON `json:"layers"`
 	Gone      []partJSON `json:"gone"`
+	// Signed is null when no key signed it.
+	Signed *signedJSON `json:"signed"`
 }
 
 // Run squashes and prints the new digest.
@@ -65,6 +68,7 @@ func (c *squashCmd) Run(s *session) error {
 	s.progress.start()
 	squashed, err := dist.Squash(s.ctx, c.Name, client.SquashOptions{
 		As: c.As, Last: c.Last, From: c.From, Compression: compression, Platform: c.Platform.Platform, Epoch: epoch,
+		Sign: c.options(s), RequireKey: c.RequireKey,
 	})
 	s.progress.stop()
 	if err != nil {
@@ -77,6 +81,9 @@ func (c *squashCmd) Run(s *session) error {
 	if err := s.object(newSquashJSON(squashed), digest); err != nil {
 		return err
 	}
+	if len(squashed.Gone) > 0 {
+		s.unsigned("squash "+c.Name, squashed.Signed)
+	}
 	s.progress.closing(squashAccount(squashed))
 	return nil
 }
@@ -85,6 +92,7 @@ func newSquashJSON(q client.Squashed) squashJSON {
 	j := squashJSON{
 		Name: q.Name.String(), Digest: q.Descriptor.Digest, MediaType: q.Descriptor.MediaType, Size: q.Descriptor.Size,
 		Was: q.Was.Digest, Config: q.Config.Digest, Layers: []partJSON{}, Gone: []partJSON{},
+		Signed: newSignedPart(q.Signed),
 	}
 	for _, l := range q.Layers {
 		j.Layers = append(j.Layers, newPartJSON(client.Part{Descriptor: l.Descriptor, Role: oci.RoleLayer, Held: true}))
