@@ -93,3 +93,22 @@ func TestSignaturesKeepWhenTheyWereSeenFirst(t *testing.T) {
 		t.Errorf("under another policy: %+v, %v", got, err)
 	}
 }
+
+// A clock that is set back, such as that of a machine without a battery, does not let
+// an expired key sign as if it were earlier.
+func TestAClockThatIsSetBackMakesNoSignatureOlder(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := open(t, empty(t))
+	subject, later := oci.DigestBytes([]byte("subject")), time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+	must(t, s.SetTrustMarks(ctx, blobstore.TrustMark{
+		Name: "r.example/app:v1", Key: oci.DigestBytes([]byte("key")), Serial: 1, Digest: subject, At: later,
+	}))
+	seen, err := s.NoteSignatures(ctx, subject, blobstore.Signature{
+		Subject: subject, Kind: "bundle", Blob: subject, Manifest: subject, Sig: []byte{1},
+	})
+	must(t, err)
+	if len(seen) != 1 || seen[0].FirstSeen.Before(later) {
+		t.Errorf("%+v, want seen at %s", seen, later)
+	}
+}
