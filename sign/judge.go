@@ -162,6 +162,8 @@ func (f Facts) weigh(name oci.Reference, subject Subject, c *Candidate, k *Publi
 	switch {
 	case !subject.is(c.Claim.Digests):
 		return ReasonOtherDigest, "it signs " + c.Claim.signedDigest()
+	case name.Digest != "" && !subject.is(map[string]string{name.Digest.Algorithm().String(): name.Digest.Encoded()}):
+		return ReasonOtherDigest, fmt.Sprintf("this is %s, and %s was asked for", subject.Digest, name)
 	case c.Claim.Identity == "" && rule.Type != Unbound:
 		return ReasonUnbound, "it names no image; a rule with signedIdentity unbound would take it"
 	case !rule.takes(name, c.Claim.Identity):
