@@ -62,6 +62,11 @@ func (c *Client) verify(ctx context.Context, p place, o VerifyOptions) (Judged, 
 		return out, err
 	}
 	t := &trial{c: c, name: p.name, store: p.store}
+	if t.store == nil { // what is known of keys holds for what is elsewhere, too
+		if t.store, err = c.storeIfAny(ctx); err != nil {
+			return out, err
+		}
+	}
 	if t.subject, _, err = readSubject(ctx, p.src, p.desc); err != nil {
 		return out, err
 	}
