@@ -175,7 +175,12 @@ func (c *Client) addKey(ctx context.Context, public *sign.PublicKey, private []b
 	if err != nil {
 		return out, err
 	}
-	return out, s.PutTrustKey(ctx, rowOf(out, time.Time{}))
+	known, err := s.TrustKeys(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.RevokedAt = withLimits(k, known).RevokedAt // which a limit does not undo
+	return out, s.PutTrustKey(ctx, rowOf(out, out.RevokedAt))
 }
 
 func rowOf(k Key, revoked time.Time) blobstore.TrustKey {
