@@ -35,7 +35,8 @@ func (c *Client) inForce() (*sign.Policy, error) {
 	path := c.opts.Trust.Policy
 	if path == "" {
 		path = c.opts.Trust.DefaultPolicy
-		if _, err := os.Stat(path); path == "" || errors.Is(err, os.ErrNotExist) {
+		// A link that leads nowhere is no word for "no policy".
+		if _, err := os.Lstat(path); path == "" || errors.Is(err, os.ErrNotExist) {
 			return nil, nil
 		}
 	}
