@@ -20,6 +20,8 @@ type admission struct {
 	// what is found out. One of them may be nil.
 	src   content.Fetcher
 	store *blobstore.Store
+	// apart counts what is in the name's own repository of the store alone.
+	apart bool
 	// rollback lets an older signature count again.
 	rollback bool
 }
@@ -68,13 +70,7 @@ func (c *Client) judgeAdmission(ctx context.Context, policy *sign.Policy, a admi
 		}
 	}
 	t := &trial{c: c, name: a.name, store: a.store, source: a.name.Name()}
-	var places []content.Fetcher
-	if a.store != nil {
-		places = append(places, a.store)
-	}
-	if a.src != nil {
-		places = append(places, a.src)
-	}
+	places := a.places()
 	var err error
 	for _, p := range places { // the first that has it
 		if t.subject, _, err = readSubject(ctx, p, a.desc); err == nil || !errors.Is(err, content.ErrNotFound) {
@@ -99,6 +95,20 @@ func (c *Client) judgeAdmission(ctx context.Context, policy *sign.Policy, a admi
 		return admitted{}, settle(Judged{Verdict: v}, found.err)
 	}
 	return admitted{marks: t.accepted(v), vouchers: vouchers(v)}, nil
+}
+
+// places are where the manifest and its signatures may be.
+func (a admission) places() (places []content.Fetcher) {
+	if a.store != nil {
+		places = placesIn(a.store, a.name)
+	}
+	if a.apart {
+		places = places[:1]
+	}
+	if a.src != nil {
+		places = append(places, a.src)
+	}
+	return places
 }
 
 // vouchers are the keys that vouch, for people.

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
+	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
 	"dist.example/sign"
 )
 
 // maxCarriers bounds the manifests about one subject that are looked into for
-// signatures.
+// signatures, in one place.
 const maxCarriers = 4 * sign.MaxCandidates
 
 // candidates are the signatures of one subject that were found in some places.
@@ -22,16 +24,20 @@ type candidates struct {
 	err error
 
 	subject  oci.Digest
-	carriers map[oci.Digest]bool // looked into
+	carriers map[oci.Digest]bool // looked into, and read whole
 	ids      map[signatureID]bool
+	// What is left of the place that is looked into.
+	room, looks int
 }
 
 // findSignatures looks for signatures of subject in places, in all forms: under the tag
 // that cosign gives them, and among referrers, each of which is opened, since what a
-// list says of it may be anything. It ends with sign.MaxCandidates.
+// list says of it may be anything. Of each place it takes sign.MaxCandidates: what
+// somebody put into one does not keep it from looking into the next.
 func findSignatures(ctx context.Context, subject oci.Digest, places ...content.Fetcher) (*candidates, error) {
 	f := &candidates{subject: subject, carriers: map[oci.Digest]bool{}, ids: map[signatureID]bool{}}
 	for _, place := range places {
+		f.room, f.looks = sign.MaxCandidates, maxCarriers
 		f.attachments(ctx, place)
 		f.referrers(ctx, place)
 		if err := ctx.Err(); err != nil {
@@ -41,9 +47,7 @@ func findSignatures(ctx context.Context, subject oci.Digest, places ...content.F
 	return f, nil
 }
 
-func (f *candidates) full() bool {
-	return len(f.all) >= sign.MaxCandidates || len(f.carriers) >= maxCarriers
-}
+func (f *candidates) full() bool { return f.room == 0 || f.looks == 0 }
 
 func (f *candidates) attachments(ctx context.Context, place content.Fetcher) {
 	lister, ok := place.(content.AttachmentLister)
@@ -97,13 +101,14 @@ func (f *candidates) carrier(ctx context.Context, place content.Fetcher, desc oc
 	if f.carriers[desc.Digest] {
 		return
 	}
-	f.carriers[desc.Digest] = true
+	f.looks--
 	m, err := readCarrier(ctx, place, desc)
 	if err != nil {
 		f.add(sign.Unreadable(desc.Digest, desc, err))
 		f.trouble(err)
 		return
 	}
+	f.carriers[desc.Digest] = true
 	if refers && (m.Subject == nil || m.Subject.Digest != f.subject) {
 		return
 	}
@@ -114,7 +119,11 @@ func (f *candidates) carrier(ctx context.Context, place content.Fetcher, desc oc
 		if f.full() {
 			return
 		}
-		f.add(f.open(ctx, place, desc.Digest, layer))
+		c := f.open(ctx, place, desc.Digest, layer)
+		if c.Fault == sign.ReasonUnreadable {
+			delete(f.carriers, desc.Digest) // another place may have it whole
+		}
+		f.add(c)
 	}
 }
 
@@ -144,5 +153,53 @@ func (f *candidates) add(c *sign.Candidate) {
 	if id := idOf(c); !f.ids[id] {
 		f.ids[id] = true
 		f.all = append(f.all, c)
+		f.room--
+	}
+}
+
+// ownPlace is what a store has in the repository of a name. What others have about the
+// same manifest, in theirs, is no part of it.
+type ownPlace struct {
+	*blobstore.Store
+	repo oci.Reference
+}
+
+// placesIn are the places to look for signatures in where the store is asked about a
+// name: first what is in its own repository, which nobody can fill up who may not
+// write there.
+func placesIn(s *blobstore.Store, name oci.Reference) []content.Fetcher {
+	if name == (oci.Reference{}) {
+		return []content.Fetcher{s}
+	}
+	return []content.Fetcher{ownPlace{s, repository(name)}, s}
+}
+
+// Attachments implements content.AttachmentLister, for signatures.
+func (p ownPlace) Attachments(ctx context.Context, subject oci.Digest) iter.Seq2[content.Attachment, error] {
+	return func(yield func(content.Attachment, error) bool) {
+		name, err := p.repo.WithTag(oci.AttachmentTag(subject, oci.SuffixSignature))
+		if err != nil {
+			return // there is no such tag
+		}
+		n, err := p.Name(ctx, name)
+		if errors.Is(err, content.ErrNotFound) || err == nil && !oci.IsManifest(n.Target.MediaType) {
+			return
+		}
+		yield(content.Attachment{Suffix: oci.SuffixSignature, Descriptor: n.Target}, err)
+	}
+}
+
+// Referrers implements content.ReferrerLister.
+func (p ownPlace) Referrers(ctx context.Context, subject oci.Digest, artifactType string) iter.Seq2[oci.Descriptor, error] {
+	return func(yield func(oci.Descriptor, error) bool) {
+		for desc, err := range p.Store.Referrers(ctx, subject, artifactType) {
+			in := []bool{true}
+			if err == nil {
+				in, err = p.InRepository(ctx, p.repo.Name(), desc.Digest)
+			}
+			if in[0] && !yield(desc, err) || err != nil {
+				return
+			}
+		}
 	}
 }

@@ -50,8 +50,8 @@ type ServeOptions struct {
 // mirrored.
 //
 // Where there is a policy, a tag that is pushed needs what it asks for; the manifest
-// itself, and what is about it, can be pushed before. What is mirrored is for clients
-// to judge.
+// itself, and what is about it, can be pushed before. Signatures count that are in the
+// repository of the tag. What is mirrored is for clients to judge.
 //
 // Errors: ErrConflict when the address is taken, ErrDenied when it may not be used,
 // ErrInvalid for a prefix, users, rules and mirrors that make no sense; those of

@@ -23,7 +23,7 @@ func (c *Client) admitting(lib content.Library) (func(context.Context, oci.Refer
 		if err != nil || about {
 			return err
 		}
-		out, err := c.admit(ctx, admission{name: name.Local(), desc: desc, store: s})
+		out, err := c.admit(ctx, admission{name: name.Local(), desc: desc, store: s, apart: true})
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ type Signature struct {
 // of its signatures, and whether some vouch for it under name. Nothing but the store is
 // asked. Without a policy none counts.
 func (c *Client) standing(ctx context.Context, s *blobstore.Store, name oci.Reference, desc oci.Descriptor) ([]Signature, bool, error) {
-	found, err := findSignatures(ctx, desc.Digest, s)
+	found, err := findSignatures(ctx, desc.Digest, placesIn(s, name)...)
 	if err != nil {
 		return nil, false, err
 	}

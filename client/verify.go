@@ -70,7 +70,11 @@ func (c *Client) verify(ctx context.Context, p place, o VerifyOptions) (Judged, 
 	if t.subject, _, err = readSubject(ctx, p.src, p.desc); err != nil {
 		return out, err
 	}
-	found, err := findSignatures(ctx, p.desc.Digest, p.src)
+	places := []content.Fetcher{p.src}
+	if p.store != nil {
+		places = placesIn(p.store, p.name)
+	}
+	found, err := findSignatures(ctx, p.desc.Digest, places...)
 	if err != nil {
 		return out, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // What is read of one subject, at most.
 const (
-	// MaxCandidates is the number of signatures.
+	// MaxCandidates is the number of signatures in one place.
 	MaxCandidates = 64
 	// MaxEnvelope is the size of a payload or a bundle in bytes.
 	MaxEnvelope = 1 << 20
