@@ -56,10 +56,10 @@ func (c *Client) admit(ctx context.Context, a admission) (admitted, error) {
 		return admitted{}, err
 	}
 	out, err := c.judgeAdmission(ctx, policy, a)
-	if err != nil {
-		return admitted{}, fmt.Errorf("%s: %w", a.name, err)
+	if errors.Is(err, content.ErrUntrusted) && content.Hint(err) == "" {
+		err = content.WithHint(err, "`dist verify docker://%s` says of each signature why it does not count", a.name)
 	}
-	return out, nil
+	return out, err
 }
 
 func (c *Client) judgeAdmission(ctx context.Context, policy *sign.Policy, a admission) (admitted, error) {

@@ -248,7 +248,11 @@ func (c *Client) RemoveKey(ctx context.Context, word string, revoke bool) (Key, 
 // is one. nil is none.
 func (c *Client) signer(ctx context.Context, word string, pass sign.Passphrase) (*sign.Signer, error) {
 	if sign.IsPlugin(word) {
-		return sign.OpenPlugin(ctx, word)
+		s, err := sign.OpenPlugin(ctx, word)
+		if err == nil {
+			err = c.unrevoked(ctx, s.Public())
+		}
+		return s, err
 	}
 	named := word != ""
 	if !named {
@@ -265,7 +269,24 @@ func (c *Client) signer(ctx context.Context, word string, pass sign.Passphrase) 
 		return nil, nil // a file that happens to be called so
 	}
 	warnOfReaders(k.Private, c.opts.Warn)
-	return k.Open(ctx, pass)
+	s, err := k.Open(ctx, pass)
+	if err == nil {
+		err = c.unrevoked(ctx, s.Public())
+	}
+	return s, err
+}
+
+// unrevoked refuses to sign with a key that the store knows as revoked: nobody here
+// would count it.
+func (c *Client) unrevoked(ctx context.Context, k *sign.PublicKey) error {
+	known, err := c.knownKeys(ctx)
+	if err != nil {
+		return err
+	}
+	if limitsOf(known, k.ID()).Revoked {
+		return fmt.Errorf("key %s: %w: it is revoked in this store", k.ID(), content.ErrUntrusted)
+	}
+	return nil
 }
 
 // warnOfReaders says that others may read a private key.

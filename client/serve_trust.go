@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -25,7 +26,7 @@ func (c *Client) admitting(lib content.Library) (func(context.Context, oci.Refer
 		}
 		out, err := c.admit(ctx, admission{name: name.Local(), desc: desc, store: s, apart: true})
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		return s.SetTrustMarks(ctx, out.marks...)
 	}, nil

@@ -56,7 +56,8 @@ type Signed struct {
 // Sign signs a manifest of the store, or one where a locator says, and puts the
 // signatures beside it. The name that it is for is signed, too. The key is opened
 // once, however many manifests there are. In the store all signatures appear
-// together; what is at the tag of cosign's signatures already stays there beside
+// together, and what the key has signed there in the same words, and nothing else for
+// the name since, is not signed again; what is at the tag of cosign's signatures already stays there beside
 // them. A manifest without a name there gets the bundle form alone.
 //
 // Errors: ErrNotFound for the manifest or the key; ErrInvalid when nobody says what
@@ -177,34 +178,83 @@ func (j *signing) one(ctx context.Context, subject sign.Subject, identity string
 		Subject: subject, Identity: identity, Created: time.Now().UTC().Truncate(time.Second), Creator: j.c.opts.Trust.Creator,
 		Annotations: j.o.Annotations,
 	}
-	var err error
-	if st.Serial, err = j.serial(ctx, subject, identity, st.Created.Unix()); err != nil {
+	made, err := j.settleSerial(ctx, &st)
+	if err != nil {
 		return err
 	}
 	done := Signed{Descriptor: subject.Descriptor, Identity: identity, Key: j.signer.Public().ID(), Serial: st.Serial}
-	if j.o.Form != FormTag {
-		data, layer, err := sign.SignBundle(ctx, j.signer, st)
+	for _, form := range []struct {
+		kind sign.Kind
+		not  SignForm
+		make func(context.Context, sign.Statement) (oci.Digest, error)
+	}{{sign.KindBundle, FormTag, j.bundled}, {sign.KindPayload, FormBundle, j.tagged}} {
+		carrier, err := made[form.kind], error(nil)
+		if carrier == "" && j.o.Form != form.not {
+			carrier, err = form.make(ctx, st)
+		}
 		if err != nil {
 			return err
 		}
-		carrier, err := sign.CarryBundle(subject.Descriptor, layer, st.Created)
-		if err != nil {
-			return err
-		}
-		j.about.refer(subject.Digest, carrier, data)
-		done.Manifests = append(done.Manifests, carrier.Descriptor.Digest)
-	}
-	if j.o.Form != FormBundle {
-		carrier, err := j.tagged(ctx, st)
-		if err != nil {
-			return err
-		}
-		if carrier != "" {
+		if carrier != "" && j.o.Form != form.not {
 			done.Manifests = append(done.Manifests, carrier)
 		}
 	}
 	j.signed = append(j.signed, done)
 	return nil
+}
+
+// settleSerial gives a statement its serial: now or, where the key has signed something
+// else for the name with more, one more than that, so that what is signed later is never
+// older. What the key has signed in the same words since then, and is here, need not be
+// signed again: those manifests are returned by their form, and the serial is theirs.
+func (j *signing) settleSerial(ctx context.Context, st *sign.Statement) (made map[sign.Kind]oci.Digest, err error) {
+	st.Serial = st.Created.Unix()
+	if j.p.store == nil {
+		return nil, nil
+	}
+	name, err := sign.ParseIdentity(st.Identity)
+	if err != nil {
+		return nil, err
+	}
+	t := trial{name: name, subject: st.Subject}
+	if t.marks, err = j.p.store.TrustMarks(ctx, name); err != nil {
+		return nil, err
+	}
+	key := j.signer.Public()
+	found, err := findSignatures(ctx, st.Subject.Digest, placesIn(j.p.store, j.p.name)...)
+	if err != nil {
+		return nil, err
+	}
+	made = map[sign.Kind]oci.Digest{}
+	latest := int64(0)
+	for _, c := range found.all {
+		if c.Says(key, *st, t.serial(key)) {
+			made[c.Kind], latest = c.Manifest, max(latest, c.Claim.Serial)
+		}
+	}
+	if st.Serial = max(st.Serial, t.serial(key)+1); latest > 0 {
+		st.Serial = latest
+	}
+	if name.Tag != "" {
+		j.marks = append(j.marks, blobstore.TrustMark{
+			Name: st.Identity, Key: key.ID(), Serial: st.Serial, Digest: st.Subject.Digest, At: time.Now().UTC(),
+		})
+	}
+	return made, nil
+}
+
+// bundled makes the bundle form.
+func (j *signing) bundled(ctx context.Context, st sign.Statement) (oci.Digest, error) {
+	data, layer, err := sign.SignBundle(ctx, j.signer, st)
+	if err != nil {
+		return "", err
+	}
+	carrier, err := sign.CarryBundle(st.Subject.Descriptor, layer, st.Created)
+	if err != nil {
+		return "", err
+	}
+	j.about.refer(st.Subject.Digest, carrier, data)
+	return carrier.Descriptor.Digest, nil
 }
 
 // tagged makes the tag form; "" where there is no such tag and another form will do.
@@ -230,24 +280,6 @@ func (j *signing) tagged(ctx context.Context, st sign.Statement) (oci.Digest, er
 	}
 	j.about.attach(d, carrier, data)
 	return carrier.Descriptor.Digest, nil
-}
-
-// serial is now or, where the key has signed something else for the name with more,
-// one more than that: what is signed later is never older.
-func (j *signing) serial(ctx context.Context, subject sign.Subject, identity string, now int64) (int64, error) {
-	name, err := sign.ParseIdentity(identity)
-	if err != nil || name.Tag == "" || j.p.store == nil {
-		return now, err
-	}
-	t := trial{name: name, subject: subject}
-	if t.marks, err = j.p.store.TrustMarks(ctx, name); err != nil {
-		return 0, err
-	}
-	serial := max(now, t.serial(j.signer.Public())+1)
-	j.marks = append(j.marks, blobstore.TrustMark{
-		Name: identity, Key: j.signer.Public().ID(), Serial: serial, Digest: subject.Digest, At: time.Now().UTC(),
-	})
-	return serial, nil
 }
 
 // signTries bounds the tries beside others who sign the same manifest all the time. Each

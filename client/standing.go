@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -58,7 +59,7 @@ func (c *Client) outcomes(ctx context.Context, v sign.Verdict, found []*sign.Can
 	all := append(v.Counting(), v.Others()...)
 	if len(all) == 0 {
 		for _, s := range found {
-			all = append(all, unjudged(s, keys))
+			all = append(all, unjudged(s, keys, v))
 		}
 	}
 	sigs := make([]Signature, len(all))
@@ -74,12 +75,15 @@ func (c *Client) outcomes(ctx context.Context, v sign.Verdict, found []*sign.Can
 }
 
 // unjudged is the outcome for a signature that no rule speaks of.
-func unjudged(s *sign.Candidate, keys []Key) sign.Outcome {
+func unjudged(s *sign.Candidate, keys []Key, v sign.Verdict) sign.Outcome {
 	o := sign.Outcome{Candidate: s, Reason: s.Fault, Detail: s.Detail}
 	if o.Reason != "" {
 		return o
 	}
 	o.Reason, o.Detail = sign.ReasonNoRule, "no policy asks for a signature"
+	if slices.ContainsFunc(v.Met, func(m sign.Met) bool { return m.Requirement.Type == sign.RejectAll }) {
+		o.Detail = "the policy rejects the name, signed or not"
+	}
 	for _, k := range keys {
 		if sign.Verifies(s, k.Public) {
 			o.Key = k.Public

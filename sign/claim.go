@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -192,4 +193,11 @@ func (s Statement) serial() int64 {
 		return s.Serial
 	}
 	return s.Created.Unix()
+}
+
+// Says says whether c is the signature of k that st would be, but for its time, and is
+// not older than serial.
+func (c *Candidate) Says(k *PublicKey, st Statement, serial int64) bool {
+	return Verifies(c, k) && st.Subject.is(c.Claim.Digests) && c.Claim.Identity == st.Identity && c.Claim.Serial >= serial &&
+		c.Claim.Serial > 0 && maps.Equal(c.Claim.Annotations, st.Annotations)
 }

@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -268,11 +269,24 @@ func (m Met) err(where string) error {
 	if len(m.Outcomes) == 0 {
 		return content.WithHint(fmt.Errorf("%w: it is not signed%s", content.ErrUntrusted, where), "`dist sign` signs it, with a key that the policy names")
 	}
-	// What a trusted key has signed says more than what strangers added.
-	first := m.Outcomes[max(0, slices.IndexFunc(m.Outcomes, func(o Outcome) bool { return o.Key != nil }))]
+	first := slices.MinFunc(m.Outcomes, func(a, b Outcome) int { return cmp.Compare(a.rank(), b.rank()) })
 	err := fmt.Errorf("%w: none of %d signatures counts%s: %s: %s", content.ErrUntrusted, len(m.Outcomes), where, first.Reason, first.Detail)
 	if len(m.Outcomes) == 1 {
 		err = fmt.Errorf("%w: its signature does not count%s: %s: %s", content.ErrUntrusted, where, first.Reason, first.Detail)
 	}
-	return content.WithHint(err, "`dist verify` says of each signature why it does not count")
+	return err
+}
+
+// rank orders the reasons by how much they say about what was asked for: what a trusted
+// key has signed for that name, for another, and what strangers added.
+func (o Outcome) rank() int {
+	switch {
+	case o.Key == nil && o.Reason != ReasonForged:
+		return 3
+	case o.Key == nil:
+		return 2
+	case o.Reason == ReasonOtherName || o.Reason == ReasonUnbound:
+		return 1
+	}
+	return 0
 }
