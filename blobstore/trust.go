@@ -40,7 +40,7 @@ func (f trustFact) put(tx *db.Tx) error {
 	if f.Key != nil {
 		return tx.PutTrustKey(*f.Key)
 	}
-	return tx.PutTrustMark(*f.Mark)
+	return tx.PutTrustMark(f.Mark)
 }
 
 // setTrust writes facts, and returns the notes that tell of them.
@@ -63,7 +63,8 @@ func setTrust(tx *db.Tx, facts []trustFact) (notes []pack.Note, err error) {
 }
 
 // Trust lets marks be set with Commit, in its transaction: a name moves together with
-// the serial that it was accepted with.
+// the serial that it was accepted with, and not at all (content.ErrConflict) when that
+// is below the mark of another manifest by then.
 func (ses *Session) Trust(marks ...TrustMark) {
 	ses.trust = nil
 	for _, m := range marks {
@@ -71,8 +72,9 @@ func (ses *Session) Trust(marks ...TrustMark) {
 	}
 }
 
-// SetTrustMarks sets marks on their own. Errors: content.ErrDenied for a store that
-// cannot be written to.
+// SetTrustMarks sets marks on their own. Errors: content.ErrConflict for one that is
+// below a mark of another manifest; content.ErrDenied for a store that cannot be
+// written to.
 func (s *Store) SetTrustMarks(ctx context.Context, marks ...TrustMark) error {
 	b := newBatch(nil)
 	for _, m := range marks {

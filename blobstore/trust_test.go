@@ -1,6 +1,7 @@
 package blobstore_test
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -111,4 +112,33 @@ func TestAClockThatIsSetBackMakesNoSignatureOlder(t *testing.T) {
 	if len(seen) != 1 || seen[0].FirstSeen.Before(later) {
 		t.Errorf("%+v, want seen at %s", seen, later)
 	}
+}
+
+func TestAMarkGoesDownOnRequestAlone(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := open(t, empty(t))
+	name, err := oci.ParseReference("r.example/app:v1")
+	must(t, err)
+	mark := func(of string, serial int64) blobstore.TrustMark {
+		return blobstore.TrustMark{Name: name.String(), Key: "sha256:k", Serial: serial, Digest: oci.DigestBytes([]byte(of)), At: time.Now()}
+	}
+	holds := func(of string, serial int64) {
+		t.Helper()
+		marks, err := s.TrustMarks(ctx, name)
+		must(t, err)
+		if len(marks) != 1 || marks[0].Serial != serial || marks[0].Digest != oci.DigestBytes([]byte(of)) {
+			t.Errorf("the marks are %v, want one of %s with %d", marks, of, serial)
+		}
+	}
+	must(t, s.SetTrustMarks(ctx, mark("new", 5)))
+	if err := s.SetTrustMarks(ctx, mark("old", 4)); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("an older manifest, judged before the newer one was accepted: %v, want ErrConflict", err)
+	}
+	must(t, s.SetTrustMarks(ctx, mark("new", 3)))
+	holds("new", 5)
+	lower := mark("old", 4)
+	lower.Lower = true
+	must(t, s.SetTrustMarks(ctx, lower))
+	holds("old", 4)
 }

@@ -217,7 +217,7 @@ func (t *trial) accepted(v sign.Verdict) (marks []blobstore.TrustMark) {
 		if claim.Serial == 0 {
 			continue
 		}
-		m := blobstore.TrustMark{Name: t.name.String(), Key: o.Key.ID(), Serial: claim.Serial, Digest: t.subject.Digest, At: now}
+		m := blobstore.TrustMark{Name: t.name.String(), Key: o.Key.ID(), Serial: claim.Serial, Digest: t.subject.Digest, At: now, Lower: t.rollback}
 		if claim.Created.After(now) {
 			m.At = claim.Created
 		}

@@ -20,6 +20,8 @@ type TrustMark struct {
 	Digest oci.Digest `json:"digest"` // of the manifest
 	// At is when it was accepted or, if that is later, when it says it was made.
 	At time.Time `json:"at"`
+	// Lower lets it take the place of a higher one of another manifest.
+	Lower bool `json:"-"`
 }
 
 const (
@@ -28,11 +30,26 @@ const (
 	selectMarks = `SELECT key_id, serial, digest, at FROM trust_state WHERE name = ? AND kind = 'ref' ORDER BY key_id`
 )
 
-// PutTrustMark sets a mark, whatever it was before.
-func (tx *Tx) PutTrustMark(m TrustMark) error {
+// PutTrustMark sets a mark. One that is higher by now stays: of the same manifest its
+// serial goes into m, and of another that is ErrConflict, since m was judged without
+// it, unless m is to be lower.
+func (tx *Tx) PutTrustMark(m *TrustMark) error {
 	raw, err := oci.RawDigest(m.Digest)
 	if err != nil {
 		return err
+	}
+	marks, err := tx.TrustMarks(m.Name)
+	if err != nil {
+		return err
+	}
+	for _, old := range marks {
+		switch {
+		case old.Key != m.Key || old.Serial <= m.Serial || m.Lower:
+		case old.Digest == m.Digest:
+			m.Serial = old.Serial
+		default:
+			return fmt.Errorf("name %s: %w: a newer manifest was accepted for it meanwhile", m.Name, content.ErrConflict)
+		}
 	}
 	_, err = tx.exec(putMark, m.Name, string(m.Key), m.Serial, raw, m.At.UnixMilli())
 	return err
