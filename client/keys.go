@@ -86,7 +86,8 @@ func fromRow(row blobstore.TrustKey) (sign.Key, error) {
 
 // FindKey finds a key by its label, its id or the beginning of that, or by the path of
 // a file with it; also one that only the store knows. A word PLUGIN://KEY is asked for
-// from the program that keeps it. Errors: ErrNotFound, those of sign.Keyring.Find.
+// from the program that keeps it. Errors: ErrNotFound; ErrInvalid for what may be several
+// keys; those of sign.Keyring.Find.
 func (c *Client) FindKey(ctx context.Context, word string) (Key, error) {
 	if sign.IsPlugin(word) {
 		s, err := sign.OpenPlugin(ctx, word)
@@ -106,13 +107,24 @@ func (c *Client) FindKey(ctx context.Context, word string) (Key, error) {
 	if !errors.Is(err, content.ErrNotFound) {
 		return Key{}, err
 	}
+	var found []Key
 	for _, row := range known {
-		if word == row.Label || len(word) >= 8 && strings.HasPrefix(row.ID.Encoded(), strings.TrimPrefix(word, "sha256:")) {
-			k, err := fromRow(row)
-			return withLimits(k, known), err
+		if word != row.Label && !sign.IsKeyPrefix(row.ID, word) {
+			continue
 		}
+		k, err := fromRow(row)
+		if err != nil {
+			return Key{}, err
+		}
+		found = append(found, withLimits(k, known))
 	}
-	return Key{}, err
+	switch len(found) {
+	case 0:
+		return Key{}, err
+	case 1:
+		return found[0], nil
+	}
+	return Key{}, fmt.Errorf("key %q: %w: it may be %s or %s", word, content.ErrInvalid, found[0].Public.ID(), found[1].Public.ID())
 }
 
 // publicKey is the public part of a key that has to vouch.

@@ -134,11 +134,14 @@ func (r Keyring) Find(word string) (Key, error) {
 }
 
 func withPrefix(keys []Key, word string) []Key {
+	return slices.DeleteFunc(keys, func(k Key) bool { return !IsKeyPrefix(k.Public.ID(), word) })
+}
+
+// IsKeyPrefix says whether a word stands for the key with an id: the id, or 8 or more
+// of its first hex digits.
+func IsKeyPrefix(id oci.Digest, word string) bool {
 	digits := strings.TrimPrefix(word, "sha256:")
-	if len(digits) < minKeyPrefix || strings.Trim(digits, "0123456789abcdef") != "" {
-		return nil
-	}
-	return slices.DeleteFunc(keys, func(k Key) bool { return !strings.HasPrefix(k.Public.ID().Encoded(), digits) })
+	return len(digits) >= minKeyPrefix && strings.HasPrefix(id.Encoded(), digits)
 }
 
 // findFile finds a key by the path of its public or its private file.
