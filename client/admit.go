@@ -177,21 +177,35 @@ func (p *pull) marks() (marks []blobstore.TrustMark) {
 	return marks
 }
 
-// noteSignatures notes when signatures were first seen, also where no policy asks for
-// them: a key's limits are held against that later. It is only a note.
+// noteSignatures notes when signatures by keys that are known here were first seen, also
+// where no policy asks for them: the limits of a key are held against that later. It is
+// only a note.
 func (p *pull) noteSignatures(ctx context.Context) {
 	for _, im := range p.images {
 		if !im.look {
 			continue
 		}
-		found, err := findSignatures(ctx, im.desc.Digest, p.store)
-		if err == nil && len(found.all) > 0 {
-			t := &trial{c: p.c, store: p.store, found: found.all, source: im.asked().Name()}
-			t.subject.Descriptor = im.desc
-			_, err = t.rows(ctx)
-		}
-		if err != nil {
+		if err := p.noteSignaturesOf(ctx, im); err != nil {
 			p.c.opts.Warn(fmt.Sprintf("when signatures of %s were seen is not noted: %v", im.Word, err))
 		}
 	}
+}
+
+func (p *pull) noteSignaturesOf(ctx context.Context, im *pulled) error {
+	found, err := findSignatures(ctx, im.desc.Digest, p.store)
+	if err != nil || len(found.all) == 0 {
+		return err
+	}
+	keys, err := p.c.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	known := sign.Requirement{Type: sign.SignedBy}
+	for _, k := range keys {
+		known.Keys = append(known.Keys, k.Public)
+	}
+	t := &trial{c: p.c, store: p.store, found: found.all, source: im.asked().Name()}
+	t.subject.Descriptor = im.desc
+	_, err = t.rows(ctx, []sign.Requirement{known})
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"dist.example/blobstore"
@@ -63,7 +64,7 @@ type trial struct {
 // judge holds the manifest to requirements. cache is the digest of the policy that they
 // come from, "" for none.
 func (t *trial) judge(ctx context.Context, reqs []sign.Requirement, cache oci.Digest) (sign.Verdict, error) {
-	facts, err := t.facts(ctx, cache)
+	facts, err := t.facts(ctx, reqs, cache)
 	if err != nil {
 		return sign.Verdict{}, err
 	}
@@ -77,11 +78,11 @@ func (t *trial) judge(ctx context.Context, reqs []sign.Requirement, cache oci.Di
 }
 
 // facts are what the store knows.
-func (t *trial) facts(ctx context.Context, cache oci.Digest) (f sign.Facts, err error) {
+func (t *trial) facts(ctx context.Context, reqs []sign.Requirement, cache oci.Digest) (f sign.Facts, err error) {
 	if t.store == nil {
 		return f, nil
 	}
-	rows, err := t.rows(ctx)
+	rows, err := t.rows(ctx, reqs)
 	if err != nil {
 		return f, err
 	}
@@ -138,8 +139,9 @@ func idOf(c *sign.Candidate) signatureID {
 	return signatureID{string(c.Kind), c.Blob, string(c.Signature())}
 }
 
-// rows are the store's of what was found, which is noted there if that is possible.
-func (t *trial) rows(ctx context.Context) (map[signatureID]blobstore.Signature, error) {
+// rows are the store's of what was found. What a key of reqs has made is noted there if
+// that is possible; what strangers made is not, or they could fill the store up.
+func (t *trial) rows(ctx context.Context, reqs []sign.Requirement) (map[signatureID]blobstore.Signature, error) {
 	known, err := t.store.Signatures(ctx, t.subject.Digest)
 	if err != nil {
 		return nil, err
@@ -150,7 +152,7 @@ func (t *trial) rows(ctx context.Context) (map[signatureID]blobstore.Signature, 
 	}
 	var missing []blobstore.Signature
 	for _, c := range t.found {
-		if _, ok := rows[idOf(c)]; !ok && c.Fault == "" {
+		if _, ok := rows[idOf(c)]; !ok && madeFor(c, reqs) {
 			missing = append(missing, t.row(c))
 		}
 	}
@@ -164,6 +166,13 @@ func (t *trial) rows(ctx context.Context) (map[signatureID]blobstore.Signature, 
 		rows[signatureID{s.Kind, s.Blob, string(s.Sig)}] = s
 	}
 	return rows, nil
+}
+
+// madeFor says whether a key of reqs made c.
+func madeFor(c *sign.Candidate, reqs []sign.Requirement) bool {
+	return slices.ContainsFunc(reqs, func(r sign.Requirement) bool {
+		return slices.ContainsFunc(r.Keys, func(k *sign.PublicKey) bool { return sign.Verifies(c, k) })
+	})
 }
 
 func (t *trial) row(c *sign.Candidate) blobstore.Signature {
