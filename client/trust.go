@@ -214,6 +214,11 @@ func (t *trial) remembering(ctx context.Context, policy oci.Digest, rows map[sig
 	}, nil
 }
 
+// maxAhead is by how much a signature may be from the future, to be believed. The
+// store's clock goes by the latest that it believed, for the limits of all keys: one
+// key is not to end all others.
+const maxAhead = 24 * time.Hour
+
 // accepted are the marks that the store is to keep once the name stands for the
 // manifest: of each key that counts, the serial.
 func (t *trial) accepted(v sign.Verdict) (marks []blobstore.TrustMark) {
@@ -227,7 +232,7 @@ func (t *trial) accepted(v sign.Verdict) (marks []blobstore.TrustMark) {
 			continue
 		}
 		m := blobstore.TrustMark{Name: t.name.String(), Key: o.Key.ID(), Serial: claim.Serial, Digest: t.subject.Digest, At: now, Lower: t.rollback}
-		if claim.Created.After(now) {
+		if claim.Created.After(now) && claim.Created.Before(now.Add(maxAhead)) {
 			m.At = claim.Created
 		}
 		marks = t.raise(marks, m)
