@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -47,16 +48,36 @@ func isAbout(ctx context.Context, s *blobstore.Store, name oci.Reference, desc o
 		return false, err
 	}
 	if oci.IsIndex(desc.MediaType) {
-		x, err := oci.ParseIndex(desc.MediaType, data)
-		for _, m := range x.Manifests {
-			listing = listing && m.Platform == nil
-		}
-		return listing, err
+		return listing && listsNoImage(ctx, s, desc, data), nil
 	}
 	m, err := oci.ParseManifest(desc.MediaType, data)
-	for _, l := range m.Layers {
-		_, tar := layer.Promised(l.MediaType)
-		attachment = attachment && !tar
+	return attachment && len(m.Layers) > 0 && !hasFiles(m), err
+}
+
+// maxListed bounds the entries of an index that are looked into for what could be run.
+const maxListed = 1000
+
+// listsNoImage says whether all that an index lists is here, and no image of it has
+// files. An entry need not say that it is for a platform, and what is not here yet may
+// be anything.
+func listsNoImage(ctx context.Context, s *blobstore.Store, desc oci.Descriptor, data []byte) bool {
+	x, err := oci.ParseIndex(desc.MediaType, data)
+	if err != nil || len(x.Manifests) > maxListed {
+		return false
 	}
-	return attachment && len(m.Layers) > 0, err
+	for _, entry := range x.Manifests {
+		m, err := readCarrier(ctx, s, entry)
+		if err != nil || entry.Platform != nil || hasFiles(m) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasFiles says whether a manifest has layers that containers are made of.
+func hasFiles(m oci.Manifest) bool {
+	return slices.ContainsFunc(m.Layers, func(l oci.Descriptor) bool {
+		_, tar := layer.Promised(l.MediaType)
+		return tar
+	})
 }
