@@ -42,6 +42,13 @@ func TestAPrivateKeyThatOthersMayReadIsNotUsed(t *testing.T) {
 	if _, err := elsewhere.Open(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
+	// One with a passphrase is of no use to them.
+	closed, err := ring.Add("closed", publicKey(t, "p256.pub"), testKey(t, "pbes2-p256.key"))
+	must(t, err)
+	must(t, os.Chmod(closed.Private, 0o644))
+	if _, err := closed.Open(t.Context(), knows("test")); err != nil {
+		t.Error(err)
+	}
 	must(t, os.Chmod(k.Private, 0o400))
 	if _, err := k.Open(t.Context(), nil); err != nil {
 		t.Error(err)
