@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"dist.example/content"
@@ -93,4 +95,69 @@ func TestCosignsLayoutsAreUnderstood(t *testing.T) {
 	if found := listAttachments(t, h, list[0].Digest); len(found) != 0 {
 		t.Errorf("of one among several: %+v", found)
 	}
+}
+
+// cosign save leaves bundles among the blobs of the folder, and lists the image alone.
+func TestBundlesAreFoundInCosignsLayouts(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex", "", "something/else"} {
+		dir, image, referrer := savedLayout(t, kind)
+		want := 0
+		if filepath.Dir(kind) == "dev.cosignproject.cosign" {
+			want = 1
+		}
+		f, err := openFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newSource(place{path: dir}, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []oci.Digest
+		for r, err := range s.Referrers(t.Context(), image, "") {
+			if err != nil {
+				t.Error(err)
+			}
+			found = append(found, r.Digest)
+		}
+		if len(found) != want || want == 1 && found[0] != referrer {
+			t.Errorf("kind %q: found %v", kind, found)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// savedLayout is a folder that lists an image of a kind, has a referrer of that which
+// nothing lists, and things besides that are no manifests.
+func savedLayout(t *testing.T, kind string) (dir string, image, referrer oci.Digest) {
+	t.Helper()
+	h, list := shelfOf(t, map[string]string{"kind": kind})
+	subject := list[0]
+	subject.Annotations = nil
+	m := oci.Manifest{MediaType: oci.MediaTypeManifest, Config: oci.Describe(oci.MediaTypeEmpty, []byte("{}")), Layers: []oci.Descriptor{}, Subject: &subject}
+	m.SchemaVersion = 2
+	data, desc, err := oci.Encode(oci.MediaTypeManifest, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, blob := range [][]byte{data, []byte("{}"), []byte("{ no JSON"), []byte("text"), nil} {
+		h.blobs[oci.DigestBytes(blob)] = blob
+	}
+	dir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256", "folder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"oci-layout": []byte(`{"imageLayoutVersion": "1.0.0"}`), "index.json": h.index, "blobs/sha256/other": data}
+	for d, blob := range h.blobs {
+		files[blobName(d)] = blob
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, subject.Digest, desc.Digest
 }

@@ -209,4 +209,4 @@ func (s *dockerShelf) size(d oci.Digest) (int64, error) {
 }
 
 // unlisted implements shelf.
-func (s *dockerShelf) unlisted() []oci.Digest { return nil }
+func (s *dockerShelf) unlisted([]entry) []oci.Digest { return nil }

@@ -118,8 +118,36 @@ func (f *folder) size(d oci.Digest) (int64, error) {
 	return fi.Size(), nil
 }
 
-// unlisted implements shelf: in a folder, what counts is listed.
-func (f *folder) unlisted() []oci.Digest { return nil }
+// unlisted implements shelf: in a folder, what counts is listed, but for the referrers
+// of an image that cosign has saved.
+func (f *folder) unlisted(entries []entry) []oci.Digest {
+	if cosignImage(entries) == "" {
+		return nil
+	}
+	const dir = "blobs/sha256" // cosign knows no other
+	names, err := fs.ReadDir(f.root.FS(), dir)
+	if err != nil {
+		return nil
+	}
+	var out []oci.Digest
+	for _, n := range names {
+		if d, ok := blobDigest(dir + "/" + n.Name()); ok && f.mayBeManifest(d) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (f *folder) mayBeManifest(d oci.Digest) bool {
+	file, size, err := f.open(blobName(d))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	first := make([]byte, 1)
+	_, err = file.ReadAt(first, 0)
+	return err == nil && size <= oci.MaxManifestSize && first[0] == '{'
+}
 
 // Close implements shelf.
 func (f *folder) Close() error { return f.root.Close() }

@@ -83,7 +83,7 @@ func (s *source) find(ctx context.Context) (findings, error) {
 			queue = append(queue, e.Digest)
 		}
 	}
-	queue = append(queue, s.shelf.unlisted()...)
+	queue = append(queue, s.shelf.unlisted(s.entries)...)
 	seen := map[oci.Digest]bool{}
 	for len(queue) > 0 && len(seen) < maxLooks {
 		d := queue[0]

@@ -32,7 +32,7 @@ func (h *heap) blob(d oci.Digest) (content.ReaderAt, error) {
 }
 
 func (h *heap) size(d oci.Digest) (int64, error) { return int64(len(h.blobs[d])), nil }
-func (h *heap) unlisted() []oci.Digest           { return nil }
+func (h *heap) unlisted([]entry) []oci.Digest    { return nil }
 func (h *heap) Close() error                     { return nil }
 
 // pile is a heap of so many referrers of one subject.

@@ -22,8 +22,9 @@ type shelf interface {
 	// size is how long a blob is that is there, without opening it. Errors:
 	// ErrNotFound.
 	size(d oci.Digest) (int64, error)
-	// unlisted names blobs that may be manifests which index.json does not list.
-	unlisted() []oci.Digest
+	// unlisted names blobs that may be manifests which index.json, with these entries,
+	// does not list.
+	unlisted(entries []entry) []oci.Digest
 	io.Closer
 }
 

@@ -61,7 +61,7 @@ func (s *surveyor) survey(ctx context.Context, entries []entry) error {
 	if err := s.walk(ctx, queue); err != nil {
 		return err
 	}
-	for _, d := range s.shelf.unlisted() {
+	for _, d := range s.shelf.unlisted(entries) {
 		if s.nodes[d] != nil {
 			continue
 		}

@@ -273,7 +273,7 @@ func (a *archive) size(d oci.Digest) (int64, error) {
 }
 
 // unlisted implements shelf. It looks at first bytes in the order in which they stand.
-func (a *archive) unlisted() []oci.Digest {
+func (a *archive) unlisted([]entry) []oci.Digest {
 	type start struct {
 		digest oci.Digest
 		off    int64

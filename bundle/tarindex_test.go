@@ -70,7 +70,7 @@ func TestSmallMembersAreReadManyAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(a.unlisted()); n != members {
+	if n := len(a.unlisted(nil)); n != members {
 		t.Errorf("%d members may be manifests, want %d", n, members)
 	}
 	if r.reads > members/10 {
