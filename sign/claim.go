@@ -28,8 +28,8 @@ const (
 	mediaTypeBundles    = "application/vnd.dev.sigstore.bundle" // of all versions
 	predicateSign       = "https://sigstore.dev/cosign/sign/v1"
 	annotationSignature = "dev.cosignproject.cosign/signature"
-	// AnnotationReference binds a bundle's statement to a name; cosign verify -a asks
-	// for it.
+	// AnnotationReference binds a bundle's statement to a name, and says a payload's
+	// again; cosign verify -a asks for it.
 	AnnotationReference = "docker-reference"
 )
 

@@ -39,6 +39,34 @@ func TestWhatIsSaidIsSigned(t *testing.T) {
 	}
 }
 
+// cosign asks for annotations alone, so that a payload says its name there, too. It is
+// no annotation for that; another one that somebody else has signed there is.
+func TestAPayloadSaysItsNameTwice(t *testing.T) {
+	t.Parallel()
+	st := statement(manifest("{}"), name)
+	st.Annotations = map[string]string{"git": "abc"}
+	data, layer, err := sign.SignPayload(t.Context(), key(t, sign.ECDSA), st)
+	must(t, err)
+	var p struct {
+		Optional map[string]any `json:"optional"`
+	}
+	must(t, json.Unmarshal(data, &p))
+	if p.Optional[sign.AnnotationReference] != name {
+		t.Errorf("cosign finds the annotations %v", p.Optional)
+	}
+	c := sign.Parse(digest, layer, data)
+	if c.Claim.Identity != name || !maps.Equal(c.Claim.Annotations, st.Annotations) {
+		t.Errorf("it claims %+v", c.Claim)
+	}
+	other := strings.Replace(string(data), `"optional":{`, `"optional":{"a":"`+name+`",`, 1)
+	other = strings.Replace(other, `"docker-reference":"`+name+`","git"`, `"docker-reference":"other.example/app:v1","git"`, 1)
+	c = sign.Parse(digest, layer, []byte(other))
+	want := map[string]string{"a": name, "git": "abc", sign.AnnotationReference: "other.example/app:v1"}
+	if c.Claim.Identity != name || !maps.Equal(c.Claim.Annotations, want) {
+		t.Errorf("with another one it claims %+v (%s)", c.Claim, c.Detail)
+	}
+}
+
 func TestANameThatNobodyCouldAskForIsNotSigned(t *testing.T) {
 	t.Parallel()
 	for _, identity := range []string{"", " ", "App", "registry.example/App:v1", "registry.example/app:v1 ", "registry.example/app:v 1", digest.String(), "https://registry.example/app:v1", "\x00"} {

@@ -45,6 +45,7 @@ func SignPayload(ctx context.Context, s *Signer, st Statement) (data []byte, lay
 		p.Optional[k] = v
 	}
 	p.Optional["creator"], p.Optional["timestamp"] = st.Creator, st.serial()
+	p.Optional[AnnotationReference] = st.Identity
 	if data, err = json.Marshal(p); err != nil {
 		return nil, layer, fmt.Errorf("sign payload: %w", err)
 	}
@@ -98,6 +99,9 @@ func (c *Candidate) readPayload(r *oci.StrictJSON) error {
 	}
 	if err == nil && seen == 0 {
 		err = r.Fail("the payload has no critical section")
+	}
+	if c.Claim.Annotations[AnnotationReference] == c.Claim.Identity { // said again
+		delete(c.Claim.Annotations, AnnotationReference)
 	}
 	return err
 }
