@@ -13,7 +13,7 @@ SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 RACE       = ./sign/... ./budgets/... ./bundle/... ./plugin/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test crash ci lint fmt race fuzz bench bench-peers e2e cross docs
+.PHONY: help run build test crash ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -64,7 +64,17 @@ bench-peers: build ## measure dist beside crane, oras, regctl and skopeo; ROWS=r
 
 e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
-		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 900s ./testscripts
+		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 1200s ./testscripts
+
+e2e-cosign: build ## let cosign verify what dist signs, and the other way, without a network
+	@export PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; \
+	if ! command -v cosign >/dev/null; then \
+		echo "left out, since cosign is missing: go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.1"; \
+		exit 0; \
+	fi; \
+	$(GO) test -c -o bin/testscripts.test ./testscripts && cd testscripts && \
+		DIST_E2E=1 DIST_BINARY="$(CURDIR)/$(BIN)" \
+		../.ci/alone.sh ../bin/testscripts.test -test.run '^TestCosign$$' -test.timeout 900s
 
 cross: ## build for every system and processor that is supported
 	@for target in $(SYSTEMS); do \

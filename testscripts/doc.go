@@ -61,6 +61,16 @@
 //	manytags REPOSITORY FILE N      give a manifest the tags v1 to vN there
 //	openstat                        regstat for it
 //
+// Those of e2e/cosign run four times: $REGISTRY is what dist serves, with referrers, or
+// an old docker-registry without, and $OTHER the other one; $FORM of signatures is
+// bundle or tag. $RULE is the rule for names that takes what cosign signs in that form,
+// and $REASON why the default one does not. [referrers], [old], [bundle] and [tag] tell
+// them apart, and [sigstore] holds where skopeo verifies signatures. For them there are
+//
+//	cosign VERB ARGUMENT…      cosign with the flags that keep it from asking anybody
+//	                           but the registry; what it signs has the form $FORM
+//	cosign2 VERB ARGUMENT…     an older one, for [exec:cosign2]
+//
 // Those of e2e/browser look at pages in Debian's chromium, and are skipped where there
 // is none:
 //
