@@ -160,7 +160,7 @@ func (c *Client) GenerateKey(ctx context.Context, o KeyOptions) (Key, error) {
 		o.Kind = sign.ECDSA
 	}
 	// Before the work of making one.
-	if _, err := c.keyring().Find(o.Label); err == nil {
+	if k, err := c.keyring().Find(o.Label); err == nil && k.Label == o.Label {
 		return Key{}, content.WithHint(fmt.Errorf("key %s: %w", o.Label, content.ErrExists), "give it another label, or remove that key first")
 	}
 	s, err := sign.Generate(o.Kind)
@@ -183,16 +183,25 @@ func (c *Client) addKey(ctx context.Context, public *sign.PublicKey, private []b
 	if o.NotBefore.IsZero() && o.NotAfter.IsZero() {
 		return out, nil
 	}
+	if err := c.limit(ctx, &out); err != nil {
+		// Without its limits it would count for ever.
+		return Key{}, errors.Join(err, c.keyring().Remove(o.Label))
+	}
+	return out, nil
+}
+
+// limit keeps when a key counts in the store.
+func (c *Client) limit(ctx context.Context, k *Key) error {
 	s, err := c.Init(ctx)
 	if err != nil {
-		return out, err
+		return err
 	}
 	known, err := s.TrustKeys(ctx)
 	if err != nil {
-		return out, err
+		return err
 	}
-	out.RevokedAt = withLimits(k, known).RevokedAt // which a limit does not undo
-	return out, s.PutTrustKey(ctx, rowOf(out, out.RevokedAt))
+	k.RevokedAt = withLimits(k.Key, known).RevokedAt // which a limit does not undo
+	return s.PutTrustKey(ctx, rowOf(*k, k.RevokedAt))
 }
 
 func rowOf(k Key, revoked time.Time) blobstore.TrustKey {

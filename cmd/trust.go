@@ -159,7 +159,7 @@ type trustAddCmd struct {
 
 // Help is the longer text of `dist trust add --help`.
 func (trustAddCmd) Help() string {
-	return `From then on pull, fetch, copy into the store, import and pushes to serve refuse what the key does not vouch for under that scope. A second key with the same rule is one more that may vouch. The file is made if there is none; it holds the key itself, and other programs read it, too (containers-policy.json).
+	return `From then on pull, fetch, copy into the store and pushes to serve refuse what the key does not vouch for under that scope. A second key with the same rule is one more that may vouch. The file is made if there is none; it holds the key itself, and other programs read it, too (containers-policy.json).
 
 Mirrors: images are signed under the name of their origin. --signed-identity remapIdentity=mirror.example/origin=registry.example says so.
 
