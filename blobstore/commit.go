@@ -236,7 +236,7 @@ func (c *committing) row(it *item) db.Present {
 	p.Loc, p.Stored = db.LocPack, it.record.StoredSize
 	p.Codec, p.Kind = int(it.record.Codec), int(it.record.Kind)
 	if c.fresh[it] {
-		p.Pack, p.Off = c.pack.id, it.record.Offset
+		p.Pack, p.Off = c.pack.id, it.offset
 	}
 	return p
 }

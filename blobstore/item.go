@@ -25,7 +25,8 @@ type item struct {
 	repos  []string // that it was pushed to
 
 	encoded []byte      // the pack record, nil for a loose blob
-	record  pack.Record // Offset is set when it is placed
+	record  pack.Record // as it is in encoded
+	offset  int64       // in its pack, once it is placed
 	ingest  *ingest     // to be removed with the commit, nil for none
 
 	temp     string    // the other name of a batched loose blob, see batchedItem
@@ -47,13 +48,6 @@ func (it *item) ingests() []*ingest {
 		return it.spare
 	}
 	return append(it.spare[:len(it.spare):len(it.spare)], it.ingest)
-}
-
-// placed is the record at an offset.
-func (it *item) placed(off int64) pack.Record {
-	r := it.record
-	r.Offset = off
-	return r
 }
 
 func (it *item) loose() bool { return it.encoded == nil }

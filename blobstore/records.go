@@ -17,7 +17,7 @@ func (c *committing) append() error {
 	defer out.release()
 	for _, it := range c.b.items {
 		if c.fresh[it] {
-			it.record.Offset = out.end()
+			it.offset = out.end()
 			if err := out.add(it.encoded); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"maps"
 	"sync"
 	"time"
@@ -55,6 +56,7 @@ type Session struct {
 
 	mu    sync.Mutex
 	batch *batch
+	under *batch // what is being committed, nil for nothing
 	timer *time.Timer
 	err   error // of a commit in the background
 
@@ -168,16 +170,26 @@ func (ses *Session) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadClos
 	return io.NopCloser(bytes.NewReader(p)), nil
 }
 
-// queued is the record of a small blob of the next batch, nil for all others.
+// queued is the record of a small blob that is not committed yet, nil for all others.
 func (ses *Session) queued(d oci.Digest) ([]byte, pack.Record) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
-	i, ok := ses.batch.index[d]
-	if !ok || ses.batch.items[i].loose() {
-		return nil, pack.Record{}
+	for b := range ses.uncommitted() {
+		if i, ok := b.index[d]; ok {
+			return b.items[i].encoded, b.items[i].record
+		}
 	}
-	it := ses.batch.items[i]
-	return it.encoded, it.placed(0)
+	return nil, pack.Record{}
+}
+
+// uncommitted ranges over what the catalog does not tell of yet: the next batch, and
+// the one that is being committed. The session's lock is held.
+func (ses *Session) uncommitted() iter.Seq[*batch] {
+	return func(yield func(*batch) bool) {
+		if yield(ses.batch) && ses.under != nil {
+			yield(ses.under)
+		}
+	}
 }
 
 // take implements sink: the item goes with the next batch.
@@ -218,8 +230,9 @@ func (ses *Session) flushBehind(ctx context.Context) error {
 		defer func() { <-ses.flushing }()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*lockWait)
 		defer cancel()
-		if err := ses.s.commit(ctx, b); err != nil {
-			ses.restore(b)
+		err := ses.s.commit(ctx, b)
+		ses.settle(b, err)
+		if err != nil {
 			ses.fail(err)
 		}
 	}()
@@ -338,20 +351,13 @@ func (ses *Session) commitNow(ctx context.Context, names []content.NameChange, l
 	if b.empty() && len(names) == 0 && len(b.trust) == 0 && !(b.release && ses.lease.isStored()) {
 		return nil
 	}
-	if err := ses.s.commit(ctx, b); err != nil {
-		var missing *MissingError
-		if errors.As(err, &missing) { // and so is to be asked for again
-			for _, d := range missing.Digests {
-				delete(b.held, d)
-			}
-		}
-		ses.restore(b)
-		return err
-	}
-	return nil
+	err = ses.s.commit(ctx, b)
+	ses.settle(b, err)
+	return err
 }
 
-// cut takes the batch for a commit and begins a new one.
+// cut takes the batch for a commit and begins a new one. What it took counts as
+// there until settle says what became of it. Who calls it has the turn.
 func (ses *Session) cut() (*batch, error) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
@@ -365,14 +371,29 @@ func (ses *Session) cut() (*batch, error) {
 	}
 	b := ses.batch
 	ses.batch = newBatch(ses.lease)
+	if !b.empty() {
+		ses.under = b
+	}
 	return b, nil
 }
 
-// restore puts back what a failed transaction did not commit, save what cannot be
-// trusted any more: that is missing from now on, as who needs it will find.
-func (ses *Session) restore(b *batch) {
+// settle ends what cut began: the catalog tells of the batch, or its transaction has
+// failed with err. Then the batch is put back, save what cannot be trusted any more
+// and what was not held after all: that is missing from now on, as who needs it will
+// find.
+func (ses *Session) settle(b *batch, err error) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
+	ses.under = nil
+	if err == nil {
+		return
+	}
+	var missing *MissingError
+	if errors.As(err, &missing) { // and so is to be asked for again
+		for _, d := range missing.Digests {
+			delete(b.held, d)
+		}
+	}
 	later := ses.batch
 	ses.batch = newBatch(ses.lease)
 	for _, it := range append(b.items, later.items...) {

@@ -1,8 +1,10 @@
 package blobstore_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -439,6 +441,66 @@ func TestASessionOutlivesItsLease(t *testing.T) {
 		}
 		must(t, ses.Commit(t.Context()))
 		must(t, ses.Close())
+	}
+}
+
+// While a batch is being committed the session has it: nobody fetches it again, and
+// who needs it can read it. The other commands see it afterwards.
+func TestWhatIsBeingCommittedIsThere(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		answer error // of the disk
+	}{
+		{"and then is", nil},
+		{"and stays when that fails", syscall.EIO},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			reached, goOn := make(chan struct{}), make(chan struct{})
+			s, f := instrumented(t, nil)
+			mustStore(t, s, noise(1, 100)) // makes the pack
+			s.HoldBatches()
+			ses := begin(t, s, blobstore.SessionOptions{Note: "test"})
+			p := noise(2, 100)
+			put(t, ses, oci.MediaTypeOctets, p)
+			f.Hook(func(op fsystest.Op, _ string) error {
+				if op != fsystest.OpDataSync {
+					return nil
+				}
+				f.Hook(nil)
+				close(reached)
+				<-goOn
+				return tc.answer
+			})
+			ended := make(chan error, 1)
+			go func() { ended <- ses.Flush(t.Context()) }()
+			<-reached
+
+			lacks(t, s, p)
+			isThere := func() {
+				t.Helper()
+				if _, err := ses.Writer(t.Context(), ingest(p)); !errors.Is(err, content.ErrExists) {
+					t.Errorf("Writer: %v", err)
+				}
+				r, err := ses.Fetch(t.Context(), describe(oci.MediaTypeOctets, p))
+				must(t, err)
+				got, err := io.ReadAll(r)
+				must(t, err)
+				if !bytes.Equal(got, p) {
+					t.Errorf("%d bytes were read", len(got))
+				}
+			}
+			isThere()
+			close(goOn)
+			if err := <-ended; !errors.Is(err, tc.answer) {
+				t.Errorf("Flush: %v", err)
+			}
+			isThere()
+			must(t, ses.Commit(t.Context()))
+			holds(t, s, p)
+			sound(t, s)
+		})
 	}
 }
 

@@ -87,10 +87,7 @@ func (ses *Session) NewWriter(ctx context.Context, opts content.IngestOptions, d
 // hold puts an object that is held under the session's lease, with the next
 // batch, and says whether it is.
 func (ses *Session) hold(ctx context.Context, d oci.Digest, mediaType string) (bool, error) {
-	ses.mu.Lock()
-	pending := ses.batch.has(d, mediaType)
-	ses.mu.Unlock()
-	if pending {
+	if ses.isUncommitted(d, mediaType) {
 		return true, nil
 	}
 	held, err := ses.s.has(ctx, d, mediaType)
@@ -101,4 +98,15 @@ func (ses *Session) hold(ctx context.Context, d oci.Digest, mediaType string) (b
 		ses.mu.Unlock()
 	}
 	return held, err
+}
+
+func (ses *Session) isUncommitted(d oci.Digest, mediaType string) bool {
+	ses.mu.Lock()
+	defer ses.mu.Unlock()
+	for b := range ses.uncommitted() {
+		if b.has(d, mediaType) {
+			return true
+		}
+	}
+	return false
 }
