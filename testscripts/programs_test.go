@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/itchyny/gojq"
 
@@ -19,16 +21,19 @@ import (
 	"dist.example/plugin"
 )
 
-// jq is the part of jq that scripts use: -r, -c, -s, -e, a filter and files.
+// jq is the part of jq that scripts use: -r, -c, -s, -e, -S, a filter and files. It
+// sorts the keys of objects always and jq does so with -S alone, which objects need
+// here, or scripts would pass that fail with jq.
 func jq() {
 	flags := flag.NewFlagSet("jq", flag.ExitOnError)
 	raw := flags.Bool("r", false, "print strings as they are")
 	compact := flags.Bool("c", false, "one line for each result")
 	slurp := flags.Bool("s", false, "read all inputs into one array")
 	status := flags.Bool("e", false, "exit 1 when the last result is false or null")
+	sorted := flags.Bool("S", false, "sort the keys of objects")
 	_ = flags.Parse(os.Args[1:])
 	if flags.NArg() < 1 {
-		die(2, "usage: jq [-r] [-c] [-s] [-e] FILTER [FILE…]")
+		die(2, "usage: jq [-r] [-c] [-s] [-e] [-S] FILTER [FILE…]")
 	}
 	query, err := gojq.Parse(flags.Arg(0))
 	if err != nil {
@@ -48,6 +53,9 @@ func jq() {
 			if err, ok := v.(error); ok {
 				die(5, "jq: %v", err)
 			}
+			if !*sorted && ordered(v) {
+				die(2, "jq: the order of an object's keys is jq's own: use -S")
+			}
 			last = v
 			printJSON(v, *raw, *compact)
 		}
@@ -55,6 +63,17 @@ func jq() {
 	if *status && (last == nil || last == false) {
 		os.Exit(1)
 	}
+}
+
+// ordered says whether v has an object of several keys, which have an order in print.
+func ordered(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v) > 1 || slices.ContainsFunc(slices.Collect(maps.Values(v)), ordered)
+	case []any:
+		return slices.ContainsFunc(v, ordered)
+	}
+	return false
 }
 
 func jsonInputs(files []string, slurp bool) ([]any, error) {
