@@ -74,9 +74,9 @@ func (r Keyring) All() ([]Key, error) {
 		if _, err := ParseLabel(label); err != nil {
 			continue // not a file of ours
 		}
-		k, err := r.labelled(label)
-		if _, gone := os.Lstat(r.path(label, publicSuffix)); errors.Is(gone, fs.ErrNotExist) {
-			continue // removed meanwhile
+		k, err := r.listed(label)
+		if errors.Is(err, errRemoved) {
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -84,6 +84,27 @@ func (r Keyring) All() ([]Key, error) {
 		keys = append(keys, k)
 	}
 	return keys, nil
+}
+
+// errRemoved says of a key that it went while it was looked at.
+var errRemoved = errors.New("removed meanwhile")
+
+// listed is labelled for a label whose public part was there a moment ago. It may have
+// been removed since, and another key may have got its label; a link to nothing is an
+// error all the same.
+func (r Keyring) listed(label string) (Key, error) {
+	for {
+		k, err := r.labelled(label)
+		info, lerr := os.Lstat(r.path(label, publicSuffix))
+		switch {
+		case errors.Is(lerr, fs.ErrNotExist):
+			return Key{}, errRemoved
+		case errors.Is(err, content.ErrNotFound) && lerr == nil && info.Mode().IsRegular():
+			// it came back between the two looks
+		default:
+			return k, err
+		}
+	}
 }
 
 func (r Keyring) path(label, suffix string) string { return filepath.Join(r.dir, label+suffix) }
