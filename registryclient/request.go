@@ -1,6 +1,7 @@
 package registryclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type call struct {
 	scopes []string // what a token has to allow
 	ok     []int    // statuses that are the answer; all others are errors
 	once   bool     // errors come back as *failure, for a caller that tries again by itself
+	grants int      // how many tokens may be refused, 0 means maxGrants
 }
 
 // at is the URL below an endpoint's /v2/<repository>.
@@ -196,7 +198,7 @@ func (r *Repository) authorized(ctx context.Context, e *endpoint, q call) (resp 
 		} else {
 			refused++
 		}
-		if refused > maxGrants || worn > maxWorn || g.hopeless() || !known {
+		if refused > cmp.Or(q.grants, maxGrants) || worn > maxWorn || g.hopeless() || !known {
 			return resp, g.withCredentials(), nil
 		}
 		drain(resp)

@@ -109,13 +109,14 @@ func (u *upload) recover(ctx context.Context, f *failure) (done bool, _ error) {
 const cancelTime = 2 * time.Second
 
 // cancel lets the registry drop what it has of the upload at once: no later push asks
-// for a session of this one. A registry that does not do that forgets it some day.
+// for a session of this one. A registry that does not do that forgets it some day, and
+// so does one where the right to push does not go so far: it is not asked for long.
 func (u *upload) cancel(ctx context.Context) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer done()
 	resp, err := u.r.do(ctx, u.session.host, call{
 		what: "upload of " + u.desc.Digest.String(), method: http.MethodDelete, url: u.session.location,
-		scopes: u.r.scope("pull,push"), ok: []int{http.StatusNoContent, http.StatusOK, http.StatusAccepted}, once: true,
+		scopes: u.r.scope("pull,push"), ok: []int{http.StatusNoContent, http.StatusOK, http.StatusAccepted}, once: true, grants: 1,
 	})
 	if err == nil {
 		drain(resp)
