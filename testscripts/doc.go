@@ -19,6 +19,7 @@
 //	auth KIND …             let it ask for basic|bearer USER PASSWORD, or identity TOKEN
 //	secure                  let another serve the same over TLS, at $SECURE; see ca.pem
 //	fault KIND WHAT …       let requests to it go wrong, or wait, until heal
+//	oversign NAME KEY TIMES sign what is in the store TIMES times, each time in other words
 //	certificate DIR         make server.crt, server.key and their authority ca.crt in DIR
 //	regstat                 print what it was asked since the last time
 //

@@ -2,6 +2,7 @@ package testscripts
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"dist.example/client"
 	"dist.example/cmd"
 )
 
@@ -76,6 +78,7 @@ func params(dir string, registry func(*testscript.Env) error) testscript.Params 
 			"regstat":  regstat,
 			"auth":     auth,
 			"secure":   secure,
+			"oversign": oversign,
 
 			"certificate": certificate,
 		},
@@ -112,6 +115,27 @@ func ownRegistries(config string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// oversign signs what a name of the store names, again and again with other words. A
+// process of dist for each would take most of the script's time.
+func oversign(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: oversign NAME KEY TIMES")
+	}
+	times, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	c := client.New(client.Options{
+		Store: ts.Getenv("DIST_STORE"),
+		Trust: client.TrustOptions{Keys: filepath.Join(ts.Getenv("XDG_CONFIG_HOME"), "dist", "keys")},
+	})
+	defer c.Close()
+	for i := range times {
+		_, err := c.Sign(context.Background(), args[0], client.SignOptions{
+			Key: args[1], Form: client.FormBundle, Annotations: map[string]string{"n": strconv.Itoa(i)},
+		})
+		ts.Check(err)
+	}
 }
 
 // exits runs a command whose exit code must be the first argument.
