@@ -170,12 +170,7 @@ func named(ref oci.Reference, r db.Named) content.Name {
 
 // SetNames implements content.Names.
 func (s *Store) SetNames(ctx context.Context, changes ...content.NameChange) error {
-	if len(changes) == 0 {
-		return nil
-	}
-	b := newBatch(nil)
-	b.names = changes
-	return s.commit(ctx, b)
+	return s.SetTrustedNames(ctx, nil, changes...)
 }
 
 // Tag implements content.Tagger.

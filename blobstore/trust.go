@@ -66,23 +66,32 @@ func setTrust(tx *db.Tx, facts []trustFact) (notes []pack.Note, err error) {
 // the serial that it was accepted with, and not at all (content.ErrConflict) when that
 // is below the mark of another manifest by then.
 func (ses *Session) Trust(marks ...TrustMark) {
-	ses.trust = nil
+	ses.trust = marked(marks)
+}
+
+// marked are the facts that marks are.
+func marked(marks []TrustMark) (facts []trustFact) {
 	for _, m := range marks {
-		ses.trust = append(ses.trust, trustFact{Mark: &m})
+		facts = append(facts, trustFact{Mark: &m})
 	}
+	return facts
 }
 
 // SetTrustMarks sets marks on their own. Errors: content.ErrConflict for one that is
 // below a mark of another manifest; content.ErrDenied for a store that cannot be
 // written to.
 func (s *Store) SetTrustMarks(ctx context.Context, marks ...TrustMark) error {
-	b := newBatch(nil)
-	for _, m := range marks {
-		b.trust = append(b.trust, trustFact{Mark: &m})
-	}
-	if len(marks) == 0 {
+	return s.SetTrustedNames(ctx, marks)
+}
+
+// SetTrustedNames is SetNames for names that were accepted with marks, which are set in
+// the same transaction. Errors: those of both.
+func (s *Store) SetTrustedNames(ctx context.Context, marks []TrustMark, changes ...content.NameChange) error {
+	if len(marks) == 0 && len(changes) == 0 {
 		return nil
 	}
+	b := newBatch(nil)
+	b.names, b.trust = changes, marked(marks)
 	return s.commit(ctx, b)
 }
 

@@ -73,7 +73,7 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer done()
-	admit, err := c.admitting(lib)
+	setNames, err := c.naming(lib)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (c *Client) Serve(ctx context.Context, o ServeOptions) error {
 		o.Ready(ln.Addr())
 	}
 	h := registryserver.New(lib, registryserver.Options{
-		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Upstream: upstream, Admit: admit,
+		Writable: o.Writable, Prefix: o.Prefix, Keep: o.Keep, Gate: gate, Upstream: upstream, SetNames: setNames,
 		Pages: pagesOver(lib, gate, o), Log: o.Log,
 		Warn: c.opts.Warn, Limits: o.Limits, Certificates: certs, Version: o.Version,
 	})

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,26 +12,54 @@ import (
 	"dist.example/oci"
 )
 
-// admitting is what the registry server asks before a tag names a manifest, nil where
-// nothing speaks against it. The policy is read once: what it says later counts after
-// a restart.
-func (c *Client) admitting(lib content.Library) (func(context.Context, oci.Reference, oci.Descriptor) error, error) {
+// naming is how tags of the registry server come to name a manifest that was pushed,
+// nil where nothing speaks against it. The policy is read once: what it says later
+// counts after a restart.
+func (c *Client) naming(lib content.Library) (func(context.Context, oci.Descriptor, ...content.NameChange) error, error) {
 	s, writes := lib.(*blobstore.Store)
 	policy, err := c.inForce()
 	if err != nil || policy == nil || !writes {
 		return nil, err
 	}
-	return func(ctx context.Context, name oci.Reference, desc oci.Descriptor) error {
-		about, err := isAbout(ctx, s, name, desc)
-		if err != nil || about {
+	return func(ctx context.Context, desc oci.Descriptor, changes ...content.NameChange) error {
+		return c.nameTrusted(ctx, s, desc, changes)
+	}, nil
+}
+
+// nameTrusted lets tags name a manifest that the policy accepts for each of them. Where
+// another manifest came first, it is judged again: that one may be the newer.
+func (c *Client) nameTrusted(ctx context.Context, s *blobstore.Store, desc oci.Descriptor, changes []content.NameChange) error {
+	for try := 0; ; try++ {
+		marks, err := c.admitTags(ctx, s, desc, changes)
+		if err != nil {
 			return err
+		}
+		err = s.SetTrustedNames(ctx, marks, changes...)
+		if len(marks) == 0 || try == 2 || !errors.Is(err, content.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// admitTags holds a manifest to the policy under each of the tags, and returns the marks
+// to set with them.
+func (c *Client) admitTags(ctx context.Context, s *blobstore.Store, desc oci.Descriptor, changes []content.NameChange) (marks []blobstore.TrustMark, err error) {
+	for _, change := range changes {
+		name := change.Reference
+		about, err := isAbout(ctx, s, name, desc)
+		if err != nil {
+			return nil, err
+		}
+		if about {
+			continue
 		}
 		out, err := c.admit(ctx, admission{name: name.Local(), desc: desc, store: s, apart: true})
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		return s.SetTrustMarks(ctx, out.marks...)
-	}, nil
+		marks = append(marks, out.marks...)
+	}
+	return marks, nil
 }
 
 // isAbout says whether a tag is one that only tells what is about another manifest: a

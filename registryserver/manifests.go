@@ -251,12 +251,9 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 	}
 	var changes []content.NameChange
 	for _, ref := range refs {
-		if err := s.trusted(ctx, ref, desc); err != nil {
-			return err
-		}
 		changes = append(changes, content.NameChange{Reference: ref, Expect: expect, Target: desc.Digest, Why: "push"})
 	}
-	err = s.store.SetNames(ctx, changes...)
+	err = s.setNames(ctx, desc, changes...)
 	if expect != nil && conflicts(err) {
 		return preconditionFailed()
 	}
@@ -266,12 +263,12 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 	return err
 }
 
-// trusted asks whether a tag may name a manifest.
-func (s *server) trusted(ctx context.Context, ref oci.Reference, desc oci.Descriptor) error {
-	if s.o.Admit == nil {
-		return nil
+// setNames lets tags name a manifest, where nothing speaks against that.
+func (s *server) setNames(ctx context.Context, desc oci.Descriptor, changes ...content.NameChange) error {
+	if s.o.SetNames == nil {
+		return s.store.SetNames(ctx, changes...)
 	}
-	err := s.o.Admit(ctx, ref, desc)
+	err := s.o.SetNames(ctx, desc, changes...)
 	if errors.Is(err, content.ErrUntrusted) {
 		return refuse(http.StatusForbidden, codeDenied, "%v; sign the manifest by its digest, and push the tag then", err)
 	}

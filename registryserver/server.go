@@ -71,10 +71,11 @@ type Options struct {
 	Prefix string
 	// Gate says who may do what, and gives tokens; nil lets everybody do everything.
 	Gate *access.Gate
-	// Admit is asked, when a manifest is pushed, before a tag lets it be found: an error
-	// of the class content.ErrUntrusted refuses the tag, and the manifest stays without.
-	// What is about it has to be there by then. Nil admits everything.
-	Admit func(ctx context.Context, name oci.Reference, manifest oci.Descriptor) error
+	// SetNames lets tags name a manifest that was pushed, in place of the store's own
+	// method, which it is like: an error of the class content.ErrUntrusted refuses the
+	// tags, and the manifest stays without. What is about it has to be there by then.
+	// Nil means the store's.
+	SetNames func(ctx context.Context, manifest oci.Descriptor, changes ...content.NameChange) error
 	// Upstream is asked for what the store does not have; nil for nobody. Nothing can be
 	// pushed to the repositories that it mirrors.
 	Upstream Upstream
