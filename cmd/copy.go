@@ -39,7 +39,7 @@ const transportPlaces = "oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, a
 
 // Run copies and prints the target's name with its digest.
 func (c *copyCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	dist, err := s.transfers(c.networkFlags, c.Jobs)
 	if err != nil {
 		return err

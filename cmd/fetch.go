@@ -30,10 +30,10 @@ Examples:
 
 // Run fetches the image or prints the object.
 func (c *fetchCmd) Run(s *session) error {
-	s.policy = c.Policy
 	if len(c.Args) > 1 {
 		return c.object(s)
 	}
+	s.under(c.policyFlag)
 	o := client.PullOptions{
 		Platforms: c.platformFlags.choice(), Registry: c.Registry, Lock: c.Lock,
 		Referrers: c.lookFlags.choice(), Revalidate: c.age(),

@@ -34,7 +34,7 @@ Examples:
 
 // Run prints the object.
 func (c *fetchObjectCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	dist, err := s.client(c.networkFlags, 0)
 	if err != nil {
 		return err

@@ -206,6 +206,15 @@ type policyFlag struct {
 	Policy string `placeholder:"FILE" help:"Policy that says whose signatures count (containers-policy.json). Without it DIST_POLICY counts, else dist/policy.json in the user's configuration folder; with none everything is accepted."`
 }
 
+// under lets the policy of a verb's flag count. One that may be there and cannot be
+// found is told of: nobody is asked for signatures then.
+func (s *session) under(f policyFlag) {
+	s.policy = f.Policy
+	if t := s.trust(); t.Policy == "" && t.DefaultPolicy == "" {
+		s.warn("no policy is looked for, since neither HOME nor XDG_CONFIG_HOME says where; --policy or DIST_POLICY name one")
+	}
+}
+
 // trust says whose signatures count, and where keys are.
 func (s *session) trust() client.TrustOptions {
 	t := client.TrustOptions{Policy: cmp.Or(s.policy, s.getenv("DIST_POLICY")), Creator: "dist/" + release()}

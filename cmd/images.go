@@ -63,7 +63,7 @@ func newImageJSON(i client.Image) imageJSON {
 
 // Run lists the names.
 func (c *imagesCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	dist, err := s.local()
 	if err != nil {
 		return err

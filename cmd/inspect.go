@@ -91,7 +91,7 @@ func newInspectJSON(in client.Inspection) inspectJSON {
 
 // Run shows the object.
 func (c *inspectCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	dist, err := s.local()
 	if err != nil {
 		return err

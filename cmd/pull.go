@@ -55,7 +55,7 @@ Examples:
 
 // Run pulls and prints each name with its digest.
 func (c *pullCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	o := client.PullOptions{
 		Platforms: c.platformFlags.choice(), Registry: c.Registry, Verify: c.Verify, As: c.As, Lock: c.Lock,
 		Referrers: c.lookFlags.choice(), Revalidate: c.age(), AllowRollback: c.AllowRollback,

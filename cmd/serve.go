@@ -78,7 +78,7 @@ type serveJSON struct {
 
 // Run serves until it is interrupted.
 func (c *serveCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	if err := c.checkPlace(); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (c *trustShowCmd) Run(s *session) error {
 
 // trusting does something to the policy, and prints what it says then.
 func (s *session) trusting(f policyFlag, do func(*client.Client) (client.TrustPolicy, error)) error {
-	s.policy = f.Policy
+	s.under(f)
 	dist, err := s.local()
 	if err != nil {
 		return err
@@ -261,7 +261,7 @@ type lintJSON struct {
 
 // Run prints what there is to say.
 func (c *trustLintCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	dist, err := s.local()
 	if err != nil {
 		return err

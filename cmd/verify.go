@@ -63,7 +63,7 @@ type verifiedJSON struct {
 // Run judges the signatures, and prints what became of each. That they do not do is
 // said after it.
 func (c *verifyCmd) Run(s *session) error {
-	s.policy = c.Policy
+	s.under(c.policyFlag)
 	dist, err := s.client(c.networkFlags, 0)
 	if err != nil {
 		return err
