@@ -72,7 +72,7 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 	}
 	s := &session{
 		ctx: ctx, stdin: interruptible(ctx, stdin), terminal: stdin, stdout: stdout, stderr: stderr,
-		getenv: os.Getenv, globals: &c, hook: p.Hook,
+		getenv: os.Getenv, globals: &c, hook: p.Hook, passphrase: takePassphrase(),
 		progress: newProgress(c.Progress, stderr, style, os.Getenv),
 	}
 	err = parsed.Run(s)

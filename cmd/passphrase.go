@@ -27,8 +27,20 @@ func errNoPassphrase(what string) error {
 		"give it with --passphrase-file, --passphrase-fd or DIST_PASSWORD")
 }
 
+// takePassphrase takes a key's passphrase out of the environment, nil for none there,
+// so that no program that is started inherits it.
+func takePassphrase() (passphrase []byte) {
+	for _, name := range []string{"COSIGN_PASSWORD", "DIST_PASSWORD"} { // the last one wins
+		if v, ok := os.LookupEnv(name); ok { // empty is a passphrase, too
+			passphrase = append([]byte{}, v...)
+			os.Unsetenv(name)
+		}
+	}
+	return passphrase
+}
+
 // given is the passphrase that was given otherwise than on the terminal.
-func (f passphraseFlags) given() (passphrase []byte, ok bool, err error) {
+func (f passphraseFlags) given(s *session) (passphrase []byte, ok bool, err error) {
 	switch {
 	case f.PassphraseFile != "" && f.PassphraseFD >= 0:
 		return nil, false, usagef("--passphrase-file and --passphrase-fd: give one of them")
@@ -49,12 +61,7 @@ func (f passphraseFlags) given() (passphrase []byte, ok bool, err error) {
 		passphrase, err = firstLine(r)
 		return passphrase, true, err
 	}
-	for _, name := range []string{"DIST_PASSWORD", "COSIGN_PASSWORD"} {
-		if v, ok := os.LookupEnv(name); ok { // empty is a passphrase, too
-			return []byte(v), true, nil
-		}
-	}
-	return nil, false, nil
+	return s.passphrase, s.passphrase != nil, nil
 }
 
 // firstLine reads a passphrase, without the line's end.
@@ -74,7 +81,7 @@ func firstLine(r io.Reader) ([]byte, error) {
 // encrypted.
 func (f passphraseFlags) opening(s *session) sign.Passphrase {
 	return func(ctx context.Context) ([]byte, error) {
-		if p, ok, err := f.given(); ok || err != nil {
+		if p, ok, err := f.given(s); ok || err != nil {
 			return p, err
 		}
 		t := newTerminal(s.terminal, s.stderr)
@@ -88,7 +95,7 @@ func (f passphraseFlags) opening(s *session) sign.Passphrase {
 
 // fresh is the passphrase for a key that is made, asked for twice.
 func (f passphraseFlags) fresh(s *session) ([]byte, error) {
-	if p, ok, err := f.given(); ok || err != nil {
+	if p, ok, err := f.given(s); ok || err != nil {
 		return p, err
 	}
 	t := newTerminal(s.terminal, s.stderr)
