@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -29,8 +29,8 @@ type admission struct {
 // admitted is what came of an admission.
 type admitted struct {
 	marks []blobstore.TrustMark // for the transaction that gives the name
-	// vouchers are the keys that vouch, for people; "" where nobody has to.
-	vouchers string
+	// vouchers are the ids of the keys that vouch, none where nobody has to.
+	vouchers []oci.Digest
 }
 
 // demands says what the policy wants of a name, nothing where it accepts anything.
@@ -111,15 +111,14 @@ func (a admission) places() (places []content.Fetcher) {
 	return places
 }
 
-// vouchers are the keys that vouch, for people.
-func vouchers(v sign.Verdict) string {
-	var ids []string
+// vouchers are the ids of the keys that vouch, each once.
+func vouchers(v sign.Verdict) (ids []oci.Digest) {
 	for _, o := range v.Counting() {
-		if id := oci.ShortDigest(o.Key.ID()); len(ids) == 0 || ids[len(ids)-1] != id {
+		if id := o.Key.ID(); !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
-	return strings.Join(ids, ", ")
+	return ids
 }
 
 // admitAll holds the images of a pull to the policy, before anything of them comes. What

@@ -28,9 +28,9 @@ type Moved struct {
 	Name    string // a reference, or the locator of another target
 	Target  oci.Descriptor
 	Changed bool // false when it stood for Target before
-	// Vouchers are the keys that vouch for it by the policy, for people; "" where
+	// Vouchers are the ids of the keys that vouch for it by the policy, none where
 	// nobody has to.
-	Vouchers string
+	Vouchers []oci.Digest
 }
 
 // PullOptions direct Pull.

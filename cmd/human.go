@@ -3,7 +3,10 @@ package cmd
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+
+	"dist.example/oci"
 )
 
 // humanDuration writes d in its largest fitting unit: "1.2 s", "3 min", "2 h",
@@ -34,6 +37,15 @@ func humanAge(t, now time.Time) string {
 		return "now"
 	}
 	return humanDuration(d)
+}
+
+// shortDigests are digests in a line for people.
+func shortDigests(ds []oci.Digest) string {
+	words := make([]string, len(ds))
+	for i, d := range ds {
+		words[i] = oci.ShortDigest(d)
+	}
+	return strings.Join(words, ", ")
 }
 
 // plural is "1 thing" or "n things".

@@ -116,8 +116,8 @@ type nameJSON struct {
 	MediaType string     `json:"mediaType"`
 	Size      int64      `json:"size"`
 	Changed   bool       `json:"changed"`
-	// Vouchers are the keys that vouch for it by the policy, "" where nobody has to.
-	Vouchers string `json:"vouchers,omitempty"`
+	// Vouchers are the keys that vouch for it by the policy, none where nobody has to.
+	Vouchers []oci.Digest `json:"vouchers,omitempty"`
 }
 
 // moved ends a verb that moves images: names with their digests on stdout, the
@@ -135,8 +135,8 @@ func (s *session) moved(sum client.Summary, err error, quiet bool, names ...stri
 	err = s.object(j, func(w io.Writer) error { return j.print(w, quiet) })
 	if err == nil && !quiet {
 		for _, n := range sum.Names {
-			if n.Vouchers != "" {
-				s.warn(printable(n.Name) + ": vouched for by key " + n.Vouchers)
+			if len(n.Vouchers) > 0 {
+				s.warn(printable(n.Name) + ": vouched for by key " + shortDigests(n.Vouchers))
 			}
 		}
 		s.progress.summary(account{sum.MovedBytes, sum.ReusedBytes, sum.Requests, int64(sum.Referrers)}, sum.Elapsed)
