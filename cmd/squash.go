@@ -13,8 +13,8 @@ type squashCmd struct {
 	quietFlag
 	Name     string   `arg:"" help:"Name of the image; with --as any id."`
 	As       string   `placeholder:"NAME" help:"Name that the squashed image gets. Without it, it takes the place of the old one."`
-	Last     int      `xor:"layers" placeholder:"N" help:"Squash the N uppermost layers; those below stay as they are."`
-	From     int      `xor:"layers" placeholder:"N" help:"Squash layer N, counted from 1, and all above it."`
+	Last     *int     `xor:"layers" placeholder:"N" help:"Squash the N uppermost layers; those below stay as they are."`
+	From     *int     `xor:"layers" placeholder:"N" help:"Squash layer N, counted from 1, and all above it."`
 	Compress string   `enum:"gzip,zstd,none" default:"gzip" placeholder:"HOW" help:"How the new layer is compressed: gzip (the default), zstd or none."`
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, squash the image for this platform."`
 	requireKeyFlag
@@ -57,6 +57,14 @@ func (c *squashCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	last, err := layerCount("--last", c.Last)
+	if err != nil {
+		return err
+	}
+	from, err := layerCount("--from", c.From)
+	if err != nil {
+		return err
+	}
 	epoch, err := layer.ParseEpoch(s.getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return err
@@ -67,7 +75,7 @@ func (c *squashCmd) Run(s *session) error {
 	}
 	s.progress.start()
 	squashed, err := dist.Squash(s.ctx, c.Name, client.SquashOptions{
-		As: c.As, Last: c.Last, From: c.From, Compression: compression, Platform: c.Platform.Platform, Epoch: epoch,
+		As: c.As, Last: last, From: from, Compression: compression, Platform: c.Platform.Platform, Epoch: epoch,
 		Sign: c.options(s), RequireKey: c.RequireKey,
 	})
 	s.progress.stop()
@@ -81,11 +89,22 @@ func (c *squashCmd) Run(s *session) error {
 	if err := s.object(newSquashJSON(squashed), digest); err != nil {
 		return err
 	}
-	if len(squashed.Gone) > 0 {
+	if len(squashed.Gone) > 0 || c.As != "" {
 		s.unsigned("squash "+c.Name, squashed.Signed)
 	}
 	s.progress.closing(squashAccount(squashed))
 	return nil
+}
+
+// layerCount is the number of a flag, 0 where it was not given.
+func layerCount(flag string, given *int) (int, error) {
+	switch {
+	case given == nil:
+		return 0, nil
+	case *given < 1:
+		return 0, usagef("%s %d: want 1 or more", flag, *given)
+	}
+	return *given, nil
 }
 
 func newSquashJSON(q client.Squashed) squashJSON {
