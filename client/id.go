@@ -85,7 +85,11 @@ func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descripto
 		}
 		nerr = err
 	} else if err != nil && !isPrefix(prefix) {
-		return named, fmt.Errorf("%q is no digest, no name and no prefix of a hash: %w", word, err)
+		err = fmt.Errorf("%q is no digest, no name and no prefix of a hash: %w", word, err)
+		if strings.Contains(word, "://") {
+			err = content.WithHint(err, "this looks into the store alone: `dist pull` brings it there")
+		}
+		return named, err
 	}
 	if !isPrefix(prefix) {
 		return named, nerr

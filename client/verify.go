@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -142,7 +145,11 @@ func (v *Judged) missing(annotations map[string]string) error {
 		}
 	}
 	v.Accepted, v.Verified = false, false
-	return fmt.Errorf("%w: no signature that counts has the annotations that were asked for", content.ErrUntrusted)
+	var wanted []string
+	for _, k := range slices.Sorted(maps.Keys(annotations)) {
+		wanted = append(wanted, k+"="+annotations[k])
+	}
+	return fmt.Errorf("%w: no signature that counts says %s", content.ErrUntrusted, strings.Join(wanted, ", "))
 }
 
 func has(all, wanted map[string]string) bool {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"strings"
 	"time"
 
 	"dist.example/client"
@@ -47,7 +46,7 @@ type attachJSON struct {
 
 // Run attaches and prints the artifact's digest.
 func (c *attachCmd) Run(s *session) error {
-	notes, err := annotations(c.Annotation)
+	notes, err := parsePairs("--annotation", c.Annotation)
 	if err != nil {
 		return err
 	}
@@ -82,17 +81,4 @@ func (c *attachCmd) Run(s *session) error {
 		s.progress.summary(account{moved: t.BytesOut, requests: t.Requests}, time.Since(start))
 	}
 	return nil
-}
-
-// annotations are words KEY=VALUE.
-func annotations(words []string) (map[string]string, error) {
-	notes := map[string]string{}
-	for _, w := range words {
-		k, v, ok := strings.Cut(w, "=")
-		if _, twice := notes[k]; !ok || k == "" || twice {
-			return nil, usagef("--annotation %q: want KEY=VALUE, each key once", w)
-		}
-		notes[k] = v
-	}
-	return notes, nil
 }

@@ -99,9 +99,10 @@ func usage(parser *kong.Kong, stderr io.Writer) int {
 // customary turns what people try first into what there is: "dist help VERB",
 // "dist --version", and --format with a form of signatures, for verbs that sign.
 func customary(args []string) []string {
+	if slices.ContainsFunc(args, func(a string) bool { return slices.Contains(signingVerbs, a) }) {
+		args = signatureFormat(args)
+	}
 	switch args[0] {
-	case "sign", "pack":
-		return signatureFormat(args)
 	case "help":
 		return append(slices.Clone(args[1:]), "--help")
 	case "--version":
@@ -109,6 +110,8 @@ func customary(args []string) []string {
 	}
 	return args
 }
+
+var signingVerbs = []string{"sign", "pack", "squash"}
 
 // signatureFormat takes --format for --signature-format where it says a form.
 func signatureFormat(args []string) []string {

@@ -2,10 +2,13 @@ package cmd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"dist.example/client"
 	"dist.example/oci"
+	"dist.example/sign"
 )
 
 // signCmd is `dist sign`.
@@ -14,10 +17,10 @@ type signCmd struct {
 	quietFlag
 	jobsFlag
 	networkFlags
-	Recursive  bool              `help:"Sign what an index lists, too: for those who pull one image of it by its digest."`
-	Annotation map[string]string `placeholder:"KEY=VALUE" help:"Sign this with it; verify --annotation asks for it. May be repeated."`
-	Identity   string            `placeholder:"NAME" help:"Name that is signed for, in place of the one that REF says."`
-	Ref        string            `arg:"" help:"What to sign: a name, a digest or its beginning in the store; docker://REF for one in a registry."`
+	Recursive  bool     `help:"Sign what an index lists, too: for those who pull one image of it by its digest."`
+	Annotation []string `sep:"none" placeholder:"KEY=VALUE" help:"Sign this with it; verify --annotation asks for it. May be repeated."`
+	Identity   string   `placeholder:"NAME" help:"Name that is signed for, in place of the one that REF says."`
+	Ref        string   `arg:"" help:"What to sign: a name, a digest or its beginning in the store; docker://REF for one in a registry."`
 }
 
 // Help is the longer text of `dist sign --help`.
@@ -61,12 +64,16 @@ func newSignedPart(s *client.Signed) *signedJSON {
 
 // Run signs, and prints what was signed.
 func (c *signCmd) Run(s *session) error {
+	annotations, err := parsePairs("--annotation", c.Annotation)
+	if err != nil {
+		return err
+	}
 	dist, err := s.transfers(c.networkFlags, c.Jobs)
 	if err != nil {
 		return err
 	}
 	o := c.signingFlags.options(s)
-	o.Recursive, o.Annotations, o.Identity = c.Recursive, c.Annotation, c.Identity
+	o.Recursive, o.Annotations, o.Identity = c.Recursive, annotations, c.Identity
 	signed, err := dist.Sign(s.ctx, c.Ref, o)
 	if err != nil {
 		return about(c.Ref, err)
@@ -133,11 +140,18 @@ func (j signatureJSON) text() string {
 		if j.Key != "" {
 			by = " by " + j.key()
 		}
-		return fmt.Sprintf("does not count: %s %s%s: %s: %s", j.Form, oci.ShortDigest(j.Manifest), by, j.Reason, j.Detail)
+		word := "does not count"
+		if j.Reason == string(sign.ReasonNoRule) {
+			word = "not judged"
+		}
+		return fmt.Sprintf("%s: %s %s%s: %s: %s", word, j.Form, oci.ShortDigest(j.Manifest), by, j.Reason, j.Detail)
 	}
 	text := fmt.Sprintf("counts: %s, key %s, for %s", j.Form, j.key(), dash(j.Identity))
 	if !j.Created.IsZero() {
 		text += ", made " + j.Created.Format(time.RFC3339)
+	}
+	for _, k := range slices.Sorted(maps.Keys(j.Annotations)) {
+		text += fmt.Sprintf(", %s=%s", k, j.Annotations[k])
 	}
 	return text
 }

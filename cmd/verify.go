@@ -16,11 +16,11 @@ type verifyCmd struct {
 	policyFlag
 	quietFlag
 	networkFlags
-	Key            []string          `placeholder:"KEY" help:"Key that has to vouch, in place of the policy: a label, an id or its first 8 digits, a file, PLUGIN://KEY. Of several one is enough. May be repeated."`
-	SignedIdentity identityRule      `placeholder:"RULE" help:"With --key, which name in a signature is good: matchRepoDigestOrExact (the default), matchExact, matchRepository, exactReference=NAME, exactRepository=NAME, remapIdentity=PREFIX=SIGNEDPREFIX, or unbound, which takes signatures for no name, as cosign's bundles are."`
-	Annotation     map[string]string `placeholder:"KEY=VALUE" help:"Ask for this to be signed with it. May be repeated."`
-	Name           string            `placeholder:"NAME" help:"Name that it is to be vouched for under, in place of the one that REF says."`
-	Ref            string            `arg:"" help:"What to verify: a name, a digest or its beginning in the store; docker://REF or another locator for one elsewhere."`
+	Key            []string     `placeholder:"KEY" help:"Key that has to vouch, in place of the policy: a label, an id or its first 8 digits, a file, PLUGIN://KEY. Of several one is enough. May be repeated."`
+	SignedIdentity identityRule `placeholder:"RULE" help:"With --key, which name in a signature is good: matchRepoDigestOrExact (the default), matchExact, matchRepository, exactReference=NAME, exactRepository=NAME, remapIdentity=PREFIX=SIGNEDPREFIX, or unbound, which takes signatures for no name, as cosign's bundles are."`
+	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" help:"Ask for this to be signed with it. May be repeated."`
+	Name           string       `placeholder:"NAME" help:"Name that it is to be vouched for under, in place of the one that REF says."`
+	Ref            string       `arg:"" help:"What to verify: a name, a digest or its beginning in the store; docker://REF or another locator for one elsewhere."`
 }
 
 // identityRule is the value of --signed-identity.
@@ -63,13 +63,17 @@ type verifiedJSON struct {
 // Run judges the signatures, and prints what became of each. That they do not do is
 // said after it.
 func (c *verifyCmd) Run(s *session) error {
+	annotations, err := parsePairs("--annotation", c.Annotation)
+	if err != nil {
+		return err
+	}
 	s.under(c.policyFlag)
 	dist, err := s.client(c.networkFlags, 0)
 	if err != nil {
 		return err
 	}
 	v, verr := dist.Verify(s.ctx, c.Ref, client.VerifyOptions{
-		Keys: c.Key, Identity: c.SignedIdentity.IdentityRule, Annotations: c.Annotation, Name: c.Name,
+		Keys: c.Key, Identity: c.SignedIdentity.IdentityRule, Annotations: annotations, Name: c.Name,
 	})
 	if verr != nil && !errors.Is(verr, content.ErrUntrusted) {
 		return about(c.Ref, verr)

@@ -232,16 +232,6 @@ func (v Verdict) pick(keep func(Outcome) bool) (picked []Outcome) {
 	return picked
 }
 
-// Serial is the highest among the signatures that count, 0 for none.
-func (v Verdict) Serial() (serial int64, key *PublicKey) {
-	for _, o := range v.Counting() {
-		if o.Candidate.Claim.Serial > serial {
-			serial, key = o.Candidate.Claim.Serial, o.Key
-		}
-	}
-	return serial, key
-}
-
 // Err is nil for what is accepted, else content.ErrUntrusted with what speaks against
 // it.
 func (v Verdict) Err() error {
@@ -273,6 +263,9 @@ func (m Met) err(where string) error {
 	err := fmt.Errorf("%w: none of %d signatures counts%s: %s: %s", content.ErrUntrusted, len(m.Outcomes), where, first.Reason, first.Detail)
 	if len(m.Outcomes) == 1 {
 		err = fmt.Errorf("%w: its signature does not count%s: %s: %s", content.ErrUntrusted, where, first.Reason, first.Detail)
+	}
+	if first.Reason == ReasonOtherName {
+		err = content.WithHint(err, "`dist sign --identity NAME` signs it for the name that is asked for, too; other rules for names: `dist trust add --help`")
 	}
 	return err
 }
