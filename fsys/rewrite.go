@@ -32,7 +32,9 @@ func ReadCapped(path string, limit int64) ([]byte, error) {
 type Rewriting struct {
 	FS    FS
 	Limit int64       // of the file in bytes, before and after
-	Mode  fs.FileMode // of the file that is written
+	Mode  fs.FileMode // of a file that is made
+	// KeepMode leaves a file that is there its mode; else that becomes Mode.
+	KeepMode bool
 }
 
 // lockPatience bounds the wait for another process that changes the same file.
@@ -72,7 +74,11 @@ func Rewrite(ctx context.Context, path string, o Rewriting, change func([]byte) 
 	if err != nil {
 		return err
 	}
-	return Classify(replace(o.FS, path, changed, o.Mode))
+	mode := o.Mode
+	if info, err := os.Stat(path); err == nil && o.KeepMode {
+		mode = info.Mode().Perm()
+	}
+	return Classify(replace(o.FS, path, changed, mode))
 }
 
 // replace writes a file by way of another one.
@@ -138,7 +144,12 @@ func behindLinks(path string) (string, error) {
 			return path, nil // no link, or nothing at all
 		}
 		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
+			// Its ".." is that of where the folder is, not of the way there.
+			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return path, err
+			}
+			target = filepath.Join(dir, target)
 		}
 		path = target
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"dist.example/content"
@@ -35,6 +36,39 @@ func TestRewriteKeepsToTheLimit(t *testing.T) {
 		t.Error(err)
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "123" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// A link that leads out of a folder, which is a link itself, means what it means to
+// those who read the file.
+func TestRewriteWritesWhatIsRead(t *testing.T) {
+	dir := t.TempDir()
+	for _, sub := range []string{"dots/dist", "dots/shared", "config"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Symlink(filepath.Join(dir, "dots", "dist"), filepath.Join(dir, "config", "dist")) != nil ||
+		os.Symlink(filepath.Join("..", "shared", "policy"), filepath.Join(dir, "dots", "dist", "policy")) != nil {
+		t.Skip("no symbolic links here")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "dots", "shared", "policy"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "config", "dist", "policy")
+	for _, keep := range []bool{true, false} {
+		o := fsys.Rewriting{FS: fsys.OS(), Limit: 10, Mode: 0o644, KeepMode: keep}
+		err := fsys.Rewrite(t.Context(), path, o, func(old []byte) ([]byte, error) { return append(old, '+'), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || runtime.GOOS != "windows" && (info.Mode().Perm() == 0o600) != keep {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "old++" {
 		t.Errorf("%q, %v", data, err)
 	}
 }

@@ -226,7 +226,7 @@ const policyMode fs.FileMode = 0o644
 // been read back. Errors: as ReadPolicy, what change returns, those of fsys.Rewrite.
 func EditPolicy(ctx context.Context, path string, change func(*Policy) (*Policy, error)) (*Policy, error) {
 	var now *Policy
-	err := fsys.Rewrite(ctx, path, fsys.Rewriting{FS: fsys.OS(), Limit: MaxPolicy, Mode: policyMode}, func(old []byte) ([]byte, error) {
+	err := fsys.Rewrite(ctx, path, fsys.Rewriting{FS: fsys.OS(), Limit: MaxPolicy, Mode: policyMode, KeepMode: true}, func(old []byte) ([]byte, error) {
 		p := NewPolicy()
 		var err error
 		if old != nil { // there is a file, and an empty one is as malformed here as to ReadPolicy
@@ -277,7 +277,7 @@ func (p *Policy) Lint() []string {
 		case s.Transport == TransportDocker && s.Scope == "":
 			say("every image without a narrower scope is accepted, signed or not")
 		}
-		if s.Transport != "" && s.Transport != TransportDocker && s.Transport != TransportBundle {
+		if s.Transport != "" && s.Transport != TransportDocker {
 			say("dist has no such transport, and does not use this")
 		}
 	}
