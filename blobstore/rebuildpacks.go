@@ -373,13 +373,13 @@ func (r *rebuilder) note(n pack.Note) {
 		if n.Seq >= r.media[n.Digest].Seq {
 			r.media[n.Digest] = n
 		}
+	// Of two changes with one number one was never committed: the earlier, since the
+	// number was given out again after it.
 	case pack.NoteTrust:
-		if n.Seq >= r.trust[n.Name].Seq {
+		if was := r.trust[n.Name]; n.Seq > was.Seq || n.Seq == was.Seq && n.When.After(was.When) {
 			r.trust[n.Name] = n
 		}
 	case pack.NoteRef:
-		// Of two changes with one number one was never committed: the earlier, since
-		// the number was given out again after it.
 		if was, twice := r.changes[n.Seq]; !twice || n.When.After(was.When) {
 			r.changes[n.Seq] = n
 		}

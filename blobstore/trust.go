@@ -1,6 +1,7 @@
 package blobstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -181,12 +182,12 @@ func (r *rebuilder) restoreTrust(ctx context.Context) error {
 	}
 	return r.db.Write(ctx, func(tx *db.Tx) error {
 		var last int64
-		for _, name := range slices.Sorted(maps.Keys(r.trust)) {
-			n := r.trust[name]
+		// In their order: a label that went over to another key stays there.
+		for _, n := range slices.SortedFunc(maps.Values(r.trust), func(a, b pack.Note) int { return cmp.Compare(a.Seq, b.Seq) }) {
 			last = max(last, n.Seq)
 			f, err := readFact(n)
 			if err != nil {
-				r.left("the note of trust %q: %s", name, lastCause(err))
+				r.left("the note of trust %q: %s", n.Name, lastCause(err))
 				continue
 			}
 			if err := f.put(tx); err != nil {

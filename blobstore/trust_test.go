@@ -142,3 +142,41 @@ func TestAMarkGoesDownOnRequestAlone(t *testing.T) {
 	must(t, s.SetTrustMarks(ctx, lower))
 	holds("old", 4)
 }
+
+// A rebuild takes what is known of keys in the order in which it became known: a label
+// that went over to another key is not given back.
+func TestALabelStaysWithItsLastKey(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	for _, id := range []oci.Digest{"sha256:b", "sha256:a"} {
+		must(t, s.PutTrustKey(t.Context(), blobstore.TrustKey{ID: id, Algorithm: "ed25519", DER: []byte(id), Label: "ci", AddedAt: time.Now()}))
+	}
+	for range 2 {
+		keys, err := s.TrustKeys(t.Context())
+		must(t, err)
+		if len(keys) != 2 || keys[0].Label != "ci" || keys[1].Label != "" {
+			t.Errorf("%+v", keys)
+		}
+		must(t, s.Close())
+		rebuild(t, dir)
+		s = open(t, dir)
+	}
+}
+
+func TestTheTimeOfAMarkDoesNotGoBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	name, err := oci.ParseReference("r.example/app:v1")
+	must(t, err)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	mark := blobstore.TrustMark{Name: name.String(), Key: "sha256:k", Serial: 1, Digest: oci.DigestBytes([]byte("one")), At: now}
+	must(t, s.SetTrustMarks(t.Context(), mark))
+	mark.Serial, mark.At = 2, now.Add(-time.Hour)
+	must(t, s.SetTrustMarks(t.Context(), mark))
+	marks, err := s.TrustMarks(t.Context(), name)
+	must(t, err)
+	if len(marks) != 1 || marks[0].Serial != 2 || !marks[0].At.Equal(now) {
+		t.Errorf("%+v, want one of %s", marks, now)
+	}
+}

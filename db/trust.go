@@ -43,6 +43,9 @@ func (tx *Tx) PutTrustMark(m *TrustMark) error {
 		return err
 	}
 	for _, old := range marks {
+		if old.Key == m.Key && old.At.After(m.At) {
+			m.At = old.At // time goes on, whatever the clock says
+		}
 		switch {
 		case old.Key != m.Key || old.Serial <= m.Serial || m.Lower:
 		case old.Digest == m.Digest:

@@ -272,6 +272,9 @@ func (s *server) setNames(ctx context.Context, desc oci.Descriptor, changes ...c
 	if errors.Is(err, content.ErrUntrusted) {
 		return refuse(http.StatusForbidden, codeDenied, "%v; sign the manifest by its digest, and push the tag then", err)
 	}
+	if conflicts(err) && changes[0].Expect == nil { // so it is the policy's memory that speaks
+		return refuse(http.StatusConflict, codeDenied, "a newer manifest was accepted for the tag meanwhile")
+	}
 	return err
 }
 
