@@ -29,7 +29,7 @@ type policyJSON struct {
 }
 
 type scopeJSON struct {
-	Transport    string            `json:"transport"` // docker, dist-bundle; "" of the default
+	Transport    string            `json:"transport"` // docker as a rule; "" of the default
 	Scope        string            `json:"scope"`
 	Requirements []requirementJSON `json:"requirements"` // all of them have to be met
 }

@@ -75,7 +75,7 @@ func without(layers, others []oci.Descriptor) (rest []oci.Descriptor) {
 // joinLayers adds layers to a manifest, and gives it the configuration for all of
 // them. The rest stays as it is.
 func joinLayers(data []byte, all, more []oci.Descriptor) (j joined, err error) {
-	if j.configData, err = cosignConfig(all); err != nil {
+	if j.configData, err = AttachmentConfig(all); err != nil {
 		return j, err
 	}
 	j.config = oci.Describe(oci.MediaTypeImageConfig, j.configData)
@@ -98,9 +98,9 @@ func joinLayers(data []byte, all, more []oci.Descriptor) (j joined, err error) {
 	return j, nil
 }
 
-// cosignConfig is the configuration of an attachment as cosign writes it: an image
-// whose layers are not compressed.
-func cosignConfig(layers []oci.Descriptor) ([]byte, error) {
+// AttachmentConfig is the configuration of an attachment as cosign writes it: that of
+// an image whose layers are not compressed. What is joined must have the same.
+func AttachmentConfig(layers []oci.Descriptor) ([]byte, error) {
 	type history struct {
 		Created time.Time `json:"created"`
 	}

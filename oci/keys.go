@@ -62,7 +62,7 @@ func checkObject(dec *json.Decoder, spec bool) error {
 		}
 		key, _ := tok.(string)
 		if seen[key] {
-			return fmt.Errorf("%w: key %q stands twice", ErrInvalid, key)
+			return fmt.Errorf("%w: key %.40q stands twice", ErrInvalid, key)
 		}
 		seen[key] = true
 		if spec {

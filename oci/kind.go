@@ -17,13 +17,13 @@ const (
 )
 
 const (
-	typeChartConfig = "application/vnd.cncf.helm.config.v1+json"
-	typeBundle      = "application/vnd.dev.sigstore.bundle"
-
+	// MediaTypeBundles begins the types of sigstore's bundles, whatever their version.
+	MediaTypeBundles = "application/vnd.dev.sigstore.bundle"
 	// AnnotationPredicate is where a manifest with a bundle of sigstore's says what kind
 	// of statement that makes.
 	AnnotationPredicate = "dev.sigstore.bundle.predicateType"
-	predicateSignature  = "https://sigstore.dev/cosign/sign/v1"
+	// PredicateSignature is that of cosign's signatures.
+	PredicateSignature = "https://sigstore.dev/cosign/sign/v1"
 )
 
 // KindOfType is the kind that a media or artifact type stands for, by its beginning; ""
@@ -33,11 +33,11 @@ func KindOfType(mediaType string) Kind {
 		prefix string
 		kind   Kind
 	}{
-		{typeChartConfig, KindChart},
+		{MediaTypeChartConfig, KindChart},
 		{"application/vnd.cncf.helm.chart", KindChart},
 		{"application/vnd.dev.cosign.artifact.sig.", KindSignature},
 		{"application/vnd.dev.cosign.simplesigning.", KindSignature},
-		{typeBundle, KindSignature},
+		{MediaTypeBundles, KindSignature},
 		{"application/vnd.cncf.notary.signature", KindSignature},
 		{"application/spdx", KindSBOM},
 		{"text/spdx", KindSBOM},
@@ -67,7 +67,7 @@ func KindOf(m Manifest) Kind {
 	}
 	predicate := m.Annotations[AnnotationPredicate]
 	switch {
-	case kind == KindSignature && predicate != "" && predicate != predicateSignature:
+	case kind == KindSignature && predicate != "" && predicate != PredicateSignature:
 		return KindAttestation
 	case kind != "":
 		return kind

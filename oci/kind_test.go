@@ -10,10 +10,10 @@ func TestKinds(t *testing.T) {
 		want                               Kind
 	}{
 		"an image":                    {"", MediaTypeImageConfig, MediaTypeLayerGzip, "", KindImage},
-		"a chart":                     {"", typeChartConfig, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "", KindChart},
+		"a chart":                     {"", MediaTypeChartConfig, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "", KindChart},
 		"a signature by a tag":        {"", MediaTypeImageConfig, "application/vnd.dev.cosign.simplesigning.v1+json", "", KindSignature},
 		"a signature that refers":     {"", "application/vnd.dev.cosign.artifact.sig.v1+json", "application/octet-stream", "", KindSignature},
-		"a bundle":                    {bundle, empty, bundle, predicateSignature, KindSignature},
+		"a bundle":                    {bundle, empty, bundle, PredicateSignature, KindSignature},
 		"a bundle told by its layer":  {"", empty, bundle, "", KindSignature},
 		"a bundle of another kind":    {bundle, empty, bundle, "https://slsa.dev/provenance/v1", KindAttestation},
 		"an attestation":              {"", MediaTypeImageConfig, "application/vnd.in-toto+json", "", KindAttestation},

@@ -68,7 +68,7 @@ func SignBundle(ctx context.Context, s *Signer, st Statement) (data []byte, laye
 	}
 	about.Annotations[AnnotationReference] = st.Identity
 	claim, err := json.Marshal(statement{
-		Type: statementType, Subject: []statementSubject{about}, PredicateType: predicateSign,
+		Type: statementType, Subject: []statementSubject{about}, PredicateType: oci.PredicateSignature,
 		Predicate: predicate{Creator: st.Creator, Created: st.Created.UTC().Format(time.RFC3339), Serial: st.serial()},
 	})
 	if err != nil {
@@ -239,7 +239,7 @@ func (c *Candidate) readStatement(r *oci.StrictJSON) error {
 		return err
 	case predicateType == "":
 		return r.Fail("the statement has no predicateType")
-	case predicateType != predicateSign: // of whatever type: cosign's attestations have an older one
+	case predicateType != oci.PredicateSignature: // of whatever type: cosign's attestations have an older one
 		return c.fault(ReasonOtherPredicate, "it states %.100q, which is no signature", predicateType)
 	case kind != statementType:
 		return r.Fail("the statement is of type %.80q, not %s", kind, statementType)

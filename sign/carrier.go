@@ -1,17 +1,14 @@
 package sign
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
+	"dist.example/content"
 	"dist.example/oci"
 )
 
-const (
-	annotationContent   = "dev.sigstore.bundle.content"
-	annotationPredicate = "dev.sigstore.bundle.predicateType"
-)
+const annotationContent = "dev.sigstore.bundle.content"
 
 // Carrier is a manifest that carries signatures, with its configuration.
 type Carrier struct {
@@ -33,7 +30,7 @@ func CarryBundle(subject, layer oci.Descriptor, created time.Time) (Carrier, err
 		Annotations: map[string]string{
 			"org.opencontainers.image.created": created.UTC().Format(time.RFC3339),
 			annotationContent:                  "dsse-envelope",
-			annotationPredicate:                predicateSign,
+			oci.AnnotationPredicate:            oci.PredicateSignature,
 		},
 	}
 	m.SchemaVersion = 2
@@ -46,22 +43,7 @@ func CarryBundle(subject, layer oci.Descriptor, created time.Time) (Carrier, err
 // CarryPayload makes the manifest that carries one payload, for the tag ALG-HEX.sig.
 // Whoever sets the tag joins it with what has the tag already.
 func CarryPayload(layer oci.Descriptor) (Carrier, error) {
-	const epoch = "0001-01-01T00:00:00Z" // cosign's
-	type history struct {
-		Created string `json:"created"`
-	}
-	type rootfs struct {
-		Type    string       `json:"type"`
-		DiffIDs []oci.Digest `json:"diff_ids"`
-	}
-	config, err := json.Marshal(struct {
-		Architecture string    `json:"architecture"`
-		Created      string    `json:"created"`
-		History      []history `json:"history"`
-		OS           string    `json:"os"`
-		RootFS       rootfs    `json:"rootfs"`
-		Config       struct{}  `json:"config"`
-	}{Created: epoch, History: []history{{epoch}}, RootFS: rootfs{"layers", []oci.Digest{layer.Digest}}})
+	config, err := content.AttachmentConfig([]oci.Descriptor{layer})
 	if err != nil {
 		return Carrier{}, fmt.Errorf("signature's configuration: %w", err)
 	}

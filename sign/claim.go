@@ -25,8 +25,6 @@ const (
 const (
 	MediaTypePayload    = "application/vnd.dev.cosign.simplesigning.v1+json"
 	MediaTypeBundle     = "application/vnd.dev.sigstore.bundle.v0.3+json"
-	mediaTypeBundles    = "application/vnd.dev.sigstore.bundle" // of all versions
-	predicateSign       = "https://sigstore.dev/cosign/sign/v1"
 	annotationSignature = "dev.cosignproject.cosign/signature"
 	// AnnotationReference binds a bundle's statement to a name, and says a payload's
 	// again; cosign verify -a asks for it.
@@ -48,7 +46,7 @@ func KindOf(layer oci.Descriptor) Kind {
 	switch {
 	case layer.MediaType == MediaTypePayload:
 		return KindPayload
-	case strings.HasPrefix(layer.MediaType, mediaTypeBundles):
+	case strings.HasPrefix(layer.MediaType, oci.MediaTypeBundles):
 		return KindBundle
 	}
 	return ""
@@ -124,7 +122,7 @@ func (c *Candidate) Signature() []byte { return c.sig }
 // Predicate is the type of what it states, "" in the tag form.
 func (c *Candidate) Predicate() string {
 	if c.Kind == KindBundle {
-		return predicateSign
+		return oci.PredicateSignature
 	}
 	return ""
 }
@@ -148,20 +146,23 @@ func Parse(manifest oci.Digest, layer oci.Descriptor, data []byte) *Candidate {
 		err = c.parseBundle(layer.MediaType, data)
 	}
 	if err != nil && c.Fault == "" {
-		c.Fault, c.Detail = ReasonMalformed, trimClass(err)
+		c.Fault, c.Detail = ReasonMalformed, brief(trimClass(err))
 	}
 	return c
 }
 
+// brief bounds a text of which somebody else has chosen the length.
+func brief(text string) string { return fmt.Sprintf("%.300s", text) }
+
 // Unreadable is the candidate for a signature that could not be got; why says what
 // is wrong.
 func Unreadable(manifest oci.Digest, layer oci.Descriptor, why error) *Candidate {
-	return &Candidate{Kind: KindOf(layer), Manifest: manifest, Blob: layer.Digest, Fault: ReasonUnreadable, Detail: why.Error()}
+	return &Candidate{Kind: KindOf(layer), Manifest: manifest, Blob: layer.Digest, Fault: ReasonUnreadable, Detail: brief(why.Error())}
 }
 
 // fault notes why the candidate cannot count, and returns that as an error.
 func (c *Candidate) fault(r Reason, format string, args ...any) error {
-	c.Fault, c.Detail = r, fmt.Sprintf(format, args...)
+	c.Fault, c.Detail = r, brief(fmt.Sprintf(format, args...))
 	return fmt.Errorf("%w: %s", content.ErrInvalid, c.Detail)
 }
 

@@ -24,14 +24,13 @@ type IdentityType string
 
 // The types. Unbound is of this program alone.
 const (
-	MatchExact              IdentityType = "matchExact"
-	MatchRepoDigestOrExact  IdentityType = "matchRepoDigestOrExact"
-	MatchRepository         IdentityType = "matchRepository"
-	ExactReference          IdentityType = "exactReference"
-	ExactRepository         IdentityType = "exactRepository"
-	RemapIdentity           IdentityType = "remapIdentity"
-	Unbound                 IdentityType = "unbound"
-	defaultIdentityRuleType              = MatchRepoDigestOrExact
+	MatchExact             IdentityType = "matchExact"
+	MatchRepoDigestOrExact IdentityType = "matchRepoDigestOrExact"
+	MatchRepository        IdentityType = "matchRepository"
+	ExactReference         IdentityType = "exactReference"
+	ExactRepository        IdentityType = "exactRepository"
+	RemapIdentity          IdentityType = "remapIdentity"
+	Unbound                IdentityType = "unbound"
 )
 
 // IdentityRule says which names in a signature are good for a name that is asked
@@ -60,7 +59,8 @@ func ParseIdentityRule(s string) (IdentityRule, error) {
 		}
 		return r, nil
 	case ExactReference, ExactRepository:
-		return r, r.setExact(rest)
+		err := r.setExact(rest) // before r is read
+		return r, err
 	case RemapIdentity:
 		var ok bool
 		if r.Prefix, r.SignedPrefix, ok = strings.Cut(rest, "="); !ok {
@@ -99,7 +99,7 @@ func (r *IdentityRule) checkPrefixes() error {
 func (r IdentityRule) String() string {
 	switch r.Type {
 	case "":
-		return string(defaultIdentityRuleType)
+		return string(MatchRepoDigestOrExact)
 	case ExactReference, ExactRepository:
 		return fmt.Sprintf("%s=%s", r.Type, r.Exact)
 	case RemapIdentity:

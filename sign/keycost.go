@@ -56,6 +56,8 @@ func checkCost(block *pem.Block) error {
 		}
 		_, err := asn1.Unmarshal(how.Parameters.FullBytes, &p)
 		cheap = err == nil && p.P <= maxScryptRuns && p.R > 0 && p.R <= maxScrypt && p.N <= maxScrypt/128/p.R
+	default:
+		return fmt.Errorf("%w: its passphrase is used in the way %s", content.ErrUnsupported, how.Algorithm)
 	}
 	if !cheap {
 		return fmt.Errorf("%w: its passphrase takes too long to try", content.ErrUnsupported)

@@ -14,12 +14,9 @@ import (
 // MaxPolicy is the size of the largest policy that is read, in bytes.
 const MaxPolicy = 1 << 20
 
-// The transports that have scopes of their own. Those of other programs in a policy
-// are checked and not used.
-const (
-	TransportDocker = "docker"      // names of images; a scope is a name or the beginning of one
-	TransportBundle = "dist-bundle" // names of bundles
-)
+// TransportDocker is the transport whose scopes are names of images, or beginnings of
+// names. Scopes of others in a policy are checked and not used.
+const TransportDocker = "docker"
 
 // RequirementType is what a requirement wants.
 type RequirementType string
@@ -102,25 +99,14 @@ func ParsePolicy(data []byte) (*Policy, error) {
 // policy does not.
 func (p *Policy) digestOf(data []byte) oci.Digest {
 	all := slices.Clone(data)
-	for _, reqs := range p.lists() {
-		for _, r := range reqs {
+	for _, s := range p.Scopes() {
+		for _, r := range s.Requirements {
 			for _, k := range r.Keys {
 				all = append(all, k.ID()...)
 			}
 		}
 	}
 	return oci.DigestBytes(all)
-}
-
-// lists are all lists of requirements, in a fixed order.
-func (p *Policy) lists() [][]Requirement {
-	all := [][]Requirement{p.fallback}
-	for _, transport := range sortedKeys(p.transports) {
-		for _, scope := range sortedKeys(p.transports[transport]) {
-			all = append(all, p.transports[transport][scope])
-		}
-	}
-	return all
 }
 
 // Digest names the policy with the keys that it uses.

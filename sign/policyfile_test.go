@@ -114,7 +114,8 @@ func TestWhatAnAuthorOfAPolicyShouldKnow(t *testing.T) {
 	one := `"keyData":"` + encoded(key(t, sign.ECDSA)) + `"`
 	for _, row := range []struct{ text, want string }{
 		{`{"default":` + reject + `}`, ""},
-		{`{"default":` + reject + `,"transports":{"docker":{"a.example":[{"type":"sigstoreSigned",` + one + `}],"b.example":` + accept + `},"dist-bundle":{"":` + accept + `}}}`, ""},
+		{`{"default":` + reject + `,"transports":{"docker":{"a.example":[{"type":"sigstoreSigned",` + one + `}],"b.example":` + accept + `}}}`, ""},
+		{`{"default":` + reject + `,"transports":{"dist-bundle":{"":` + reject + `}}}`, `dist-bundle "": dist has no such transport, and does not use this`},
 		{`{"default":` + accept + `}`, "default: every name without a scope of its own is accepted, signed or not"},
 		{`{"default":` + reject + `,"transports":{"docker":{"":` + accept + `}}}`, `docker "": every image without a narrower scope is accepted, signed or not`},
 		{`{"default":[{"type":"insecureAcceptAnything"},{"type":"reject"}]}`, "default: insecureAcceptAnything beside other requirements changes nothing"},

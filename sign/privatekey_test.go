@@ -186,6 +186,12 @@ func TestAKeyThatTakesTooLongToOpenIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	block, _ := pem.Decode(testKey(t, "pbes2-p256.key"))
+	pbkdf2 := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0c} // RFC 8018, 5.2
+	block.Bytes = bytes.Replace(block.Bytes, pbkdf2, append(pbkdf2[:8:8], 0x7f), 1)
+	if _, err := sign.ParsePrivateKey(t.Context(), pem.EncodeToMemory(block), never); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("another way to a key: %v", err)
+	}
 	data := testKey(t, "pbes2-p256.key")
 	if same := costly(t, "pbes2-p256.key", n(2048)); !bytes.Equal(same, data) {
 		t.Errorf("the same numbers make another key:\n%s", same)

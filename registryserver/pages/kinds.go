@@ -21,7 +21,7 @@ const (
 )
 
 // chartConfig is the type of a Helm chart's configuration.
-const chartConfig = "application/vnd.cncf.helm.config.v1+json"
+const chartConfig = oci.MediaTypeChartConfig
 
 func ofType(mediaType string) kind { return kind(oci.KindOfType(mediaType)) }
 
