@@ -254,7 +254,7 @@ func (c *Client) RemoveKey(ctx context.Context, word string, revoke bool) (Key, 
 		}
 	}
 	if k.Label != "" {
-		err = c.keyring().Remove(k.Label)
+		err = c.removeOwn(k)
 	}
 	if errors.Is(err, content.ErrNotFound) && revoke || k.Label == "" && revoke {
 		return k, nil
@@ -263,6 +263,19 @@ func (c *Client) RemoveKey(ctx context.Context, word string, revoke bool) (Key, 
 		return k, content.WithHint(fmt.Errorf("key %s: %w in the keyring", word, content.ErrNotFound), "files elsewhere are removed with rm")
 	}
 	return k, err
+}
+
+// removeOwn takes a key out of the keyring, where its label may be another's by now: the
+// store remembers what a key was called.
+func (c *Client) removeOwn(k Key) error {
+	own, err := c.keyring().Find(k.Label)
+	if err != nil {
+		return err
+	}
+	if own.Label != k.Label || own.Public.ID() != k.Public.ID() {
+		return fmt.Errorf("key %s: %w in the keyring: what is called %s there is another", k.Public.ID(), content.ErrNotFound, k.Label)
+	}
+	return c.keyring().Remove(k.Label)
 }
 
 // signer opens the key that signs: the one that is named, else DefaultKey where there
