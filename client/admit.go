@@ -72,8 +72,9 @@ func (c *Client) judgeAdmission(ctx context.Context, policy *sign.Policy, a admi
 	t := &trial{c: c, name: a.name, store: a.store, source: a.name.Name()}
 	places := a.places()
 	var err error
-	for _, p := range places { // the first that has it
-		if t.subject, _, err = readSubject(ctx, p, a.desc); err == nil || !errors.Is(err, content.ErrNotFound) {
+	for _, p := range places { // the first that has it, undamaged
+		t.subject, _, err = readSubject(ctx, p, a.desc)
+		if err == nil || !errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrCorrupt) {
 			break
 		}
 	}
@@ -140,10 +141,12 @@ func (p *pull) admit(ctx context.Context, im *pulled) error {
 	}
 	if !im.needed {
 		out, err := p.c.admit(ctx, a)
-		if err == nil || !errors.Is(err, content.ErrUntrusted) {
+		damaged := errors.Is(err, content.ErrCorrupt)
+		if err == nil || !errors.Is(err, content.ErrUntrusted) && !damaged {
 			im.admitted = out
 			return err
 		}
+		im.needed = damaged // and comes again
 		im.look = im.look || p.o.Referrers != ReferrersNone
 	}
 	if err := p.open(ctx, im); err != nil {
@@ -176,26 +179,29 @@ func (p *pull) marks() (marks []blobstore.TrustMark) {
 	return marks
 }
 
-// noteSignatures notes when signatures by keys that are known here were first seen, also
-// where no policy asks for them: the limits of a key are held against that later. It is
-// only a note.
 func (p *pull) noteSignatures(ctx context.Context) {
 	for _, im := range p.images {
-		if !im.look {
-			continue
-		}
-		if err := p.noteSignaturesOf(ctx, im); err != nil {
-			p.c.opts.Warn(fmt.Sprintf("when signatures of %s were seen is not noted: %v", im.Word, err))
+		if im.look {
+			p.c.noteSignatures(ctx, p.store, im.asked(), im.desc.Digest)
 		}
 	}
 }
 
-func (p *pull) noteSignaturesOf(ctx context.Context, im *pulled) error {
-	found, err := findSignatures(ctx, im.desc.Digest, p.store)
+// noteSignatures notes when signatures of a manifest by keys that are known here were
+// first seen, also where no policy asks for them: the limits of a key are held against
+// that later. It is only a note, and they came under name.
+func (c *Client) noteSignatures(ctx context.Context, s *blobstore.Store, name oci.Reference, manifest oci.Digest) {
+	if err := c.noteSignaturesOf(ctx, s, name, manifest); err != nil {
+		c.opts.Warn(fmt.Sprintf("when signatures of %s were seen is not noted: %v", manifest, err))
+	}
+}
+
+func (c *Client) noteSignaturesOf(ctx context.Context, s *blobstore.Store, name oci.Reference, manifest oci.Digest) error {
+	found, err := findSignatures(ctx, manifest, s)
 	if err != nil || len(found.all) == 0 {
 		return err
 	}
-	keys, err := p.c.Keys(ctx)
+	keys, err := c.Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -203,8 +209,8 @@ func (p *pull) noteSignaturesOf(ctx context.Context, im *pulled) error {
 	for _, k := range keys {
 		known.Keys = append(known.Keys, k.Public)
 	}
-	t := &trial{c: p.c, store: p.store, found: found.all, source: im.asked().Name()}
-	t.subject.Descriptor = im.desc
+	t := &trial{c: c, store: s, found: found.all, source: name.Name()}
+	t.subject.Descriptor.Digest = manifest
 	_, err = t.rows(ctx, []sign.Requirement{known})
 	return err
 }

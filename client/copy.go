@@ -106,12 +106,38 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 		defer release()
 	}
 	j.c.alone(j.src, to)
-	j.stats, err = content.Copy(ctx, to, j.c.federate(j.src), j.root, j.options(ctx, to))
-	if err != nil {
-		return err
+	for try := 0; ; try++ {
+		stats, err := content.Copy(ctx, to, j.c.federate(j.src), j.root, j.options(ctx, to))
+		if try == 0 {
+			j.stats = stats
+		}
+		if err != nil {
+			return err
+		}
+		j.c.hook("copy.copied")
+		err = to.Finish(ctx, j.root, j.srcName)
+		again, merr := j.overtaken(ctx, to, err, try)
+		if !again || merr != nil {
+			return errors.Join(err, merr)
+		}
 	}
-	j.c.hook("copy.copied")
-	return to.Finish(ctx, j.root, j.srcName)
+}
+
+// overtaken ends what Finish has returned err for, and says whether the image is to be
+// copied once more: into the store, beside somebody who has brought what is about the
+// same image meanwhile. The two are joined then.
+func (j *copyJob) overtaken(ctx context.Context, to content.ImageTarget, err error, try int) (again bool, _ error) {
+	s, ok := to.(*toStore)
+	switch {
+	case !ok:
+		return false, nil
+	case err == nil:
+		j.c.noteSignatures(ctx, s.store, j.srcName, j.root.Digest)
+		return false, nil
+	case !errors.Is(err, content.ErrConflict) || try == signTries:
+		return false, nil
+	}
+	return s.names.moved(ctx)
 }
 
 // plan counts the requests that it makes itself as those that finding out takes in

@@ -192,7 +192,7 @@ func (w *filesWriter) write(ctx context.Context, parts []titledPart) (written []
 	if err := w.root.Mkdir(w.staging, 0o777); err != nil {
 		return nil, w.located(err)
 	}
-	defer func() { err = errors.Join(err, w.root.RemoveAll(w.staging)) }()
+	defer func() { err = errors.Join(err, w.located(w.root.RemoveAll(w.staging))) }()
 	if w.stage, err = w.root.OpenRoot(w.staging); err != nil {
 		return nil, w.located(err)
 	}

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -147,19 +146,8 @@ func (c *Client) pack(ctx context.Context, ref oci.Reference, words []string, o 
 		return Packed{}, err
 	}
 	c.hook("packing.built")
-	change.Target, change.Why = out.Descriptor.Digest, "pack"
-	changes := []content.NameChange{change}
-	if sig != nil {
-		names, err := p.sign(ctx, sig, &out)
-		if err != nil {
-			return Packed{}, err
-		}
-		changes = append(changes, names...)
-	}
-	if err := p.ses.Commit(ctx, changes...); err != nil {
-		if errors.Is(err, content.ErrConflict) {
-			err = content.WithHint(err, "run it again: it begins with what the name stands for now")
-		}
+	change.Why = "pack"
+	if err := p.finish(ctx, sig, &out, change); err != nil {
 		return Packed{}, err
 	}
 	return out, nil

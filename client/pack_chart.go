@@ -97,6 +97,9 @@ func readChart(r io.Reader) (chartMeta, error) {
 			continue
 		}
 		data, err := io.ReadAll(io.LimitReader(tr, maxChartFile+1))
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%s: %w: %w", name, content.ErrInvalid, err)
+		}
 		if err != nil {
 			return chartMeta{}, err
 		}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"dist.example/content"
@@ -24,6 +25,30 @@ func (p *packing) signer(ctx context.Context) (*signing, error) {
 		return nil, nil
 	}
 	return &signing{c: p.c, o: p.o.Sign, signer: key, identity: p.ref}, nil
+}
+
+// finish signs what was made, where a key does that, and lets its name stand for it, in
+// one transaction.
+func (p *packing) finish(ctx context.Context, j *signing, out *Packed, change content.NameChange) error {
+	change.Target = out.Descriptor.Digest
+	changes := []content.NameChange{change}
+	if j != nil {
+		names, err := p.sign(ctx, j, out)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, names...)
+	}
+	if err := p.ses.Commit(ctx, changes...); err != nil {
+		if errors.Is(err, content.ErrConflict) {
+			err = content.WithHint(err, "run it again: it begins with what the name stands for now")
+		}
+		return err
+	}
+	if j != nil {
+		p.c.noteSignatures(ctx, p.s, p.ref, out.Descriptor.Digest)
+	}
+	return nil
 }
 
 // sign makes the signatures of what was packed, in its session, and says which names

@@ -87,7 +87,7 @@ func nameHere(ctx context.Context, s *blobstore.Store, word string, d oci.Digest
 	return names[0], nil
 }
 
-// namesOf are the names that stand for a manifest, without those that are signatures'.
+// namesOf are the names that stand for a manifest.
 func namesOf(ctx context.Context, s *blobstore.Store, d oci.Digest) (names []oci.Reference, err error) {
 	for n, err := range s.Names(ctx, "") {
 		if err != nil {

@@ -248,7 +248,10 @@ func (p *pull) run(ctx context.Context) error {
 		return err
 	}
 	if !p.work() {
-		return errors.Join(p.store.SetTrustMarks(ctx, p.marks()...), p.vouch(ctx))
+		if err := p.store.SetTrustMarks(ctx, p.marks()...); err != nil {
+			return err
+		}
+		return p.vouch(ctx)
 	}
 	p.c.hook("pull.resolved")
 	ses, err := p.store.Begin(ctx, blobstore.SessionOptions{Note: "pull"})

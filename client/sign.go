@@ -71,6 +71,10 @@ func (c *Client) Sign(ctx context.Context, word string, o SignOptions) ([]Signed
 		return nil, err
 	}
 	defer p.done()
+	if p.store == nil && p.where.Transport != TransportRegistry {
+		return nil, content.WithHint(fmt.Errorf("%s: %w: signatures are put into the store and into registries", p.where, content.ErrUnsupported),
+			"pull it, sign it, and copy it back")
+	}
 	j := &signing{c: c, o: o, p: p}
 	if err := j.identify(word); err != nil {
 		return nil, err
@@ -301,6 +305,12 @@ func (j *signing) keep(ctx context.Context) error {
 		j.c.hook("sign.made")
 		ses.Trust(j.marks...)
 		err := ses.Commit(ctx, names.changes("sign")...)
+		if err == nil {
+			for _, s := range j.signed {
+				j.c.noteSignatures(ctx, j.p.store, j.p.name, s.Descriptor.Digest)
+			}
+			return nil
+		}
 		if !errors.Is(err, content.ErrConflict) || try == signTries {
 			return err
 		}
@@ -324,18 +334,21 @@ func (j *signing) send(ctx context.Context) error {
 		return err
 	}
 	defer to.Close()
-	if j.p.where.Transport != TransportRegistry {
-		return content.WithHint(fmt.Errorf("%s: %w: signatures are put into the store and into registries", j.p.where, content.ErrUnsupported),
-			"pull it, sign it, and copy it back")
-	}
 	return j.copy(ctx, to)
 }
 
 // copy brings the signatures of every manifest, and nothing but them.
+// A signature under a tag that cannot be there is left out with a warning, unless it is
+// the only one.
 func (j *signing) copy(ctx context.Context, to content.Pusher) error {
+	var left error
+	warn := j.c.opts.Warn
+	if j.o.Form == FormTag {
+		warn = func(text string) { left = errors.Join(left, fmt.Errorf("%w: %s", content.ErrUnsupported, text)) }
+	}
 	for _, s := range j.signed {
 		_, err := content.Copy(ctx, to, j.about, s.Descriptor, content.CopyOptions{
-			Jobs: j.c.opts.Jobs, Referrers: true, Warn: j.c.opts.Warn, Observe: j.c.opts.Observe,
+			Jobs: j.c.opts.Jobs, Referrers: true, Warn: warn, Observe: j.c.opts.Observe,
 			Children: func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
 				if parent.Digest == s.Descriptor.Digest {
 					return nil, nil
@@ -343,7 +356,7 @@ func (j *signing) copy(ctx context.Context, to content.Pusher) error {
 				return edges, nil
 			},
 		})
-		if err != nil {
+		if err = errors.Join(err, left); err != nil {
 			return fmt.Errorf("sign %s: %w", s.Descriptor.Digest, err)
 		}
 		j.c.hook("sign.put")

@@ -83,19 +83,8 @@ func (c *Client) squash(ctx context.Context, id string, o SquashOptions) (Squash
 	if *change.Expect == out.Descriptor.Digest {
 		return out, nil
 	}
-	change.Target, change.Why = out.Descriptor.Digest, "squash"
-	changes := []content.NameChange{change}
-	if sig != nil {
-		names, err := q.sign(ctx, sig, &out.Packed)
-		if err != nil {
-			return Squashed{}, err
-		}
-		changes = append(changes, names...)
-	}
-	if err := q.ses.Commit(ctx, changes...); err != nil {
-		if errors.Is(err, content.ErrConflict) {
-			err = content.WithHint(err, "run it again: it begins with what the name stands for now")
-		}
+	change.Why = "squash"
+	if err := q.finish(ctx, sig, &out.Packed, change); err != nil {
 		return Squashed{}, err
 	}
 	return out, nil

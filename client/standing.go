@@ -21,29 +21,32 @@ type Signature struct {
 // of its signatures, and whether some vouch for it under name. Nothing but the store is
 // asked. Without a policy none counts.
 func (c *Client) standing(ctx context.Context, s *blobstore.Store, name oci.Reference, desc oci.Descriptor) ([]Signature, bool, error) {
+	v, found, err := c.verdict(ctx, s, name, desc)
+	if err != nil {
+		return nil, false, err
+	}
+	sigs, err := c.outcomes(ctx, v, found)
+	return sigs, v.Verified, err
+}
+
+// verdict is that of the policy in force, on what was found in the store; the zero
+// Verdict where there is no policy, or nothing.
+func (c *Client) verdict(ctx context.Context, s *blobstore.Store, name oci.Reference, desc oci.Descriptor) (v sign.Verdict, all []*sign.Candidate, err error) {
 	found, err := findSignatures(ctx, desc.Digest, placesIn(s, name)...)
 	if err != nil {
-		return nil, false, err
+		return v, nil, err
 	}
 	policy, err := c.inForce()
-	if err != nil {
-		return nil, false, err
+	if err != nil || policy == nil || len(found.all) == 0 {
+		return v, found.all, err
 	}
-	if policy == nil || len(found.all) == 0 {
-		sigs, err := c.outcomes(ctx, sign.Verdict{}, found.all)
-		return sigs, false, err
-	}
-	t := &trial{c: c, name: name, store: s, found: found.all}
+	t := &trial{c: c, name: name, store: s, found: found.all, source: name.Name()}
 	if t.subject, _, err = readSubject(ctx, s, desc); err != nil {
-		return nil, false, err
+		return v, nil, err
 	}
 	_, reqs := policy.For(name)
-	v, err := t.judge(ctx, reqs, policy.Digest())
-	if err != nil {
-		return nil, false, err
-	}
-	sigs, err := c.outcomes(ctx, v, found.all)
-	return sigs, v.Verified, err
+	v, err = t.judge(ctx, reqs, policy.Digest())
+	return v, found.all, err
 }
 
 // outcomes lists what became of signatures. Where no rule asked for any they are told
@@ -100,9 +103,9 @@ func (c *Client) vouchedFor(ctx context.Context, s *blobstore.Store, n content.N
 	if err != nil || !demanding || !oci.HasSuccessors(n.Target.MediaType) {
 		return false, err
 	}
-	_, verified, err := c.standing(ctx, s, n.Reference, n.Target)
+	v, _, err := c.verdict(ctx, s, n.Reference, n.Target)
 	if damage(err) != nil {
 		return false, nil
 	}
-	return verified, err
+	return v.Verified, err
 }

@@ -64,7 +64,7 @@ func (c *Client) verify(ctx context.Context, p place, o VerifyOptions) (Judged, 
 	if err != nil {
 		return out, err
 	}
-	t := &trial{c: c, name: p.name, store: p.store}
+	t := &trial{c: c, name: p.name, store: p.store, source: p.name.Name()}
 	if t.store == nil { // what is known of keys holds for what is elsewhere, too
 		if t.store, err = c.storeIfAny(ctx); err != nil {
 			return out, err
