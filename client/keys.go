@@ -142,7 +142,7 @@ func (c *Client) publicKey(ctx context.Context, word string) (*sign.PublicKey, e
 
 // KeyOptions say what becomes of a key that is made or taken in.
 type KeyOptions struct {
-	Label string // "" means DefaultKey
+	Label string // "" means DefaultKey to GenerateKey
 	Kind  string // of one that is made, "" means sign.ECDSA
 	// Passphrase encrypts the private part, nil leaves it in the clear.
 	Passphrase []byte

@@ -27,13 +27,13 @@ const (
 	FormTag    SignForm = "tag"
 )
 
-// SignOptions direct Sign, and Pack where it signs.
+// SignOptions direct Sign, and Pack and Squash, which sign for the name that they give.
 type SignOptions struct {
 	// Key is the key that signs, "" the one with the label DefaultKey.
 	Key        string
 	Passphrase sign.Passphrase
 	Form       SignForm // "" means FormBoth
-	// Recursive signs, of an index, all manifests that it lists, too, as far as they
+	// Recursive and Identity are for Sign alone. Recursive signs, of an index, all manifests that it lists, too, as far as they
 	// are there: for those who pull one of them by its digest.
 	Recursive bool
 	// Annotations are signed with the rest.

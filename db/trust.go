@@ -144,7 +144,8 @@ func (tx *Tx) RaiseTrustSeq(seq int64) error {
 	return err
 }
 
-// Signature is one signature that was seen, of a manifest that need not be held.
+// Signature is one signature that was seen, of a manifest that need not be held. Its
+// row stays when the manifest goes: when it was seen first has to.
 type Signature struct {
 	ID          int64 // 0 before it is written
 	Subject     oci.Digest

@@ -119,7 +119,8 @@ type Candidate struct {
 // Signature is the raw signature, nil where there is none.
 func (c *Candidate) Signature() []byte { return c.sig }
 
-// Predicate is the type of what it states, "" in the tag form.
+// Predicate is the type of a signature's statement in the bundle form, "" in the tag
+// form. It says nothing of a candidate with a Fault.
 func (c *Candidate) Predicate() string {
 	if c.Kind == KindBundle {
 		return oci.PredicateSignature

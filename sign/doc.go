@@ -19,7 +19,7 @@
 //
 // # What is signed
 //
-// The digest of the manifest, in every algorithm that matters; its identity, which is
+// The digest of the manifest, in bundles also that of another algorithm; its identity, which is
 // the full name (host/repository:tag) that it is signed for; a serial, the seconds
 // since 1970 at signing, by which an older signature of the same name is known; and
 // who made it. cosign's own bundles name nobody: they count only where a rule says
@@ -32,7 +32,8 @@
 //   - The algorithm follows from the key, never from the message.
 //   - Each candidate is judged alone: a bad one never hides a good one, and each that
 //     does not count has its own reason.
-//   - Everything read has a cap: MaxCandidates, MaxEnvelope, MaxKeyFile, MaxPolicy.
+//   - Everything read has a cap: MaxEnvelope, MaxKeyFile, MaxPolicy; MaxCandidates is
+//     for those who gather signatures.
 //   - JSON in which a key stands twice, or that goes on after its end, is refused.
 //   - A passphrase is asked for when it is needed, once for each key, and is never part
 //     of an error.
