@@ -150,9 +150,21 @@ type KeyOptions struct {
 	NotBefore, NotAfter time.Time
 }
 
+// check refuses limits between which no time is: such a key would never count.
+func (o KeyOptions) check() error {
+	if o.NotBefore.IsZero() || o.NotAfter.IsZero() || o.NotAfter.After(o.NotBefore) {
+		return nil
+	}
+	return fmt.Errorf("limits: %w: the key would never count, it ends %s and begins %s",
+		content.ErrInvalid, o.NotAfter.Format(time.RFC3339), o.NotBefore.Format(time.RFC3339))
+}
+
 // GenerateKey makes a key in the user's keyring. Errors: ErrExists for a label that is
-// taken, ErrInvalid.
+// taken; ErrInvalid, also for limits that leave no time in which the key counts.
 func (c *Client) GenerateKey(ctx context.Context, o KeyOptions) (Key, error) {
+	if err := o.check(); err != nil {
+		return Key{}, err
+	}
 	if o.Label == "" {
 		o.Label = DefaultKey
 	}
@@ -213,8 +225,12 @@ func rowOf(k Key, revoked time.Time) blobstore.TrustKey {
 
 // ImportKey takes the key in a file into the user's keyring: a public or a private one,
 // in PEM. The private file is kept as it is, encrypted or not; open gives its
-// passphrase, which tells that it can be opened, and what its public part is.
+// passphrase, which tells that it can be opened, and what its public part is. Errors:
+// those of reading and opening it; ErrExists and ErrInvalid as GenerateKey's.
 func (c *Client) ImportKey(ctx context.Context, path string, open sign.Passphrase, o KeyOptions) (Key, error) {
+	if err := o.check(); err != nil {
+		return Key{}, err
+	}
 	data, err := fsys.ReadCapped(path, sign.MaxKeyFile)
 	if err != nil {
 		return Key{}, fmt.Errorf("key %s: %w", path, fsys.Classify(err))
