@@ -1,12 +1,15 @@
 package cmd
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"strings"
 
 	"dist.example/client"
 	"dist.example/content"
@@ -45,36 +48,48 @@ func (f passphraseFlags) given(s *session) (passphrase []byte, ok bool, err erro
 	case f.PassphraseFile != "" && f.PassphraseFD >= 0:
 		return nil, false, usagef("--passphrase-file and --passphrase-fd: give one of them")
 	case f.PassphraseFile != "":
-		r, err := os.Open(f.PassphraseFile)
-		if err != nil {
-			return nil, false, fmt.Errorf("passphrase: %w", fsys.Classify(err))
-		}
-		defer r.Close()
-		passphrase, err = firstLine(r)
+		passphrase, err = f.fromFile(s)
 		return passphrase, true, err
 	case f.PassphraseFD >= 0:
-		r := os.NewFile(uintptr(f.PassphraseFD), "passphrase")
-		if r == nil {
-			return nil, false, usagef("--passphrase-fd %d: there is no such file descriptor", f.PassphraseFD)
-		}
-		defer r.Close()
-		passphrase, err = firstLine(r)
+		passphrase, err = f.fromFD(s)
 		return passphrase, true, err
 	}
 	return s.passphrase, s.passphrase != nil, nil
 }
 
-// firstLine reads a passphrase, without the line's end.
+func (f passphraseFlags) fromFile(s *session) ([]byte, error) {
+	r, err := os.Open(f.PassphraseFile)
+	if err != nil {
+		return nil, fmt.Errorf("passphrase: %w", fsys.Classify(err))
+	}
+	defer r.Close()
+	return firstLine(interruptible(s.ctx, r))
+}
+
+func (f passphraseFlags) fromFD(s *session) ([]byte, error) {
+	r := os.NewFile(uintptr(f.PassphraseFD), "passphrase")
+	defer r.Close()
+	passphrase, err := firstLine(interruptible(s.ctx, r))
+	var unread *fs.PathError // only the first read tells that there is no such descriptor
+	if errors.As(err, &unread) {
+		err = usagef("--passphrase-fd %d: %v", f.PassphraseFD, unread.Err)
+	}
+	return passphrase, err
+}
+
+// firstLine reads a passphrase, without the line's end. What follows it is not waited
+// for: whoever writes into a pipe may keep it open.
 func firstLine(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("passphrase: %w", err)
-	case len(data) > maxAnswer:
+	const end = "\r\n"
+	line, err := bufio.NewReader(io.LimitReader(r, maxAnswer+int64(len(end)))).ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("passphrase: %w", fsys.Classify(err))
+	}
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+	if len(line) > maxAnswer {
 		return nil, usagef("the passphrase has more than %d bytes", maxAnswer)
 	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	return []byte(strings.TrimSuffix(line, "\r")), nil
+	return line, nil
 }
 
 // opening asks for the passphrase of a key that is there, when it turns out to be
