@@ -41,7 +41,7 @@ func TestAHundredManifestsAreSignedWithOneLoadOfTheKey(t *testing.T) {
 	generateKey(t, c, client.DefaultKey, []byte("secret"))
 	asked := 0
 	signed, err := c.Sign(t.Context(), "demo/all", client.SignOptions{
-		Recursive: true, Passphrase: func(context.Context) ([]byte, error) { asked++; return []byte("secret"), nil },
+		Recursive: true, Passphrase: func(context.Context) ([]byte, string, error) { asked++; return []byte("secret"), "", nil },
 	})
 	must(t, err)
 	if len(signed) != 101 || asked != 1 {

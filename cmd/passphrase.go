@@ -26,35 +26,41 @@ type passphraseFlags struct {
 
 // errNoPassphrase is for a run that nobody can be asked in.
 func errNoPassphrase(what string) error {
-	return content.WithHint(fmt.Errorf("%s: %w: there is no terminal to ask on", what, sign.ErrPassphrase),
+	return content.WithHint(fmt.Errorf("%s: it needs a %w, and there is no terminal to ask on", what, sign.ErrPassphrase),
 		"give it with --passphrase-file, --passphrase-fd or DIST_PASSWORD")
 }
 
-// takePassphrase takes a key's passphrase out of the environment, nil for none there,
-// so that no program that is started inherits it.
-func takePassphrase() (passphrase []byte) {
+// secret is a passphrase that was given, and where; nil bytes and "" for none.
+type secret struct {
+	passphrase []byte
+	from       string
+}
+
+// takePassphrase takes a key's passphrase out of the environment, so that no program
+// that is started inherits it.
+func takePassphrase() (found secret) {
 	for _, name := range []string{"COSIGN_PASSWORD", "DIST_PASSWORD"} { // the last one wins
 		if v, ok := os.LookupEnv(name); ok { // empty is a passphrase, too
-			passphrase = append([]byte{}, v...)
+			found = secret{append([]byte{}, v...), name}
 			os.Unsetenv(name)
 		}
 	}
-	return passphrase
+	return found
 }
 
 // given is the passphrase that was given otherwise than on the terminal.
-func (f passphraseFlags) given(s *session) (passphrase []byte, ok bool, err error) {
+func (f passphraseFlags) given(s *session) (secret, error) {
 	switch {
 	case f.PassphraseFile != "" && f.PassphraseFD >= 0:
-		return nil, false, usagef("--passphrase-file and --passphrase-fd: give one of them")
+		return secret{}, usagef("--passphrase-file and --passphrase-fd: give one of them")
 	case f.PassphraseFile != "":
-		passphrase, err = f.fromFile(s)
-		return passphrase, true, err
+		passphrase, err := f.fromFile(s)
+		return secret{passphrase, "the file " + printable(f.PassphraseFile)}, err
 	case f.PassphraseFD >= 0:
-		passphrase, err = f.fromFD(s)
-		return passphrase, true, err
+		passphrase, err := f.fromFD(s)
+		return secret{passphrase, fmt.Sprintf("the file descriptor %d", f.PassphraseFD)}, err
 	}
-	return s.passphrase, s.passphrase != nil, nil
+	return s.passphrase, nil
 }
 
 func (f passphraseFlags) fromFile(s *session) ([]byte, error) {
@@ -93,25 +99,25 @@ func firstLine(r io.Reader) ([]byte, error) {
 }
 
 // opening asks for the passphrase of a key that is there, when it turns out to be
-// encrypted.
+// encrypted, and says where it came from.
 func (f passphraseFlags) opening(s *session) sign.Passphrase {
-	return func(ctx context.Context) ([]byte, error) {
-		if p, ok, err := f.given(s); ok || err != nil {
-			return p, err
+	return func(ctx context.Context) ([]byte, string, error) {
+		if g, err := f.given(s); g.from != "" || err != nil {
+			return g.passphrase, g.from, err
 		}
 		t := newTerminal(s.terminal, s.stderr)
 		if t == nil {
-			return nil, errNoPassphrase("the key is encrypted")
+			return nil, "", errNoPassphrase("the key is encrypted")
 		}
 		answer, err := t.askSecret(ctx, "Passphrase of the key: ")
-		return []byte(answer), err
+		return []byte(answer), "the terminal", err
 	}
 }
 
 // fresh is the passphrase for a key that is made, asked for twice.
 func (f passphraseFlags) fresh(s *session) ([]byte, error) {
-	if p, ok, err := f.given(s); ok || err != nil {
-		return p, err
+	if g, err := f.given(s); g.from != "" || err != nil {
+		return g.passphrase, err
 	}
 	t := newTerminal(s.terminal, s.stderr)
 	if t == nil {

@@ -19,7 +19,7 @@ type session struct {
 	hook           func(point string) // see Program
 	epoch          time.Time          // of archives that are written
 	policy         string             // file that --policy names, "" for none
-	passphrase     []byte             // from the environment, nil for none
+	passphrase     secret             // from the environment
 	closers        []func() error
 }
 

@@ -28,12 +28,20 @@ const (
 )
 
 // Passphrase is asked for the passphrase of a key, at most once for each key. The
-// empty passphrase is one, too. An error of it ends what was to be done.
-type Passphrase func(ctx context.Context) ([]byte, error)
+// empty passphrase is one, too. from says for people where it came from, such as the
+// name of a file, "" for nothing to say. An error of it ends what was to be done.
+type Passphrase func(ctx context.Context) (passphrase []byte, from string, err error)
 
 // ErrPassphrase is about a key that was not opened, for want of the right passphrase.
 // It is an ErrDenied.
-var ErrPassphrase = fmt.Errorf("passphrase: %w", content.ErrDenied)
+var ErrPassphrase error = passphraseError{}
+
+// passphraseError is of the class ErrDenied without its words: no access was denied by
+// anybody, and those read as if it had been.
+type passphraseError struct{}
+
+func (passphraseError) Error() string { return "passphrase" }
+func (passphraseError) Unwrap() error { return content.ErrDenied }
 
 // Signer signs with one private key. It is safe for concurrent use; a key that a
 // program keeps may be asked one at a time.
@@ -154,16 +162,25 @@ func ParsePrivateKey(ctx context.Context, data []byte, pass Passphrase) (*Signer
 	if pass == nil {
 		return nil, fmt.Errorf("private key: it needs a %w", ErrPassphrase)
 	}
-	passphrase, err := pass(ctx)
+	passphrase, from, err := pass(ctx)
 	if err != nil {
 		return nil, err
 	}
 	key, err := unmarshal(data, append([]byte{}, passphrase...))
 	if err != nil {
-		// The library's words could repeat what they were given.
-		return nil, content.WithHint(fmt.Errorf("private key: wrong %w, or the file is damaged", ErrPassphrase), "the passphrase is asked for on the terminal, or read from --passphrase-file, DIST_PASSWORD or COSIGN_PASSWORD")
+		return nil, wrongPassphrase(from)
 	}
 	return newSigner(key)
+}
+
+// wrongPassphrase leaves out the library's words, which could repeat what they were
+// given.
+func wrongPassphrase(from string) error {
+	err := fmt.Errorf("private key: wrong %w, or the file is damaged", ErrPassphrase)
+	if from == "" {
+		return err
+	}
+	return content.WithHint(err, "the passphrase came from %s", from)
 }
 
 // unmarshal is the library's, which must not end the program on what it reads.

@@ -26,7 +26,7 @@ func testKey(t testing.TB, file string) []byte {
 
 // knows is somebody who knows a passphrase.
 func knows(passphrase string) sign.Passphrase {
-	return func(context.Context) ([]byte, error) { return []byte(passphrase), nil }
+	return func(context.Context) ([]byte, string, error) { return []byte(passphrase), "a test", nil }
 }
 
 func publicKey(t testing.TB, file string) *sign.PublicKey {
@@ -52,7 +52,7 @@ func TestPrivateKeysOfOtherPrograms(t *testing.T) {
 	} {
 		data := testKey(t, row.file)
 		asked := 0
-		s, err := sign.ParsePrivateKey(t.Context(), data, func(context.Context) ([]byte, error) { asked++; return []byte(row.passphrase), nil })
+		s, err := sign.ParsePrivateKey(t.Context(), data, func(context.Context) ([]byte, string, error) { asked++; return []byte(row.passphrase), "", nil })
 		if err != nil {
 			t.Errorf("%s: %v", row.file, err)
 			continue
@@ -85,7 +85,7 @@ func TestAPassphraseIsNeededAndNeverRepeated(t *testing.T) {
 		if !errors.Is(err, sign.ErrPassphrase) || !errors.Is(err, content.ErrDenied) {
 			t.Errorf("%s without one: %v", file, err)
 		}
-		if _, err = sign.ParsePrivateKey(t.Context(), data, func(context.Context) ([]byte, error) { return nil, mine }); !errors.Is(err, mine) {
+		if _, err = sign.ParsePrivateKey(t.Context(), data, func(context.Context) ([]byte, string, error) { return nil, "", mine }); !errors.Is(err, mine) {
 			t.Errorf("%s: %v", file, err)
 		}
 		for _, wrong := range []string{"hunter2", "Test", "test\n"} {
@@ -95,6 +95,9 @@ func TestAPassphraseIsNeededAndNeverRepeated(t *testing.T) {
 			_, err = sign.ParsePrivateKey(t.Context(), data, knows(wrong))
 			if !errors.Is(err, sign.ErrPassphrase) || strings.Contains(err.Error()+content.Hint(err), wrong) {
 				t.Errorf("%s with a wrong one: %v", file, err)
+			}
+			if hint := content.Hint(err); hint != "the passphrase came from a test" {
+				t.Errorf("%s with a wrong one: %s", file, hint)
 			}
 		}
 	}
@@ -172,7 +175,10 @@ func costly(t testing.TB, file string, now ...*big.Int) []byte {
 func TestAKeyThatTakesTooLongToOpenIsRefused(t *testing.T) {
 	t.Parallel()
 	n := big.NewInt
-	never := func(context.Context) ([]byte, error) { t.Error("the passphrase is asked for"); return nil, nil }
+	never := func(context.Context) ([]byte, string, error) {
+		t.Error("the passphrase is asked for")
+		return nil, "", nil
+	}
 	for what, data := range map[string][]byte{
 		"iterations":          costly(t, "pbes2-p256.key", n(10_000_001)),
 		"more of them":        costly(t, "pbes2-p256.key", n(1<<62)),

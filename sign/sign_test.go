@@ -136,7 +136,7 @@ func TestKeysComeBackFromTheirFiles(t *testing.T) {
 				t.Errorf("%s with %q: %s", kind, secret, data)
 			}
 			asked := 0
-			back, err := sign.ParsePrivateKey(t.Context(), data, func(context.Context) ([]byte, error) { asked++; return secret, nil })
+			back, err := sign.ParsePrivateKey(t.Context(), data, func(context.Context) ([]byte, string, error) { asked++; return secret, "", nil })
 			must(t, err)
 			if back.Public().ID() != s.Public().ID() || asked > 1 {
 				t.Errorf("%s comes back as %s, asked %d times", s.Public().ID(), back.Public().ID(), asked)
