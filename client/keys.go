@@ -120,6 +120,9 @@ func (c *Client) FindKey(ctx context.Context, word string) (Key, error) {
 	}
 	switch len(found) {
 	case 0:
+		if content.Hint(err) == "" {
+			err = content.WithHint(err, "`dist key list` lists the keys there are; `dist key import FILE` takes in another's public key")
+		}
 		return Key{}, err
 	case 1:
 		return found[0], nil
@@ -313,7 +316,7 @@ func (c *Client) signer(ctx context.Context, word string, pass sign.Passphrase) 
 		if !named && errors.Is(err, content.ErrNotFound) {
 			return nil, nil
 		}
-		return nil, err
+		return nil, toMake(word, err)
 	}
 	if !named && k.Label == "" {
 		return nil, nil // a file that happens to be called so
@@ -324,6 +327,14 @@ func (c *Client) signer(ctx context.Context, word string, pass sign.Passphrase) 
 		err = c.unrevoked(ctx, s.Public())
 	}
 	return s, err
+}
+
+// toMake adds to err, which says that a key to sign with is not there, how to make it.
+func toMake(word string, err error) error {
+	if _, lerr := sign.ParseLabel(word); lerr != nil || !errors.Is(err, content.ErrNotFound) || content.Hint(err) != "" {
+		return err
+	}
+	return content.WithHint(err, "`dist key list` lists the keys there are; `dist key generate %s` makes one", word)
 }
 
 // unrevoked refuses to sign with a key that the store knows as revoked: nobody here

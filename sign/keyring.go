@@ -127,7 +127,9 @@ func (r Keyring) labelled(label string) (Key, error) {
 
 // Find finds a key by its label, its id (or 8 or more of its first hex digits), or the
 // path of a file with it. Of a private key's path the file LABEL.pub beside LABEL.key
-// is read. Errors: ErrNotFound; ErrInvalid for digits that several ids begin with.
+// is read. Errors: ErrNotFound, with a hint for a private key alone under the label, and
+// else without: what to do depends on what the key is for; ErrInvalid for digits that
+// several ids begin with.
 func (r Keyring) Find(word string) (Key, error) {
 	if strings.ContainsRune(word, os.PathSeparator) || strings.ContainsRune(word, '/') {
 		return findFile(word)
@@ -150,8 +152,27 @@ func (r Keyring) Find(word string) (Key, error) {
 	if _, err := os.Stat(word); err == nil {
 		return findFile(word)
 	}
-	return Key{}, content.WithHint(fmt.Errorf("key %q: %w: no label, no id and no file", word, content.ErrNotFound),
-		"`dist key list` lists the keys there are; `dist key generate %s` makes one", word)
+	if r.isAlone(word) {
+		return Key{}, alone(word, content.ErrNotFound)
+	}
+	return Key{}, fmt.Errorf("key %q: %w: no label, no id and no file", word, content.ErrNotFound)
+}
+
+// isAlone says whether the private part of a label is here without the public one.
+func (r Keyring) isAlone(label string) bool {
+	if _, err := ParseLabel(label); err != nil || r.dir == "" {
+		return false
+	}
+	_, err := os.Lstat(r.path(label, privateSuffix))
+	_, perr := os.Lstat(r.path(label, publicSuffix))
+	return err == nil && errors.Is(perr, fs.ErrNotExist)
+}
+
+// alone is the error of a class for such a label, which is taken and no key.
+func alone(label string, class error) error {
+	private := label + privateSuffix
+	return content.WithHint(fmt.Errorf("key %s: %w: %s is there without %s", label, class, private, label+publicSuffix),
+		"move %s elsewhere and `dist key import` it", private)
 }
 
 func withPrefix(keys []Key, word string) []Key {
@@ -260,6 +281,9 @@ func (r Keyring) Add(label string, public *PublicKey, private []byte) (Key, erro
 	if private != nil {
 		k.Private = r.path(label, privateSuffix)
 		if err := createFile(k.Private, private, privateMode); err != nil {
+			if errors.Is(err, content.ErrExists) && r.isAlone(label) {
+				return Key{}, alone(label, content.ErrExists)
+			}
 			return Key{}, fmt.Errorf("key %s: %w", label, err)
 		}
 	}
