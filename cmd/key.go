@@ -282,29 +282,15 @@ func (c *keyRemoveCmd) Run(s *session) error {
 		return err
 	}
 	if k.Private != "" && k.Label != "" && !c.Yes {
-		if err := c.ask(s); err != nil {
-			return err
+		err := s.confirm(fmt.Sprintf("Remove the private key %s? Nothing brings it back.", printable(c.Key)))
+		if err != nil {
+			return about(c.Key, err)
 		}
 	}
 	if k, err = dist.RemoveKey(s.ctx, c.Key, c.Revoke); err != nil {
 		return err
 	}
 	return s.object(newKeyJSON(k), line(k.Public.ID().String()))
-}
-
-func (c *keyRemoveCmd) ask(s *session) error {
-	t := newTerminal(s.terminal, s.stderr)
-	if t == nil {
-		return content.WithHint(usagef("key %s is private, and nothing brings it back", c.Key), "--yes removes it without asking")
-	}
-	answer, err := t.ask(s.ctx, fmt.Sprintf("Remove the private key %s? Nothing brings it back. [y/N] ", printable(c.Key)))
-	if err != nil {
-		return err
-	}
-	if answer != "y" && answer != "yes" {
-		return exitStatus(exitConflict)
-	}
-	return nil
 }
 
 // stem is the name of a file without its folder and its ending.

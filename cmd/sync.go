@@ -1,14 +1,10 @@
 package cmd
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"dist.example/client"
-	"dist.example/content"
 )
 
 // syncCmd is `dist sync`.
@@ -111,21 +107,7 @@ func (c *syncCmd) approve(s *session, p client.Plan) error {
 	if c.Yes {
 		return nil
 	}
-	if !s.asks() {
-		return content.WithHint(usagef("nothing was done: tags would be deleted"), "look at the plan, and add --yes")
-	}
-	fmt.Fprint(s.stderr, "dist: do all this? [y/N] ")
-	answer, err := bufio.NewReader(s.stdin).ReadString('\n')
-	if err != nil && answer == "" || !strings.EqualFold(strings.TrimSpace(answer), "y") {
-		return usagef("nothing was done")
-	}
-	return nil
-}
-
-// asks says whether somebody is there to be asked.
-func (s *session) asks() bool {
-	in, ok := s.stdin.(*interruptibleReader)
-	return ok && isTerminal(in.r) && isTerminal(s.stderr)
+	return s.confirm("Do all this?")
 }
 
 // syncedJSON is the result of sync: that of any verb that moves images, and what

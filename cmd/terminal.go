@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"unicode/utf8"
 
+	"dist.example/content"
 	"golang.org/x/term"
 )
 
@@ -38,6 +40,34 @@ func newTerminal(stdin io.Reader, stderr io.Writer) *terminal {
 func (t *terminal) ask(ctx context.Context, question string) (string, error) {
 	fmt.Fprint(t.out, question)
 	return t.line(ctx)
+}
+
+// errDeclined is what a person's no comes to.
+var errDeclined error = declinedError{}
+
+// declinedError is a wrong call as far as exit codes go, but none that the help of the
+// verb would explain.
+type declinedError struct{}
+
+func (declinedError) Error() string { return "nothing was done" }
+func (declinedError) Unwrap() error { return content.ErrInvalid }
+
+// confirm asks a person whether to go on; nil is a yes. Where nobody can be asked, or
+// would not see the question, it is an error that names --yes, which its callers have.
+func (s *session) confirm(question string) error {
+	t := newTerminal(s.terminal, s.stderr)
+	if _, file := s.stderr.(*os.File); t == nil || file && !isTerminal(s.stderr) {
+		return content.WithHint(usagef("nothing was done: there is no terminal to ask on"), "--yes does it without asking")
+	}
+	answer, err := t.ask(s.ctx, question+" [y/N] ")
+	if err != nil && !errors.Is(err, content.ErrInvalid) {
+		return err
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errDeclined // also for no answer at all
 }
 
 // askSecret asks for a line that is not shown, from the question on. The terminal

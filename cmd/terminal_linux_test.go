@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -61,7 +62,7 @@ type person struct {
 
 func (p *person) Write(text []byte) (int, error) {
 	p.shown.Write(text)
-	if strings.HasSuffix(string(text), ": ") && len(p.answers) > 0 {
+	if (strings.HasSuffix(string(text), ": ") || strings.HasSuffix(string(text), "[y/N] ")) && len(p.answers) > 0 {
 		p.echoed = append(p.echoed, p.echo())
 		if _, err := io.WriteString(p.keyboard, p.answers[0]); err != nil {
 			return 0, err
@@ -112,5 +113,58 @@ func TestLoginAtATerminal(t *testing.T) {
 				t.Errorf("the password was shown: %q", all)
 			}
 		})
+	}
+}
+
+func TestAQuestionAtATerminal(t *testing.T) {
+	for answer, want := range map[string]error{
+		"y\n": nil, "Y\n": nil, "yes\n": nil, "YES\n": nil, " Yes \n": nil,
+		"\n": errDeclined, "n\n": errDeclined, "no\n": errDeclined, "yep\n": errDeclined, "\x04": errDeclined,
+	} {
+		keyboard, program := openTerminal(t)
+		stderr := &person{keyboard: keyboard, answers: []string{answer}, echo: func() bool { return true }}
+		s := &session{ctx: t.Context(), terminal: program, stderr: stderr}
+		if err := s.confirm("Do it?"); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", answer, err, want)
+		}
+		if got := stderr.shown.String(); got != "Do it? [y/N] " {
+			t.Errorf("%q: shown %q", answer, got)
+		}
+	}
+}
+
+func TestAPrivateKeyGoesOnlyAfterAYes(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("DIST_STORE", filepath.Join(t.TempDir(), "store"))
+	if got := (Program{}).run(t.Context(), []string{"key", "generate", "--no-passphrase", "mine"}, strings.NewReader(""), io.Discard, io.Discard); got != exitOK {
+		t.Fatalf("exit code %d", got)
+	}
+	remove := func(answer string) (exit int, shown string) {
+		keyboard, program := openTerminal(t)
+		stderr := &person{keyboard: keyboard, answers: []string{answer}, echo: func() bool { return true }}
+		exit = (Program{}).run(t.Context(), []string{"key", "remove", "mine"}, program, io.Discard, stderr)
+		return exit, stderr.shown.String()
+	}
+	if got, shown := remove("n\n"); got != exitUsage || !strings.HasSuffix(shown, "dist: key remove mine: nothing was done\n") {
+		t.Errorf("a no: exit code %d, shown %q", got, shown)
+	}
+	if got, shown := remove("Y\n"); got != exitOK {
+		t.Errorf("a yes: exit code %d, shown %q", got, shown)
+	}
+	if got, _ := remove("Y\n"); got != exitNotFound {
+		t.Errorf("again: exit code %d", got)
+	}
+}
+
+func TestAWrongPassphraseOfTheTerminal(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("DIST_STORE", filepath.Join(t.TempDir(), "store"))
+	keyboard, program := openTerminal(t)
+	stderr := &person{keyboard: keyboard, answers: []string{"guess\r"}, echo: func() bool { return true }}
+	got := (Program{}).run(t.Context(), []string{"key", "import", "../sign/testdata/keys/test-only-pbes2-p256.key"}, program, io.Discard, stderr)
+	if shown := stderr.shown.String(); got != exitDenied || !strings.HasSuffix(shown, "dist: hint: the passphrase came from the terminal\n") || strings.Contains(shown, "guess") {
+		t.Errorf("exit code %d, shown %q", got, shown)
 	}
 }
