@@ -75,7 +75,7 @@ func (j keyJSON) state() string {
 	case !j.NotAfter.IsZero():
 		return "until " + j.NotAfter.Format(time.DateOnly)
 	}
-	return "-"
+	return "always"
 }
 
 func (j keyJSON) print(w io.Writer) error {
