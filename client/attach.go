@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,8 @@ type Attached struct {
 // nothing.
 //
 // Errors: those of Lookup and of the registry; ErrInvalid for words and types that
-// are none; ErrUnsupported for other places.
+// are none, and for a list of contents that says it is of the other kind;
+// ErrUnsupported for other places.
 func (c *Client) Attach(ctx context.Context, where string, words []string, o AttachOptions) (Attached, error) {
 	a := &attaching{c: c, o: o}
 	err := a.parse(words)
@@ -113,45 +115,79 @@ func (a *attaching) artifactType() (string, error) {
 	case "":
 		return "", content.WithHint(fmt.Errorf("%w: nobody says what it is", content.ErrInvalid), "--type spdx, or any media type")
 	case "spdx":
-		return typeSPDX, nil
+		return typeSPDX, a.contradicted(typeSPDX)
 	case "cyclonedx":
-		return typeCycloneDX, nil
+		return typeCycloneDX, a.contradicted(typeCycloneDX)
 	case "sbom":
 		return a.sniff()
 	}
 	t, err := oci.ParseMediaType(a.o.Type)
-	if err != nil {
-		return "", fmt.Errorf("artifact %w", err)
+	if err != nil { // whose own words name all types of layers
+		return "", fmt.Errorf("artifact type %q: %w: want a media type, spdx, cyclonedx or sbom", a.o.Type, content.ErrInvalid)
 	}
-	return t, nil
+	return t, a.contradicted(t)
 }
 
 // sniff tells by its beginning which list of contents the one file is.
 func (a *attaching) sniff() (string, error) {
-	unknown := content.WithHint(fmt.Errorf("type sbom: %w: what is attached says neither of SPDX nor of CycloneDX", content.ErrInvalid),
-		"say which it is: --type spdx or --type cyclonedx")
-	if len(a.words) != 1 {
-		return "", unknown
+	if len(a.words) == 1 {
+		said, err := says(a.words[0])
+		if err != nil {
+			return "", err
+		}
+		if len(said) > 0 {
+			return said[0], nil
+		}
 	}
-	src, err := a.words[0].file()
-	if err != nil || src.folder {
-		return "", unknown
+	return "", content.WithHint(fmt.Errorf("type sbom: %w: what is attached says neither of SPDX nor of CycloneDX", content.ErrInvalid),
+		"say which it is: --type spdx or --type cyclonedx")
+}
+
+// contradicted refuses a list of contents that says of itself that it is of another
+// kind than t. What says nothing, or of both, is taken at its word.
+func (a *attaching) contradicted(t string) error {
+	if t != typeSPDX && t != typeCycloneDX {
+		return nil
+	}
+	for _, w := range a.words {
+		said, err := says(w)
+		if err != nil {
+			return err
+		}
+		if len(said) > 0 && !slices.Contains(said, t) {
+			return content.WithHint(fmt.Errorf("%q: %w: it says that it is %s, not %s", w.String(), content.ErrInvalid, said[0], t),
+				"--type sbom takes what the file says")
+		}
+	}
+	return nil
+}
+
+// says are the types of which a file says at its beginning that it is; none for what is
+// no regular file, since a pipe can be read but once.
+func says(w packWord) (types []string, err error) {
+	src, err := w.file()
+	if err != nil {
+		return nil, nil // an object, or nothing, which is told when it is looked for
+	}
+	if fi, err := os.Stat(src.path); err != nil || !fi.Mode().IsRegular() {
+		return nil, nil
 	}
 	f, err := os.Open(src.path)
 	if err != nil {
-		return "", fsys.Classify(err)
+		return nil, fsys.Classify(err)
 	}
 	defer f.Close()
 	head, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	switch {
-	case err != nil:
-		return "", fsys.Classify(err)
-	case bytes.Contains(head, []byte(`"spdxVersion"`)):
-		return typeSPDX, nil
-	case bytes.Contains(head, []byte(`"bomFormat"`)):
-		return typeCycloneDX, nil
+	if err != nil {
+		return nil, fsys.Classify(err)
 	}
-	return "", unknown
+	if bytes.Contains(head, []byte(`"spdxVersion"`)) {
+		types = append(types, typeSPDX)
+	}
+	if bytes.Contains(head, []byte(`"bomFormat"`)) {
+		types = append(types, typeCycloneDX)
+	}
+	return types, nil
 }
 
 // manifest makes the artifact of an empty configuration and layers.
