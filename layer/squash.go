@@ -51,7 +51,7 @@ func Squash(ctx context.Context, w io.Writer, layers []Input, o SquashOptions) (
 		}
 	}
 	return stream(w, o.Compression, func(tw *tar.Writer) (int, error) {
-		s := &squashing{tree: t, tw: tw, contents: make([][]*remains, len(layers)), first: map[*file]string{}}
+		s := &squashing{tree: t, tw: tw, contents: make([][]*remains, len(layers)), first: map[*file]*node{}}
 		if err := s.heads(); err != nil {
 			return 0, err
 		}
@@ -71,9 +71,10 @@ type squashing struct {
 	tw       *tar.Writer
 	members  int
 	contents [][]*remains // by layer
-	// first is a path at which a file without content is written, or at which the
-	// layers below have a file.
-	first map[*file]string
+	// first is where a file without content is written, or where the layers below
+	// have a file. No paths: behind a link to a deep folder each may have MaxPath
+	// bytes, of which a header says few.
+	first map[*file]*node
 }
 
 // remains is a file whose content is written, with all its names.
@@ -97,9 +98,9 @@ func (s *squashing) heads() error {
 		target, linked := s.first[f]
 		switch {
 		case linked:
-			return s.header(f.linkHeader(n.path(), target))
+			return s.header(f.linkHeader(n.path(), target.path()))
 		case f.size == 0:
-			s.first[f] = n.path()
+			s.first[f] = n
 			return s.header(f.header(n.path()))
 		case late[f] == nil:
 			late[f] = &remains{file: f}
@@ -131,7 +132,7 @@ func (s *squashing) below() {
 	})
 	_ = s.tree.walk(func(n *node) error {
 		if !n.isDir() && n.set < from && wanted[n.file] {
-			wanted[n.file], s.first[n.file] = false, n.path()
+			wanted[n.file], s.first[n.file] = false, n
 		}
 		return nil
 	})

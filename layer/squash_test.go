@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -258,6 +259,43 @@ func TestOnlyLayersThatThereAreAreSquashed(t *testing.T) {
 			t.Errorf("%d: %v", from, err)
 		}
 	}
+}
+
+// Paths behind a link to a deep folder are many times what their headers have.
+func TestHeadsKeepNoPaths(t *testing.T) {
+	const files = 1000
+	deep := strings.Repeat(strings.Repeat("d", 199)+"/", 19)
+	lines := []string{deep, "l->" + deep}
+	for i := range files {
+		lines = append(lines, fmt.Sprintf("l/%d", i), fmt.Sprintf("l/%d-more==l/%d", i, i))
+	}
+	below := tree(t, written(lines...))
+	for from := range int32(2) { // as files that are written, and as those that are there
+		tr := below.Clone()
+		tr.layer, tr.from = 1, from
+		for i := range files {
+			h := &tar.Header{Typeflag: tar.TypeLink, Name: fmt.Sprintf("h%d", i), Linkname: fmt.Sprintf("l/%d", i)}
+			_, err := tr.add(h, int32(i))
+			must(t, err)
+		}
+		s := &squashing{tree: tr, tw: tar.NewWriter(io.Discard), contents: make([][]*remains, 2), first: map[*file]*node{}}
+		before := live()
+		must(t, s.heads())
+		if kept := live() - before; kept > 1<<20 {
+			t.Errorf("from %d: %d bytes are kept for paths of %d", from, kept, files*len(deep))
+		}
+		if len(s.first) < files {
+			t.Errorf("from %d: %d files", from, len(s.first))
+		}
+	}
+}
+
+// live is what is in use, in bytes.
+func live() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestTheErrorOfTheTargetComesBack(t *testing.T) {
