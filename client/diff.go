@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -28,15 +29,25 @@ type Difference struct {
 	// Manifest are the fields of the manifest or index that differ, without those that
 	// list parts; Config those of the configuration, without the list of diff_ids.
 	Manifest, Config []FieldChange
-	Parts            []PartChange // all layers, or of indexes all manifests
-	Reordered        bool         // of parts, what both have stands in another order
-	Files            []layer.Change
+	Parts            []PartChange           // all layers, or of indexes all manifests
+	Reordered        bool                   // of parts, what both have stands in another order
+	files            iter.Seq[layer.Change] // nil for none
+}
+
+// Files are those that differ, see layer.Changes. They are compared anew each time they
+// are gone through, from what is in memory: nothing is read, and no list is held, which
+// may be large.
+func (d Difference) Files() iter.Seq[layer.Change] {
+	if d.files == nil {
+		return func(func(layer.Change) bool) {}
+	}
+	return d.files
 }
 
 // Differs says whether there is any difference. How the documents are written down
 // is none.
 func (d Difference) Differs() bool {
-	return len(d.Manifest)+len(d.Config)+len(d.Files) > 0 || d.Reordered ||
+	return len(d.Manifest)+len(d.Config) > 0 || d.files != nil || d.Reordered ||
 		slices.ContainsFunc(d.Parts, func(p PartChange) bool { return p.State() != PartCommon })
 }
 
@@ -125,7 +136,7 @@ func diff(ctx context.Context, s *blobstore.Store, a, b *side, o DiffOptions) (D
 		return d, nil
 	}
 	var err error
-	d.Files, err = fileChanges(ctx, s, a, b, o.Times)
+	d.files, err = fileChanges(ctx, s, a, b, o.Times)
 	return d, err
 }
 
@@ -231,8 +242,8 @@ func (x *side) diffIDs() ([]oci.Digest, error) {
 }
 
 // fileChanges compares the file systems of two images. Nothing is read where the
-// layers are the same.
-func fileChanges(ctx context.Context, s *blobstore.Store, a, b *side, times bool) ([]layer.Change, error) {
+// layers are the same. It returns nil where no file differs.
+func fileChanges(ctx context.Context, s *blobstore.Store, a, b *side, times bool) (iter.Seq[layer.Change], error) {
 	x, err := a.diffIDs()
 	if err != nil {
 		return nil, err
@@ -269,7 +280,11 @@ func fileChanges(ctx context.Context, s *blobstore.Store, a, b *side, times bool
 	if err := apply(ctx, after, newer[shared:]); err != nil {
 		return nil, err
 	}
-	return slices.Collect(layer.Changes(before, after, times)), nil
+	changes := layer.Changes(before, after, times)
+	for range changes {
+		return changes, nil
+	}
+	return nil, nil
 }
 
 func apply(ctx context.Context, t *layer.Tree, layers []layer.Input) error {

@@ -90,7 +90,7 @@ func TestSquashMakesOneLayer(t *testing.T) {
 	d, err := c.Diff(t.Context(), was.Descriptor.Digest.String(), "mine:v1", client.DiffOptions{FilesOnly: true, Times: true})
 	must(t, err)
 	if d.Differs() {
-		t.Errorf("files differ: %+v", d.Files)
+		t.Errorf("files differ: %s", summary(d))
 	}
 }
 

@@ -2,9 +2,11 @@ package cmd
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -54,11 +56,14 @@ func (c *diffCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.Quiet {
-		err = printPaths(s.stdout, d.Files)
-	} else {
-		j := c.newJSON(d)
-		err = s.object(j, j.print)
+	j := c.newJSON(d)
+	switch {
+	case c.Quiet:
+		err = printPaths(s.stdout, d.Files())
+	case s.format().json():
+		err = j.printJSON(s.stdout, s.format(), d.Files())
+	default:
+		err = s.object(j, func(out io.Writer) error { return j.print(out, d.Files()) })
 	}
 	if err == nil && c.ExitCode && d.Differs() {
 		err = exitStatus(exitDiffers)
@@ -66,9 +71,9 @@ func (c *diffCmd) Run(s *session) error {
 	return err
 }
 
-func printPaths(out io.Writer, files []layer.Change) error {
+func printPaths(out io.Writer, files iter.Seq[layer.Change]) error {
 	w := bufio.NewWriterSize(out, 64<<10)
-	for _, f := range files {
+	for f := range files {
 		_, _ = fmt.Fprintln(w, printable(f.Path)) // an error stays with w
 	}
 	return w.Flush()
@@ -84,7 +89,7 @@ type diffJSON struct {
 	Config    []fieldJSON  `json:"config"`
 	Parts     []changeJSON `json:"parts"`
 	Reordered bool         `json:"reordered"`
-	Files     []fileJSON   `json:"files"`
+	Files     []fileJSON   `json:"files"` // the last field, and filled in by printJSON
 }
 
 type diffSideJSON struct {
@@ -127,6 +132,7 @@ type entryJSON struct {
 	Xattrs map[string][]byte `json:"xattrs,omitempty"`
 }
 
+// newJSON is all but the files.
 func (c *diffCmd) newJSON(d client.Difference) diffJSON {
 	j := diffJSON{
 		Kind: string(d.Kind), Differs: d.Differs(), Old: diffSideJSON{c.Old, d.Old.Digest}, New: diffSideJSON{c.New, d.New.Digest},
@@ -134,9 +140,6 @@ func (c *diffCmd) newJSON(d client.Difference) diffJSON {
 	}
 	for _, p := range d.Parts {
 		j.Parts = append(j.Parts, changeJSON{string(p.State()), p.Key, p.Old, p.New})
-	}
-	for _, f := range d.Files {
-		j.Files = append(j.Files, fileJSON{f.Path, fileState(f), append([]layer.Aspect{}, f.Aspects...), newEntryJSON(f.Old), newEntryJSON(f.New)})
 	}
 	return j
 }
@@ -149,14 +152,18 @@ func newFieldsJSON(changes []client.FieldChange) []fieldJSON {
 	return out
 }
 
-func fileState(f layer.Change) string {
+func newFileJSON(f layer.Change) fileJSON {
+	return fileJSON{f.Path, string(fileState(f)), append([]layer.Aspect{}, f.Aspects...), newEntryJSON(f.Old), newEntryJSON(f.New)}
+}
+
+func fileState(f layer.Change) client.PartState {
 	switch {
 	case f.Old == nil:
-		return string(client.PartAdded)
+		return client.PartAdded
 	case f.New == nil:
-		return string(client.PartRemoved)
+		return client.PartRemoved
 	}
-	return string(client.PartChanged)
+	return client.PartChanged
 }
 
 func newEntryJSON(e *layer.Entry) *entryJSON {
@@ -176,9 +183,50 @@ func newEntryJSON(e *layer.Entry) *entryJSON {
 	return j
 }
 
+// printJSON prints the document, and the files as they come: as a list they could take
+// many times what the comparison does.
+func (j diffJSON) printJSON(out io.Writer, f outputFormat, files iter.Seq[layer.Change]) error {
+	var doc bytes.Buffer
+	if err := printObject(&doc, f, j, nil); err != nil {
+		return err
+	}
+	end := bytes.LastIndexByte(doc.Bytes(), ']') // of the empty list of files
+	w := bufio.NewWriterSize(out, 64<<10)
+	_, _ = w.Write(doc.Bytes()[:end]) // an error stays with w
+	separator, next, closing := "", ",", ""
+	if f.kind == "json" {
+		separator, next, closing = "\n    ", ",\n    ", "\n  "
+	}
+	for change := range files {
+		row, err := rowJSON(newFileJSON(change), f)
+		if err != nil {
+			return err
+		}
+		_, _ = w.WriteString(separator)
+		_, _ = w.Write(row)
+		separator = next
+	}
+	if separator == next {
+		_, _ = w.WriteString(closing)
+	}
+	_, _ = w.Write(doc.Bytes()[end:])
+	return w.Flush()
+}
+
+// rowJSON is a file as it stands in the document's list.
+func rowJSON(v fileJSON, f outputFormat) ([]byte, error) {
+	row, err := marshal(v)
+	if err != nil || f.kind != "json" {
+		return row, err
+	}
+	var b bytes.Buffer
+	err = json.Indent(&b, row, "    ", "  ")
+	return b.Bytes(), err
+}
+
 // print tells of it in sections, each after a line that sums it up. What does not
 // differ has none.
-func (j diffJSON) print(out io.Writer) error {
+func (j diffJSON) print(out io.Writer, files iter.Seq[layer.Change]) error {
 	w := bufio.NewWriterSize(out, 64<<10)
 	row := func(format string, args ...any) { // an error stays with w
 		_, _ = fmt.Fprintln(w, printable(fmt.Sprintf(format, args...)))
@@ -192,7 +240,7 @@ func (j diffJSON) print(out io.Writer) error {
 	j.printFields(row, "manifest", j.Manifest)
 	j.printFields(row, "config", j.Config)
 	j.printParts(row)
-	j.printFiles(row)
+	j.printFiles(row, files)
 	return w.Flush()
 }
 
@@ -265,24 +313,24 @@ func (diffJSON) part(key string, d *oci.Descriptor) string {
 	return text
 }
 
-func (j diffJSON) printFiles(row func(string, ...any)) {
-	if len(j.Files) == 0 {
+func (diffJSON) printFiles(row func(string, ...any), files iter.Seq[layer.Change]) {
+	count := map[client.PartState]int{}
+	for f := range files {
+		count[fileState(f)]++
+	}
+	if len(count) == 0 {
 		return
 	}
-	count := map[client.PartState]int{}
-	for _, f := range j.Files {
-		count[client.PartState(f.State)]++
-	}
 	row("files: %s", diffJSON{}.tally(count))
-	letters := map[string]string{string(client.PartAdded): "A", string(client.PartRemoved): "D", string(client.PartChanged): "C"}
-	for _, f := range j.Files {
+	letters := map[client.PartState]string{client.PartAdded: "A", client.PartRemoved: "D", client.PartChanged: "C"}
+	for f := range files {
 		what := ""
-		for _, a := range f.Changes {
+		for _, a := range f.Aspects {
 			what += " " + string(a)
 		}
 		if what != "" {
 			what = " " + what
 		}
-		row("  %s %s%s", letters[f.State], f.Path, what)
+		row("  %s %s%s", letters[fileState(f)], f.Path, what)
 	}
 }

@@ -55,10 +55,13 @@ type Change struct {
 // modification count. Which paths are hard links of one file does not count, nor do
 // the names of owners beside their numbers; a folder that no layer has a member for is
 // one of root's with the mode 0755.
+//
+// Changes are made while they are gone through, each time anew, and none is kept: the
+// paths of all may be many times what the trees take.
 func Changes(old, new *Tree, times bool) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		c := &comparison{yield, times}
-		c.nodes("", old.root, new.root)
+		c.nodes(nil, old.root, new.root)
 	}
 }
 
@@ -69,17 +72,18 @@ type comparison struct {
 
 // nodes compares what is at a path, either of which may be nil, and all below. It
 // returns false when nobody wants more.
-func (c *comparison) nodes(path string, a, b *node) bool {
+func (c *comparison) nodes(path []byte, a, b *node) bool {
 	var aspects []Aspect
 	if a != nil && b != nil {
 		aspects = c.aspects(a, b)
 	}
 	differs := a == nil || b == nil || len(aspects) > 0
-	if differs && !c.yield(Change{cmp.Or(path, "/"), a.entry(), b.entry(), aspects}) {
+	if differs && !c.yield(Change{cmp.Or(string(path), "/"), a.entry(), b.entry(), aspects}) {
 		return false
 	}
+	path = append(path, '/')
 	for _, name := range names(a, b) {
-		if !c.nodes(path+"/"+name, a.child(name), b.child(name)) {
+		if !c.nodes(append(path, name...), a.child(name), b.child(name)) {
 			return false
 		}
 	}
