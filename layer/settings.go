@@ -16,8 +16,8 @@ type Settings struct {
 	// was one for another program. Cmd, where it is given too, is the new one.
 	Entrypoint, Cmd           *[]string
 	User, WorkDir, StopSignal *string
-	// Env has KEY=VALUE. A key that is there gets the new value in its place, a new
-	// one goes to the end.
+	// Env has KEY=VALUE. A key that is there gets the new value in its place, once if
+	// it was there more often; a new one goes to the end.
 	Env     []string
 	Labels  map[string]string // added, or in place of the value that a key had
 	Expose  []string          // ports to add: PORT or PORT/tcp, /udp, /sctp
@@ -139,12 +139,15 @@ func setEnv(run *oci.Document, env []string) error {
 	}
 	for _, pair := range env {
 		key, _, _ := strings.Cut(pair, "=")
-		at := slices.IndexFunc(list, func(old string) bool { return strings.HasPrefix(old, key+"=") })
+		same := func(old string) bool { return strings.HasPrefix(old, key+"=") }
+		at := slices.IndexFunc(list, same)
 		if at < 0 {
 			list = append(list, pair)
 			continue
 		}
 		list[at] = pair
+		// Of several, others take the last one.
+		list = append(list[:at+1], slices.DeleteFunc(list[at+1:], same)...)
 	}
 	return run.Set("Env", list)
 }

@@ -3,6 +3,7 @@ package layer_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,10 @@ func TestConfigureChangesWhatIsGivenAndNothingElse(t *testing.T) {
 			!strings.Contains(got, `{"x.own":1.50,"config":{"Odd":{"b":1,"a":2}`) {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+	const twice = `{"config":{"Env":["A=1","AB=1","A=2","B=1","A=3"]}}`
+	if got, _ := configured(t, twice, layer.Settings{Env: []string{"A=4", "B=2"}}); !slices.Equal(got.Env, []string{"A=4", "AB=1", "B=2"}) {
+		t.Errorf("a variable that was there thrice: %q", got.Env)
 	}
 	for _, empty := range []string{`{"x":1}`, `{"config":null}`} {
 		if got, _ := configured(t, empty, layer.Settings{Env: []string{"A=1"}}); len(got.Env) != 1 {
