@@ -287,13 +287,16 @@ func TestMembersThatAreNoneAreRefused(t *testing.T) {
 }
 
 func TestTypesThatNoFileSystemHasAreRefused(t *testing.T) {
-	for name, h := range map[string]*tar.Header{
-		"a vendor's": {Name: "v", Typeflag: 'V'},
-		"sparse":     {Name: "s", Typeflag: tar.TypeReg, PAXRecords: map[string]string{"GNU.sparse.x": "1"}},
-		"old sparse": {Name: "s", Typeflag: tar.TypeGNUSparse},
+	for _, tc := range []struct {
+		h    *tar.Header
+		want string
+	}{
+		{&tar.Header{Name: "v", Typeflag: 'V'}, "type 'V'"},
+		{&tar.Header{Name: "s", Typeflag: tar.TypeReg, PAXRecords: map[string]string{"GNU.sparse.x": "1"}}, "a sparse file"},
+		{&tar.Header{Name: "s", Typeflag: tar.TypeGNUSparse}, "a sparse file"},
 	} {
-		if _, err := NewTree(false).add(h, 0); !errors.Is(err, content.ErrUnsupported) {
-			t.Errorf("%s: %v", name, err)
+		if _, err := NewTree(false).add(tc.h, 0); !errors.Is(err, content.ErrUnsupported) || !strings.HasSuffix(err.Error(), ": "+tc.want) {
+			t.Errorf("%v, want %s", err, tc.want)
 		}
 	}
 }

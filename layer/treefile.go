@@ -69,6 +69,9 @@ type more struct {
 
 // newFile parses the header of what is no hard link and no whiteout.
 func newFile(h *tar.Header, layer, member int32) (*file, error) {
+	if sparse(h) {
+		return nil, fmt.Errorf("%w: a sparse file", content.ErrUnsupported)
+	}
 	f := &file{
 		kind: fileKind(h.Typeflag), mode: uint32(h.Mode & 0o7777), layer: layer, member: member,
 		uid: h.Uid, gid: h.Gid, time: h.ModTime, user: unique.Make(h.Uname), group: unique.Make(h.Gname),
@@ -90,9 +93,6 @@ func newFile(h *tar.Header, layer, member int32) (*file, error) {
 	case kindDir, kindFifo:
 	default:
 		return nil, fmt.Errorf("%w: %s", content.ErrUnsupported, f.kind)
-	}
-	if sparse(h) {
-		return nil, fmt.Errorf("%w: a sparse file", content.ErrUnsupported)
 	}
 	if len(records) > 0 {
 		if f.more == nil {
