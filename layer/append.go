@@ -40,10 +40,7 @@ func Append(b Base, layers []LayerInfo, epoch time.Time) (config, manifest []byt
 	if err := doc.extend(layers, epoch); err != nil {
 		return fail(err)
 	}
-	if config, configDesc, err = oci.Encode(m.Config.MediaType, doc); err != nil {
-		return fail(err)
-	}
-	if manifest, manifestDesc, err = b.relist(configDesc, len(m.Layers), layers); err != nil {
+	if config, manifest, configDesc, manifestDesc, err = b.renew(m, doc.Document, len(m.Layers), layers); err != nil {
 		return fail(err)
 	}
 	return config, manifest, configDesc, manifestDesc, nil
@@ -67,6 +64,15 @@ func (b Base) parse(layers []LayerInfo) (m oci.Manifest, doc *configDocument, fi
 		return m, nil, nil, err
 	}
 	return m, doc, layers, doc.fits(m)
+}
+
+// renew encodes a configuration in the place of that of m, b's manifest, and the
+// manifest as relist makes it.
+func (b Base) renew(m oci.Manifest, doc *oci.Document, keep int, layers []LayerInfo) (config, manifest []byte, configDesc, manifestDesc oci.Descriptor, err error) {
+	if config, configDesc, err = oci.Encode(m.Config.MediaType, doc); err == nil {
+		manifest, manifestDesc, err = b.relist(configDesc, keep, layers)
+	}
+	return config, manifest, configDesc, manifestDesc, err
 }
 
 // relist is the manifest with another configuration, the first of its layers, and more

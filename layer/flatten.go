@@ -31,10 +31,7 @@ func Flatten(b Base, from int, l LayerInfo, epoch time.Time) (config, manifest [
 	if err := doc.flatten(from, layers[0], epoch); err != nil {
 		return fail(err)
 	}
-	if config, configDesc, err = oci.Encode(m.Config.MediaType, doc); err != nil {
-		return fail(err)
-	}
-	if manifest, manifestDesc, err = b.relist(configDesc, from, layers); err != nil {
+	if config, manifest, configDesc, manifestDesc, err = b.renew(m, doc.Document, from, layers); err != nil {
 		return fail(err)
 	}
 	return config, manifest, configDesc, manifestDesc, nil

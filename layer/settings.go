@@ -47,18 +47,20 @@ func Configure(b Base, s Settings) (config, manifest []byte, configDesc, manifes
 	if err != nil {
 		return fail(err)
 	}
-	if config, configDesc, err = s.configured(m.Config.MediaType, b.Config); err != nil {
+	doc, err := s.configured(b.Config)
+	if err != nil {
 		return fail(err)
 	}
-	if manifest, manifestDesc, err = b.relist(configDesc, len(m.Layers), nil); err != nil {
+	if config, manifest, configDesc, manifestDesc, err = b.renew(m, doc, len(m.Layers), nil); err != nil {
 		return fail(err)
 	}
 	return config, manifest, configDesc, manifestDesc, nil
 }
 
-func (s Settings) configured(mediaType string, config []byte) ([]byte, oci.Descriptor, error) {
-	fail := func(err error) ([]byte, oci.Descriptor, error) {
-		return nil, oci.Descriptor{}, fmt.Errorf("configuration: %w", err)
+// configured is a configuration, changed by s.
+func (s Settings) configured(config []byte) (*oci.Document, error) {
+	fail := func(err error) (*oci.Document, error) {
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	if err := s.Check(); err != nil {
 		return fail(err)
@@ -81,7 +83,7 @@ func (s Settings) configured(mediaType string, config []byte) ([]byte, oci.Descr
 	if err := doc.Set("config", run); err != nil {
 		return fail(err)
 	}
-	return oci.Encode(mediaType, doc)
+	return doc, nil
 }
 
 // apply changes the fields, in the order in which a new configuration has them.
