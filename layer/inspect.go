@@ -56,17 +56,11 @@ func InspectAs(ctx context.Context, r io.Reader, mediaType string) (Result, erro
 func read(ctx context.Context, r io.Reader, mediaType string, visit func(io.Reader) (int, error)) (Result, error) {
 	in := newSink(io.Discard)
 	packed := newStage(in)
-	head := bufio.NewReaderSize(io.TeeReader(content.UntilDone(ctx, r), packed), 64<<10)
-	// What is shorter than the longest magic number is judged by what there is.
-	start, err := head.Peek(8)
-	if err != nil && !errors.Is(err, io.EOF) {
-		_ = packed.Close()
-		return Result{}, err
-	}
-	c := Detect(start)
 	plain := newSink(io.Discard)
-	res := Result{MediaType: c.MediaType()}
-	if err = promise(mediaType, c, start); err == nil {
+	var res Result
+	head, c, err := begin(io.TeeReader(content.UntilDone(ctx, r), packed), mediaType)
+	if err == nil {
+		res.MediaType = c.MediaType()
 		res.Members, err = unwrap(ctx, head, c, plain, visit)
 	}
 	// A discarding writer does not fail.
@@ -77,6 +71,19 @@ func read(ctx context.Context, r io.Reader, mediaType string, visit func(io.Read
 	res.Digest, res.Size = in.digest(), in.n
 	res.DiffID, res.PlainSize = plain.digest(), plain.n
 	return res, nil
+}
+
+// begin tells from the first bytes of a layer how it is compressed, and holds its type
+// to that. What it returns reads the layer from the start.
+func begin(r io.Reader, mediaType string) (*bufio.Reader, Compression, error) {
+	head := bufio.NewReaderSize(r, 64<<10)
+	// What is shorter than the longest magic number is judged by what there is.
+	start, err := head.Peek(8)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, None, err
+	}
+	c := Detect(start)
+	return head, c, promise(mediaType, c, start)
 }
 
 // unwrap lets visit read the plain bytes of r to their end, which to hashes.

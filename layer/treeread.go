@@ -2,9 +2,7 @@ package layer
 
 import (
 	"archive/tar"
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -49,13 +47,8 @@ func (in Input) read(ctx context.Context, visit visitor) error {
 		return err
 	}
 	defer rc.Close()
-	head := bufio.NewReaderSize(content.UntilDone(ctx, rc), 64<<10)
-	start, err := head.Peek(8)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	c := Detect(start)
-	if err := promise(in.MediaType, c, start); err != nil {
+	head, c, err := begin(content.UntilDone(ctx, rc), in.MediaType)
+	if err != nil {
 		return err
 	}
 	plain := &sink{w: io.Discard, sum: want.Algorithm().Digester()}
