@@ -54,13 +54,14 @@ func (c *Client) Attach(ctx context.Context, where string, words []string, o Att
 	if err != nil {
 		return Attached{}, err
 	}
-	src, subject, done, err := c.place(ctx, where)
+	p, err := c.open(ctx, where)
 	if err != nil {
 		return Attached{}, err
 	}
-	defer done()
+	defer p.done()
+	subject := p.desc
 	if o.Platform != nil && oci.IsIndex(subject.MediaType) {
-		if subject, err = selectImage(ctx, src, subject, Platforms{Only: o.Platform}); err != nil {
+		if subject, err = selectImage(ctx, p.src, subject, Platforms{Only: o.Platform}); err != nil {
 			return Attached{}, err
 		}
 	}
@@ -68,11 +69,11 @@ func (c *Client) Attach(ctx context.Context, where string, words []string, o Att
 		return Attached{}, fmt.Errorf("%s: %w: only to manifests can something be attached", subject.Digest, content.ErrUnsupported)
 	}
 	a.subject = oci.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
-	switch src := src.(type) {
-	case *blobstore.Store:
-		return a.here(ctx, src)
-	case fromRegistry:
-		return a.there(ctx, src)
+	if p.store != nil {
+		return a.here(ctx, p.store)
+	}
+	if from, ok := p.src.(fromRegistry); ok {
+		return a.there(ctx, from)
 	}
 	return Attached{}, content.WithHint(fmt.Errorf("attach to %s: %w: only in the store and in registries", where, content.ErrUnsupported),
 		"pull it, attach there, and push it back")

@@ -18,7 +18,7 @@ type place struct {
 	store *blobstore.Store // nil when it is elsewhere
 	where Locator          // when it is elsewhere
 	// name is what the word says the manifest is called, or the one name that it has
-	// here; zero when nobody says.
+	// here; zero when nobody says. Of what is in the store, openNamed alone looks for it.
 	name oci.Reference
 	desc oci.Descriptor
 	done func()
@@ -53,8 +53,16 @@ func (c *Client) open(ctx context.Context, word string) (place, error) {
 		}
 		return place{}, err
 	}
-	p := place{src: s, store: s, desc: desc, done: func() {}}
-	p.name, err = nameHere(ctx, s, word, desc.Digest)
+	return place{src: s, store: s, desc: desc, done: func() {}}, nil
+}
+
+// openNamed is open for who has to know what the manifest is called: of a digest, all
+// names of the store are read for that.
+func (c *Client) openNamed(ctx context.Context, word string) (place, error) {
+	p, err := c.open(ctx, word)
+	if err == nil && p.store != nil {
+		p.name, err = nameHere(ctx, p.store, strings.TrimPrefix(word, TransportStore+":"), p.desc.Digest)
+	}
 	return p, err
 }
 

@@ -66,7 +66,7 @@ func (c *Client) Sign(ctx context.Context, word string, o SignOptions) ([]Signed
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p, err := c.open(ctx, word)
+	p, err := c.openNamed(ctx, word)
 	if err != nil {
 		return nil, err
 	}

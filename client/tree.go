@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -44,50 +43,16 @@ type TreeNode struct {
 // Errors: those of Lookup and of the place; ErrUnsupported for what is no manifest, and
 // when more than content.MaxReferrers manifests are about it.
 func (c *Client) Tree(ctx context.Context, where string, o TreeOptions) (TreeNode, error) {
-	src, root, done, err := c.place(ctx, where)
+	p, err := c.open(ctx, where)
 	if err != nil {
 		return TreeNode{}, err
 	}
-	defer done()
-	if !oci.HasSuccessors(root.MediaType) {
-		return TreeNode{}, fmt.Errorf("%s: %w: %s is no manifest", root.Digest, content.ErrUnsupported, root.MediaType)
+	defer p.done()
+	if !oci.HasSuccessors(p.desc.MediaType) {
+		return TreeNode{}, fmt.Errorf("%s: %w: %s is no manifest", p.desc.Digest, content.ErrUnsupported, p.desc.MediaType)
 	}
-	t := &treeing{src: src, platform: o.Platform, seen: map[oci.Digest]bool{}}
-	return t.node(ctx, root, 0)
-}
-
-// place finds what where says: in the store, unless it is a locator of another place.
-// The caller calls done.
-func (c *Client) place(ctx context.Context, where string) (src content.Fetcher, desc oci.Descriptor, done func(), err error) {
-	if !c.isLocator(where) {
-		s, desc, err := c.find(ctx, where)
-		if errors.Is(err, content.ErrNotFound) {
-			err = content.WithHint(err, "docker://%s asks the registry", where)
-		}
-		return s, desc, func() {}, err
-	}
-	l, err := c.Locate(where)
-	if err != nil {
-		return nil, desc, nil, err
-	}
-	image, err := c.source(ctx, l)
-	if err != nil {
-		return nil, desc, nil, err
-	}
-	if _, desc, err = image.Image(ctx); err != nil {
-		_ = image.Close()
-		return nil, desc, nil, err
-	}
-	return image, desc, func() { _ = image.Close() }, nil
-}
-
-// isLocator says whether word names a place, and not only an image.
-func (c *Client) isLocator(word string) bool {
-	if strings.HasPrefix(word, TransportRegistry+"://") {
-		return true
-	}
-	l, err := c.Locate(word)
-	return err == nil && l.Transport != TransportRegistry
+	t := &treeing{src: p.src, platform: o.Platform, seen: map[oci.Digest]bool{}}
+	return t.node(ctx, p.desc, 0)
 }
 
 // treeing is one run of Tree.

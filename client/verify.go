@@ -45,7 +45,7 @@ type Judged struct {
 // the manifest without a signature: nobody vouches for it then. ErrInvalid when there
 // is neither key nor policy; those of the place.
 func (c *Client) Verify(ctx context.Context, word string, o VerifyOptions) (Judged, error) {
-	p, err := c.open(ctx, word)
+	p, err := c.openNamed(ctx, word)
 	if err != nil {
 		return Judged{}, err
 	}
