@@ -83,7 +83,10 @@ func (t *newTags) stillHold(index []byte) error {
 
 // Attached implements content.AttachmentHolder.
 func (t *layoutTarget) Attached(ctx context.Context, subject oci.Digest, suffix string) (oci.Descriptor, []byte, error) {
-	tag := oci.AttachmentTag(subject, suffix)
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err != nil {
+		return oci.Descriptor{}, nil, err
+	}
 	if g, ok := t.tags.find(tag); ok {
 		return g.desc, g.data, nil
 	}
@@ -100,7 +103,7 @@ func (t *layoutTarget) Attached(ctx context.Context, subject oci.Digest, suffix 
 		return oci.Descriptor{}, nil, err
 	}
 	i := slices.IndexFunc(entries, func(e entry) bool { return e.tag == tag })
-	if i < 0 || tag == "" {
+	if i < 0 {
 		return oci.Descriptor{}, nil, none
 	}
 	desc := oci.Descriptor{MediaType: entries[i].MediaType, Digest: entries[i].Digest, Size: entries[i].Size}
@@ -113,9 +116,9 @@ func (t *layoutTarget) Attached(ctx context.Context, subject oci.Digest, suffix 
 
 // Attach implements content.Attacher: Finish lists the manifest under its tag.
 func (t *layoutTarget) Attach(ctx context.Context, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte, old oci.Digest) error {
-	tag := oci.AttachmentTag(subject, suffix)
-	if tag == "" {
-		return noTag(subject)
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err != nil {
+		return err
 	}
 	if err := t.Push(ctx, desc, bytes.NewReader(data)); err != nil {
 		return err
@@ -124,14 +127,13 @@ func (t *layoutTarget) Attach(ctx context.Context, subject oci.Digest, suffix st
 	return nil
 }
 
-func noTag(subject oci.Digest) error {
-	return fmt.Errorf("attachment to %s: %w: its tag would be too long", subject, content.ErrUnsupported)
-}
-
 // Attached implements content.AttachmentHolder: a new archive has what was attached
 // alone.
 func (t *archiveTarget) Attached(_ context.Context, subject oci.Digest, suffix string) (oci.Descriptor, []byte, error) {
-	tag := oci.AttachmentTag(subject, suffix)
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err != nil {
+		return oci.Descriptor{}, nil, err
+	}
 	if g, ok := t.tags.find(tag); ok {
 		return g.desc, g.data, nil
 	}
@@ -142,9 +144,9 @@ func (t *archiveTarget) Attached(_ context.Context, subject oci.Digest, suffix s
 // programs take what stands first or refuse several: that and under which tag it has
 // attachments, an index says that stands among the blobs.
 func (t *archiveTarget) Attach(ctx context.Context, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte, old oci.Digest) error {
-	tag := oci.AttachmentTag(subject, suffix)
-	if tag == "" {
-		return noTag(subject)
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err != nil {
+		return err
 	}
 	if err := t.Push(ctx, desc, bytes.NewReader(data)); err != nil {
 		return err

@@ -136,7 +136,11 @@ func (t attachingTo) take(ctx context.Context, work content.Plan) error {
 
 // name is what an attachment is called.
 func (t attachingTo) name(subject oci.Digest, suffix string) (oci.Reference, error) {
-	return t.repo.WithTag(oci.AttachmentTag(subject, suffix))
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err != nil {
+		return oci.Reference{}, err
+	}
+	return t.repo.WithTag(tag)
 }
 
 // session is a session of the store as Copy writes to it.

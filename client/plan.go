@@ -104,8 +104,12 @@ type nothing struct{}
 func (nothing) Exists(context.Context, oci.Descriptor) (bool, error) { return false, nil }
 
 // Attached implements content.AttachmentHolder.
-func (nothing) Attached(_ context.Context, subject oci.Digest, _ string) (oci.Descriptor, []byte, error) {
-	return oci.Descriptor{}, nil, fmt.Errorf("attachment to %s: %w", subject, content.ErrNotFound)
+func (nothing) Attached(_ context.Context, subject oci.Digest, suffix string) (oci.Descriptor, []byte, error) {
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err == nil {
+		err = fmt.Errorf("attachment %s: %w", tag, content.ErrNotFound)
+	}
+	return oci.Descriptor{}, nil, err
 }
 
 // heldHere is the local store as the Holder of a plan, also where there is none.

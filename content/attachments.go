@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,8 @@ type AttachmentLister interface {
 type AttachmentHolder interface {
 	// Attached returns what has the tag of an attachment now, and its bytes. It changes
 	// nothing. Errors: ErrNotFound for no such tag; ErrCorrupt, with the descriptor,
-	// for what is damaged; ErrUnsupported for what is neither manifest nor index;
-	// ErrDenied, ErrUnavailable.
+	// for what is damaged; ErrUnsupported for what is neither manifest nor index, and
+	// as AttachmentTag; ErrDenied, ErrUnavailable.
 	Attached(ctx context.Context, subject oci.Digest, suffix string) (oci.Descriptor, []byte, error)
 }
 
@@ -43,6 +44,16 @@ type Attacher interface {
 	// What is only visible by and by, see ImageTarget, is so with the tag, too. Errors:
 	// ErrConflict when the tag names something else than old by now; else as Push.
 	Attach(ctx context.Context, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte, old oci.Digest) error
+}
+
+// AttachmentTag is the tag of an attachment to subject, which every Attacher asks for
+// before anything else. Errors: ErrUnsupported where oci.AttachmentTag knows none.
+func AttachmentTag(subject oci.Digest, suffix string) (string, error) {
+	tag := oci.AttachmentTag(subject, suffix)
+	if tag == "" {
+		return "", fmt.Errorf("attachment to %s: %w: its tag would be too long", subject, ErrUnsupported)
+	}
+	return tag, nil
 }
 
 // attachTries bounds the tries at a tag that others move all the time.
@@ -110,7 +121,7 @@ type tagging struct {
 }
 
 func (t tagging) String() string {
-	return "attachment " + oci.AttachmentTag(t.subject, t.suffix)
+	return "attachment " + cmp.Or(oci.AttachmentTag(t.subject, t.suffix), t.suffix+" of "+t.subject.String())
 }
 
 // attachment walks one attachment, and gives it its tag. Where the tag names

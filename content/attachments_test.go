@@ -89,7 +89,11 @@ func (k *tagged) Attached(_ context.Context, subject oci.Digest, suffix string) 
 	k.lock.Lock()
 	defer k.lock.Unlock()
 	k.looks++
-	h, ok := k.tags[oci.AttachmentTag(subject, suffix)]
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err != nil {
+		return oci.Descriptor{}, nil, err
+	}
+	h, ok := k.tags[tag]
 	if !ok {
 		return h.desc, nil, content.ErrNotFound
 	}
@@ -311,6 +315,20 @@ func TestAnAttachmentOfAnotherFormStaysAsItIs(t *testing.T) {
 		if got := dst.tags[oci.AttachmentTag(root.Digest, "sig")].desc.Digest; err != nil || got != other.Digest || !strings.Contains(warned, "stays as it is") {
 			t.Errorf("%s: the tag stands for %s, %v; warned %q", name, got, err, warned)
 		}
+	}
+}
+
+func TestAnAttachmentWithoutATagIsLeftOut(t *testing.T) {
+	src, dst := newSigned(), newKeeper()
+	root := src.manifest(t, nil, "one")
+	data := src.blobs[root.Digest]
+	root.Digest = oci.SHA512.FromBytes(data)
+	src.blobs[root.Digest] = data
+	src.attach(t, root, "sig", "n", "signature")
+	var warned string
+	_, err := content.Copy(t.Context(), dst, src, root, content.CopyOptions{Referrers: true, Warn: func(s string) { warned += s }})
+	if err != nil || len(dst.tags) > 0 || !dst.held[root.Digest] || !strings.Contains(warned, "attachment sig of "+root.Digest.String()+" stays") {
+		t.Errorf("it gets the tags %v, %v; warned %q", dst.tags, err, warned)
 	}
 }
 

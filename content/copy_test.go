@@ -106,7 +106,7 @@ func (d *target) Push(_ context.Context, desc oci.Descriptor, r io.Reader) error
 	if err != nil {
 		return err
 	}
-	if oci.DigestBytes(p) != desc.Digest {
+	if desc.Digest.Algorithm().FromBytes(p) != desc.Digest {
 		return content.ErrCorrupt
 	}
 	d.mu.Lock()

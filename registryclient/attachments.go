@@ -3,7 +3,6 @@ package registryclient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 
 	"dist.example/content"
@@ -48,7 +47,7 @@ func (r *Repository) tagged(ctx context.Context, ref oci.Reference) (oci.Descrip
 // Attached implements content.AttachmentHolder with one GET request to where pushes
 // go.
 func (r *Repository) Attached(ctx context.Context, subject oci.Digest, suffix string) (oci.Descriptor, []byte, error) {
-	tag, err := attachmentTag(subject, suffix)
+	tag, err := content.AttachmentTag(subject, suffix)
 	if err != nil {
 		return oci.Descriptor{}, nil, err
 	}
@@ -70,7 +69,7 @@ const tagLooks = 2
 // to move it only if nobody else has: so it is looked at before, as by SwapTag, and
 // twice afterwards.
 func (r *Repository) Attach(ctx context.Context, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte, old oci.Digest) error {
-	tag, err := attachmentTag(subject, suffix)
+	tag, err := content.AttachmentTag(subject, suffix)
 	if err != nil {
 		return err
 	}
@@ -111,12 +110,4 @@ func (r *Repository) watchTag(ctx context.Context, tag string, put oci.Digest) e
 		}
 	}
 	return nil
-}
-
-func attachmentTag(subject oci.Digest, suffix string) (string, error) {
-	tag := oci.AttachmentTag(subject, suffix)
-	if tag == "" {
-		return "", fmt.Errorf("attachment to %s: %w: its tag would be too long", subject, content.ErrUnsupported)
-	}
-	return tag, nil
 }

@@ -114,6 +114,18 @@ func TestAttachMovesTheTagByCompareAndSet(t *testing.T) {
 	}
 }
 
+func TestAnAttachmentWithoutATagIsUnsupported(t *testing.T) {
+	reg := registrytest.New(t, registrytest.Options{})
+	subject := oci.SHA512.FromBytes([]byte("x"))
+	app := open(t, reg, "app").ForPush()
+	if _, _, err := app.Attached(t.Context(), subject, oci.SuffixSignature); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("Attached gives %v", err)
+	}
+	if _, err := attach(t, app, reg, "app", subject, "", "first"); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("Attach gives %v", err)
+	}
+}
+
 // A registry that knows no conditions lets the last one win; the other finds out.
 func TestAttachSeesThatATagDoesNotStand(t *testing.T) {
 	reg := registrytest.New(t, registrytest.Options{})

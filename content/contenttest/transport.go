@@ -366,6 +366,19 @@ var transportPromises = []transportPromise{
 		src, _ := c.reads(c.path, img)
 		c.hasAttachment(src, img.root().Digest, second)
 	}},
+	{name: "AnAttachmentWithoutATagIsUnsupported", check: func(c *carrier) {
+		t := c.target(c.path)
+		to, ok := t.(content.Attacher)
+		if !ok {
+			c.Skip("it keeps no attachments")
+		}
+		img := sampleImage(1)
+		c.push(t, img.blobs...)
+		_, _, err := to.Attached(c.Context(), absentSHA512, oci.SuffixSignature)
+		c.want(content.ErrUnsupported, err)
+		root := img.blobs[len(img.blobs)-1]
+		c.want(content.ErrUnsupported, to.Attach(c.Context(), absentSHA512, oci.SuffixSignature, root.desc, root.data, ""))
+	}},
 	{name: "AContextThatIsOverEndsTheWork", check: func(c *carrier) {
 		img := sampleImage(1)
 		c.write(c.path, img, oci.Reference{})
