@@ -34,6 +34,19 @@ func (t *newTags) find(tag string) (newTag, bool) {
 	return g, ok
 }
 
+// attach pushes the manifest of g and gives it its tag.
+func (t *newTags) attach(ctx context.Context, to content.Pusher, subject oci.Digest, suffix string, g newTag) error {
+	tag, err := content.AttachmentTag(subject, suffix)
+	if err != nil {
+		return err
+	}
+	if err := to.Push(ctx, g.desc, bytes.NewReader(g.data)); err != nil {
+		return err
+	}
+	t.give(tag, g)
+	return nil
+}
+
 func (t *newTags) give(tag string, g newTag) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -116,15 +129,7 @@ func (t *layoutTarget) Attached(ctx context.Context, subject oci.Digest, suffix 
 
 // Attach implements content.Attacher: Finish lists the manifest under its tag.
 func (t *layoutTarget) Attach(ctx context.Context, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte, old oci.Digest) error {
-	tag, err := content.AttachmentTag(subject, suffix)
-	if err != nil {
-		return err
-	}
-	if err := t.Push(ctx, desc, bytes.NewReader(data)); err != nil {
-		return err
-	}
-	t.tags.give(tag, newTag{desc, data, old})
-	return nil
+	return t.tags.attach(ctx, t, subject, suffix, newTag{desc, data, old})
 }
 
 // Attached implements content.AttachmentHolder: a new archive has what was attached
@@ -144,15 +149,7 @@ func (t *archiveTarget) Attached(_ context.Context, subject oci.Digest, suffix s
 // programs take what stands first or refuse several: that and under which tag it has
 // attachments, an index says that stands among the blobs.
 func (t *archiveTarget) Attach(ctx context.Context, subject oci.Digest, suffix string, desc oci.Descriptor, data []byte, old oci.Digest) error {
-	tag, err := content.AttachmentTag(subject, suffix)
-	if err != nil {
-		return err
-	}
-	if err := t.Push(ctx, desc, bytes.NewReader(data)); err != nil {
-		return err
-	}
-	t.tags.give(tag, newTag{desc, data, old})
-	return nil
+	return t.tags.attach(ctx, t, subject, suffix, newTag{desc, data, old})
 }
 
 // addTags writes the index of the attachments, for who has the turn.
