@@ -67,7 +67,11 @@ func (w *walk) visitAttachments(ctx context.Context, subject oci.Digest) error {
 	if !ok || !ok2 {
 		return nil
 	}
-	found, err := w.listAttachments(ctx, lister, subject)
+	requests := 0
+	if oci.AttachmentTag(subject, oci.SuffixSignature) != "" {
+		requests = len(oci.AttachmentSuffixes()) // a tag each
+	}
+	found, err := listed(ctx, w, "attachments", subject, requests, lister.Attachments(ctx, subject))
 	if err != nil {
 		return err
 	}
@@ -85,30 +89,6 @@ func (w *walk) visitAttachments(ctx context.Context, subject oci.Digest) error {
 		}
 	}
 	return nil
-}
-
-// listAttachments asks for the attachments of subject.
-func (w *walk) listAttachments(ctx context.Context, lister AttachmentLister, subject oci.Digest) ([]Attachment, error) {
-	if err := w.slots.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	defer w.slots.Release(1)
-	if oci.AttachmentTag(subject, oci.SuffixSignature) != "" {
-		w.listed.Add(int64(len(oci.AttachmentSuffixes()))) // a tag each
-	}
-	var found []Attachment
-	for a, err := range lister.Attachments(ctx, subject) {
-		switch {
-		case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnsupported):
-			return found, nil
-		case err != nil:
-			return nil, err
-		case len(found) == MaxReferrers:
-			return nil, fmt.Errorf("attachments of %s: %w: more than %d", subject, ErrUnsupported, MaxReferrers)
-		}
-		found = append(found, a)
-	}
-	return found, nil
 }
 
 // tagging is the tag of an attachment at a target.

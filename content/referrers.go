@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"dist.example/oci"
 )
@@ -92,7 +93,7 @@ func (w *walk) visitAbout(ctx context.Context, subject oci.Digest) error {
 	if !ok {
 		return nil
 	}
-	found, err := w.list(ctx, lister, subject)
+	found, err := listed(ctx, w, "referrers", subject, 1, lister.Referrers(ctx, subject, ""))
 	if err != nil {
 		return err
 	}
@@ -114,24 +115,25 @@ func (w *walk) visitAbout(ctx context.Context, subject oci.Digest) error {
 	return g.Wait()
 }
 
-// list asks for the referrers of subject.
-func (w *walk) list(ctx context.Context, lister ReferrerLister, subject oci.Digest) ([]oci.Descriptor, error) {
+// listed reads a list of what is about subject, which takes so many requests; what
+// names those it lists. Who has no such list lists nothing.
+func listed[T any](ctx context.Context, w *walk, what string, subject oci.Digest, requests int, list iter.Seq2[T, error]) ([]T, error) {
 	if err := w.slots.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer w.slots.Release(1)
-	w.listed.Add(1)
-	var found []oci.Descriptor
-	for desc, err := range lister.Referrers(ctx, subject, "") {
+	w.listed.Add(int64(requests))
+	var found []T
+	for one, err := range list {
 		switch {
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnsupported):
 			return found, nil
 		case err != nil:
 			return nil, err
 		case len(found) == MaxReferrers:
-			return nil, fmt.Errorf("referrers of %s: %w: more than %d", subject, ErrUnsupported, MaxReferrers)
+			return nil, fmt.Errorf("%s of %s: %w: more than %d", what, subject, ErrUnsupported, MaxReferrers)
 		}
-		found = append(found, desc)
+		found = append(found, one)
 	}
 	return found, nil
 }
