@@ -235,10 +235,11 @@ func (x *side) diffIDs() ([]oci.Digest, error) {
 	if err := json.Unmarshal(x.config, &config); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w: %v", x.manifest.Config.Digest, content.ErrInvalid, err)
 	}
-	if n := len(config.RootFS.DiffIDs); n != len(x.manifest.Layers) {
-		return nil, fmt.Errorf("%s: %w: its configuration lists %d diff_ids, its manifest %d layers", x.id, content.ErrInvalid, n, len(x.manifest.Layers))
+	ids, err := diffIDs(config, x.manifest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", x.id, err)
 	}
-	return config.RootFS.DiffIDs, nil
+	return ids, nil
 }
 
 // fileChanges compares the file systems of two images. Nothing is read where the
@@ -261,14 +262,7 @@ func fileChanges(ctx context.Context, s *blobstore.Store, a, b *side, times bool
 	for shared < min(len(x), len(y)) && x[shared] == y[shared] {
 		shared++
 	}
-	older, err := layerInputs(ctx, s, a.manifest)
-	if err != nil {
-		return nil, err
-	}
-	newer, err := layerInputs(ctx, s, b.manifest)
-	if err != nil {
-		return nil, err
-	}
+	older, newer := layerInputs(s, a.manifest, x), layerInputs(s, b.manifest, y)
 	before := layer.NewTree(true)
 	if err := apply(ctx, before, older[:shared]); err != nil {
 		return nil, err

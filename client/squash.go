@@ -220,10 +220,15 @@ func (q *squashing) merge(ctx context.Context, from int) (layer.LayerInfo, error
 	if err := suitsFormat(q.base.desc.MediaType, q.so.Compression); err != nil {
 		return layer.LayerInfo{}, err
 	}
-	inputs, err := layerInputs(ctx, q.s, q.base.manifest)
+	config, err := readConfig(ctx, q.s, q.base.manifest.Config)
 	if err != nil {
 		return layer.LayerInfo{}, err
 	}
+	ids, err := diffIDs(*config, q.base.manifest)
+	if err != nil {
+		return layer.LayerInfo{}, err
+	}
+	inputs := layerInputs(q.s, q.base.manifest, ids)
 	for i := range inputs {
 		inputs[i].Open = q.observed(q.base.manifest.Layers[i], inputs[i].Open)
 	}
@@ -276,21 +281,22 @@ func (r *toldReader) Close() error {
 	return r.ReadCloser.Close()
 }
 
-// layerInputs are the layers of an image that is here, as its configuration has them.
-func layerInputs(ctx context.Context, s *blobstore.Store, m oci.Manifest) ([]layer.Input, error) {
-	config, err := readConfig(ctx, s, m.Config)
-	if err != nil {
-		return nil, err
-	}
+// diffIDs are those that the configuration of an image lists, one for each layer.
+func diffIDs(config oci.Image, m oci.Manifest) ([]oci.Digest, error) {
 	if n := len(config.RootFS.DiffIDs); n != len(m.Layers) {
 		return nil, fmt.Errorf("%w: its configuration lists %d diff_ids, its manifest %d layers", content.ErrInvalid, n, len(m.Layers))
 	}
+	return config.RootFS.DiffIDs, nil
+}
+
+// layerInputs are the layers of an image that is here, with their diffIDs.
+func layerInputs(s *blobstore.Store, m oci.Manifest, ids []oci.Digest) []layer.Input {
 	inputs := make([]layer.Input, len(m.Layers))
 	for i, desc := range m.Layers {
 		inputs[i] = layer.Input{
-			Name: fmt.Sprintf("layer %d, %s", i+1, desc.Digest), MediaType: desc.MediaType, DiffID: config.RootFS.DiffIDs[i],
+			Name: fmt.Sprintf("layer %d, %s", i+1, desc.Digest), MediaType: desc.MediaType, DiffID: ids[i],
 			Open: func(ctx context.Context) (io.ReadCloser, error) { return s.Fetch(ctx, desc) },
 		}
 	}
-	return inputs, nil
+	return inputs
 }
