@@ -96,24 +96,11 @@ func (p *packing) baseImage(ctx context.Context, desc oci.Descriptor) (oci.Descr
 	if !oci.IsIndex(desc.MediaType) {
 		return desc, nil
 	}
-	data, err := content.ReadAll(ctx, p.s, desc, oci.MaxManifestSize)
-	if err != nil {
-		return desc, err
+	chosen, err := selectImage(ctx, p.s, desc, Platforms{Only: p.o.Platform})
+	if _, herr := p.s.Info(ctx, chosen.Digest); herr != nil { // the image, or an index that it is in
+		return desc, toPull(herr, p.o.Base, p.pullable(chosen))
 	}
-	idx, err := oci.ParseIndex(desc.MediaType, data)
-	if err != nil {
-		return desc, err
-	}
-	want := Platforms{Only: p.o.Platform}.want()
-	chosen, ok := oci.SelectPlatform(idx.Manifests, want)
-	if !ok || !oci.IsManifest(chosen.MediaType) {
-		return desc, content.WithHint(fmt.Errorf("%w: no image for %s", content.ErrNotFound, oci.FormatPlatform(&want)),
-			"it has %s; choose with --platform", platformList(idx.Manifests))
-	}
-	if _, err := p.s.Info(ctx, chosen.Digest); err != nil {
-		return desc, toPull(err, p.o.Base, p.pullable(chosen))
-	}
-	return chosen, nil
+	return chosen, err
 }
 
 // comparePlatform warns of a base for another platform than the one asked for.
