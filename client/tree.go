@@ -160,7 +160,7 @@ func (t *treeing) aboutIt(ctx context.Context, subject oci.Digest, tags bool, de
 		if err != nil {
 			return nil, err
 		}
-		n.Kind, n.Tag = kindOfSuffix(a.Suffix), oci.AttachmentTag(subject, a.Suffix)
+		n.Kind, n.Tag = oci.KindOfSuffix(a.Suffix), oci.AttachmentTag(subject, a.Suffix)
 		nodes = append(nodes, n)
 	}
 	return nodes, nil
@@ -191,14 +191,4 @@ func (t *treeing) referrers(ctx context.Context, subject oci.Digest) iter.Seq2[o
 			}
 		}
 	}
-}
-
-func kindOfSuffix(suffix string) oci.Kind {
-	switch suffix {
-	case oci.SuffixSignature:
-		return oci.KindSignature
-	case oci.SuffixAttestation:
-		return oci.KindAttestation
-	}
-	return oci.KindSBOM
 }

@@ -16,9 +16,21 @@ func TestAttachmentTags(t *testing.T) {
 		if got, s, ok := ParseAttachmentTag(tag); !ok || got != d || s != suffix {
 			t.Errorf("%s is of %s, %q, %v", tag, got, s, ok)
 		}
+		if KindOfSuffix(suffix) == "" {
+			t.Errorf("%q stands for no kind", suffix)
+		}
 	}
 	if tag := AttachmentTag(SHA512.FromBytes([]byte("x")), SuffixSignature); tag != "" {
 		t.Errorf("a tag of %d characters is none: %s", len(tag), tag)
+	}
+}
+
+func TestASuffixStandsForAKind(t *testing.T) {
+	t.Parallel()
+	for suffix, want := range map[string]Kind{"sig": KindSignature, "att": KindAttestation, "sbom": KindSBOM, "": "", "v1": "", ".sig": ""} {
+		if got := KindOfSuffix(suffix); got != want {
+			t.Errorf("%q stands for %q, want %q", suffix, got, want)
+		}
 	}
 }
 

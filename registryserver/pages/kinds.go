@@ -34,18 +34,6 @@ func isAttestation(d oci.Descriptor) bool {
 		oci.IsAttestation(d)
 }
 
-// suffixes are the ends of tags that tools give to what is about a digest, where a
-// registry has no list of referrers.
-var suffixes = []struct {
-	end  string
-	kind kind
-}{{".sig", kindSignature}, {".att", kindAttestation}, {".sbom", kindSBOM}}
-
-// aboutTag is the beginning of such tags.
-func aboutTag(d oci.Digest) string {
-	return d.Algorithm().String() + "-" + d.Encoded()
-}
-
 // tally counts things by their kind, as "2 signatures, 1 SBOM".
 func tally(kinds []kind) string {
 	n := map[kind]int{}

@@ -186,10 +186,8 @@ func unreadRow(row tagRow, e entry) tagRow {
 
 // kindOfTag is k, or what the tag says where that tells more.
 func kindOfTag(k kind, tag string) kind {
-	for _, s := range suffixes {
-		if strings.HasSuffix(tag, s.end) && (strings.HasPrefix(tag, "sha256-") || strings.HasPrefix(tag, "sha512-")) {
-			return s.kind
-		}
+	if _, suffix, ok := oci.ParseAttachmentTag(tag); ok {
+		return kind(oci.KindOfSuffix(suffix))
 	}
 	return k
 }
@@ -286,14 +284,18 @@ func describeReferrer(d oci.Descriptor) referrer {
 
 // aboutTags looks for tags that say in their names that they are about subject.
 func (s *site) aboutTags(ctx context.Context, repo *repository, subject oci.Digest) ([]referrer, error) {
+	begin := oci.AttachmentTag(subject, "") // of all of them
+	if begin == "" {
+		return nil, nil
+	}
 	var all []referrer
-	for n, err := range s.lib.Names(ctx, repo.ref.Name()+":"+aboutTag(subject)+".") {
+	for n, err := range s.lib.Names(ctx, repo.ref.Name()+":"+begin) {
 		if err != nil {
 			return nil, err
 		}
 		tag := n.Reference.Tag
-		k := kindOfTag(kindArtifact, tag)
-		if k == kindArtifact || tag != aboutTag(subject)+tag[strings.LastIndexByte(tag, '.'):] {
+		k := kindOfTag("", tag)
+		if k == "" {
 			continue
 		}
 		all = append(all, referrer{
