@@ -277,7 +277,7 @@ func (j diffJSON) printParts(row func(string, ...any)) {
 	if j.Kind == string(client.PackIndex) {
 		title = "manifests"
 	}
-	row("%s: %s", title, j.tally(count))
+	row("%s: %s", title, tally(count, j.Reordered))
 	for _, p := range j.Parts {
 		switch client.PartState(p.State) {
 		case client.PartAdded:
@@ -290,15 +290,15 @@ func (j diffJSON) printParts(row func(string, ...any)) {
 	}
 }
 
-// tally counts states, those that occur.
-func (j diffJSON) tally(count map[client.PartState]int) string {
+// tally counts states, those that occur, and says whether parts changed places.
+func tally(count map[client.PartState]int, reordered bool) string {
 	var words []string
 	for _, state := range []client.PartState{client.PartCommon, client.PartChanged, client.PartRemoved, client.PartAdded} {
 		if n := count[state]; n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n, state))
 		}
 	}
-	if j.Reordered {
+	if reordered {
 		words = append(words, "in another order")
 	}
 	return strings.Join(words, ", ")
@@ -321,7 +321,7 @@ func (diffJSON) printFiles(row func(string, ...any), files iter.Seq[layer.Change
 	if len(count) == 0 {
 		return
 	}
-	row("files: %s", diffJSON{}.tally(count))
+	row("files: %s", tally(count, false))
 	letters := map[client.PartState]string{client.PartAdded: "A", client.PartRemoved: "D", client.PartChanged: "C"}
 	for f := range files {
 		what := ""
