@@ -45,9 +45,9 @@ type Attached struct {
 // registry they are files alone. The same again makes the same artifact, and changes
 // nothing.
 //
-// Errors: those of Lookup and of the registry; ErrInvalid for words and types that
-// are none, and for a list of contents that says it is of the other kind;
-// ErrUnsupported for other places.
+// Errors: those of Lookup and of the registry; ErrInvalid for words, types and
+// annotations that are none, and for a list of contents that says it is of the other
+// kind; ErrUnsupported for other places.
 func (c *Client) Attach(ctx context.Context, where string, words []string, o AttachOptions) (Attached, error) {
 	a := &attaching{c: c, o: o}
 	err := a.parse(words)
@@ -99,6 +99,9 @@ func (a *attaching) parse(words []string) (err error) {
 		if w.Key == "config" {
 			return fmt.Errorf("%q: %w: what is attached has an empty configuration", w.String(), content.ErrInvalid)
 		}
+	}
+	if err := checkAnnotations(a.o.Annotations); err != nil {
+		return err
 	}
 	a.o.Type, err = a.artifactType()
 	return err

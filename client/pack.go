@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"time"
 
@@ -167,10 +166,8 @@ func (o *PackOptions) parse() error {
 		}
 		o.ArtifactType = t
 	}
-	for _, key := range slices.Sorted(maps.Keys(o.Annotations)) {
-		if !isAnnotation(key, o.Annotations[key]) {
-			return fmt.Errorf("annotation %q: %w: want a key without blanks, and UTF-8", key, content.ErrInvalid)
-		}
+	if err := checkAnnotations(o.Annotations); err != nil {
+		return err
 	}
 	return o.Settings.Check()
 }

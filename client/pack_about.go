@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +19,16 @@ import (
 func isAnnotation(key, value string) bool {
 	odd := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
 	return key != "" && utf8.ValidString(key) && utf8.ValidString(value) && strings.IndexFunc(key, odd) < 0
+}
+
+// checkAnnotations refuses, with ErrInvalid, what may not stand among annotations.
+func checkAnnotations(annotations map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if !isAnnotation(key, annotations[key]) {
+			return fmt.Errorf("annotation %q: %w: want a key without blanks, and UTF-8", key, content.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // findSubject finds what the manifest is to be about.
