@@ -99,8 +99,13 @@ func firstLine(r io.Reader) ([]byte, error) {
 }
 
 // opening asks for the passphrase of a key that is there, when it turns out to be
-// encrypted, and says where it came from.
+// encrypted, and says where it came from. A descriptor is read here and now: one that
+// nobody has opened may be a file of the store's own once that is open.
 func (f passphraseFlags) opening(s *session) sign.Passphrase {
+	if f.PassphraseFD >= 0 {
+		g, err := f.given(s)
+		return func(context.Context) ([]byte, string, error) { return g.passphrase, g.from, err }
+	}
 	return func(ctx context.Context) ([]byte, string, error) {
 		if g, err := f.given(s); g.from != "" || err != nil {
 			return g.passphrase, g.from, err
