@@ -33,8 +33,9 @@ type SignOptions struct {
 	Key        string
 	Passphrase sign.Passphrase
 	Form       SignForm // "" means FormBoth
-	// Recursive and Identity are for Sign alone. Recursive signs, of an index, all manifests that it lists, too, as far as they
-	// are there: for those who pull one of them by its digest.
+	// Recursive signs, of an index, all manifests that it lists, too, as far as they
+	// are there: for those who pull one of them by its digest. It and Identity are for
+	// Sign alone.
 	Recursive bool
 	// Annotations are signed with the rest.
 	Annotations map[string]string
@@ -337,9 +338,8 @@ func (j *signing) send(ctx context.Context) error {
 	return j.copy(ctx, to)
 }
 
-// copy brings the signatures of every manifest, and nothing but them.
-// A signature under a tag that cannot be there is left out with a warning, unless it is
-// the only one.
+// copy brings the signatures of every manifest, and nothing but them. One whose tag has
+// something else is left out with a warning, unless that is the only form.
 func (j *signing) copy(ctx context.Context, to content.Pusher) error {
 	var left error
 	warn := j.c.opts.Warn
