@@ -127,7 +127,7 @@ func (f *folder) unlisted(entries []entry) []oci.Digest {
 	const dir = "blobs/sha256" // cosign knows no other
 	names, err := fs.ReadDir(f.root.FS(), dir)
 	if err != nil {
-		return nil
+		return nil // what is looked for in it is not found either, and that is told
 	}
 	var out []oci.Digest
 	for _, n := range names {

@@ -39,13 +39,13 @@ func humanAge(t, now time.Time) string {
 	return humanDuration(d)
 }
 
-// shortDigests are digests in a line for people.
-func shortDigests(ds []oci.Digest) string {
+// shortDigests are digests in a line for people, with a word between them.
+func shortDigests(ds []oci.Digest, between string) string {
 	words := make([]string, len(ds))
 	for i, d := range ds {
 		words[i] = oci.ShortDigest(d)
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(words, between)
 }
 
 // plural is "1 thing" or "n things".

@@ -136,7 +136,7 @@ func (s *session) moved(sum client.Summary, err error, quiet bool, names ...stri
 	if err == nil && !quiet {
 		for _, n := range sum.Names {
 			if len(n.Vouchers) > 0 {
-				s.warn(printable(n.Name) + ": vouched for by key " + shortDigests(n.Vouchers))
+				s.warn(printable(n.Name) + ": vouched for by key " + shortDigests(n.Vouchers, ", "))
 			}
 		}
 		s.progress.summary(account{sum.MovedBytes, sum.ReusedBytes, sum.Requests, int64(sum.Referrers)}, sum.Elapsed)

@@ -62,11 +62,7 @@ func (j scopeJSON) needs() string {
 		case sign.RejectAll:
 			words = append(words, "everything is rejected")
 		default:
-			keys := make([]string, len(r.Keys))
-			for i, k := range r.Keys {
-				keys[i] = oci.ShortDigest(k)
-			}
-			words = append(words, fmt.Sprintf("signed by %s (%s)", strings.Join(keys, " or "), r.Identity))
+			words = append(words, fmt.Sprintf("signed by %s (%s)", shortDigests(r.Keys, " or "), r.Identity))
 		}
 	}
 	return strings.Join(words, ", and ")

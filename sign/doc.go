@@ -19,8 +19,8 @@
 //
 // # What is signed
 //
-// The digest of the manifest, in bundles also that of another algorithm; its identity, which is
-// the full name (host/repository:tag) that it is signed for; a serial, the seconds
+// The digest of the manifest, in bundles also that of another algorithm; its identity,
+// which is the full name (host/repository:tag) that it is signed for; a serial, the seconds
 // since 1970 at signing, by which an older signature of the same name is known; and
 // who made it. cosign's own bundles name nobody: they count only where a rule says
 // that it takes them (unbound).

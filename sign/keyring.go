@@ -93,13 +93,14 @@ var errRemoved = errors.New("removed meanwhile")
 // been removed since, and another key may have got its label; a link to nothing is an
 // error all the same.
 func (r Keyring) listed(label string) (Key, error) {
-	for {
+	const looks = 100
+	for look := 1; ; look++ {
 		k, err := r.labelled(label)
 		info, lerr := os.Lstat(r.path(label, publicSuffix))
 		switch {
 		case errors.Is(lerr, fs.ErrNotExist):
 			return Key{}, errRemoved
-		case errors.Is(err, content.ErrNotFound) && lerr == nil && info.Mode().IsRegular():
+		case errors.Is(err, content.ErrNotFound) && lerr == nil && info.Mode().IsRegular() && look < looks:
 			// it came back between the two looks
 		default:
 			return k, err
