@@ -33,8 +33,7 @@ func (s *Store) batchedItem(opts content.IngestOptions, p []byte) (*item, error)
 	if err != nil {
 		return nil, err
 	}
-	it.temp = s.path(ingestDir, freshKey())
-	if it.tempFile, err = s.writeTemp(it.temp, p); err == nil {
+	if it.temp, it.tempFile, err = s.writeTemp(p); err == nil {
 		s.hook("batched.written")
 		err = s.fs.Link(it.temp, s.blobPath(it.desc.Digest))
 	}
@@ -46,12 +45,20 @@ func (s *Store) batchedItem(opts content.IngestOptions, p []byte) (*item, error)
 	return it, nil
 }
 
-// writeTemp makes a read-only file and leaves it open, to be synced; the disk may
-// begin with it.
-func (s *Store) writeTemp(name string, p []byte) (fsys.File, error) {
-	f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
+// writeTemp makes a read-only file among the ingests and leaves it open, to be synced,
+// and locked, so that no collection takes it away; the disk may begin with it.
+func (s *Store) writeTemp(p []byte) (name string, f fsys.File, err error) {
+	for ours := false; !ours; {
+		name = s.path(ingestDir, freshKey())
+		if f, err = s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return "", nil, err
+		}
+		if ours, err = s.claim(f, name); err != nil || !ours {
+			f.Close()
+		}
+		if err != nil {
+			return "", nil, err
+		}
 	}
 	if _, err = f.WriteAt(p, 0); err == nil {
 		err = f.WriteBack(0, int64(len(p)))
@@ -62,9 +69,9 @@ func (s *Store) writeTemp(name string, p []byte) (fsys.File, error) {
 	if err != nil {
 		f.Close()
 		s.fs.Remove(name)
-		return nil, err
+		return "", nil, err
 	}
-	return f, nil
+	return name, f, nil
 }
 
 // endTemp is dropTemp for an item that is committed.

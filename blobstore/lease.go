@@ -39,25 +39,41 @@ func (l layout) leasePath(id string) string { return l.path(leasesDir, id) }
 
 // newLease makes the file of a lease and locks it.
 func (s *Store) newLease(ctx context.Context, kind db.LeaseKind, note string, lasts time.Duration) (*lease, error) {
-	var b [12]byte
-	rand.Read(b[:])
-	l := &lease{s: s, id: hex.EncodeToString(b[:]), kind: kind, note: note, lasts: lasts}
-	f, err := s.fs.OpenFile(s.leasePath(l.id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lease: %w", fsys.Classify(err))
-	}
-	if ok, err := f.TryLock(true); !ok || err != nil {
-		if err == nil { // somebody looks whether its owner lives, and is gone in a moment
-			err = f.Lock(ctx, true)
-		}
-		if err != nil {
-			f.Close()
+	l := &lease{s: s, kind: kind, note: note, lasts: lasts}
+	for l.file == nil {
+		var b [12]byte
+		rand.Read(b[:])
+		l.id = hex.EncodeToString(b[:])
+		if err := l.open(ctx); err != nil {
 			return nil, fmt.Errorf("lease: %w", err)
 		}
 	}
-	l.file = f
 	s.hook("lease.made")
 	return l, nil
+}
+
+// open makes the lease's file and locks it; without an error and without a file where
+// a collection has taken the name away in between.
+func (l *lease) open(ctx context.Context) error {
+	name := l.s.leasePath(l.id)
+	f, err := l.s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	ok, err := f.TryLock(true)
+	if err == nil && !ok { // somebody looks whether its owner lives, and is gone in a moment
+		err = f.Lock(ctx, true)
+	}
+	same := false
+	if err == nil {
+		same, err = fsys.SameFile(f, name, l.s.fs)
+	}
+	if err != nil || !same {
+		f.Close()
+		return err
+	}
+	l.file = f
+	return nil
 }
 
 // store makes sure within tx that the lease has its row. One that it had may be

@@ -124,7 +124,15 @@ func (s *Store) newPack(ctx context.Context) (*openPack, error) {
 			return nil, fmt.Errorf("new pack: %w", fsys.Classify(err))
 		}
 		s.hook("pack.made")
-		if err := s.initPack(f, id); err != nil {
+		ours, err := s.claim(f, s.packPath(id))
+		if err == nil && !ours { // a collection took it for what a crash has left
+			f.Close()
+			continue
+		}
+		if err == nil {
+			err = s.initPack(f, id)
+		}
+		if err != nil {
 			s.fs.Remove(s.packPath(id))
 			f.Close()
 			return nil, fmt.Errorf("new pack %d: %w", id, fsys.Classify(err))
@@ -133,10 +141,16 @@ func (s *Store) newPack(ctx context.Context) (*openPack, error) {
 	}
 }
 
-func (s *Store) initPack(f fsys.File, id int64) error {
+// claim locks a file that was made just now, and says whether it still has its name
+// then: until it is locked, a collection may take it for what a crash has left behind.
+func (s *Store) claim(f fsys.File, name string) (bool, error) {
 	if ok, err := f.TryLock(true); !ok || err != nil {
-		return errors.Join(err, fs.ErrExist)
+		return false, err
 	}
+	return fsys.SameFile(f, name, s.fs)
+}
+
+func (s *Store) initPack(f fsys.File, id int64) error {
 	h, err := packHeader(s.head.UUID, db.Pack{ID: id, Created: time.Now()})
 	if err != nil {
 		return err
@@ -162,24 +176,27 @@ func (s *Store) cutTails(ctx context.Context, sealed []int64) {
 	}
 }
 
-func (s *Store) cutTail(ctx context.Context, id int64) {
+// cutTail says whether it has cut something off.
+func (s *Store) cutTail(ctx context.Context, id int64) bool {
 	f, err := s.fs.OpenFile(s.packPath(id), os.O_RDWR, 0)
 	if err != nil {
-		return
+		return false
 	}
 	defer f.Close()
 	if ok, err := f.TryLock(true); !ok || err != nil {
-		return
+		return false
 	}
 	if same, err := fsys.SameFile(f, s.packPath(id), s.fs); !same || err != nil {
-		return
+		return false
 	}
 	row, _, err := s.packRow(ctx, id)
 	fi, serr := f.Stat()
-	if err == nil && serr == nil && row.State == db.PackSealed && fi.Size() > row.End {
-		_ = f.Truncate(row.End)
-		s.hook("pack.cut")
+	if err != nil || serr != nil || row.State != db.PackSealed || fi.Size() <= row.End {
+		return false
 	}
+	err = f.Truncate(row.End)
+	s.hook("pack.cut")
+	return err == nil
 }
 
 // retract takes back bytes whose transaction was given up for certain. Not after

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -126,6 +127,7 @@ func record(d oci.Digest, row db.Object) pack.Record {
 func (s *Store) packFile(id int64) (fsys.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.letGoPacks()
 	if f := s.packFiles[id]; f != nil {
 		return f, nil
 	}
@@ -145,6 +147,24 @@ func (s *Store) packFile(id int64) (fsys.File, error) {
 	s.packFiles[id] = f
 	return f, nil
 }
+
+// letGoPacks closes packs that are gone, at most once a minute, so that a process that
+// goes on for long does not keep what a collection has given up on the disk.
+func (s *Store) letGoPacks() {
+	if time.Since(s.packsSeen) < packsLook {
+		return
+	}
+	s.packsSeen = time.Now()
+	for id, f := range s.packFiles {
+		if same, err := fsys.SameFile(f, s.packPath(id), s.fs); err == nil && !same {
+			f.Close()
+			delete(s.packFiles, id)
+		}
+	}
+}
+
+// packsLook is how often it is looked for packs that are gone.
+const packsLook = time.Minute
 
 // maxPackFiles bounds the packs kept open: 16 GiB of small blobs.
 const maxPackFiles = 64

@@ -57,6 +57,7 @@ type Store struct {
 	closed    atomic.Bool
 	mu        sync.Mutex
 	packFiles map[int64]fsys.File
+	packsSeen time.Time // when it was last looked for packs that are gone
 	leases    map[string]*lease
 }
 

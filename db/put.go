@@ -49,10 +49,11 @@ func (tx *Tx) PutObjects(objects []Present) ([]Put, error) {
 		return [7]any{p.Size, p.Loc, packArg(p.Loc, p.Pack), packArg(p.Loc, p.Off), p.Stored, p.Codec, p.Kind}
 	}
 	b.mediaType = func(i int) string { return objects[i].Media }
-	puts := make([]Put, len(objects))
+	puts, adopted := make([]Put, len(objects)), []int64(nil)
 	err = b.write(func(i int, k known, media any) (known, error) {
 		puts[i] = Put{ID: k.id, Existed: k.existed, Adopted: k.existed && k.loc.Held()}
 		if puts[i].Adopted {
+			adopted = append(adopted, k.id)
 			return b.addMedia(k, media), nil
 		}
 		if k.existed {
@@ -60,7 +61,19 @@ func (tx *Tx) PutObjects(objects []Present) ([]Put, error) {
 		}
 		return known{id: k.id, loc: objects[i].Loc, media: k.media || media != nil}, err
 	})
+	if err == nil && len(adopted) > 0 {
+		err = tx.renew(adopted)
+	}
 	return puts, err
+}
+
+// renew makes objects that are written again as young as new ones: for a time a
+// collection keeps what was written just now, even if nothing holds it yet.
+func (tx *Tx) renew(ids []int64) error {
+	if err := tx.Touch(ids); err != nil {
+		return err
+	}
+	return tx.noteChanges(ids...)
 }
 
 // EnsureObjects finds or makes the rows of descriptors, absent ones where nobody
