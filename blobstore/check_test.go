@@ -380,7 +380,7 @@ func TestCheckFindsWhatTheCatalogHasWrong(t *testing.T) {
 		"an edge's role":             `UPDATE edges SET role = 1 WHERE role = 2`,
 		"an edge to nothing":         `UPDATE edges SET child = 999 WHERE role = 1`,
 		"a name that is gone":        `DELETE FROM refs WHERE name LIKE '%:v1'`,
-		"a name that nobody gave":    `INSERT INTO refs SELECT name || 'x', object, seq, updated FROM refs LIMIT 1`,
+		"a name that nobody gave":    `INSERT INTO refs (name, object, seq, updated) SELECT name || 'x', object, seq, updated FROM refs LIMIT 1`,
 		"a name of another":          `UPDATE refs SET object = 1 WHERE name LIKE '%:v1'`,
 		"a name of nothing":          `UPDATE refs SET object = 999 WHERE name LIKE '%:v1'`,
 		"a name's number":            `UPDATE refs SET seq = seq + 1 WHERE name LIKE '%:v1'`,

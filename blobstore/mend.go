@@ -76,15 +76,23 @@ func (s *Store) writeNotes(ctx context.Context, notes []pack.Note) error {
 	if err != nil {
 		return err
 	}
+	return s.appendRecords(ctx, "mend.noted", buf, func(*db.Tx, int64, int64) (live, dead int64, err error) { return 0, 0, nil })
+}
+
+// appendRecords appends encoded records to an open pack, durably, and runs within in
+// the transaction that makes them part of it. That is told which pack it is and where
+// the records begin, and says how many bytes of them count as live and as dead. It may
+// be run more than once, each time after everything before was rolled back.
+func (s *Store) appendRecords(ctx context.Context, point string, buf []byte, within func(tx *db.Tx, pack, at int64) (live, dead int64, err error)) error {
 	for {
-		err := s.appendNotes(ctx, buf)
+		err := s.tryAppend(ctx, point, buf, within)
 		if !errors.Is(err, errChanged) {
 			return err
 		}
 	}
 }
 
-func (s *Store) appendNotes(ctx context.Context, buf []byte) error {
+func (s *Store) tryAppend(ctx context.Context, point string, buf []byte, within func(tx *db.Tx, pack, at int64) (live, dead int64, err error)) error {
 	p, spoiled, err := s.takePack(ctx)
 	if err != nil {
 		return err
@@ -97,12 +105,20 @@ func (s *Store) appendNotes(ctx context.Context, buf []byte) error {
 		p.retract(s)
 		return fmt.Errorf("write pack %d: %w", p.id, fsys.Classify(err))
 	}
-	s.hook("mend.noted")
+	s.hook(point)
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		if err := sealAll(tx, spoiled); err != nil {
 			return err
 		}
-		err := tx.GrowPack(db.Pack{ID: p.id, State: db.PackOpen, End: p.end + int64(len(buf))})
+		grown := db.Pack{ID: p.id, State: db.PackOpen, End: p.end + int64(len(buf))}
+		if grown.End >= pack.MaxPackSize {
+			grown.State = db.PackSealed
+		}
+		var err error
+		if grown.Live, grown.Dead, err = within(tx, p.id, p.end); err != nil {
+			return err
+		}
+		err = tx.GrowPack(grown)
 		if errors.Is(err, content.ErrConflict) {
 			return errChanged // somebody sealed it: take another
 		}

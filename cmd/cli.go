@@ -81,6 +81,7 @@ func verbs() []verb {
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
 		{"store", "store", "Tell about the store as a whole.", new(storeCmd)},
+		{"gc", "store", "Give back what nothing needs any more.", new(gcCmd)},
 		{"check", "store", "Check all content and the catalog; make the catalog anew.", new(checkCmd)},
 		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
 		{"version", "store", "Print version, Go and platform.", new(versionCmd)},

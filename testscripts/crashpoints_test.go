@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var hookCall = regexp.MustCompile(`[hH]ook\("([a-z]+\.[a-z]+)"\)`)
+var hookCall = regexp.MustCompile(`(?:[hH]ook\(|appendRecords\(ctx, )"([a-z]+\.[a-z]+)"`)
 
 // pointsOfTheSources finds the points that the sources name, and where.
 func pointsOfTheSources(t *testing.T) map[string]string {

@@ -72,7 +72,7 @@ func call(args ...string) command { return command{args: args} }
 
 // workloads are commands for all that writes to a store.
 func workloads() []workload {
-	return slices.Concat(putting(), ingesting(), moving(), keeping(), healing())
+	return slices.Concat(putting(), ingesting(), moving(), keeping(), healing(), collecting())
 }
 
 func made(b *box) { b.dist("init") }
@@ -174,6 +174,22 @@ func healing() []workload {
 	}
 }
 
+// collecting are workloads of gc.
+func collecting() []workload {
+	// A store with something to be collected of every kind, and something that stays.
+	littered := func(b *box) {
+		b.dist("pull", "$PULL/app:v1", "$PULL/app:v2")
+		b.dist("put", "$F/large")
+		b.dist("remove", "$PULL/app:v2")
+		b.dist("delete", "$LARGE")
+		b.dies("loose.durable", call("put", "$F/large"))
+	}
+	all := call("gc", "--grace", "0s", "--keep-history", "0s", "--compact")
+	return []workload{
+		{name: "gc", prepare: littered, command: all, quiet: true, only: []string{"gc.", "db.commit", "pack."}},
+	}
+}
+
 // sql changes the catalog, past all that watches over it.
 func (b *box) sql(statements ...string) {
 	db, err := sql.Open("sqlite", filepath.Join(b.store(), "catalog.db"))
@@ -238,7 +254,8 @@ func keeping() []workload {
 			pulled(b)
 			b.must(os.Remove(filepath.Join(b.store(), "write.lock"))) // whose witness would know better
 			b.sql("DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",
-				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "DROP TABLE sightings", "PRAGMA user_version = 1")
+				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "DROP TABLE sightings",
+				"ALTER TABLE refs DROP COLUMN pinned", "ALTER TABLE refs DROP COLUMN used", "PRAGMA user_version = 1")
 		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
 		{name: "sign", prepare: func(b *box) {
 			pulled(b)

@@ -54,6 +54,7 @@ var table = []row{
 	{name: "bundle", floor: 3},
 	{name: "registryserver/access", floor: 3, owns: []string{"golang.org/x/crypto"}},
 
+	{name: "gc", floor: 4},
 	{name: "registryserver", floor: 4},
 	{name: "registryserver/registrytest", floor: 4, beside: []string{"registryserver"}},
 	{name: "registryserver/conformance", floor: 4},

@@ -1,0 +1,428 @@
+package blobstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"dist.example/blobstore/pack"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// What is copied out of a pack between two transactions.
+const (
+	copyBytes   = 8 << 20
+	copyRecords = 1000
+)
+
+// Emptied is what became of a pack that was to go.
+type Emptied struct {
+	Bytes  int64  // the file's length, 0 when the pack stays
+	Copied int64  // bytes of objects, as stored, that lie in other packs now
+	Grown  int64  // bytes by which other packs have grown: those, headers and notes
+	Kept   string // why the pack stays, "" when it is gone
+}
+
+// Why a pack stays.
+const (
+	packBusy    = "it is being written"
+	packDamaged = "it is damaged"
+	packNewer   = "it holds what only a newer version of dist understands"
+)
+
+// EmptyPack gives a pack up: what is live in it is copied, as it is stored, to an open
+// pack, and so are the notes that still count, then the pack is dead, then its file
+// goes. A pack that is open is sealed first. One that is being written or that is
+// damaged stays, as Emptied says. progress, which may be nil, is told of the bytes
+// that were copied.
+//
+// A crash leaves a pack with less in it, or a dead one.
+func (m *Maintenance) EmptyPack(ctx context.Context, id int64, progress func(n int64)) (Emptied, error) {
+	f, err := m.s.fs.OpenFile(m.s.packPath(id), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Emptied{Kept: packDamaged}, nil // its objects are lost, `check` tells
+	}
+	if err != nil {
+		return Emptied{}, fmt.Errorf("open pack %d: %w", id, fsys.Classify(err))
+	}
+	defer f.Close()
+	ok, err := f.TryLock(true)
+	if err != nil || !ok {
+		return Emptied{Kept: packBusy}, err
+	}
+	var row db.Pack
+	err = m.s.db.Write(ctx, func(tx *db.Tx) (err error) {
+		if err = tx.SealPack(id); err != nil {
+			return err
+		}
+		row, ok, err = tx.Pack(id)
+		return err
+	})
+	if err != nil || !ok || row.State == db.PackDead {
+		return Emptied{}, err
+	}
+	m.s.hook("gc.sealed")
+	e := &emptying{m: m, id: id, file: f, end: row.End, progress: progress, newest: map[string]heldNote{}}
+	if err := e.run(ctx); err != nil {
+		return Emptied{Copied: e.copied, Grown: e.grown}, fmt.Errorf("empty pack %d: %w", id, err)
+	}
+	if e.kept != "" {
+		return Emptied{Copied: e.copied, Grown: e.grown, Kept: e.kept}, nil
+	}
+	size := row.End
+	if fi, err := f.Stat(); err == nil {
+		size = fi.Size()
+	}
+	if err := m.removePack(ctx, id); err != nil {
+		return Emptied{Copied: e.copied, Grown: e.grown}, fmt.Errorf("remove pack %d: %w", id, err)
+	}
+	return Emptied{Bytes: size, Copied: e.copied, Grown: e.grown}, nil
+}
+
+// emptying is one run of EmptyPack. The pack's lock is held.
+type emptying struct {
+	m        *Maintenance
+	id       int64
+	file     fsys.File
+	end      int64
+	progress func(int64)
+	kept     string
+	copied   int64 // see Emptied
+	grown    int64
+
+	batch []pack.Entry // blobs looked at together
+	bytes int64        // of their records
+	notes []heldNote   // looked at together
+
+	carry  []pack.Entry        // notes that still count for certain
+	newest map[string]heldNote // and those that do if they are the newest of their key
+}
+
+// heldNote is a note, and where it is.
+type heldNote struct {
+	pack.Note
+	entry pack.Entry
+}
+
+// run copies what is live and ends with the transaction after which the pack is dead.
+func (e *emptying) run(ctx context.Context) error {
+	for entry, err := range pack.Scan(legible{e.file}, e.end, e.end) {
+		if errors.Is(err, content.ErrCorrupt) {
+			e.kept = packDamaged
+			return nil
+		}
+		if err != nil {
+			return fsys.Classify(err)
+		}
+		if err := e.take(ctx, entry); err != nil || e.kept != "" {
+			return err
+		}
+	}
+	for _, end := range []func(context.Context) error{e.flush, e.judgeNotes, e.kill} {
+		if err := end(ctx); err != nil || e.kept != "" {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *emptying) take(ctx context.Context, entry pack.Entry) error {
+	switch entry.Kind {
+	case pack.KindBlob:
+		e.batch = append(e.batch, entry)
+		if e.bytes += entry.Len(); len(e.batch) < copyRecords && e.bytes < copyBytes {
+			return nil
+		}
+		return e.flush(ctx)
+	case pack.KindNote:
+		return e.note(ctx, entry)
+	default:
+		e.kept = packNewer
+		return nil
+	}
+}
+
+func (e *emptying) note(ctx context.Context, entry pack.Entry) error {
+	n, err := pack.ReadNote(legible{e.file}, entry.Record)
+	switch {
+	case errors.Is(err, content.ErrUnsupported):
+		e.kept = packNewer
+		return nil
+	case errors.Is(err, content.ErrCorrupt):
+		e.kept = packDamaged
+		return nil
+	case err != nil:
+		return fsys.Classify(err)
+	}
+	if e.notes = append(e.notes, heldNote{n, entry}); len(e.notes) < copyRecords {
+		return nil
+	}
+	return e.judgeNotes(ctx)
+}
+
+// flush copies the records of the batch that are live.
+func (e *emptying) flush(ctx context.Context) error {
+	batch := e.batch
+	e.batch, e.bytes = nil, 0
+	if len(batch) == 0 {
+		return nil
+	}
+	live, err := e.live(ctx, batch)
+	if err != nil || len(live) == 0 {
+		return err
+	}
+	var buf bytes.Buffer
+	for i := range live {
+		live[i].at = int64(buf.Len())
+		if err := e.record(&buf, live[i]); err != nil || e.kept != "" {
+			return err
+		}
+	}
+	var moved int64
+	moves := make([]db.Moved, len(live))
+	err = e.m.s.appendRecords(ctx, "gc.copied", buf.Bytes(), func(tx *db.Tx, id, at int64) (_, _ int64, err error) {
+		var all int64
+		for i, l := range live {
+			moves[i] = db.Moved{ID: l.row.ID, From: l.entry.Offset, To: at + l.at, Stored: l.row.Stored}
+			all += l.row.Stored
+		}
+		moved, err = tx.MoveObjects(e.id, id, moves)
+		return moved, all - moved, err
+	})
+	if err != nil {
+		return err
+	}
+	e.m.s.hook("gc.moved")
+	e.copied += moved
+	e.grown += int64(buf.Len())
+	if e.progress != nil {
+		e.progress(moved)
+	}
+	return nil
+}
+
+// liveRecord is a record that a row points to.
+type liveRecord struct {
+	entry pack.Entry
+	row   db.Object
+	at    int64 // in the buffer
+}
+
+// live finds the records that rows point to. Where one is marked as damaged, the pack
+// stays: it may still be looked into.
+func (e *emptying) live(ctx context.Context, batch []pack.Entry) (live []liveRecord, err error) {
+	digests := make([]oci.Digest, len(batch))
+	for i, entry := range batch {
+		digests[i] = entry.Digest
+	}
+	err = e.m.s.db.Read(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Objects(digests)
+		if err != nil {
+			return err
+		}
+		for _, entry := range batch {
+			row, ok := rows[entry.Digest]
+			if !ok || row.Pack != e.id || row.Off != entry.Offset {
+				continue
+			}
+			switch row.Loc {
+			case db.LocPack:
+				live = append(live, liveRecord{entry: entry, row: row})
+			case db.LocDamaged:
+				e.kept = packDamaged
+			}
+		}
+		return nil
+	})
+	return live, err
+}
+
+// record appends a record as it is stored, after verifying it: damage must not look
+// like something written just now.
+func (e *emptying) record(buf *bytes.Buffer, l liveRecord) error {
+	_, err := pack.ReadBlob(legible{e.file}, l.entry.Record)
+	switch {
+	case errors.Is(err, content.ErrUnsupported):
+		e.kept = packNewer
+		return nil
+	case errors.Is(err, content.ErrCorrupt):
+		e.m.s.markDamaged(l.row.Digest, l.row)
+		e.kept = packDamaged
+		return nil
+	case err != nil:
+		return fsys.Classify(err)
+	}
+	return e.copy(buf, l.entry)
+}
+
+// copy appends a record as it is stored.
+func (e *emptying) copy(buf *bytes.Buffer, entry pack.Entry) error {
+	_, err := io.Copy(buf, io.NewSectionReader(e.file, entry.Offset, entry.Len()))
+	return fsys.Classify(err)
+}
+
+// errStillLive says that something points into a pack that was found empty.
+var errStillLive = errors.New("something points into the pack")
+
+// kill carries the notes that still count on and makes the pack dead, in the
+// transaction of the last of them.
+func (e *emptying) kill(ctx context.Context) error {
+	err := e.carryOn(ctx)
+	if errors.Is(err, errStillLive) { // found damaged since, or counted wrong, as `check` tells
+		e.kept, err = packDamaged, nil
+	}
+	return err
+}
+
+func (e *emptying) carryOn(ctx context.Context) error {
+	for _, n := range e.newest {
+		e.carry = append(e.carry, n.entry)
+	}
+	slices.SortFunc(e.carry, func(a, b pack.Entry) int { return cmp.Compare(a.Offset, b.Offset) })
+	for {
+		var buf bytes.Buffer
+		for len(e.carry) > 0 && buf.Len() < copyBytes {
+			if err := e.copy(&buf, e.carry[0]); err != nil {
+				return err
+			}
+			e.carry = e.carry[1:]
+		}
+		if buf.Len() == 0 {
+			return e.m.s.db.Write(ctx, e.dead)
+		}
+		err := e.m.s.appendRecords(ctx, "gc.noted", buf.Bytes(), func(tx *db.Tx, _, _ int64) (live, dead int64, err error) {
+			if len(e.carry) == 0 {
+				err = e.dead(tx)
+			}
+			return 0, 0, err
+		})
+		if err == nil {
+			e.grown += int64(buf.Len())
+		}
+		if err != nil || len(e.carry) == 0 {
+			return err
+		}
+	}
+}
+
+func (e *emptying) dead(tx *db.Tx) error {
+	row, found, err := tx.Pack(e.id)
+	if err != nil || !found {
+		return err
+	}
+	if row.Live != 0 {
+		return errStillLive
+	}
+	return tx.KillPack(e.id)
+}
+
+// judgeNotes finds out which of the notes read so far still count: of a name the
+// changes that are in the log, and the newest one, of an object the type that it has,
+// of anything else the newest one, also where this version does not know what it is. A
+// name that is gone needs the note that says so: an older one may lie in another pack.
+func (e *emptying) judgeNotes(ctx context.Context) error {
+	notes := e.notes
+	e.notes = nil
+	return e.m.s.db.Read(ctx, func(tx *db.Tx) error {
+		var (
+			seqs  []int64
+			names []string
+			typed []oci.Digest
+		)
+		for _, n := range notes {
+			switch n.Type {
+			case pack.NoteRef:
+				seqs, names = append(seqs, n.Seq), append(names, n.Name)
+			case pack.NoteMedia:
+				typed = append(typed, n.Digest)
+			}
+		}
+		log, err := tx.LogAt(seqs)
+		if err != nil {
+			return err
+		}
+		last, err := tx.LastChanges(names)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Objects(typed)
+		for _, n := range notes {
+			_, logged := log[n.Seq]
+			switch {
+			case n.Type == pack.NoteRef && logged:
+				e.carry = append(e.carry, n.entry)
+			case n.Type == pack.NoteRef && n.Seq < last[n.Name], n.Type == pack.NoteMedia && !stillTyped(rows[n.Digest], n.Note):
+			default:
+				if old, ok := e.newest[n.Key()]; !ok || old.Seq <= n.Seq {
+					e.newest[n.Key()] = n
+				}
+			}
+		}
+		return err
+	})
+}
+
+// stillTyped says whether an object is here and has the type that a note gives it.
+func stillTyped(o db.Object, n pack.Note) bool {
+	return o.ID != 0 && o.Loc != db.LocAbsent && o.Loc != db.LocDoomed && o.Media == n.Media
+}
+
+// removePack removes the file of a dead pack, and then its row.
+func (m *Maintenance) removePack(ctx context.Context, id int64) error {
+	m.s.hook("gc.dead")
+	if err := m.s.fs.Remove(m.s.packPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fsys.Classify(err)
+	}
+	m.s.hook("gc.unlinked")
+	return m.s.db.Write(ctx, func(tx *db.Tx) error { return tx.DeletePack(id) })
+}
+
+// removeDeadPack ends what a collection before has begun.
+func (m *Maintenance) removeDeadPack(ctx context.Context, name string) (bool, error) {
+	id, ok := packID(filepath.Base(name))
+	if !ok {
+		return false, nil
+	}
+	var dead bool
+	err := m.s.db.Read(ctx, func(tx *db.Tx) error {
+		p, found, err := tx.Pack(id)
+		dead = found && p.State == db.PackDead
+		return err
+	})
+	if err != nil || !dead {
+		return false, err
+	}
+	return true, m.removePack(ctx, id)
+}
+
+// removeTail cuts off what a writer that died has left behind the end of a pack, which
+// is sealed first.
+func (m *Maintenance) removeTail(ctx context.Context, name string) (bool, error) {
+	id, ok := packID(filepath.Base(name))
+	if !ok {
+		return false, nil
+	}
+	p, spoiled, err := m.s.tryPack(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if p != nil { // it has grown meanwhile
+		p.release()
+	}
+	if spoiled {
+		if err := m.s.sealPacks(ctx, []int64{id}); err != nil {
+			return false, err
+		}
+	}
+	return m.s.cutTail(ctx, id), nil
+}

@@ -1,0 +1,236 @@
+package db
+
+import (
+	"strings"
+	"time"
+)
+
+// GraphObject is an object as a walk over all of them needs it.
+type GraphObject struct {
+	ID     int64
+	Loc    Loc
+	Pack   int64 // 0 when it is not in a pack
+	Size   int64
+	Stored int64
+	Since  int64 // when it last was committed or used, in milliseconds; 0 when never
+}
+
+// GraphObjects calls fn for all objects that have bytes, damaged and doomed ones too,
+// by id.
+func (tx *Tx) GraphObjects(fn func(GraphObject)) error {
+	var (
+		o    GraphObject
+		dest = []any{&o.ID, &o.Loc, &o.Pack, &o.Size, &o.Stored, &o.Since}
+	)
+	return tx.each(`SELECT id, loc, ifnull(pack, 0), size, stored, max(ifnull(committed, 0), ifnull(used, 0)) FROM objects WHERE loc <> 0 ORDER BY id`, nil,
+		func(scan func(...any) error) (bool, error) {
+			if err := scan(dest...); err != nil {
+				return false, err
+			}
+			fn(o)
+			return true, nil
+		})
+}
+
+// The ways in which objects hold each other, each ordered by holder.
+const (
+	selectHolds        = `SELECT parent, child FROM edges WHERE role <> 4 ORDER BY parent`
+	selectHeldSubjects = `SELECT child, parent FROM edges WHERE role = 4 ORDER BY child`
+)
+
+// GraphHolds calls fn for every edge with the object that holds and the one that is
+// held: first parents and what they refer to, ordered by parent, then subjects and
+// their referrers, ordered by subject.
+func (tx *Tx) GraphHolds(parents, subjects func(holder, held int64)) error {
+	if err := tx.eachPair(selectHolds, parents); err != nil {
+		return err
+	}
+	return tx.eachPair(selectHeldSubjects, subjects)
+}
+
+func (tx *Tx) eachPair(query string, fn func(a, b int64)) error {
+	var a, b int64
+	dest := []any{&a, &b}
+	return tx.each(query, nil, func(scan func(...any) error) (bool, error) {
+		if err := scan(dest...); err != nil {
+			return false, err
+		}
+		fn(a, b)
+		return true, nil
+	})
+}
+
+// HeldBy lists the ids of what objects hold: what they refer to but their subjects, and
+// their referrers.
+func (tx *Tx) HeldBy(ids []int64) (held []int64, err error) {
+	for _, query := range []string{
+		`SELECT child FROM edges WHERE role <> 4 AND parent IN (?)`,
+		`SELECT parent FROM edges WHERE role = 4 AND child IN (?)`,
+	} {
+		if err = tx.idsIn(query, ids, &held); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
+// idsIn appends the ids that query yields, in which (?) stands for the list of ids.
+func (tx *Tx) idsIn(query string, ids []int64, to *[]int64) error {
+	return inChunks(idArgs(ids), func(args []any, list string) error {
+		return tx.each(withList(query, list), args, func(scan func(...any) error) (bool, error) {
+			var id int64
+			err := scan(&id)
+			*to = append(*to, id)
+			return true, err
+		})
+	})
+}
+
+// EachRefObject calls fn for every name's object.
+func (tx *Tx) EachRefObject(fn func(object int64)) error {
+	return tx.eachID(`SELECT object FROM refs`, nil, fn)
+}
+
+// EachUndoable calls fn for every object that a name stood for until a change which
+// can be undone, made after since.
+func (tx *Tx) EachUndoable(since time.Time, fn func(object int64)) error {
+	return tx.eachID(`SELECT o.id FROM ref_log l JOIN objects o ON o.digest = l.old WHERE l.keeps = 1 AND l.at > ?`,
+		[]any{since.UnixMilli()}, fn)
+}
+
+func (tx *Tx) eachID(query string, args []any, fn func(id int64)) error {
+	var id int64
+	dest := []any{&id}
+	return tx.each(query, args, func(scan func(...any) error) (bool, error) {
+		if err := scan(dest...); err != nil {
+			return false, err
+		}
+		fn(id)
+		return true, nil
+	})
+}
+
+// DoomedAfter lists up to limit doomed objects with an id above after, by id.
+func (tx *Tx) DoomedAfter(after int64, limit int) (found []Object, err error) {
+	err = tx.eachObject(selectObject+`WHERE o.id > ? AND o.loc = 4 ORDER BY o.id LIMIT ?`, []any{after, limit}, func(o Object) (bool, error) {
+		found = append(found, o)
+		return true, nil
+	})
+	return found, err
+}
+
+// What goes with the row of an object.
+var withObject = []string{
+	`DELETE FROM sources WHERE object IN (?)`,
+	`DELETE FROM repository_objects WHERE object IN (?)`,
+	`DELETE FROM objects WHERE id IN (?)`,
+}
+
+// Forget takes doomed objects out of the catalog, with what they refer to and all
+// that is noted about them: their bytes are to be given up. One that something refers
+// to stays as an absent one. Absent ones that only these referred to go too. What is
+// not doomed (any more) is left alone. Signatures stay: when one was first seen must
+// not be forgotten.
+func (tx *Tx) Forget(ids []int64) error {
+	var doomed, children []int64
+	if err := tx.idsIn(`SELECT id FROM objects WHERE loc = 4 AND id IN (?)`, ids, &doomed); err != nil {
+		return err
+	}
+	if err := tx.idsIn(`SELECT child FROM edges WHERE parent IN (?)`, doomed, &children); err != nil {
+		return err
+	}
+	for _, query := range []string{
+		`DELETE FROM edges WHERE parent IN (?)`,
+		`DELETE FROM lease_objects WHERE object IN (?)`,
+		`DELETE FROM block_sums WHERE object IN (?)`,
+		`DELETE FROM looks WHERE digest IN (SELECT digest FROM objects WHERE id IN (?))`,
+		`UPDATE objects SET loc = 0, pack = NULL, off = NULL, stored = 0, codec = 0, kind = 0, committed = NULL, used = NULL WHERE id IN (?)`,
+	} {
+		if err := tx.execIn(query, doomed); err != nil {
+			return err
+		}
+	}
+	return tx.dropAbsent(append(doomed, children...))
+}
+
+// dropAbsent removes, of some objects, the rows of those that are absent and that
+// nothing refers to.
+func (tx *Tx) dropAbsent(ids []int64) error {
+	var useless []int64
+	if err := tx.idsIn(`SELECT id FROM objects WHERE loc = 0 AND NOT EXISTS (SELECT 1 FROM edges e WHERE e.child = objects.id) AND id IN (?)`, ids, &useless); err != nil {
+		return err
+	}
+	for _, query := range withObject {
+		if err := tx.execIn(query, useless); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// execIn runs a statement in which (?) stands for a list of ids.
+func (tx *Tx) execIn(query string, ids []int64) error {
+	return inChunks(idArgs(ids), func(args []any, list string) error {
+		_, err := tx.exec(withList(query, list), args...)
+		return err
+	})
+}
+
+func withList(query, list string) string { return strings.Replace(query, "(?)", "("+list+")", 1) }
+
+// Moved is an object whose record was copied to another place in the packs.
+type Moved struct {
+	ID, From, To int64 // the object, and the offsets of its record
+	Stored       int64
+}
+
+// MoveObjects points objects to the copies of their records, in pack to instead of
+// pack from, where they still are where they were copied from. It returns how many
+// bytes moved; the bytes count as dead in from. Counting them as live in to is the
+// caller's (GrowPack).
+func (tx *Tx) MoveObjects(from, to int64, moves []Moved) (stored int64, err error) {
+	for _, m := range moves {
+		n, err := tx.changed(`UPDATE objects SET pack = ?, off = ? WHERE id = ? AND loc = 1 AND pack = ? AND off = ?`, to, m.To, m.ID, from, m.From)
+		if err != nil {
+			return stored, err
+		}
+		stored += n * m.Stored
+	}
+	_, err = tx.exec(`UPDATE packs SET live = live - ?, dead = dead + ? WHERE id = ?`, stored, stored, from)
+	return stored, err
+}
+
+// CountHistory counts the changes of names before a time that nothing needs any more:
+// all but the last one of each name that is there.
+func (tx *Tx) CountHistory(before time.Time) (n int64, err error) {
+	_, err = tx.get(`SELECT count(*) FROM ref_log l WHERE at <= ? AND NOT EXISTS (SELECT 1 FROM refs r WHERE r.name = l.name AND r.seq = l.seq)`,
+		[]any{before.UnixMilli()}, &n)
+	return n, err
+}
+
+// ForgetHistory removes up to limit of what CountHistory counts, and says how many.
+func (tx *Tx) ForgetHistory(before time.Time, limit int) (int64, error) {
+	return tx.changed(`DELETE FROM ref_log WHERE seq IN (SELECT seq FROM ref_log l WHERE at <= ?
+		AND NOT EXISTS (SELECT 1 FROM refs r WHERE r.name = l.name AND r.seq = l.seq) ORDER BY seq LIMIT ?)`, before.UnixMilli(), limit)
+}
+
+// LastChanges finds the number of the newest change in the log of each of some names.
+// A name without one is not in the map.
+func (tx *Tx) LastChanges(names []string) (map[string]int64, error) {
+	found, args := map[string]int64{}, make([]any, len(names))
+	for i, n := range names {
+		args[i] = n
+	}
+	err := inChunks(args, func(args []any, list string) error {
+		return tx.each(`SELECT name, max(seq) FROM ref_log WHERE name IN (`+list+`) GROUP BY name`, args, func(scan func(...any) error) (bool, error) {
+			var (
+				name string
+				seq  int64
+			)
+			err := scan(&name, &seq)
+			found[name] = seq
+			return true, err
+		})
+	})
+	return found, err
+}

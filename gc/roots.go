@@ -1,0 +1,61 @@
+package gc
+
+import (
+	"time"
+
+	"dist.example/db"
+)
+
+// Reason is why an object is kept, in the order in which that is asked.
+type Reason int
+
+// The reasons.
+const (
+	ByName    Reason = iota // a name reaches it
+	ByLease                 // an object under a lease does
+	ByHistory               // what a name stood for a short while ago does
+	ByGrace                 // it, or what reaches it, was written just now
+	reasons
+)
+
+// String is the reason in a word.
+func (r Reason) String() string {
+	return [...]string{"names", "leases", "history", "grace"}[r]
+}
+
+// roots are the ids that a collection marks from, by reason.
+type roots [reasons][]int64
+
+// rules say how long what is not named is kept.
+type rules struct {
+	grace, history time.Duration
+	alive          func(lease string) bool // whether a lease's owner lives
+}
+
+// readRoots finds the roots of a snapshot.
+func (r rules) readRoots(tx *db.Tx, g *graph) (found roots, err error) {
+	if err = tx.EachRefObject(func(id int64) { found[ByName] = append(found[ByName], id) }); err != nil {
+		return found, err
+	}
+	for l, err := range tx.Leases() {
+		if err != nil {
+			return found, err
+		}
+		if !l.Counts(tx.Now, r.alive(l.ID)) {
+			continue
+		}
+		held, err := tx.LeaseObjects(l.ID)
+		if err != nil {
+			return found, err
+		}
+		found[ByLease] = append(found[ByLease], held...)
+	}
+	err = tx.EachUndoable(tx.Now.Add(-r.history), func(id int64) { found[ByHistory] = append(found[ByHistory], id) })
+	young := tx.Now.Add(-r.grace).UnixMilli()
+	for _, o := range g.objects {
+		if o.Since > young && o.Loc != db.LocDoomed {
+			found[ByGrace] = append(found[ByGrace], o.ID)
+		}
+	}
+	return found, err
+}

@@ -1,0 +1,341 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/db"
+)
+
+// How much one transaction does, so that it takes no more than 20 ms.
+const (
+	doomRows    = 1000
+	sweepRows   = 500
+	catchUpRows = 2000
+	historyRows = 1000
+)
+
+// KeptPack is a pack that was to go and stays.
+type KeptPack struct {
+	ID  int64
+	Why string
+}
+
+// Report is what a collection has done.
+type Report struct {
+	Plan     *Plan
+	Doomed   Count // objects that nothing held, given up now
+	Swept    Count // objects whose rows went; the bytes of loose ones
+	Packs    Count // pack files that went
+	Copied   int64 // bytes of objects that moved to other packs
+	KeptPack []KeptPack
+	Files    []blobstore.Waste
+	Changes  int64 // of names, forgotten
+	Freed    int64 // bytes that the files which went had, less those by which others grew
+	// Unfinished says that MaxTime has ended it: the next one goes on.
+	Unfinished bool
+	Took       time.Duration
+}
+
+// Run collects garbage. It waits until no other process does.
+//
+// An error leaves the store whole; what was done is in the report. Errors: those of
+// blobstore.Store.Maintain, of reading and writing; the cause of ctx.
+func Run(ctx context.Context, s *blobstore.Store, o Options) (Report, error) {
+	m, err := s.Maintain(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer m.Close()
+	c := &collection{s: s, m: m, o: o, began: time.Now(), observe: o.Observe, files: map[string]int{}}
+	if c.observe == nil {
+		c.observe = func(content.Event) {}
+	}
+	err = c.run(ctx)
+	if errors.Is(err, errTimeUp) {
+		c.report.Unfinished, err = true, nil
+	}
+	c.tell(content.EventFinished)
+	c.report.Took = time.Since(c.began)
+	return c.report, err
+}
+
+// errTimeUp ends a collection at a step that can be left off.
+var errTimeUp = errors.New("the time for this collection is over")
+
+// collection is one run.
+type collection struct {
+	s       *blobstore.Store
+	m       *blobstore.Maintenance
+	o       Options
+	began   time.Time
+	plan    *Plan
+	report  Report
+	files   map[string]int // of report.Files, by kind
+	observe content.Observer
+	done    int64 // bytes given back or copied
+	total   int64
+}
+
+func (c *collection) run(ctx context.Context) (err error) {
+	if err := c.m.Change(ctx, (*db.Tx).BeginMarking); err != nil {
+		return err
+	}
+	defer func() {
+		// Writers that go on recording do no harm, and the next collection begins anew.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		if eerr := c.m.Change(end, (*db.Tx).EndMarking); err == nil || errors.Is(err, errTimeUp) {
+			err = errors.Join(err, eerr)
+		}
+	}()
+	c.m.Hook("gc.marking")
+	if c.plan, err = NewPlan(ctx, c.s, c.o); err != nil {
+		return err
+	}
+	c.report.Plan = c.plan
+	c.m.Hook("gc.marked")
+	c.total = c.plan.Frees
+	for _, p := range c.plan.Packs {
+		c.total += p.Live
+	}
+	c.tell(content.EventStarted)
+	for _, step := range []func(context.Context) error{c.leases, c.doom, c.sweep, c.packs, c.remove, c.history} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collection) tell(kind content.EventKind) {
+	c.observe(content.Event{Kind: kind, Name: "gc", Offset: min(c.done, c.total), Total: c.total})
+}
+
+func (c *collection) advance(n int64) {
+	c.done += n
+	c.tell(content.EventAdvanced)
+}
+
+// goOn says whether there is time for another step.
+func (c *collection) goOn(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if c.o.MaxTime > 0 && time.Since(c.began) > c.o.MaxTime {
+		return errTimeUp
+	}
+	return nil
+}
+
+// leases ends leases that do not count, before what they held is given up.
+func (c *collection) leases(ctx context.Context) error {
+	n, err := c.m.EndLeases(ctx)
+	c.removed(string(blobstore.GarbageLease), n, 0)
+	return err
+}
+
+// doom gives up what nothing holds. Whatever writers root, link or revive meanwhile is
+// marked within the same transaction.
+func (c *collection) doom(ctx context.Context) error {
+	for todo := c.plan.garbage; len(todo) > 0; {
+		if err := c.goOn(ctx); err != nil {
+			return err
+		}
+		// Outside of a write first, where nobody waits: what is left for it is little.
+		if err := c.s.View(ctx, func(tx *db.Tx) error { return c.catchUp(tx, math.MaxInt) }); err != nil {
+			return err
+		}
+		some := todo[:min(len(todo), doomRows)]
+		var given Count
+		err := c.m.Change(ctx, func(tx *db.Tx) error {
+			given = Count{}
+			if err := c.catchUp(tx, catchUpRows); err != nil {
+				return err
+			}
+			return c.give(tx, some, &given)
+		})
+		if errors.Is(err, errBehind) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.report.Doomed.Objects += given.Objects
+		c.report.Doomed.Bytes += given.Bytes
+		todo = todo[len(some):]
+		c.m.Hook("gc.doomed")
+	}
+	return nil
+}
+
+// give gives up those of some objects that are not marked.
+func (c *collection) give(tx *db.Tx, some []int64, given *Count) error {
+	ids := unmarked(some, c.plan.marked)
+	rows, err := tx.ObjectsByID(ids)
+	if err != nil {
+		return err
+	}
+	for _, o := range rows {
+		if o.Loc != db.LocDoomed && o.Loc != db.LocAbsent {
+			given.add(o.Stored)
+		}
+	}
+	return tx.Doom(ids)
+}
+
+func unmarked(ids []int64, marked bits) []int64 {
+	left := make([]int64, 0, len(ids))
+	for _, id := range ids {
+		if !marked.get(id) {
+			left = append(left, id)
+		}
+	}
+	return left
+}
+
+// errBehind says that writers have changed more than a transaction can take in.
+var errBehind = errors.New("too much has changed since the marks were made")
+
+// catchUp marks what writers have recorded since the last look, and all that it holds.
+// Objects with higher ids than the snapshot knew are no garbage of this collection, and
+// what they hold was recorded with them. errBehind where more than limit was recorded.
+func (c *collection) catchUp(tx *db.Tx, limit int) error {
+	changed, gen, err := tx.ChangesAfter(c.plan.gen)
+	if err != nil {
+		return err
+	}
+	for met := len(changed); len(changed) > 0; met += len(changed) {
+		if met > limit {
+			return errBehind
+		}
+		if changed, err = tx.HeldBy(c.newly(changed)); err != nil {
+			return err
+		}
+	}
+	c.plan.gen = gen
+	return nil
+}
+
+// newly marks ids and returns those that were not marked before.
+func (c *collection) newly(ids []int64) (fresh []int64) {
+	for _, id := range ids {
+		if id <= c.plan.graph.top && !c.plan.marked.get(id) {
+			c.plan.marked.set(id)
+			fresh = append(fresh, id)
+		}
+	}
+	return fresh
+}
+
+// sweep takes what is doomed out of the catalog, what was given up earlier included.
+func (c *collection) sweep(ctx context.Context) error {
+	for last := int64(0); ; {
+		if err := c.goOn(ctx); err != nil {
+			return err
+		}
+		got, err := c.m.Sweep(ctx, last, sweepRows)
+		if err != nil || got.Objects == 0 {
+			return err
+		}
+		c.report.Swept.Objects += got.Objects
+		c.report.Swept.Bytes += got.Bytes
+		c.report.Freed += got.Bytes
+		c.advance(got.Bytes)
+		last = got.Last
+	}
+}
+
+// packs gives up those of the plan, as far as they are to go still.
+func (c *collection) packs(ctx context.Context) error {
+	for _, planned := range c.plan.Packs {
+		if err := c.goOn(ctx); err != nil {
+			return err
+		}
+		var row db.Pack
+		err := c.s.View(ctx, func(tx *db.Tx) (err error) {
+			row, _, err = tx.Pack(planned.ID)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if row.ID == 0 || c.o.action(row) == "" {
+			continue
+		}
+		got, err := c.m.EmptyPack(ctx, row.ID, c.advance)
+		if err != nil {
+			return err
+		}
+		c.emptied(row.ID, got)
+	}
+	return nil
+}
+
+func (c *collection) emptied(id int64, got blobstore.Emptied) {
+	c.report.Copied += got.Copied
+	c.report.Freed -= got.Grown
+	if got.Kept != "" {
+		c.report.KeptPack = append(c.report.KeptPack, KeptPack{id, got.Kept})
+		return
+	}
+	c.report.Packs.add(got.Bytes)
+	c.report.Freed += got.Bytes
+	c.advance(got.Bytes - got.Copied)
+}
+
+// remove removes what crashes have left behind.
+func (c *collection) remove(ctx context.Context) error {
+	for _, g := range c.plan.files {
+		if err := c.goOn(ctx); err != nil {
+			return err
+		}
+		gone, err := c.m.Remove(ctx, g)
+		if err != nil {
+			return err
+		}
+		if gone {
+			c.removed(string(g.Kind), 1, g.Bytes)
+			c.advance(g.Bytes)
+		}
+	}
+	return nil
+}
+
+func (c *collection) removed(kind string, n, bytes int64) {
+	if n == 0 {
+		return
+	}
+	i, ok := c.files[kind]
+	if !ok {
+		i = len(c.report.Files)
+		c.files[kind] = i
+		c.report.Files = append(c.report.Files, blobstore.Waste{Kind: kind})
+	}
+	c.report.Files[i].Count += n
+	c.report.Files[i].Bytes += bytes
+	c.report.Freed += bytes
+}
+
+// history forgets changes of names that cannot be undone any more.
+func (c *collection) history(ctx context.Context) error {
+	for c.plan.Changes > 0 {
+		if err := c.goOn(ctx); err != nil {
+			return err
+		}
+		var n int64
+		err := c.m.Change(ctx, func(tx *db.Tx) (err error) {
+			n, err = tx.ForgetHistory(c.plan.now.Add(-c.o.KeepHistory), historyRows)
+			return err
+		})
+		c.report.Changes += n
+		if err != nil || n < historyRows {
+			return err
+		}
+	}
+	return nil
+}
