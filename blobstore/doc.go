@@ -9,7 +9,7 @@
 //	lock                  held shared while a process has the store open
 //	catalog.db            the catalog (package db); only ever opened through SQLite
 //	write.lock            held around every write transaction
-//	gc.lock               set aside for collections: one at a time
+//	gc.lock               held by the one process that collects garbage
 //	blobs/<alg>/<hex>     loose blobs, read-only: the blob tree of an OCI layout
 //	packs/<id>.pack       small blobs (package pack)
 //	ingest/<id>           content on its way in, resumable
@@ -54,6 +54,6 @@
 //
 // # What it does not do
 //
-// It never talks to a network, never decides what to trust, and does not collect
-// garbage.
+// It never talks to a network, and never decides what to trust, nor what is garbage:
+// package gc does, and Maintenance has the steps that it takes.
 package blobstore

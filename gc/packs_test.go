@@ -1,0 +1,110 @@
+package gc_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"dist.example/blobstore"
+	"dist.example/fsys"
+	"dist.example/gc"
+)
+
+// packName is the file of a pack.
+func packName(s *blobstore.Store, name string) string { return filepath.Join(s.Dir(), "packs", name) }
+
+// hold locks a pack as its writer does, so that others take the next one.
+func hold(t *testing.T, s *blobstore.Store, name string) (release func()) {
+	t.Helper()
+	f, err := fsys.OS().OpenFile(packName(s, name), os.O_RDWR, 0)
+	must(t, err)
+	if ok, err := f.TryLock(true); !ok || err != nil {
+		t.Fatalf("lock of %s: %v, %v", name, ok, err)
+	}
+	return func() { f.Close() }
+}
+
+// half fills a pack with an image that stays and one that is to go.
+func half(t *testing.T, s *blobstore.Store) {
+	t.Helper()
+	image(t, s, "example.com/stays:1", nil, noise(100<<10, 1))
+	image(t, s, "example.com/goes:1", nil, noise(100<<10, 2))
+	remove(t, s, "example.com/goes:1")
+}
+
+func TestAPackThatIsWrittenStays(t *testing.T) {
+	s := open(t)
+	half(t, s)
+	release := hold(t, s, "1.pack")
+	r := run(t, s, gc.Options{Compact: true})
+	if len(r.KeptPack) != 1 || r.Packs.Objects != 0 {
+		t.Errorf("collected %+v", r)
+	}
+	release()
+	if r := run(t, s, gc.Options{Compact: true}); r.Packs.Objects != 1 || len(r.KeptPack) != 0 {
+		t.Errorf("released, it collected %+v", r)
+	}
+}
+
+// What is damaged is neither copied nor lost: it is marked, and its pack stays until it
+// is repaired.
+func TestADamagedPackStays(t *testing.T) {
+	s := open(t)
+	half(t, s)
+	p, err := os.ReadFile(packName(s, "1.pack"))
+	must(t, err)
+	p[bytes.Index(p, noise(100<<10, 1)[:64])+100] ^= 1
+	must(t, os.WriteFile(packName(s, "1.pack"), p, 0o644))
+	r, err := gc.Run(ctx, s, gc.Options{Compact: true})
+	must(t, err)
+	if len(r.KeptPack) != 1 || r.KeptPack[0].Why != "it is damaged" {
+		t.Fatalf("collected %+v", r)
+	}
+	report, err := s.CheckAll(ctx, blobstore.CheckOptions{})
+	must(t, err)
+	if len(report.Damaged) != 1 || report.Faults != 0 {
+		t.Errorf("a check finds %+v", report)
+	}
+	image(t, s, "example.com/stays:1", nil, noise(100<<10, 1)) // puts it again
+	if r := run(t, s, gc.Options{Compact: true}); len(r.KeptPack) != 0 || r.Packs.Objects != 1 {
+		t.Errorf("repaired, it collected %+v", r)
+	}
+}
+
+// The note that a name has gone outlives its pack, its history and its content, as long
+// as an older note may say that the name is there.
+func TestNamesThatWentStayAway(t *testing.T) {
+	s := open(t)
+	image(t, s, "example.com/stays:1", nil, noise(200<<10, 1))
+	image(t, s, "example.com/goes:1", nil, noise(10, 2))
+	release := hold(t, s, "1.pack")
+	remove(t, s, "example.com/goes:1")
+	image(t, s, "example.com/other:1", nil, noise(100<<10, 3))
+	remove(t, s, "example.com/other:1")
+	release()
+	if r := run(t, s, gc.Options{}); r.Packs.Objects != 1 {
+		t.Fatalf("collected %+v", r)
+	}
+	if _, err := os.Stat(packName(s, "2.pack")); err == nil {
+		t.Fatal("the second pack is there")
+	}
+	must(t, s.Close())
+	r, err := blobstore.Rebuild(ctx, s.Dir(), blobstore.RebuildOptions{})
+	must(t, err)
+	if r.Names != 1 || len(r.LostNames) != 0 {
+		t.Errorf("rebuilt %+v", r)
+	}
+}
+
+func TestTimeIsUp(t *testing.T) {
+	s := open(t)
+	half(t, s)
+	r := run(t, s, gc.Options{Compact: true, MaxTime: 1})
+	if !r.Unfinished || r.Packs.Objects != 0 {
+		t.Errorf("without time it collected %+v", r)
+	}
+	if r := run(t, s, gc.Options{Compact: true}); r.Unfinished || r.Packs.Objects != 1 {
+		t.Errorf("with time it collected %+v", r)
+	}
+}
