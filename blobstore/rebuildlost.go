@@ -34,9 +34,10 @@ func (r *rebuilder) removeLost(ctx context.Context, lost []pack.Note) error {
 		return nil
 	}
 	seq, gone := r.highest, make([]pack.Note, len(lost))
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	for i, n := range lost {
 		seq++
-		gone[i] = pack.Note{Type: pack.NoteRef, Seq: seq, When: time.Now().UTC().Truncate(time.Millisecond), Name: n.Name, Old: n.New, Why: "rebuild"}
+		gone[i] = pack.Note{Type: pack.NoteRef, Seq: seq, When: now, Name: n.Name, Old: n.New, Why: "rebuild"}
 		r.changes[seq] = gone[i]
 	}
 	buf, err := encodeNotes(gone)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -249,6 +250,9 @@ func (tx *Tx) SetRef(ch RefChange) (LogEntry, error) {
 	if e.Seq, err = tx.nextSeq(); err != nil {
 		return LogEntry{}, err
 	}
+	if e.At, err = tx.changeTime(); err != nil {
+		return LogEntry{}, err
+	}
 	return e, tx.writeRef(e, target.ID)
 }
 
@@ -281,7 +285,7 @@ func (tx *Tx) writeRef(e LogEntry, target int64) (err error) {
 	} else {
 		_, err = tx.exec(`INSERT INTO refs (name, object, seq, updated) VALUES (?, ?, ?, ?)
 			ON CONFLICT (name) DO UPDATE SET object = excluded.object, seq = excluded.seq, updated = excluded.updated`,
-			e.Name, target, e.Seq, tx.Now.UnixMilli())
+			e.Name, target, e.Seq, e.At.UnixMilli())
 	}
 	if err != nil {
 		return err
@@ -295,11 +299,28 @@ func (tx *Tx) writeRef(e LogEntry, target int64) (err error) {
 		return err
 	}
 	_, err = tx.exec(`INSERT INTO ref_log (seq, name, old, new, at, why, keeps) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		e.Seq, e.Name, old, now, tx.Now.UnixMilli(), e.Why, e.Keeps)
+		e.Seq, e.Name, old, now, e.At.UnixMilli(), e.Why, e.Keeps)
 	if err != nil || target == 0 {
 		return err
 	}
 	return tx.noteChanges(target)
+}
+
+// changeTime is the time of this transaction's changes of names: Now, or a millisecond
+// more where the change before has that. So the log tells transactions apart.
+func (tx *Tx) changeTime() (time.Time, error) {
+	if !tx.moved.IsZero() {
+		return tx.moved, nil
+	}
+	var last int64
+	_, err := tx.get(`SELECT at FROM ref_log ORDER BY seq DESC LIMIT 1`, nil, &last)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if tx.moved = tx.Now; last == tx.Now.UnixMilli() {
+		tx.moved = tx.Now.Add(time.Millisecond)
+	}
+	return tx.moved, nil
 }
 
 // nextSeq advances the counter of ref changes.
@@ -314,11 +335,15 @@ func (tx *Tx) nextSeq() (seq int64, err error) {
 
 const selectLog = `SELECT seq, name, old, new, at, why, keeps FROM ref_log `
 
-// Log lists the changes of a name, or with "" of all names, newest first.
-func (tx *Tx) Log(name string) iter.Seq2[LogEntry, error] {
-	query, args := selectLog+`ORDER BY seq DESC`, []any(nil)
+// Log lists the changes of a name, or with "" of all names, newest first. Those of one
+// transaction have one At, which differs from that of the changes before.
+func (tx *Tx) Log(name string) iter.Seq2[LogEntry, error] { return tx.LogBelow(name, math.MaxInt64) }
+
+// LogBelow is Log for the changes with lower numbers than seq.
+func (tx *Tx) LogBelow(name string, seq int64) iter.Seq2[LogEntry, error] {
+	query, args := selectLog+`WHERE seq < ? ORDER BY seq DESC`, []any{seq}
 	if name != "" {
-		query, args = selectLog+`WHERE name = ? ORDER BY seq DESC`, []any{name}
+		query, args = selectLog+`WHERE name = ? AND seq < ? ORDER BY seq DESC`, []any{name, seq}
 	}
 	return stream(func(yield func(LogEntry) bool) error {
 		return tx.each(query, args, func(scan func(...any) error) (bool, error) {

@@ -25,6 +25,7 @@ type Tx struct {
 	media   map[string]int64 // media types this transaction has seen
 	marking *bool            // whether a collection is marking, nil when not asked yet
 	changes int              // statements that may have changed something
+	moved   time.Time        // of its changes of names, zero before the first
 }
 
 // Locked is the write lock, held.
