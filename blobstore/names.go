@@ -193,19 +193,9 @@ func refChanges(tx *db.Tx, names []content.NameChange) ([]db.RefChange, error) {
 		if n.Target == "" {
 			continue
 		}
-		o, found, err := tx.Object(n.Target)
+		reached, err := reachable(tx, name, n.Target)
 		if err != nil {
 			return nil, err
-		}
-		if !found || !o.Loc.Held() {
-			return nil, &MissingError{name, []oci.Digest{n.Target}, found && o.Loc == db.LocDamaged}
-		}
-		reached, missing, err := tx.Reach([]int64{o.ID})
-		if err != nil {
-			return nil, err
-		}
-		if len(missing) > 0 {
-			return nil, missingError(name, missing)
 		}
 		if _, err := tx.EndPutLeases(reached); err != nil {
 			return nil, err
@@ -213,6 +203,23 @@ func refChanges(tx *db.Tx, names []content.NameChange) ([]db.RefChange, error) {
 		changes[i].New = n.Target
 	}
 	return changes, nil
+}
+
+// reachable are the ids of all that name reaches once it stands for d. Errors:
+// *MissingError when some of it is not held.
+func reachable(tx *db.Tx, name string, d oci.Digest) ([]int64, error) {
+	o, found, err := tx.Object(d)
+	if err != nil {
+		return nil, err
+	}
+	if !found || !o.Loc.Held() {
+		return nil, &MissingError{name, []oci.Digest{d}, found && o.Loc == db.LocDamaged}
+	}
+	reached, missing, err := tx.Reach([]int64{o.ID})
+	if err == nil && len(missing) > 0 {
+		err = missingError(name, missing)
+	}
+	return reached, err
 }
 
 func missingError(name string, objects []db.Object) error {

@@ -188,6 +188,11 @@ func (j *copyJob) open(ctx context.Context, src, dst string) (err error) {
 	if j.dst, err = j.c.Locate(dst); err != nil {
 		return err
 	}
+	if j.dst.Transport == TransportStore { // it has to be a name as it is now
+		if _, err := oci.ParseReference(j.dst.Place); err != nil {
+			return err
+		}
+	}
 	if j.o.IfDigest != nil && j.dst.Transport != TransportRegistry {
 		return fmt.Errorf("%s: %w: only a registry's tag can be asked for its digest", j.dst, content.ErrInvalid)
 	}

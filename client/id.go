@@ -17,7 +17,9 @@ const minPrefix = 6
 
 // Lookup finds what a word means in the store: a full digest, else a name, else
 // the only object whose hash begins with these hex digits (six at least, the
-// algorithm may stand before them). A word that is both a name and such a prefix
+// algorithm may stand before them). NAME@{WHEN} is what a name was before so many
+// changes (1), so long ago (2h, 3d) or at a time (2006-01-02, 2006-01-02 15:04, RFC
+// 3339); it is ErrNotFound also where the name's history does not go back so far. A word that is both a name and such a prefix
 // is ErrInvalid, and so is a prefix of several objects; nothing is ErrNotFound.
 func (c *Client) Lookup(ctx context.Context, word string) (oci.Descriptor, error) {
 	s, err := c.Open(ctx)
@@ -66,6 +68,13 @@ func errAmbiguous(word string, ds []oci.Digest) error {
 }
 
 func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descriptor, error) {
+	if strings.Contains(word, momentMark) {
+		ref, when, err := parseNamed(word)
+		if err != nil {
+			return oci.Descriptor{}, err
+		}
+		return resolveNamed(ctx, s, ref, when)
+	}
 	h, err := parseHash(word)
 	if err != nil {
 		return oci.Descriptor{}, err

@@ -30,7 +30,11 @@ func (l Locator) String() string {
 	case TransportRegistry:
 		return l.Reference.String()
 	case TransportStore:
-		return TransportStore + ":" + l.Reference.String()
+		_, when, past := strings.Cut(l.Place, momentMark)
+		if past {
+			when = momentMark + when
+		}
+		return TransportStore + ":" + l.Reference.String() + when
 	}
 	return l.Transport + ":" + l.Place
 }
@@ -38,7 +42,7 @@ func (l Locator) String() string {
 // ParseLocator reads a locator:
 //
 //	docker://REFERENCE      a registry
-//	store:NAME              the local store
+//	store:NAME              the local store; NAME@{WHEN} what the name was, see Lookup
 //	oci:DIR[:TAG] …         what known says is a transport
 //	REFERENCE               a registry
 //
@@ -53,7 +57,7 @@ func ParseLocator(s string, known func(transport string) bool) (Locator, error) 
 	switch {
 	case !ok || !plugin.Valid(name):
 	case name == TransportStore:
-		ref, err := oci.ParseReference(place)
+		ref, _, err := parseNamed(place)
 		if err != nil {
 			return Locator{}, fmt.Errorf("locator %q: %w", s, err)
 		}

@@ -21,6 +21,7 @@ func TestParseLocator(t *testing.T) {
 		"docker.io/library/oci:v1": "docker docker.io/library/oci:v1",
 		"localhost:5000/a":         "docker localhost:5000/a:latest",
 		"store:app:v1":             "store store:docker.io/library/app:v1",
+		"store:app@{2h}":           "store store:docker.io/library/app:latest@{2h}",
 		"oci:dir:v1":               "oci oci:dir:v1",
 		"my-own:http://x/y?z":      "my-own my-own:http://x/y?z",
 		"oci-archive:x":            "docker docker.io/library/oci-archive:x", // nobody knows it here
@@ -30,7 +31,7 @@ func TestParseLocator(t *testing.T) {
 			t.Errorf("%s is %s, %v; want %s", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"", "oci:", "store:", "docker://", "https://x/y", "my-own", "a b"} {
+	for _, in := range []string{"", "oci:", "store:", "store:a@{x}", "a@{1}", "docker://", "https://x/y", "my-own", "a b"} {
 		if l, err := client.ParseLocator(in, layouts); in != "my-own" && !errors.Is(err, content.ErrInvalid) {
 			t.Errorf("%q is %+v, %v", in, l, err)
 		}
@@ -38,7 +39,7 @@ func TestParseLocator(t *testing.T) {
 }
 
 func FuzzParseLocator(f *testing.F) {
-	for _, s := range []string{"redis:7", "docker://a.b/c@sha256:0", "oci:d:t", "store:x", "my-own:", ":", "docker://oci:v1"} {
+	for _, s := range []string{"redis:7", "docker://a.b/c@sha256:0", "oci:d:t", "store:x", "store:x@{1}", "my-own:", ":", "docker://oci:v1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

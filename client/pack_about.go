@@ -57,7 +57,7 @@ func (p *packing) findSubject(ctx context.Context) error {
 func toPull(err error, word, pull string) error {
 	_, derr := oci.ParseDigest(word)
 	switch {
-	case !errors.Is(err, content.ErrNotFound):
+	case !errors.Is(err, content.ErrNotFound), strings.Contains(word, momentMark):
 		return err
 	case derr == nil:
 		return content.WithHint(err, "`dist pull NAME@%s` fetches it from where it is", word)

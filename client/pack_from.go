@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"dist.example/content"
 	"dist.example/layer"
@@ -41,7 +42,11 @@ func (p *packing) readFrom(ctx context.Context) (*packFrom, error) {
 	if desc, err = p.baseImage(ctx, desc); err != nil {
 		return fail(err)
 	}
-	if err := whole(ctx, p.s, word, desc.Digest, fmt.Sprintf("`dist pull %s` fetches what is missing or damaged", p.pullable(desc))); err != nil {
+	hint := hintPull
+	if !strings.Contains(word, momentMark) {
+		hint = fmt.Sprintf("`dist pull %s` fetches what is missing or damaged", p.pullable(desc))
+	}
+	if err := whole(ctx, p.s, word, desc.Digest, hint); err != nil {
 		return nil, err
 	}
 	if err := p.hold(ctx, desc); err != nil {

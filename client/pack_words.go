@@ -115,6 +115,8 @@ func (p *packing) find(ctx context.Context, w packWord) (source, error) {
 		return source{word: w, desc: desc}, nil
 	case !errors.Is(ferr, content.ErrNotFound):
 		return source{}, ferr
+	case strings.Contains(w.Value, momentMark):
+		return source{}, err // which says more of it
 	case errors.Is(err, content.ErrInvalid) && !isPath(w.Value):
 		return source{}, err
 	}

@@ -80,11 +80,11 @@ func (c *Client) openElsewhere(ctx context.Context, l Locator) (place, error) {
 	return p, nil
 }
 
-// nameHere is the name that a word of the store says, or the only one that the
-// manifest has.
+// nameHere is the name that a word of the store says, also of what it was at an earlier
+// time, or the only one that the manifest has.
 func nameHere(ctx context.Context, s *blobstore.Store, word string, d oci.Digest) (oci.Reference, error) {
-	if ref, err := oci.ParseReference(word); err == nil {
-		if n, err := s.Resolve(ctx, ref); err == nil && n.Digest == d {
+	if ref, when, err := parseNamed(word); err == nil {
+		if n, err := s.Resolve(ctx, ref); when != nil || err == nil && n.Digest == d {
 			return ref.Local(), nil
 		}
 	}

@@ -30,7 +30,8 @@ type PushOptions struct {
 	NoReferrers bool
 }
 
-// Push sends what a local name stands for to a registry, or to another place: what
+// Push sends what a local name stands for, or with NAME@{WHEN} stood for, to a registry, or
+// to another place: what
 // is missing there first, the name last, so that nothing is visible before it is
 // whole. What the registry has is not sent, and what it has in another repository
 // is mounted.
@@ -80,7 +81,7 @@ func (c *Client) PlanPush(ctx context.Context, name string, o PushOptions) (Plan
 
 // newPush is a push to a registry, or a copy to any other place.
 func (c *Client) newPush(ctx context.Context, name string, o PushOptions) (p *push, elsewhere *copyJob, err error) {
-	ref, err := oci.ParseReference(name)
+	ref, when, err := parseNamed(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,7 +111,7 @@ func (c *Client) newPush(ctx context.Context, name string, o PushOptions) (p *pu
 	if p.store, err = c.Open(ctx); err != nil {
 		return nil, nil, err
 	}
-	if p.root, err = p.store.Resolve(ctx, ref); err != nil {
+	if p.root, err = resolveNamed(ctx, p.store, ref, when); err != nil {
 		return nil, nil, fmt.Errorf("push %s: %w", ref, err)
 	}
 	return p, nil, p.aim(ctx, ref)

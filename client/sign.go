@@ -9,6 +9,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"dist.example/blobstore"
@@ -133,6 +134,10 @@ func (j *signing) identify(word string) (err error) {
 	if j.identity = j.p.name; j.o.Identity != "" {
 		j.identity, err = sign.ParseIdentity(j.o.Identity)
 		return err
+	}
+	if j.p.store != nil && strings.Contains(word, momentMark) {
+		return content.WithHint(fmt.Errorf("%s: %w: a signature says that it is the newest of the name", word, content.ErrInvalid),
+			"give --identity %s if that is meant", j.identity)
 	}
 	if j.identity == (oci.Reference{}) {
 		return content.WithHint(fmt.Errorf("%s: %w: nobody says which name it is signed for", word, content.ErrInvalid), "give --identity HOST/REPOSITORY:TAG")

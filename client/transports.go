@@ -207,12 +207,13 @@ func (t *toRegistry) tagging(to oci.Reference, work content.Plan) int64 {
 // Close implements io.Closer.
 func (t *toRegistry) Close() error { return nil }
 
-// stored is the transport of the local store. A place is a name.
+// stored is the transport of the local store. A place is a name, and one that is read
+// from may be NAME@{WHEN}.
 type stored struct{ c *Client }
 
 // Source implements content.Transport. Errors: ErrNoStore.
 func (t stored) Source(ctx context.Context, place string) (content.ImageSource, error) {
-	ref, err := oci.ParseReference(place)
+	ref, when, err := parseNamed(place)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +221,7 @@ func (t stored) Source(ctx context.Context, place string) (content.ImageSource, 
 	if err != nil {
 		return nil, err
 	}
-	return fromStore{s, s, s, s, ref, s}, nil
+	return fromStore{s, s, s, s, ref, when, s}, nil
 }
 
 // Target implements content.Transport. The store is made if there is none.
@@ -251,12 +252,13 @@ type fromStore struct {
 	content.ReferrerLister
 	content.AttachmentLister
 	ref   oci.Reference
+	when  *moment // nil for now
 	store *blobstore.Store
 }
 
 // Image implements content.ImageSource.
 func (s fromStore) Image(ctx context.Context) (oci.Reference, oci.Descriptor, error) {
-	desc, err := s.store.Resolve(ctx, s.ref)
+	desc, err := resolveNamed(ctx, s.store, s.ref, s.when)
 	return s.ref.Local(), desc, err
 }
 

@@ -55,6 +55,8 @@ func verbs() []verb {
 		{"images", "names", "List names and what they stand for.", new(imagesCmd)},
 		{"tag", "names", "Give content a name.", new(tagCmd)},
 		{"remove", "names", "Drop names; the content stays.", new(removeCmd)},
+		{"log", "names", "List the changes of names, the newest first.", new(logCmd)},
+		{"undo", "names", "Undo the last changes of names.", new(undoCmd)},
 
 		{"login", "remote", "Keep a user name and password for a registry that takes them.", new(loginCmd)},
 		{"logout", "remote", "Forget the credentials for a registry.", new(logoutCmd)},

@@ -53,6 +53,9 @@ func parse(s string) (Reference, error) {
 	if _, err := ParseDigest(s); err == nil {
 		return Reference{}, fmt.Errorf("reference %q: %w: it is a digest: put a repository and @ before it", s, ErrInvalid)
 	}
+	if strings.Contains(s, "@{") {
+		return Reference{}, fmt.Errorf("reference %q: %w: what a name was, with @{…}, can be read from the store, and nothing else", s, ErrInvalid)
+	}
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
 		return Reference{}, fmt.Errorf("reference %q: %w: %s", s, ErrInvalid, strings.TrimPrefix(err.Error(), "invalid reference format: "))

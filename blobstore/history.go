@@ -1,0 +1,129 @@
+package blobstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// Change is one change of a name. Old is "" when the name was new, New when it was
+// removed.
+type Change = db.LogEntry
+
+// historyPage is how many changes are read at once: a reader that is slow, a terminal
+// say, is not to keep the catalog's log from being cut.
+const historyPage = 1000
+
+// History lists the changes of a name in its full form, or with "" of all names, the
+// newest first. The name may be gone, and one that never was has none. What happens
+// meanwhile is not listed.
+func (s *Store) History(ctx context.Context, name string) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		for below := int64(math.MaxInt64); ; {
+			page, err := s.historyBelow(ctx, name, below)
+			for _, c := range page {
+				if below = c.Seq; !yield(c, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Change{}, err)
+			}
+			if err != nil || len(page) < historyPage {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) historyBelow(ctx context.Context, name string, below int64) (page []Change, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		for c, err := range tx.LogBelow(name, below) {
+			if err != nil {
+				return err
+			}
+			if page = append(page, c); len(page) == historyPage {
+				break
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+// NameBefore says what a name stood for before the newest n of its changes; 0 is now.
+// It need not be held any more. Errors: content.ErrNotFound when the name did not exist
+// then, and when its history does not go back that far.
+func (s *Store) NameBefore(ctx context.Context, ref oci.Reference, n int) (d oci.Digest, err error) {
+	if n == 0 {
+		now, err := s.Name(ctx, ref)
+		return now.Target.Digest, err
+	}
+	name, seen := ref.Local().String(), 0
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		for c, err := range tx.Log(name) {
+			if err != nil {
+				return err
+			}
+			if seen++; seen == n {
+				d = c.Old
+				return nil
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case seen < n:
+		return "", fmt.Errorf("name %s: %w: its history has %d changes, not %d", name, content.ErrNotFound, seen, n)
+	case d == "":
+		return "", fmt.Errorf("name %s: %w: it did not exist %d changes ago", name, content.ErrNotFound, n)
+	}
+	return d, nil
+}
+
+// NameAt says what a name stood for at a time; one in the future is now. It need not be
+// held any more. Errors: content.ErrNotFound when the name did not exist then, and when
+// its history does not go back that far.
+func (s *Store) NameAt(ctx context.Context, ref oci.Reference, at time.Time) (d oci.Digest, err error) {
+	name := ref.Local().String()
+	known := false // what it was then
+	var oldest Change
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		now, found, err := tx.Ref(name)
+		if err != nil {
+			return err
+		}
+		if found && !at.Before(now.Updated) { // though nothing else may be known of it
+			d, known = now.Object.Digest, true
+			return nil
+		}
+		for c, err := range tx.Log(name) {
+			if err != nil {
+				return err
+			}
+			if oldest = c; !at.Before(c.At) {
+				d, known = c.New, true
+				return nil
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case !known && oldest.Old != "":
+		return "", fmt.Errorf("name %s: %w: its history begins at %s, after %s",
+			name, content.ErrNotFound, oldest.At.Format(time.RFC3339), at.UTC().Format(time.RFC3339))
+	case d == "":
+		return "", fmt.Errorf("name %s: %w: it did not exist at %s", name, content.ErrNotFound, at.UTC().Format(time.RFC3339))
+	}
+	return d, nil
+}
