@@ -38,7 +38,10 @@ func holderText(h db.Holder) string {
 	case h.Name != "":
 		root = "the name " + h.Name
 	case h.Lease.ID != "":
-		root = fmt.Sprintf("lease %s (%s)", h.Lease.ID, h.Lease.Note)
+		root = "lease " + h.Lease.ID
+		if h.Lease.Note != "" {
+			root += " (" + h.Lease.Note + ")"
+		}
 	}
 	switch {
 	case root == "":

@@ -2,8 +2,6 @@ package blobstore
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -41,9 +39,7 @@ func (l layout) leasePath(id string) string { return l.path(leasesDir, id) }
 func (s *Store) newLease(ctx context.Context, kind db.LeaseKind, note string, lasts time.Duration) (*lease, error) {
 	l := &lease{s: s, kind: kind, note: note, lasts: lasts}
 	for l.file == nil {
-		var b [12]byte
-		rand.Read(b[:])
-		l.id = hex.EncodeToString(b[:])
+		l.id = freshLeaseID()
 		if err := l.open(ctx); err != nil {
 			return nil, fmt.Errorf("lease: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/content"
+	"dist.example/db"
 	"dist.example/oci"
 )
 
@@ -123,6 +124,8 @@ func withHolders(err error) error {
 	switch h := held.Holders[0]; {
 	case h.Name != "":
 		advice = "`dist remove` drops names; or delete what they stand for in the same command"
+	case h.Lease.Kind == db.LeaseUser:
+		advice = "it is kept by hand: `dist lease release` ends that"
 	case h.Lease.ID != "":
 		advice = "it is being worked with: delete it when that has ended"
 	}

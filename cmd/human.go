@@ -39,6 +39,20 @@ func humanAge(t, now time.Time) string {
 	return humanDuration(d)
 }
 
+// humanUntil is when t will be: "in 7 days", or how long ago it was.
+func humanUntil(t, now time.Time) string {
+	if d := t.Sub(now); d > 0 {
+		if d > 2*time.Hour {
+			d = d.Round(time.Minute) // what was to be 7 days a moment ago still is
+		}
+		return "in " + humanDuration(d)
+	}
+	if now.Sub(t) < 10*time.Second {
+		return "now"
+	}
+	return humanDuration(now.Sub(t)) + " ago"
+}
+
 // shortDigests are digests in a line for people, with a word between them.
 func shortDigests(ds []oci.Digest, between string) string {
 	words := make([]string, len(ds))

@@ -39,8 +39,9 @@ func (tx *Tx) PutLease(l Lease) error {
 }
 
 const (
-	selectLease    = `SELECT id, kind, created, expires, note FROM leases `
-	selectLeasesOf = selectLease + `WHERE num IN (SELECT lease FROM lease_objects WHERE object = ?) ORDER BY created, num`
+	selectLease     = `SELECT id, kind, created, expires, note FROM leases `
+	selectLeasesOf  = selectLease + `WHERE num IN (SELECT lease FROM lease_objects WHERE object = ?) ORDER BY created, num`
+	leasesBeginning = `WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`
 	// The list of objects follows.
 	selectPutLeases = `SELECT DISTINCT l.num FROM lease_objects lo CROSS JOIN leases l ON l.num = lo.lease
 		WHERE l.kind = 2 AND lo.object IN `
@@ -82,6 +83,29 @@ func (tx *Tx) eachLease(query string, args []any, fn func(Lease) (more bool)) er
 		l.Created, l.Expires = fromMilli(created), fromMilli(expires)
 		return fn(l), nil
 	})
+}
+
+// LeasesBeginning lists up to limit leases whose id begins with prefix, by id.
+func (tx *Tx) LeasesBeginning(prefix string, limit int) ([]Lease, error) {
+	var found []Lease
+	err := tx.eachLease(selectLease+leasesBeginning, []any{prefix, afterPrefix(prefix), limit},
+		func(l Lease) bool { found = append(found, l); return true })
+	return found, err
+}
+
+// selectKept counts what is under a lease, and what that holds.
+const selectKept = `WITH RECURSIVE kept (id) AS (
+		SELECT lo.object FROM leases l JOIN lease_objects lo ON lo.lease = l.num WHERE l.id = ?
+		UNION SELECT e.child FROM kept k CROSS JOIN edges e ON e.parent = k.id AND e.role IN (1, 2, 3)
+		UNION SELECT e.parent FROM kept k CROSS JOIN edges e ON e.child = k.id AND e.role = 4)
+	SELECT count(*), ifnull(sum(o.stored), 0) FROM kept k CROSS JOIN objects o ON o.id = k.id WHERE o.loc NOT IN ` + unheld
+
+// KeptByLease counts the objects that a lease keeps, and the bytes that they take on
+// disk: what is under it, what that refers to, and what refers to that as its subject.
+// Only what is here counts.
+func (tx *Tx) KeptByLease(id string) (objects, stored int64, err error) {
+	_, err = tx.get(selectKept, []any{id}, &objects, &stored)
+	return objects, stored, err
 }
 
 // RenewLease moves a lease's end and returns the lease. Errors:
