@@ -102,6 +102,12 @@ func (s *Store) Active(ctx context.Context) iter.Seq2[content.Status, error] {
 // Abort implements content.IngestManager. The row goes first: a file without one
 // is garbage.
 func (s *Store) Abort(ctx context.Context, key string) error {
+	return s.abort(ctx, key, func(*db.Tx) error { return nil })
+}
+
+// abort drops an ingest unless judge has an error. While judge looks, nobody can go on
+// with it.
+func (s *Store) abort(ctx context.Context, key string, judge func(*db.Tx) error) error {
 	if _, err := s.Status(ctx, key); err != nil {
 		return err
 	}
@@ -117,6 +123,9 @@ func (s *Store) Abort(ctx context.Context, key string) error {
 	}
 	if err == nil && !ok {
 		err = fmt.Errorf("%w: a process is writing it", content.ErrConflict)
+	}
+	if err == nil {
+		err = s.db.Read(ctx, judge)
 	}
 	if err != nil {
 		return fmt.Errorf("abort ingest %s: %w", key, fsys.Classify(err))

@@ -205,6 +205,19 @@ func (c *Client) Active(ctx context.Context) iter.Seq2[content.Status, error] {
 	return s.Active(ctx)
 }
 
+// Leftover is an ingest that nobody writes, and until when it is kept.
+type Leftover = blobstore.Leftover
+
+// Leftovers lists by key the ingests that were left behind, abandoned ones too. Errors:
+// ErrNoStore.
+func (c *Client) Leftovers(ctx context.Context) iter.Seq2[Leftover, error] {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return func(yield func(Leftover, error) bool) { yield(Leftover{}, err) }
+	}
+	return s.Leftovers(ctx)
+}
+
 // Abort drops an ingest that was left behind, with its bytes. Errors: ErrNotFound,
 // ErrConflict while a process writes it, ErrNoStore.
 func (c *Client) Abort(ctx context.Context, key string) error {

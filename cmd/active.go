@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"dist.example/client"
 	"dist.example/content"
 	"dist.example/oci"
 )
@@ -20,7 +21,7 @@ type activeCmd struct {
 func (activeCmd) Help() string {
 	return `An ingest is content on its way into the store: from "dist ingest", "put", "pull" and the like. OFFSET is how far it is, TOTAL its size ("?" where that is not known), RATE bytes a second since it was opened or its last checkpoint, 0 when nothing has come for 3 seconds; AGE is since it was begun.
 
-What was left behind ("--stale") is gone on with by whoever ingests or pulls the same again. "--abort" gives it up: exit 3 for a key that is not there, 8 for one that a process writes. -q prints keys.
+What was left behind ("--stale") is gone on with by whoever ingests or pulls the same again. It is kept until the lease of the command that began it ends, or where that has none, for a day after the last byte (EXPIRES); then it is abandoned, and a collection drops it. "--abort" gives it up at once: exit 3 for a key that is not there, 8 for one that a process writes. -q prints keys.
 
 Examples:
 
@@ -47,12 +48,15 @@ func (c *activeCmd) Run(s *session) error {
 	if len(c.Abort) > 0 {
 		return nil
 	}
+	if c.Stale {
+		return printList(s.stdout, s.format(), c.Quiet, leftoverListing(), dist.Leftovers(s.ctx))
+	}
 	var others int64
-	chosen := choose(dist.Active(s.ctx), func(st content.Status) bool { return st.Live != c.Stale }, &others)
-	if err := printList(s.stdout, s.format(), c.Quiet, ingestListing(s), chosen); err != nil {
+	chosen := choose(dist.Active(s.ctx), func(st content.Status) bool { return st.Live }, &others)
+	if err := printList(s.stdout, s.format(), c.Quiet, ingestListing(), chosen); err != nil {
 		return err
 	}
-	if others > 0 && !c.Stale && !c.Quiet && !s.format().structured() {
+	if others > 0 && !c.Quiet && !s.format().structured() {
 		s.warn(plural(others, "ingest") + ` left behind; "dist active --stale" lists what nobody writes any more`)
 	}
 	return nil
@@ -71,7 +75,7 @@ func choose[T any](items iter.Seq2[T, error], wanted func(T) bool, others *int64
 	}
 }
 
-func ingestListing(s *session) listing[content.Status] {
+func ingestListing() listing[content.Status] {
 	now := time.Now()
 	cols := columns("KEY", "OFFSET|", "TOTAL|", "RATE|", "AGE|", "PID|")
 	// As wide as numbers get, so that nothing jumps about from one look to the next.
@@ -91,6 +95,30 @@ func ingestListing(s *session) listing[content.Status] {
 		id:     func(st content.Status) string { return st.Key },
 		object: func(st content.Status) any { return newIngestJSON(st, now) },
 	}
+}
+
+func leftoverListing() listing[client.Leftover] {
+	now := time.Now()
+	return listing[client.Leftover]{
+		key:     "ingests",
+		columns: columns("KEY", "OFFSET|", "TOTAL|", "AGE|", "EXPIRES", "ABANDONED"),
+		row: func(l client.Leftover) []string {
+			return []string{
+				l.Key, oci.HumanSize(l.Offset), oci.HumanSize(l.Total), humanAge(l.StartedAt, now), humanUntil(l.Expires, now), yesNo(l.Abandoned),
+			}
+		},
+		id: func(l client.Leftover) string { return l.Key },
+		object: func(l client.Leftover) any {
+			return leftoverJSON{newIngestJSON(l.Status, now), l.Expires.UTC().Truncate(time.Millisecond), l.Abandoned}
+		},
+	}
+}
+
+// leftoverJSON is an ingest that nobody writes.
+type leftoverJSON struct {
+	ingestJSON
+	Expires   time.Time `json:"expires"`
+	Abandoned bool      `json:"abandoned"`
 }
 
 // ingestJSON is an ingest in JSON documents.
