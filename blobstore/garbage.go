@@ -200,13 +200,17 @@ func (s *Store) garbageIngests(ctx context.Context, yield func(Garbage) bool) er
 			name := filepath.Base(s.ingestPath(in.Key))
 			e, there := files[name]
 			delete(files, name)
-			gone, err := s.abandoned(tx, in)
+			st := s.statusOf(in)
+			if st.Live {
+				continue
+			}
+			left, err := s.leftover(tx, in, st)
 			switch {
 			case err != nil:
 				return err
 			case !there:
 				found = append(found, Garbage{Kind: GarbageIngestRow, Name: in.Key, Since: in.Updated})
-			case gone:
+			case left.Abandoned:
 				g := ofFile(GarbageAbandoned, ingestDir, e)
 				g.Name = in.Key
 				found = append(found, g)
@@ -306,7 +310,7 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 	case GarbageOrphan:
 		removed, err = m.removeOrphan(ctx, name)
 	case GarbageAbandoned, GarbageIngestRow:
-		_, removed, err = m.DropIngest(ctx, g.Name)
+		removed, err = m.s.AbortAbandoned(ctx, g.Name)
 	case GarbageIngest, GarbageLeaseFile:
 		removed, err = m.removeUnlocked(ctx, g, name)
 	case GarbageLease:

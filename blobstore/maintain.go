@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"dist.example/content"
 	"dist.example/db"
 	"dist.example/fsys"
 	"dist.example/oci"
@@ -170,50 +169,6 @@ func (s *Store) endedLeases(ctx context.Context) (ids []string, err error) {
 		return nil
 	})
 	return ids, err
-}
-
-// abandonedAfter is how long an ingest is kept that belongs to no lease.
-const abandonedAfter = DefaultLease
-
-// abandoned says whether nobody will go on with an ingest: no process has it, and the
-// lease that it came in under does not count any more. One whose command was killed
-// before its lease was stored, or that had none, is kept for a day from its last
-// checkpoint on.
-func (s *Store) abandoned(tx *db.Tx, in db.Ingest) (bool, error) {
-	if s.live(s.ingestPath(in.Key), in.PID) {
-		return false, nil
-	}
-	if in.Lease != "" {
-		l, found, err := tx.Lease(in.Lease)
-		if err != nil || found {
-			return !l.Counts(tx.Now, s.leaseAlive(in.Lease)), err
-		}
-	}
-	return !in.Updated.After(tx.Now.Add(-abandonedAfter)), nil
-}
-
-// DropIngest removes an ingest that nobody will go on with, and says how many bytes
-// that gave back; false when it is not abandoned (any more).
-func (m *Maintenance) DropIngest(ctx context.Context, key string) (bytes int64, dropped bool, err error) {
-	name := m.s.ingestPath(key)
-	if fi, err := m.s.fs.Stat(name); err == nil {
-		bytes = fi.Size()
-	}
-	err = m.s.db.Read(ctx, func(tx *db.Tx) error {
-		in, found, err := tx.Ingest(key)
-		if err == nil && found {
-			dropped, err = m.s.abandoned(tx, in)
-		}
-		return err
-	})
-	if err != nil || !dropped {
-		return 0, false, err
-	}
-	err = m.s.Abort(ctx, key)
-	if errors.Is(err, content.ErrConflict) || errors.Is(err, content.ErrNotFound) {
-		return 0, false, nil // somebody has taken it over, or finished it
-	}
-	return bytes, err == nil, err
 }
 
 // digestIn is the digest that a file in a folder of blobs or views is named by; false

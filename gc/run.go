@@ -104,7 +104,7 @@ func (c *collection) run(ctx context.Context) (err error) {
 		c.total += p.Live
 	}
 	c.tell(content.EventStarted)
-	for _, step := range []func(context.Context) error{c.leases, c.doom, c.sweep, c.packs, c.remove, c.history} {
+	for _, step := range []func(context.Context) error{c.doom, c.sweep, c.packs, c.remove, c.leases, c.history} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (c *collection) goOn(ctx context.Context) error {
 	return nil
 }
 
-// leases ends leases that do not count, before what they held is given up.
+// leases ends leases that do not count: after the ingests that came in under them.
 func (c *collection) leases(ctx context.Context) error {
 	n, err := c.m.EndLeases(ctx)
 	c.removed(string(blobstore.GarbageLease), n, 0)
