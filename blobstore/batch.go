@@ -1,7 +1,9 @@
 package blobstore
 
 import (
+	"dist.example/blobstore/pack"
 	"dist.example/content"
+	"dist.example/db"
 	"dist.example/oci"
 )
 
@@ -19,6 +21,9 @@ type batch struct {
 	deleted Deletion // what became of doomed
 
 	trust []trustFact // go with the names
+	// facts writes what else is to outlive the catalog, and returns the notes of it;
+	// nil for nothing. It may be run again where the transaction is.
+	facts func(*db.Tx) ([]pack.Note, error)
 
 	repo     string // that excluded is taken out of
 	excluded []oci.Digest

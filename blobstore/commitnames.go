@@ -13,7 +13,7 @@ import (
 
 // moves says whether the batch may move names, or changes what is trusted.
 func (c *committing) moves() bool {
-	return len(c.b.names) > 0 || len(c.b.doomed) > 0 || len(c.b.excluded) > 0 || len(c.b.trust) > 0
+	return len(c.b.names) > 0 || len(c.b.doomed) > 0 || len(c.b.excluded) > 0 || len(c.b.trust) > 0 || c.b.facts != nil
 }
 
 // names moves the names, gives up what is to be deleted, and appends a note for
@@ -44,6 +44,13 @@ func (c *committing) names(tx *db.Tx) error {
 		return err
 	}
 	notes = append(notes, facts...)
+	if c.b.facts != nil {
+		facts, err := c.b.facts(tx)
+		if err != nil {
+			return err
+		}
+		notes = append(notes, facts...)
+	}
 	if err := c.stillThere(tx); err != nil {
 		return err
 	}
@@ -59,8 +66,9 @@ func (c *committing) names(tx *db.Tx) error {
 	return nil
 }
 
-// setRefs moves names, and returns the notes that tell of it.
+// setRefs moves names, and returns the notes that tell of it. With a name its pin goes.
 func setRefs(tx *db.Tx, changes []db.RefChange) (notes []pack.Note, err error) {
+	var unpinned []string
 	for _, change := range changes {
 		e, err := tx.SetRef(change)
 		if err != nil {
@@ -71,11 +79,21 @@ func setRefs(tx *db.Tx, changes []db.RefChange) (notes []pack.Note, err error) {
 				Type: pack.NoteRef, Seq: e.Seq, When: e.At, Name: e.Name, Old: e.Old, New: e.New, Why: e.Why, Media: e.Media,
 			})
 		}
+		if e.Unpinned {
+			unpinned = append(unpinned, e.Name)
+		}
 	}
 	if n := len(notes); n > 1 { // a rebuild takes all of them or none
 		for i := range notes {
 			notes[i].First, notes[i].Of = notes[0].Seq, int64(n)
 		}
+	}
+	for _, name := range unpinned { // else a rebuild would pin the next one of the name
+		n, err := settingNote(tx, pinPrefix+name, "")
+		if err != nil {
+			return nil, err
+		}
+		notes = append(notes, n)
 	}
 	return notes, nil
 }

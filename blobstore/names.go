@@ -76,7 +76,7 @@ func (s *Store) Name(ctx context.Context, ref oci.Reference) (content.Name, erro
 	if !found {
 		return content.Name{}, fmt.Errorf("name %s: %w in this store", ref.Local(), content.ErrNotFound)
 	}
-	return content.Name{Reference: ref.Local(), Target: descriptor(r.Object), Seq: r.Seq, UpdatedAt: r.Updated}, nil
+	return content.Name{Reference: ref.Local(), Target: descriptor(r.Object), Seq: r.Seq, UpdatedAt: r.Updated, Pinned: r.Pinned, UsedAt: r.Used}, nil
 }
 
 // Names implements content.Names.
@@ -165,7 +165,7 @@ func nameOf(r db.Named) (content.Name, error) {
 
 func named(ref oci.Reference, r db.Named) content.Name {
 	target := oci.Descriptor{MediaType: cmp.Or(r.Media, oci.MediaTypeOctets), Digest: r.Digest, Size: r.Size}
-	return content.Name{Reference: ref, Target: target, Seq: r.Seq, UpdatedAt: r.Updated}
+	return content.Name{Reference: ref, Target: target, Seq: r.Seq, UpdatedAt: r.Updated, Pinned: r.Pinned, UsedAt: r.Used}
 }
 
 // SetNames implements content.Names.

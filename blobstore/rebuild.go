@@ -83,7 +83,7 @@ const rebuildBatch = 32_768
 
 // Rebuild makes the catalog of the store in folder dir anew, from its packs and
 // loose blobs alone: objects, edges, media types, names and their history, keys and
-// the serials that they have signed with. The old catalog, whatever it was, is moved to catalog.old. Beside it, damaged pack headers
+// the serials that they have signed with, settings and pins. The old catalog, whatever it was, is moved to catalog.old. Beside it, damaged pack headers
 // are written again, and the removal of names that are lost is appended to a pack.
 // It needs the store for itself. Memory grows with the objects that have a note of
 // their type, and with the changes of names.
@@ -105,7 +105,7 @@ func Rebuild(ctx context.Context, dir string, o RebuildOptions) (RebuildReport, 
 	o.defaults()
 	r := &rebuilder{
 		layout: layout{dir, o.FS}, o: o,
-		manifests: map[oci.Digest]bool{}, media: map[oci.Digest]pack.Note{}, changes: map[int64]pack.Note{}, trust: map[string]pack.Note{}, bad: map[oci.Digest]Damage{},
+		manifests: map[oci.Digest]bool{}, media: map[oci.Digest]pack.Note{}, changes: map[int64]pack.Note{}, trust: map[string]pack.Note{}, settings: map[string]pack.Note{}, bad: map[oci.Digest]Damage{},
 	}
 	if err := fsys.CheckLocal(dir); err != nil {
 		return r.report, err
@@ -164,6 +164,7 @@ type rebuilder struct {
 	media     map[oci.Digest]pack.Note // the newest word on each object's type
 	changes   map[int64]pack.Note      // of names, by number
 	trust     map[string]pack.Note     // the newest word on each fact
+	settings  map[string]pack.Note     // and on each setting and pin
 	highest   int64                    // number of a change, believed or not
 	bad       map[oci.Digest]Damage    // copies that are not good
 	packs     []db.Pack
@@ -214,7 +215,7 @@ func (r *rebuilder) build(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, r.db.Close()) }()
 	r.measure()
 	r.tell(content.EventStarted)
-	for _, step := range []func(context.Context) error{r.readPacks, r.readLoose, r.types, r.edges, r.names, r.restoreTrust, r.keep, r.countIngests} {
+	for _, step := range []func(context.Context) error{r.readPacks, r.readLoose, r.types, r.edges, r.names, r.restoreTrust, r.restoreSettings, r.keep, r.countIngests} {
 		if err := step(ctx); err != nil {
 			return err
 		}

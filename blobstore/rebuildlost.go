@@ -33,12 +33,15 @@ func (r *rebuilder) removeLost(ctx context.Context, lost []pack.Note) error {
 	if len(lost) == 0 {
 		return nil
 	}
-	seq, gone := r.highest, make([]pack.Note, len(lost))
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	for i, n := range lost {
+	var gone []pack.Note
+	seq, now := r.highest, time.Now().UTC().Truncate(time.Millisecond)
+	for _, n := range lost {
 		seq++
-		gone[i] = pack.Note{Type: pack.NoteRef, Seq: seq, When: now, Name: n.Name, Old: n.New, Why: "rebuild"}
-		r.changes[seq] = gone[i]
+		r.changes[seq] = pack.Note{Type: pack.NoteRef, Seq: seq, When: now, Name: n.Name, Old: n.New, Why: "rebuild"}
+		gone = append(gone, r.changes[seq])
+		if pin, ok := r.unpin(n.Name, now); ok {
+			gone = append(gone, pin)
+		}
 	}
 	buf, err := encodeNotes(gone)
 	if err != nil {
@@ -50,6 +53,20 @@ func (r *rebuilder) removeLost(ctx context.Context, lost []pack.Note) error {
 		return err
 	}
 	return r.db.Write(ctx, func(tx *db.Tx) error { return tx.GrowPack(p) })
+}
+
+// unpin is the note that a name is pinned no more; false where it is not.
+func (r *rebuilder) unpin(name string, now time.Time) (pack.Note, bool) {
+	pin, ok := r.settings[pinPrefix+name]
+	if !ok || len(pin.Value) == 0 {
+		return pin, false
+	}
+	pin.Value, pin.When = nil, now
+	for _, n := range r.settings {
+		pin.Seq = max(pin.Seq, n.Seq+1)
+	}
+	r.settings[pin.Name] = pin
+	return pin, true
 }
 
 // appendNotes writes notes behind the end of an open pack, or to a new one, and

@@ -379,6 +379,10 @@ func (r *rebuilder) note(n pack.Note) {
 		if was := r.trust[n.Name]; n.Seq > was.Seq || n.Seq == was.Seq && n.When.After(was.When) {
 			r.trust[n.Name] = n
 		}
+	case pack.NoteSetting:
+		if was := r.settings[n.Name]; n.Seq > was.Seq || n.Seq == was.Seq && n.When.After(was.When) {
+			r.settings[n.Name] = n
+		}
 	case pack.NoteRef:
 		if was, twice := r.changes[n.Seq]; !twice || n.When.After(was.When) {
 			r.changes[n.Seq] = n

@@ -172,6 +172,8 @@ type StoreInfo struct {
 	UUID     string
 	ReadOnly bool
 	blobstore.Totals
+	Settings Settings
+	Usage    blobstore.Usage
 }
 
 // StoreInfo counts what the store holds.
@@ -180,6 +182,13 @@ func (c *Client) StoreInfo(ctx context.Context) (StoreInfo, error) {
 	if err != nil {
 		return StoreInfo{}, err
 	}
-	t, err := s.Totals(ctx)
-	return StoreInfo{Dir: s.Dir(), UUID: s.UUID(), ReadOnly: s.ReadOnly(), Totals: t}, err
+	info := StoreInfo{Dir: s.Dir(), UUID: s.UUID(), ReadOnly: s.ReadOnly()}
+	if info.Totals, err = s.Totals(ctx); err != nil {
+		return info, err
+	}
+	if info.Settings, err = s.Settings(ctx); err != nil {
+		return info, err
+	}
+	info.Usage, err = s.Usage(ctx)
+	return info, err
 }

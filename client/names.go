@@ -29,6 +29,8 @@ type Image struct {
 	// here and as far as it is known of.
 	Held, Known int64
 	UpdatedAt   time.Time
+	Pinned      bool
+	UsedAt      time.Time // as in content.Name
 	// Verified says that the policy in force wants a signature for the name, and that
 	// one counts.
 	Verified bool
@@ -44,9 +46,14 @@ type NameFilter struct {
 	// All lists names that are there for a tag alone, too: cosign's ALG-HEX.sig and the
 	// like. Without, they are listed where Prefix goes into their tag.
 	All bool
+	// Pinned lists pinned names alone.
+	Pinned bool
 }
 
 func (f NameFilter) has(n content.Name) bool {
+	if f.Pinned && !n.Pinned {
+		return false
+	}
 	_, _, attachment := oci.ParseAttachmentTag(n.Reference.Tag)
 	return f.All || !attachment || len(f.Prefix) > len(n.Reference.Name())+len(":")
 }
@@ -93,7 +100,7 @@ func (c *Client) Images(ctx context.Context, f NameFilter) ([]Image, error) {
 
 // describe looks at what a name reaches.
 func describe(ctx context.Context, s *blobstore.Store, n content.Name) (Image, error) {
-	img := Image{Name: n.Reference, Target: n.Target, UpdatedAt: n.UpdatedAt}
+	img := Image{Name: n.Reference, Target: n.Target, UpdatedAt: n.UpdatedAt, Pinned: n.Pinned, UsedAt: n.UsedAt}
 	var err error
 	if img.Platforms, err = platformsOf(ctx, s, n.Target); err != nil {
 		if img.Damage = damage(err); img.Damage == nil && !errors.Is(err, content.ErrUnsupported) {

@@ -57,6 +57,8 @@ func verbs() []verb {
 		{"remove", "names", "Drop names; the content stays.", new(removeCmd)},
 		{"log", "names", "List the changes of names, the newest first.", new(logCmd)},
 		{"undo", "names", "Undo the last changes of names.", new(undoCmd)},
+		{"pin", "names", "Keep names from going to make room.", new(pinCmd)},
+		{"unpin", "names", "Let go of names that were pinned.", new(unpinCmd)},
 
 		{"login", "remote", "Keep a user name and password for a registry that takes them.", new(loginCmd)},
 		{"logout", "remote", "Forget the credentials for a registry.", new(logoutCmd)},
@@ -82,7 +84,7 @@ func verbs() []verb {
 		{"trust", "trust", "Say whose signatures count for which names.", new(trustCmd)},
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
-		{"store", "store", "Tell about the store as a whole.", new(storeCmd)},
+		{"store", "store", "Tell about the store as a whole, and what it is to do.", new(storeCmd)},
 		{"gc", "store", "Give back what nothing needs any more.", new(gcCmd)},
 		{"check", "store", "Check all content and the catalog; make the catalog anew.", new(checkCmd)},
 		{"lease", "store", "Keep content for a time: list, make, renew and end leases.", new(leaseCmd)},

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"dist.example/client"
@@ -14,6 +15,7 @@ type imagesCmd struct {
 	quietFlag
 	policyFlag
 	All    bool   `short:"a" help:"Also the names under which signatures and the like are kept by their tag (sha256-….sig, .att, .sbom)."`
+	Pinned bool   `help:"Only pinned names."`
 	Prefix string `arg:"" optional:"" help:"Only names that begin with this, as they are listed: docker.io/library/."`
 }
 
@@ -24,6 +26,8 @@ func (imagesCmd) Help() string {
 Where a manifest cannot be read PLATFORMS is "damaged", and the exit code is 4 once all names are printed. -q reads no manifests.
 
 What cosign keeps about an image under a tag of its own (docker.io/library/redis:sha256-….sig) is listed with --all alone, or when the prefix goes into that tag; "dist tree" shows it with its image.
+
+PIN says which names are pinned ("dist pin"), where any is; --pinned lists those alone.
 
 Examples:
 
@@ -42,6 +46,8 @@ type imageJSON struct {
 	Known     int64          `json:"knownBytes"`
 	Updated   time.Time      `json:"updated"`
 	Verified  bool           `json:"verified"`
+	Pinned    bool           `json:"pinned"`
+	Used      *time.Time     `json:"used,omitempty"` // to the hour; none since it was updated
 }
 
 type platformJSON struct {
@@ -54,6 +60,10 @@ func newImageJSON(i client.Image) imageJSON {
 	j := imageJSON{
 		Name: i.Name.String(), Digest: i.Target.Digest, MediaType: i.Target.MediaType,
 		Platforms: []platformJSON{}, Damaged: i.Damage != nil, Held: i.Held, Known: i.Known, Updated: i.UpdatedAt, Verified: i.Verified,
+	}
+	j.Pinned = i.Pinned
+	if !i.UsedAt.IsZero() {
+		j.Used = &i.UsedAt
 	}
 	for _, p := range i.Platforms {
 		j.Platforms = append(j.Platforms, platformJSON(p))
@@ -68,7 +78,7 @@ func (c *imagesCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	filter := client.NameFilter{Prefix: c.Prefix, All: c.All}
+	filter := client.NameFilter{Prefix: c.Prefix, All: c.All, Pinned: c.Pinned}
 	if c.Quiet {
 		return printList(s.stdout, s.format(), true, listing[content.Name]{
 			id: func(n content.Name) string { return n.Reference.String() },
@@ -78,14 +88,19 @@ func (c *imagesCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := printList(s.stdout, s.format(), false, imageListing(s), each(images)); err != nil {
+	if err := printList(s.stdout, s.format(), false, imageListing(s, anyPinned(images)), each(images)); err != nil {
 		return err
 	}
 	return imageDamage(images)
 }
 
-func imageListing(s *session) listing[client.Image] {
-	return listing[client.Image]{
+func anyPinned(images []client.Image) bool {
+	return slices.ContainsFunc(images, func(i client.Image) bool { return i.Pinned })
+}
+
+// imageListing has a column for pins where there are any.
+func imageListing(s *session, pins bool) listing[client.Image] {
+	l := listing[client.Image]{
 		key:     "images",
 		columns: columns("NAME", "DIGEST", "PLATFORMS|", "SIZE|", "TRUST", "UPDATED|"),
 		row: func(i client.Image) []string {
@@ -94,6 +109,13 @@ func imageListing(s *session) listing[client.Image] {
 		id:     func(i client.Image) string { return i.Name.String() },
 		object: func(i client.Image) any { return newImageJSON(i) },
 	}
+	if row := l.row; pins {
+		l.columns = append(l.columns, columns("PIN")...)
+		l.row = func(i client.Image) []string {
+			return append(row(i), map[bool]string{true: "pinned", false: "-"}[i.Pinned])
+		}
+	}
+	return l
 }
 
 // trustWord is how a name stands under the policy, for people.

@@ -20,7 +20,7 @@ func (r *byteRate) UnmarshalText(text []byte) error {
 		return nil
 	}
 	number, factor := strings.TrimSuffix(string(text), "/s"), 1.0
-	for i, unit := range []string{"K", "M", "G"} {
+	for i, unit := range []string{"K", "M", "G", "T"} {
 		if rest, ok := strings.CutSuffix(strings.TrimSuffix(number, "iB"), unit); ok {
 			number, factor = rest, math.Pow(1024, float64(i+1))
 			break

@@ -63,7 +63,7 @@ type byteSize int64
 // UnmarshalText takes 20G, 500M, 1.5MiB, 2048 as byteRate does; empty is no limit.
 func (b *byteSize) UnmarshalText(text []byte) error {
 	if (*byteRate)(b).UnmarshalText(text) != nil {
-		return usagef("%q is no size such as 500M, 20G or 1.5GiB (K, M and G are powers of 1024)", text)
+		return usagef("%q is no size such as 500M, 20G or 1.5GiB (K, M, G and T are powers of 1024)", text)
 	}
 	return nil
 }

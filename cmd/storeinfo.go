@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"dist.example/client"
 	"dist.example/db"
@@ -12,6 +13,7 @@ import (
 // storeCmd is `dist store`, what concerns the store as a whole.
 type storeCmd struct {
 	Info storeInfoCmd `cmd:"" help:"Tell where the store is and what it holds."`
+	Set  storeSetCmd  `cmd:"" help:"Set what the store is to do: its quota and what garbage collection keeps."`
 }
 
 // storeInfoCmd is `dist store info`.
@@ -46,6 +48,11 @@ type storeInfoJSON struct {
 	Leases   int64     `json:"leases"`
 	Ingests  int64     `json:"ingests"`
 	Partial  int64     `json:"partialBytes"`
+
+	// Settings are what it was told, Used what counts against the quota.
+	Settings settingsJSON `json:"settings"`
+	Used     int64        `json:"usedBytes"`
+	told     client.Settings
 }
 
 type countJSON struct {
@@ -60,6 +67,7 @@ func newStoreInfoJSON(i client.StoreInfo) storeInfoJSON {
 		Packed: countJSON(i.Objects[db.LocPack]), Loose: countJSON(i.Objects[db.LocLoose]),
 		Damaged: countJSON(i.Objects[db.LocDamaged]), Absent: i.Objects[db.LocAbsent].Objects,
 		Dead: i.Dead, Names: i.Names, Leases: i.Leases, Ingests: i.Ingests, Partial: i.Partial,
+		Settings: newSettingsJSON(i.Settings), Used: i.Usage.Total(), told: i.Settings,
 	}
 	for _, c := range i.Packs {
 		j.Packs += c.Objects
@@ -92,7 +100,7 @@ func (j storeInfoJSON) print(w io.Writer) error {
 	count := func(c countJSON) string {
 		return fmt.Sprintf("%s, %s, %s on disk", plural(c.Objects, "object"), oci.HumanSize(c.Bytes), oci.HumanSize(c.Stored))
 	}
-	return printFields(w, [][2]string{
+	return printFields(w, slices.Concat([][2]string{
 		{"store", j.Path},
 		{"uuid", j.UUID},
 		{"schema", fmt.Sprint(j.Schema)},
@@ -105,5 +113,6 @@ func (j storeInfoJSON) print(w io.Writer) error {
 		{"leases", fmt.Sprint(j.Leases)},
 		{"ingests", fmt.Sprintf("%d, %s so far", j.Ingests, oci.HumanSize(j.Partial))},
 		{"to be reclaimed", oci.HumanSize(j.Dead)},
-	})
+		{"takes", oci.HumanSize(j.Used)},
+	}, settingFields(j.told)))
 }

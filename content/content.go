@@ -239,6 +239,11 @@ type Name struct {
 	Target    oci.Descriptor
 	Seq       int64 // grows with every change of any name
 	UpdatedAt time.Time
+	// Pinned names are never given up to make room.
+	Pinned bool
+	// UsedAt is when a command last used what it stands for, to the hour; zero where
+	// none has since UpdatedAt, and where nobody keeps that.
+	UsedAt time.Time
 }
 
 // NameChange moves one name. The zero Expect asks for nothing; a pointer to ""

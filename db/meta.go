@@ -18,6 +18,28 @@ func (tx *Tx) DeleteMeta(key string) error {
 	return err
 }
 
+// NextSettingSeq advances the counter of the notes about settings.
+func (tx *Tx) NextSettingSeq() (seq int64, err error) { return tx.nextOf("setting_seq") }
+
+// RaiseSettingSeq lets the counter go on above seq.
+func (tx *Tx) RaiseSettingSeq(seq int64) error { return tx.raise("setting_seq", seq) }
+
+// nextOf advances a counter.
+func (tx *Tx) nextOf(counter string) (seq int64, err error) {
+	_, err = tx.exec(`INSERT INTO meta (k, v) VALUES (?, 1) ON CONFLICT (k) DO UPDATE SET v = v + 1`, counter)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.get(`SELECT v FROM meta WHERE k = ?`, []any{counter}, &seq)
+	return seq, err
+}
+
+// raise lets a counter go on above seq.
+func (tx *Tx) raise(counter string, seq int64) error {
+	_, err := tx.exec(`INSERT INTO meta (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = max(v, excluded.v)`, counter, seq)
+	return err
+}
+
 // Count is a number of objects, their size and what they take on disk.
 type Count struct {
 	Objects, Bytes, Stored int64
@@ -73,3 +95,11 @@ func (tx *Tx) Totals() (Totals, error) {
 
 // WALSize is the length of the write-ahead log in bytes.
 func (d *DB) WALSize() int64 { return d.walSize(d.fs) }
+
+// Takes is how many bytes packs and loose blobs have on the disk: packs up to their
+// ends, blobs until their rows say that they are gone.
+func (tx *Tx) Takes() (packs, loose int64, err error) {
+	_, err = tx.get(`SELECT (SELECT ifnull(sum("end"), 0) FROM packs),
+		(SELECT ifnull(sum(stored), 0) FROM objects WHERE pack IS NULL)`, nil, &packs, &loose)
+	return packs, loose, err
+}

@@ -20,6 +20,8 @@ type Ref struct {
 	Object  Object
 	Seq     int64
 	Updated time.Time
+	Pinned  bool
+	Used    time.Time // to the hour; zero where nothing has used it since it was made
 }
 
 // RefChange moves one name. A nil Expect asks for nothing, a pointer to "" that
@@ -43,12 +45,13 @@ type LogEntry struct {
 	Why      string
 	Keeps    bool   // garbage collection keeps Old for a time
 	Media    string // media type of New; only from SetRef
+	Unpinned bool   // the name that went was pinned; only from SetRef
 }
 
 // Changed says whether there was anything to change.
 func (e LogEntry) Changed() bool { return e.Old != e.New }
 
-const selectRef = `SELECT r.name, r.seq, r.updated, ` + objectColumns + ` FROM refs r JOIN objects o ON o.id = r.object
+const selectRef = `SELECT r.name, r.seq, r.updated, r.pinned, r.used, ` + objectColumns + ` FROM refs r JOIN objects o ON o.id = r.object
 	LEFT JOIN media_types m ON m.id = o.media `
 
 // Ref finds a name; false when there is none.
@@ -97,9 +100,11 @@ type Named struct {
 	Media   string // media type, "" when nobody has said
 	Seq     int64
 	Updated time.Time
+	Pinned  bool
+	Used    time.Time // as in Ref
 }
 
-const selectNamed = `SELECT r.name, r.seq, r.updated, o.digest, o.size, m.name FROM refs r JOIN objects o ON o.id = r.object
+const selectNamed = `SELECT r.name, r.seq, r.updated, r.pinned, r.used, o.digest, o.size, m.name FROM refs r JOIN objects o ON o.id = r.object
 	LEFT JOIN media_types m ON m.id = o.media `
 
 // Named is Refs at half its price, for the long lists that are asked for often.
@@ -109,14 +114,15 @@ func (tx *Tx) Named(prefix string) iter.Seq2[Named, error] {
 		var (
 			n             Named
 			updated       int64
+			used          sql.NullInt64
 			digest, media sql.RawBytes
 		)
-		dest := []any{&n.Name, &n.Seq, &updated, &digest, &n.Size, &media}
+		dest := []any{&n.Name, &n.Seq, &updated, &n.Pinned, &used, &digest, &n.Size, &media}
 		return tx.each(selectNamed+where, args, func(scan func(...any) error) (more bool, err error) {
 			if err = scan(dest...); err != nil {
 				return false, err
 			}
-			n.Updated = fromMilli(updated)
+			n.Updated, n.Used = fromMilli(updated), timeFrom(used)
 			if n.Media != string(media) { // most have the type of the one before
 				n.Media = string(media)
 			}
@@ -205,14 +211,15 @@ func (tx *Tx) eachRef(query string, args []any, fn func(Ref) (more bool, err err
 	var (
 		r       Ref
 		updated int64
+		used    sql.NullInt64
 		s       objectScan
 	)
-	dest := s.dest(&r.Name, &r.Seq, &updated)
+	dest := s.dest(&r.Name, &r.Seq, &updated, &r.Pinned, &used)
 	return tx.each(query, args, func(scan func(...any) error) (more bool, err error) {
 		if err = scan(dest...); err != nil {
 			return false, err
 		}
-		r.Updated = fromMilli(updated)
+		r.Updated, r.Used = fromMilli(updated), timeFrom(used)
 		if r.Object, err = s.object(); err != nil {
 			return false, err
 		}
@@ -237,6 +244,7 @@ func (tx *Tx) SetRef(ch RefChange) (LogEntry, error) {
 		return LogEntry{}, errNoRow("name", ch.Name)
 	}
 	e := LogEntry{Seq: old.Seq, Name: ch.Name, Old: old.Object.Digest, New: ch.New, At: tx.Now, Why: ch.Why, Keeps: !ch.Forget}
+	e.Unpinned = old.Pinned && ch.New == ""
 	var target Object
 	if ch.New != "" {
 		if target, err = tx.held(ch.New); err != nil {
@@ -324,14 +332,7 @@ func (tx *Tx) changeTime() (time.Time, error) {
 }
 
 // nextSeq advances the counter of ref changes.
-func (tx *Tx) nextSeq() (seq int64, err error) {
-	_, err = tx.exec(`INSERT INTO meta (k, v) VALUES ('ref_seq', 1) ON CONFLICT (k) DO UPDATE SET v = v + 1`)
-	if err != nil {
-		return 0, err
-	}
-	_, err = tx.get(`SELECT v FROM meta WHERE k = 'ref_seq'`, nil, &seq)
-	return seq, err
-}
+func (tx *Tx) nextSeq() (seq int64, err error) { return tx.nextOf("ref_seq") }
 
 const selectLog = `SELECT seq, name, old, new, at, why, keeps FROM ref_log `
 

@@ -57,8 +57,7 @@ func (tx *Tx) RestoreLog(entries []LogEntry, counter int64) error {
 	if _, err := tx.insertRows(insertLog, nil, rows); err != nil {
 		return err
 	}
-	_, err := tx.exec(`INSERT INTO meta (k, v) VALUES ('ref_seq', ?) ON CONFLICT (k) DO UPDATE SET v = max(v, excluded.v)`, counter)
-	return err
+	return tx.raise("ref_seq", counter)
 }
 
 // rawPair is rawOrNull of two digests.

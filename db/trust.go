@@ -129,20 +129,10 @@ func (tx *Tx) TrustKeys() (keys []TrustKey, err error) {
 }
 
 // NextTrustSeq advances the counter of the notes about trust.
-func (tx *Tx) NextTrustSeq() (seq int64, err error) {
-	_, err = tx.exec(`INSERT INTO meta (k, v) VALUES ('trust_seq', 1) ON CONFLICT (k) DO UPDATE SET v = v + 1`)
-	if err != nil {
-		return 0, err
-	}
-	_, err = tx.get(`SELECT v FROM meta WHERE k = 'trust_seq'`, nil, &seq)
-	return seq, err
-}
+func (tx *Tx) NextTrustSeq() (seq int64, err error) { return tx.nextOf("trust_seq") }
 
 // RaiseTrustSeq lets the counter go on above seq.
-func (tx *Tx) RaiseTrustSeq(seq int64) error {
-	_, err := tx.exec(`INSERT INTO meta (k, v) VALUES ('trust_seq', ?) ON CONFLICT (k) DO UPDATE SET v = max(v, excluded.v)`, seq)
-	return err
-}
+func (tx *Tx) RaiseTrustSeq(seq int64) error { return tx.raise("trust_seq", seq) }
 
 // Signature is one signature that was seen, of a manifest that need not be held. Its
 // row stays when the manifest goes: when it was seen first has to.

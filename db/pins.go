@@ -1,0 +1,29 @@
+package db
+
+import "time"
+
+// SetPinned pins a name, or lets go of it, and says whether it is there.
+func (tx *Tx) SetPinned(name string, pinned bool) (bool, error) {
+	n, err := tx.changed(`UPDATE refs SET pinned = ? WHERE name = ?`, pinned, name)
+	return n > 0, err
+}
+
+// usedPrecision is how exactly the use of a name is kept.
+const usedPrecision = time.Hour
+
+// UseDue says whether a use of the name now is to be noted: one in an hour is enough,
+// and the one that set it counts.
+func (r Ref) UseDue(now time.Time) bool {
+	last := r.Updated
+	if r.Used.After(last) {
+		last = r.Used
+	}
+	return last.Truncate(usedPrecision).Before(now.Truncate(usedPrecision))
+}
+
+// UseRef notes that what a name stands for is used now, to the hour. A name that is
+// not there is no error.
+func (tx *Tx) UseRef(name string) error {
+	_, err := tx.exec(`UPDATE refs SET used = ? WHERE name = ?`, tx.Now.Truncate(usedPrecision).UnixMilli(), name)
+	return err
+}
