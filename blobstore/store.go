@@ -54,6 +54,7 @@ type Store struct {
 	warn     func(string)
 	hook     func(string)
 
+	uses      uses
 	closed    atomic.Bool
 	mu        sync.Mutex
 	packFiles map[int64]fsys.File
@@ -199,6 +200,7 @@ func (s *Store) refuseLostCatalog() error {
 // Close ends the store's use. Leases acquired and not released stay for their
 // time. Idempotent.
 func (s *Store) Close() error {
+	s.uses.end()
 	s.closed.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -104,6 +104,7 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 			return err
 		}
 		defer release()
+		from.store.Use(ctx, from.ref)
 	}
 	j.c.alone(j.src, to)
 	for try := 0; ; try++ {

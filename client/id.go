@@ -92,7 +92,9 @@ func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descripto
 		if named, err = s.Resolve(ctx, ref); err != nil && !errors.Is(err, content.ErrNotFound) {
 			return named, err
 		}
-		nerr = err
+		if nerr = err; err == nil {
+			s.Use(ctx, ref)
+		}
 	} else if err != nil && !isPrefix(prefix) {
 		err = fmt.Errorf("%q is no digest, no name and no prefix of a hash: %w", word, err)
 		if strings.Contains(word, "://") {

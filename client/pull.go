@@ -251,6 +251,7 @@ func (p *pull) run(ctx context.Context) error {
 		if err := p.store.SetTrustMarks(ctx, p.marks()...); err != nil {
 			return err
 		}
+		p.store.Use(ctx, p.names()...)
 		return p.vouch(ctx)
 	}
 	p.c.hook("pull.resolved")
@@ -273,6 +274,7 @@ func (p *pull) run(ctx context.Context) error {
 		if err == nil {
 			p.noteLooks(ctx)
 			p.noteSignatures(ctx)
+			p.store.Use(ctx, p.names()...)
 			return p.vouch(ctx)
 		}
 		var missing *blobstore.MissingError
@@ -288,6 +290,14 @@ func (p *pull) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// names are what the images are called in the store.
+func (p *pull) names() (names []oci.Reference) {
+	for _, im := range p.images {
+		names = append(names, im.name)
+	}
+	return names
 }
 
 // work says whether anything is left to do.

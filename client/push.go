@@ -49,6 +49,7 @@ func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary,
 		err = elsewhere.run(ctx, TransportStore+":"+name, o.Target)
 		return elsewhere.summary(start, asked, "push "+name, err)
 	}
+	p.store.Use(ctx, p.name)
 	if err = p.run(ctx); err != nil {
 		err = fmt.Errorf("push %s: %w", p.to, err)
 	}
@@ -102,7 +103,7 @@ func (c *Client) newPush(ctx context.Context, name string, o PushOptions) (p *pu
 	if to.Transport != TransportRegistry {
 		return nil, &copyJob{c: c, verb: "push", o: CopyOptions{Platform: o.Platform, IfDigest: o.IfDigest, NoReferrers: o.NoReferrers}}, nil
 	}
-	p = &push{c: c, o: o}
+	p = &push{c: c, o: o, name: ref}
 	target, err := c.target(ctx, to)
 	if err != nil {
 		return nil, nil, err
@@ -122,6 +123,7 @@ type push struct {
 	c     *Client
 	o     PushOptions
 	store *blobstore.Store
+	name  oci.Reference // in the store
 	repo  *toRegistry
 	to    oci.Reference
 	root  oci.Descriptor

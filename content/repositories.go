@@ -79,6 +79,12 @@ type InfoReader interface {
 	Info(ctx context.Context, d oci.Digest) (Info, error)
 }
 
+// UseNoter is a Library that keeps when its names were last used.
+type UseNoter interface {
+	// NoteUse notes that what name stands for is used now. It neither waits nor fails.
+	NoteUse(name oci.Reference)
+}
+
 // Library is the part of a store that reads: what a registry needs that takes
 // nothing.
 type Library interface {

@@ -12,13 +12,13 @@ func (tx *Tx) SetPinned(name string, pinned bool) (bool, error) {
 const usedPrecision = time.Hour
 
 // UseDue says whether a use of the name now is to be noted: one in an hour is enough,
-// and the one that set it counts.
+// and the change that set it counts as one.
 func (r Ref) UseDue(now time.Time) bool {
 	last := r.Updated
 	if r.Used.After(last) {
 		last = r.Used
 	}
-	return last.Truncate(usedPrecision).Before(now.Truncate(usedPrecision))
+	return now.Sub(last) >= usedPrecision
 }
 
 // UseRef notes that what a name stands for is used now, to the hour. A name that is

@@ -61,7 +61,11 @@ func (s *server) findManifest(ctx context.Context, at route) (oci.Descriptor, er
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	return s.lib.Resolve(ctx, ref)
+	desc, err := s.lib.Resolve(ctx, ref)
+	if uses, ok := s.lib.(content.UseNoter); ok && err == nil {
+		uses.NoteUse(ref)
+	}
+	return desc, err
 }
 
 // reference is the name in the store that a tag's path stands for.

@@ -1,0 +1,42 @@
+package registryserver_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"dist.example/blobstore/memory"
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/registryserver"
+)
+
+// noting is a store that is told what is used.
+type noting struct {
+	content.Store
+	mu   sync.Mutex
+	used []string
+}
+
+func (n *noting) NoteUse(name oci.Reference) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.used = append(n.used, name.String())
+}
+
+func TestTagsThatAreAskedForAreUsed(t *testing.T) {
+	t.Parallel()
+	store := &noting{Store: memory.New()}
+	r := newRigOver(t, store, registryserver.Options{Writable: true})
+	m := r.image("one")
+	r.want(r.pushManifest("/v2/app/manifests/v1", m, oci.MediaTypeManifest), 201)
+	if len(store.used) > 0 {
+		t.Errorf("a push used %q", store.used)
+	}
+	r.want(r.do("GET", "/v2/app/manifests/v1", nil), 200)
+	r.want(r.do("GET", "/v2/app/manifests/"+digestOf(m).String(), nil), 200)
+	r.want(r.do("GET", "/v2/app/manifests/v2", nil), 404)
+	if want := []string{"docker.io/library/app:v1"}; !slices.Equal(store.used, want) {
+		t.Errorf("used %q, want %q", store.used, want)
+	}
+}
