@@ -81,10 +81,14 @@ func (s *Store) NameBefore(ctx context.Context, ref oci.Reference, n int) (d oci
 	switch {
 	case err != nil:
 		return "", err
+	case seen == 0:
+		return "", fmt.Errorf("name %s: %w: it has no history", name, content.ErrNotFound)
 	case seen < n:
-		return "", fmt.Errorf("name %s: %w: its history has %d changes, not %d", name, content.ErrNotFound, seen, n)
+		return "", fmt.Errorf("name %s: %w: %d changes ago is before its history, which has %d", name, content.ErrNotFound, n, seen)
+	case d == "" && n == 1:
+		return "", fmt.Errorf("name %s: %w: it did not exist before its last change", name, content.ErrNotFound)
 	case d == "":
-		return "", fmt.Errorf("name %s: %w: it did not exist %d changes ago", name, content.ErrNotFound, n)
+		return "", fmt.Errorf("name %s: %w: it did not exist before its last %d changes", name, content.ErrNotFound, n)
 	}
 	return d, nil
 }

@@ -13,7 +13,8 @@ func (tagCmd) Help() string {
 Examples:
 
     $ dist tag redis:7 registry.example/mirror/redis:7
-    $ dist tag 9f86d081 demo:v1`
+    $ dist tag 9f86d081 demo:v1
+    $ dist tag redis:7@{1} redis:7`
 }
 
 // Run gives the name.

@@ -249,6 +249,7 @@ func keeping() []workload {
 	both := func(b *box) { b.dist("pull", "$PULL/app:v1", "$PULL/app:v2") }
 	return []workload{
 		{name: "tag", prepare: both, command: call("tag", "$PULL/app:v2", "$PULL/app:v1")},
+		{name: "undo", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder") }, command: call("undo"), again: []int{3}},
 		{name: "remove", prepare: both, command: call("remove", "$PULL/app:v2", "$PULL/app:v1"), again: []int{3}},
 		{name: "migrate", prepare: func(b *box) {
 			pulled(b)
