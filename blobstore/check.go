@@ -1,12 +1,14 @@
 package blobstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -21,12 +23,23 @@ type CheckOptions struct {
 	// Observe is told how far the check is: one blob with the name "check", whose
 	// total is what lies on the disk. From several goroutines; nil is fine.
 	Observe content.Observer
+	// Quick reads no bytes of content: it looks whether files are there and have their
+	// sizes, and at the catalog.
+	Quick bool
+	// Sample is the share of the content whose bytes are read, chosen at random; 0 and
+	// 1 read all. Of a large blob that share of its blocks is read. Of the rest, files
+	// and records have to be there, with their sizes.
+	Sample float64
+	// Seed makes the choice: with the same one, the same bytes of the same store are
+	// read again.
+	Seed uint64
 }
 
 // CheckReport is what a check has found.
 type CheckReport struct {
-	Objects int64 // whose bytes were read and hashed
-	Bytes   int64 // of them, as they lie on the disk
+	Held    int64 // objects that were looked at
+	Objects int64 // those of them whose bytes were read and hashed
+	Bytes   int64 // that were read, as they lie on the disk
 	Packs   int64
 	Names   int64
 	// Damaged are objects whose bytes are bad or gone, by digest.
@@ -61,6 +74,11 @@ type Damage struct {
 	Place   string   // "pack 3", "loose" or "absent"
 	Problem string   // what is wrong, in a few words
 	Names   []string // that reach it, a few of them
+	// Known says that it was marked damaged before.
+	Known bool
+	// Ranges are the damaged stretches, where checksums tell; none means that
+	// all of it may be.
+	Ranges []Range
 }
 
 // Waste is one kind of garbage.
@@ -79,7 +97,9 @@ const (
 // held has its bytes, where and as the catalog says; every type, edge and name is
 // what the bytes and the notes in the packs say; and what the packs hold is in the
 // catalog. All bytes are read and hashed. What is found damaged is marked, so that
-// the next pull or put replaces it; a read-only store is checked without that.
+// the next pull or put replaces it; a read-only store is checked without that. Large
+// blobs that lack the checksums of their blocks get them. With Quick and Sample less is
+// read.
 //
 // Other processes may read and write meanwhile: what looks wrong is looked at
 // again before it is reported. Memory is bounded by the names ever given, a few
@@ -93,7 +113,7 @@ const (
 // disk that cannot be read.
 func (s *Store) CheckAll(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	c := &checker{
-		s: s, observe: o.Observe, ends: map[int64]int64{}, gaps: map[int64][]gap{}, untold: map[int64]string{},
+		s: s, observe: o.Observe, pick: pickOf(o), lengths: map[int64]int64{}, ends: map[int64]int64{}, gaps: map[int64][]gap{}, untold: map[int64]string{},
 		names: map[string]*nameNotes{}, lost: map[int64]string{}, foreign: map[int64]bool{},
 		waste: map[string]*Waste{},
 	}
@@ -124,6 +144,7 @@ func sortDamage(ds []Damage) {
 type checker struct {
 	s       *Store
 	observe content.Observer
+	pick    pick
 	total   int64
 	done    atomic.Int64
 
@@ -135,6 +156,7 @@ type checker struct {
 	lost     map[int64]string // objects without a type, and one that something tells
 	denied   idSet            // objects of which something tells another type
 	ends     map[int64]int64  // up to where packs were read
+	lengths  map[int64]int64  // of the files of packs that were not read
 	gaps     map[int64][]gap  // stretches of packs without records
 	foreign  map[int64]bool   // packs whose format is a newer version's
 	names    map[string]*nameNotes
@@ -151,9 +173,13 @@ func (c *checker) run(ctx context.Context) error {
 		return err
 	}
 	c.tell(content.EventStarted)
-	for _, step := range []func(context.Context) error{
+	steps := []func(context.Context) error{
 		c.catalog, c.packs, c.objects, c.notes, c.types, c.missing, c.mend, c.garbage,
-	} {
+	}
+	if c.pick.nothing() {
+		steps = []func(context.Context) error{c.catalog, c.packFiles, c.objects, c.missing, c.mend, c.garbage}
+	}
+	for _, step := range steps {
 		// A catalog that cannot be read here may be readable there.
 		if err := step(ctx); err != nil && !c.unreadable(err) {
 			return err
@@ -203,6 +229,9 @@ func (c *checker) advance(n int64) {
 }
 
 func (c *checker) tell(kind content.EventKind) {
+	if c.pick.nothing() {
+		return // there are no bytes to tell of
+	}
 	c.observe(content.Event{Kind: kind, Name: "check", Offset: min(c.done.Load(), c.total), Total: c.total})
 }
 
@@ -230,14 +259,23 @@ func (c *checker) catalog(ctx context.Context) error {
 func (c *checker) measure(ctx context.Context) error {
 	return c.s.db.Read(ctx, func(tx *db.Tx) error {
 		t, err := tx.Totals()
-		c.total = t.Objects[db.LocPack].Stored + t.Objects[db.LocLoose].Stored
+		c.total = c.pick.of(t.Objects[db.LocPack].Stored + t.Objects[db.LocLoose].Stored)
 		return err
 	})
 }
 
+// Problems that say no more than that there is damage.
+const (
+	foundBefore = "found damaged before"
+	hashesTo    = "the bytes hash to "
+)
+
 // damaged reports an object, and marks it unless it is marked already.
 func (c *checker) damaged(ctx context.Context, o db.Object, place string, problem string) error {
-	d := Damage{Digest: o.Digest, Size: o.Size, Place: place, Problem: problem}
+	d := Damage{Digest: o.Digest, Size: o.Size, Place: place, Problem: problem, Known: o.Loc == db.LocDamaged}
+	if err := c.ranges(ctx, o, &d); err != nil {
+		return err
+	}
 	err := c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
 		d.Names, err = tx.NamesAbove(o.ID, damageNames)
 		return err
@@ -253,6 +291,56 @@ func (c *checker) damaged(ctx context.Context, o db.Object, place string, proble
 	defer c.mu.Unlock()
 	c.report.Damaged = append(c.report.Damaged, d)
 	return nil
+}
+
+// ranges finds out which stretches of a large blob are damaged.
+func (c *checker) ranges(ctx context.Context, o db.Object, d *Damage) error {
+	if d.Place != placeLoose || o.Size <= sumsFrom || c.pick.nothing() {
+		return nil
+	}
+	v, err := c.s.salvage(ctx, o)
+	switch {
+	case errors.Is(err, content.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	defer v.Close()
+	switch d.Ranges = v.Bad; {
+	case len(v.Bad) == 0:
+	case strings.HasPrefix(d.Problem, hashesTo):
+		d.Problem = v.describe()
+	default:
+		d.Problem += "; " + v.describe()
+	}
+	return nil
+}
+
+// blockSums compares the checksums of a sound blob with the catalog's, which gets
+// them where it lacks them.
+func (c *checker) blockSums(ctx context.Context, o db.Object, sums []byte) error {
+	if sums == nil {
+		return nil
+	}
+	known, err := c.s.blockSums(ctx, o)
+	if err != nil || known.BlockSize == sumBlock && bytes.Equal(known.Sums, sums) || known.BlockSize != sumBlock {
+		return err
+	}
+	if known.Sums != nil {
+		c.mu.Lock()
+		c.mended(!c.s.readOnly, fmt.Sprintf("the list of the checksums of %s was wrong", o.Digest))
+		c.mu.Unlock()
+	}
+	if c.s.readOnly {
+		return nil
+	}
+	return c.s.db.Write(ctx, func(tx *db.Tx) error {
+		now, found, err := tx.ObjectByID(o.ID)
+		if err != nil || !found || !now.Loc.Held() {
+			return err
+		}
+		return tx.PutBlockSums(db.BlockSums{Object: o.ID, BlockSize: sumBlock, Sums: sums})
+	})
 }
 
 // workers is how many goroutines read and hash.

@@ -119,7 +119,6 @@ func (c *checker) notes(ctx context.Context) error {
 			return err
 		}
 	}
-	c.report.Names = int64(len(refs))
 	for name, note := range c.names {
 		if note.now != "" && !there[name] {
 			if err := c.name(ctx, db.RefTarget{Name: name}); err != nil {
@@ -191,6 +190,7 @@ func (c *checker) missing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.report.Names = int64(len(names))
 	lacking := map[oci.Digest]*Damage{}
 	for _, name := range names {
 		err := c.s.db.Read(ctx, func(tx *db.Tx) error {

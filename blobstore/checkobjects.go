@@ -28,7 +28,7 @@ func (c *checker) objects(ctx context.Context) error {
 		c.account(o)
 		switch {
 		case o.Loc == db.LocDamaged:
-			return c.damaged(gctx, o, placeOf(o), "found damaged before")
+			g.Go(func() error { return c.damaged(gctx, o, placeOf(o), foundBefore) })
 		case o.Loc == db.LocLoose, o.Loc == db.LocPack && !c.seen.has(o.ID):
 			g.Go(func() error { return c.look(gctx, o) })
 		}
@@ -62,10 +62,14 @@ func (c *checker) eachObject(ctx context.Context, do func(db.Object) error) erro
 
 // account notes what a row says beside where its bytes are.
 func (c *checker) account(o db.Object) {
+	if o.Loc.Held() {
+		c.report.Held++
+	}
 	switch {
 	case o.Loc == db.LocDoomed:
 		c.wasted("given up, not yet removed", 1, o.Stored)
-	case o.Loc.Held() && knownMedia(o.Media) != "" && !c.typed.has(o.ID):
+	case !o.Loc.Held():
+	case !c.pick.nothing() && knownMedia(o.Media) != "" && !c.typed.has(o.ID):
 		c.mu.Lock()
 		c.untold[o.ID] = o.Media
 		c.mu.Unlock()
@@ -76,7 +80,7 @@ func (c *checker) account(o db.Object) {
 // only if the row still says so afterwards.
 func (c *checker) look(ctx context.Context, o db.Object) error {
 	for {
-		problem, err := c.read(ctx, o)
+		problem, err := c.judge(ctx, o)
 		if err != nil || problem == nil {
 			return err
 		}
@@ -192,7 +196,8 @@ func (c *checker) readLoose(ctx context.Context, o db.Object) ([]byte, *problem,
 		return nil, nil, err
 	}
 	defer f.Close()
-	got, n, err := hashAll(ctx, f, o.Digest, c.advance)
+	var sums blockSums
+	got, n, err := hashAll(ctx, f, o.Digest, func(p []byte) { c.advance(int64(len(p))); sums.write(p) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -200,9 +205,12 @@ func (c *checker) readLoose(ctx context.Context, o db.Object) ([]byte, *problem,
 	case got != o.Digest && n != o.Size:
 		return nil, damage("%d bytes in place of %d", n, o.Size), nil
 	case got != o.Digest:
-		return nil, damage("the bytes hash to %s", got), nil
+		return nil, damage(hashesTo+"%s", got), nil
 	case n != o.Size:
 		return nil, wrong("it has %d bytes, the file %d", o.Size, n), nil
+	}
+	if err := c.blockSums(ctx, o, sums.sums(n)); err != nil {
+		return nil, nil, err
 	}
 	if !oci.HasSuccessors(o.Media) || n > oci.MaxManifestSize {
 		return nil, nil, nil
@@ -212,20 +220,21 @@ func (c *checker) readLoose(ctx context.Context, o db.Object) ([]byte, *problem,
 }
 
 // hashAll hashes all of a file with the algorithm of a digest, and counts its
-// bytes; advance is told of them as they come.
-func hashAll(ctx context.Context, f fsys.File, like oci.Digest, advance func(n int64)) (oci.Digest, int64, error) {
+// bytes; see gets them as they come.
+func hashAll(ctx context.Context, f fsys.File, like oci.Digest, see func(p []byte)) (oci.Digest, int64, error) {
 	h := hasher(like)
-	n, err := io.CopyBuffer(hashing{h, advance}, struct{ io.Reader }{content.UntilDone(ctx, f)}, make([]byte, chunk))
+	n, err := io.CopyBuffer(hashing{h, see}, struct{ io.Reader }{content.UntilDone(ctx, f)}, make([]byte, chunk))
 	return oci.NewDigest(like.Algorithm(), h), n, err
 }
 
+// hashing is a hash, and somebody else who sees what it sees.
 type hashing struct {
-	hash    hash.Hash
-	advance func(n int64)
+	hash hash.Hash
+	see  func(p []byte)
 }
 
 func (h hashing) Write(p []byte) (int, error) {
-	h.advance(int64(len(p)))
+	h.see(p)
 	return h.hash.Write(p)
 }
 

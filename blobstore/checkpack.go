@@ -257,6 +257,10 @@ func (c *checker) record(ctx context.Context, f fsys.File, p db.Pack, e pack.Ent
 	if !here || !verify || agreeing(e.Record, row) != "" {
 		return nil
 	}
+	if !c.pick.takes(row.ID, 0) {
+		c.seen.add(row.ID)
+		return nil
+	}
 	data, err := pack.ReadBlob(f, e.Record)
 	if err != nil {
 		return nil // looked at again with the objects

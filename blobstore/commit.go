@@ -223,6 +223,9 @@ func (c *committing) objects(tx *db.Tx) ([]int64, error) {
 	if err := c.edges(tx, ids); err != nil {
 		return nil, err
 	}
+	if err := c.blockSums(tx, ids); err != nil {
+		return nil, err
+	}
 	return ids, c.bookkeeping(tx, ids)
 }
 

@@ -51,6 +51,7 @@ type ingest struct {
 	// blobs: it must never be written again.
 	sealed  bool
 	hash    hash.Hash // what the pipe continues with
+	sums    blockSums // of what this process has hashed: all, but after a checkpoint
 	resumed int64     // bytes found at opening
 	pipe    *pipe     // nil until the first write
 	again   *replay   // while there is a part to compare with, else nil
@@ -107,7 +108,7 @@ func (in *ingest) append(p []byte) (int, error) {
 // start makes the pipe.
 func (in *ingest) start() {
 	if in.pipe == nil {
-		in.pipe = newPipe(in.file, in.hash, in.resumed)
+		in.pipe = newPipe(in.file, in.hash, &in.sums, in.resumed)
 		in.pipe.eager = in.how == comparing // its source may be slow, and is watched
 	}
 }
@@ -271,6 +272,7 @@ func (in *ingest) Reset() error {
 		err = in.file.Truncate(0)
 	}
 	in.again, in.hash, in.resumed, in.failed = nil, hasher(in.opts.Expected), 0, nil
+	in.sums = blockSums{}
 	in.marked, in.markedAt = 0, time.Now()
 	if err != nil {
 		return fmt.Errorf("reset ingest %s: %w", in.key, fsys.Classify(err))

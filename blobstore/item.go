@@ -24,6 +24,8 @@ type item struct {
 	lease  string   // "" for none of its own
 	repos  []string // that it was pushed to
 
+	sums []byte // of its blocks, nil for none
+
 	encoded []byte      // the pack record, nil for a loose blob
 	record  pack.Record // as it is in encoded
 	offset  int64       // in its pack, once it is placed
@@ -140,7 +142,7 @@ func (s *Store) looseItem(ctx context.Context, opts content.IngestOptions, in *i
 	if err != nil {
 		return nil, err
 	}
-	it.ingest = in
+	it.ingest, it.sums = in, in.sums.sums(in.size())
 	s.hook("loose.sealed")
 	if err := s.linkLoose(in, d); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", in.key, fsys.Classify(err))

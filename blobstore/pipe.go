@@ -23,6 +23,7 @@ const (
 type pipe struct {
 	file  fsys.File
 	hash  hash.Hash
+	sums  *blockSums
 	eager bool // chunks are worked on before they are full, when there is nothing else to do
 	spare chan []byte
 	work  chan []byte
@@ -34,10 +35,11 @@ type pipe struct {
 	offset int64 // of the chunk that is being filled
 }
 
-// newPipe goes on at offset with a hash that has seen everything before it.
-func newPipe(f fsys.File, h hash.Hash, offset int64) *pipe {
+// newPipe goes on at offset with a hash that has seen everything before it. sums see
+// what the hash sees from here on.
+func newPipe(f fsys.File, h hash.Hash, sums *blockSums, offset int64) *pipe {
 	p := &pipe{
-		file: f, hash: h, offset: offset,
+		file: f, hash: h, sums: sums, offset: offset,
 		fill:  make([]byte, 0, chunk),
 		spare: make(chan []byte, 2),
 		work:  make(chan []byte, 1),
@@ -55,6 +57,7 @@ func (p *pipe) run(offset int64) {
 	go func() {
 		for b := range toHash {
 			p.hash.Write(b)
+			p.sums.write(b)
 			hashed <- struct{}{}
 		}
 	}()

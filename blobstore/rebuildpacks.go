@@ -328,8 +328,8 @@ func (p *packReading) flush(ctx context.Context) error {
 }
 
 // put makes objects present, the first copy of each. It returns the bytes on disk
-// of those that were new.
-func (r *rebuilder) put(ctx context.Context, rows []db.Present) (stored int64, err error) {
+// of those that were new. sums are of the rows' blocks, nil where there are none.
+func (r *rebuilder) put(ctx context.Context, rows []db.Present, sums ...[]byte) (stored int64, err error) {
 	if len(rows) == 0 {
 		return 0, nil
 	}
@@ -340,6 +340,12 @@ func (r *rebuilder) put(ctx context.Context, rows []db.Present) (stored int64, e
 				stored += rows[i].Stored
 				r.report.Objects++
 			}
+		}
+		for i, s := range sums {
+			if s == nil || err != nil {
+				continue
+			}
+			err = tx.PutBlockSums(db.BlockSums{Object: puts[i].ID, BlockSize: sumBlock, Sums: s})
 		}
 		return err
 	})

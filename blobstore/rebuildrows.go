@@ -50,11 +50,12 @@ func (r *rebuilder) readLoose(ctx context.Context) error {
 // that are good.
 func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
 	sizes, found, bad := make([]int64, len(digests)), make([]oci.Digest, len(digests)), make([]error, len(digests))
+	sums := make([]blockSums, len(digests))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers())
 	for i, d := range digests {
 		g.Go(func() (err error) {
-			found[i], sizes[i], err = r.hashFile(gctx, d)
+			found[i], sizes[i], err = r.hashFile(gctx, d, &sums[i])
 			if suspicious(err) {
 				bad[i], err = err, nil
 			}
@@ -64,7 +65,10 @@ func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	var rows []db.Present
+	var (
+		rows  []db.Present
+		known [][]byte
+	)
 	for i, d := range digests {
 		switch {
 		case isNoFile(bad[i]):
@@ -78,19 +82,20 @@ func (r *rebuilder) hashLoose(ctx context.Context, digests []oci.Digest) error {
 			continue
 		}
 		rows = append(rows, db.Present{Digest: d, Size: sizes[i], Media: r.typeOf(d), Loc: db.LocLoose, Stored: sizes[i]})
+		known = append(known, sums[i].sums(sizes[i]))
 	}
-	_, err := r.put(ctx, rows)
+	_, err := r.put(ctx, rows, known...)
 	return err
 }
 
 // hashFile hashes the file of a loose blob.
-func (r *rebuilder) hashFile(ctx context.Context, d oci.Digest) (oci.Digest, int64, error) {
+func (r *rebuilder) hashFile(ctx context.Context, d oci.Digest, sums *blockSums) (oci.Digest, int64, error) {
 	f, err := r.openContent(r.blobPath(d))
 	if err != nil {
 		return "", 0, err
 	}
 	defer f.Close()
-	return hashAll(ctx, f, d, r.advance)
+	return hashAll(ctx, f, d, func(p []byte) { r.advance(int64(len(p))); sums.write(p) })
 }
 
 // types gives objects the types that their newest notes say.

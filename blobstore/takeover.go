@@ -233,7 +233,7 @@ func (in *ingest) rehash(ctx context.Context, size int64, state []byte, sameBoot
 		in.hash, from = h, in.kept.Offset
 	}
 	r := io.NewSectionReader(in.file, from, size-from)
-	if _, err := io.CopyBuffer(in.hash, content.UntilDone(ctx, r), make([]byte, chunk)); err != nil {
+	if _, err := io.CopyBuffer(hashing{in.hash, in.sums.write}, content.UntilDone(ctx, r), make([]byte, chunk)); err != nil {
 		return err
 	}
 	in.resumed, in.kept.Offset = size, size
@@ -276,6 +276,7 @@ func (in *ingest) compare(p []byte) (n int, err error) {
 			return n, err
 		}
 		in.hash.Write(p[n : n+k])
+		in.sums.write(p[n : n+k])
 		in.again.at += int64(k)
 		n += k
 		if differs {

@@ -44,6 +44,7 @@ var objectContradictions = []contradiction{
 var contradictions = []contradiction{
 	{"objects above the highest id", `SELECT count(*) FROM objects WHERE id > ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'objects'), 0)`},
 	{"packs above the highest id", `SELECT count(*) FROM packs WHERE id > ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'packs'), 0)`},
+	{"objects behind the end of their pack", `SELECT count(*) FROM objects o JOIN packs p ON p.id = o.pack WHERE o.loc NOT IN ` + unheld + ` AND o.off + o.stored > p."end"`},
 	{"packs in a state that is none", `SELECT count(*) FROM packs WHERE state NOT BETWEEN 1 AND 3`},
 	{"edges from objects that are not there", `SELECT count(*) FROM edges e WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = e.parent)`},
 	{"edges to objects that are not there", `SELECT count(*) FROM edges e WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = e.child)`},
