@@ -18,18 +18,23 @@ type (
 	RebuildReport = blobstore.RebuildReport
 	// Damage is an object whose bytes are bad or gone.
 	Damage = blobstore.Damage
+	// Range is a stretch of a blob, in bytes.
+	Range = blobstore.Range
+	// CheckOptions say how much of the store CheckStore reads; Observe is the client's.
+	CheckOptions = blobstore.CheckOptions
 )
 
 // CheckStore compares the store's catalog with its bytes, all of which are read
-// and hashed. See blobstore.Store.CheckAll. Errors: those of opening the store,
+// and hashed unless o says less. See blobstore.Store.CheckAll. Errors: those of opening the store,
 // content.ErrCorrupt where the catalog cannot even be opened, and of a disk that
 // cannot be read; what is found damaged is in the report.
-func (c *Client) CheckStore(ctx context.Context) (CheckReport, error) {
+func (c *Client) CheckStore(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	s, err := c.Open(ctx)
 	if err != nil {
 		return CheckReport{}, err
 	}
-	return s.CheckAll(ctx, blobstore.CheckOptions{Observe: c.opts.Observe})
+	o.Observe = c.opts.Observe
+	return s.CheckAll(ctx, o)
 }
 
 // Rebuild makes the store's catalog anew from its content. The client must not

@@ -3,8 +3,10 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,24 +18,36 @@ import (
 // checkCmd is `dist check`.
 type checkCmd struct {
 	quietFlag
-	Rebuild bool `help:"Make the catalog anew from the content, once no other process uses the store."`
+	Quick   bool    `xor:"how" help:"Read no content: look whether files are there with their sizes, at the headers of packs, and at the catalog."`
+	Sample  percent `xor:"how" placeholder:"P" help:"Read so many percent of the content, chosen at random, and look at the rest as --quick does."`
+	Seed    *uint64 `placeholder:"N" help:"With --sample: choose what an earlier check chose, which told its seed."`
+	Rebuild bool    `xor:"how" help:"Make the catalog anew from the content, once no other process uses the store."`
 }
 
 // Help is the longer text of `dist check --help`.
 func (checkCmd) Help() string {
 	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed, the exit code is 4, and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
 
+Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, counted from 0, where the store has the checksums of its blocks. "found damaged before" is what an earlier check or a reader has marked.
+
+--quick takes seconds and finds what is gone or has another size, --sample 10 also reads a tenth of the content, other bytes each time: a check a day reads all of it in some weeks.
+
 When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog stays in the store's folder catalog.old.
 
 Examples:
 
     $ dist check
+    $ dist check --quick
+    $ dist check --sample 10
     $ dist check --format json | jq .waste
     $ dist check --rebuild`
 }
 
 // Run checks, or rebuilds.
 func (c *checkCmd) Run(s *session) error {
+	if c.Seed != nil && c.Sample == 0 {
+		return usagef("--seed is for --sample")
+	}
 	dist, err := s.local()
 	if err != nil {
 		return err
@@ -47,7 +61,8 @@ func (c *checkCmd) Run(s *session) error {
 
 func (c *checkCmd) check(s *session, dist *client.Client) error {
 	start := time.Now()
-	report, err := dist.CheckStore(s.ctx)
+	o := c.options()
+	report, err := dist.CheckStore(s.ctx, o)
 	s.progress.stop()
 	if err != nil {
 		return err
@@ -61,14 +76,42 @@ func (c *checkCmd) check(s *session, dist *client.Client) error {
 	for _, text := range report.Newer {
 		s.warn(text)
 	}
-	if err := c.print(s, newCheckJSON(report), report.Damaged); err != nil {
+	if err := c.print(s, newCheckJSON(o, report), report.Damaged); err != nil {
 		return err
 	}
 	if report.Clean() {
-		s.progress.closing(checkAccount(report, time.Since(start)))
+		s.progress.closing(checkAccount(o, report, time.Since(start)))
 		return nil
 	}
+	if o.Sample > 0 {
+		s.progress.closing(fmt.Sprintf("--seed %d chooses the same content again", o.Seed))
+	}
 	return checkError(report)
+}
+
+// options say how much is read.
+func (c *checkCmd) options() client.CheckOptions {
+	o := client.CheckOptions{Quick: c.Quick, Sample: float64(c.Sample) / 100}
+	switch {
+	case c.Seed != nil:
+		o.Seed = *c.Seed
+	case c.Sample > 0:
+		o.Seed = rand.Uint64N(1 << 32) // short enough to be typed
+	}
+	return o
+}
+
+// percent is a share of a hundred; 0 is none.
+type percent float64
+
+// UnmarshalText takes 10, 0.5 or 10%.
+func (p *percent) UnmarshalText(text []byte) error {
+	f, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "%"), 64)
+	if err != nil || !(f > 0 && f <= 100) {
+		return usagef("%q is no percentage above 0 and up to 100", text)
+	}
+	*p = percent(f)
+	return nil
 }
 
 // print prints the report: as a document, or else the damaged objects as a table.
@@ -99,9 +142,17 @@ func damageListing() listing[client.Damage] {
 }
 
 // checkAccount is the closing line of a check that found nothing.
-func checkAccount(r client.CheckReport, took time.Duration) string {
+func checkAccount(o client.CheckOptions, r client.CheckReport, took time.Duration) string {
 	text := fmt.Sprintf("checked %s, %s in %s, %s: no damage", plural(r.Objects, "object"), oci.HumanSize(r.Bytes),
 		humanDuration(took), plural(r.Names, "name"))
+	switch {
+	case o.Quick:
+		text = fmt.Sprintf("looked at %s in %s, %s, and read none: nothing is missing", plural(r.Held, "object"),
+			humanDuration(took), plural(r.Names, "name"))
+	case o.Sample > 0:
+		text = fmt.Sprintf("looked at %s in %s, %s, and read %s, %s of them (--seed %d): no damage", plural(r.Held, "object"),
+			humanDuration(took), plural(r.Names, "name"), oci.HumanSize(r.Bytes), plural(r.Objects, "whole object"), o.Seed)
+	}
 	var bytes int64
 	for _, w := range r.Waste {
 		bytes += w.Bytes
@@ -116,7 +167,17 @@ func checkAccount(r client.CheckReport, took time.Duration) string {
 func checkError(r client.CheckReport) error {
 	var found []string
 	if n := len(r.Damaged); n > 0 {
-		found = append(found, plural(int64(n), "damaged object"))
+		known := 0
+		for _, d := range r.Damaged {
+			if d.Known {
+				known++
+			}
+		}
+		text := plural(int64(n), "damaged object")
+		if known > 0 {
+			text += fmt.Sprintf(", %d of them found before", known)
+		}
+		found = append(found, text)
 	}
 	if r.Faults > 0 {
 		found = append(found, plural(int64(r.Faults), "fault")+" of the catalog")
@@ -213,6 +274,10 @@ func rebuildFaults(r client.RebuildReport) string {
 // checkJSON is the report of a check in JSON.
 type checkJSON struct {
 	Clean   bool         `json:"clean"`
+	Mode    string       `json:"mode"`              // "full", "quick" or "sample"
+	Percent float64      `json:"percent,omitempty"` // of a sample
+	Seed    *uint64      `json:"seed,omitempty"`    // of a sample
+	Held    int64        `json:"heldObjects"`
 	Objects int64        `json:"objects"`
 	Bytes   int64        `json:"bytes"`
 	Packs   int64        `json:"packs"`
@@ -230,6 +295,23 @@ type damageJSON struct {
 	Place   string     `json:"place"`
 	Problem string     `json:"problem"`
 	Names   []string   `json:"names"`
+	// Known says that it was marked before.
+	Known bool `json:"known"`
+	// Ranges are its damaged stretches, none where all of it may be damaged.
+	Ranges []rangeJSON `json:"ranges"`
+}
+
+type rangeJSON struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+}
+
+func newRangesJSON(rs []client.Range) []rangeJSON {
+	out := make([]rangeJSON, 0, len(rs))
+	for _, r := range rs {
+		out = append(out, rangeJSON(r))
+	}
+	return out
 }
 
 type wasteJSON struct {
@@ -239,7 +321,7 @@ type wasteJSON struct {
 }
 
 func newDamageJSON(d client.Damage) damageJSON {
-	return damageJSON{d.Digest, d.Size, d.Place, d.Problem, append([]string{}, d.Names...)}
+	return damageJSON{d.Digest, d.Size, d.Place, d.Problem, append([]string{}, d.Names...), d.Known, newRangesJSON(d.Ranges)}
 }
 
 func newDamagesJSON(ds []client.Damage) []damageJSON {
@@ -250,11 +332,17 @@ func newDamagesJSON(ds []client.Damage) []damageJSON {
 	return out
 }
 
-func newCheckJSON(r client.CheckReport) checkJSON {
+func newCheckJSON(o client.CheckOptions, r client.CheckReport) checkJSON {
 	j := checkJSON{
-		Clean: r.Clean(), Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Damaged: newDamagesJSON(r.Damaged),
+		Clean: r.Clean(), Mode: "full", Held: r.Held, Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Damaged: newDamagesJSON(r.Damaged),
 		Catalog: append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...),
 		Newer: append([]string{}, r.Newer...), Waste: []wasteJSON{},
+	}
+	switch {
+	case o.Quick:
+		j.Mode = "quick"
+	case o.Sample > 0:
+		j.Mode, j.Percent, j.Seed = "sample", o.Sample*100, &o.Seed
 	}
 	for _, w := range r.Waste {
 		j.Waste = append(j.Waste, wasteJSON(w))
