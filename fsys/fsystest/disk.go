@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,9 +21,14 @@ type node struct {
 	size    int64  // what it has now
 	lo, hi  int64  // the stretch written since the last sync
 	mode    fs.FileMode
+
+	froze  *frozen // as the last Cut took it, nil once it has changed
+	shared bool    // a Cut has durable, too
+	last   []byte  // what it had when it lost its last name, unless that was synced
 }
 
 func (n *node) touch(lo, hi int64) {
+	n.froze = nil
 	if lo >= hi {
 		return
 	}
@@ -41,6 +47,8 @@ type disk struct {
 	mu      sync.Mutex
 	live    names // as the operations left it
 	durable names // as the last SyncDir of each folder found it
+	// pending are the changes of names since, in order.
+	pending []change[*node]
 	// known are the folders that ever were in one of them; all others came about
 	// without the FS.
 	known map[string]bool
@@ -129,6 +137,7 @@ func (d *disk) open(owner *FS, name string, flag int, perm fs.FileMode) (fsys.Fi
 		}
 		n = &node{mode: info.Mode().Perm()}
 		d.live.files[path] = n
+		d.changed(entry[*node]{path: path, to: n})
 	case n != nil && writable && flag&os.O_TRUNC != 0:
 		n.touch(0, n.size)
 		n.size = 0
@@ -179,6 +188,9 @@ func (d *disk) synced(n *node, f fsys.File) error {
 	}
 	size := info.Size()
 	content := n.durable
+	if n.shared {
+		content, n.shared = slices.Clone(content), false
+	}
 	if int64(len(content)) > size {
 		content = content[:size]
 	}
@@ -188,7 +200,7 @@ func (d *disk) synced(n *node, f fsys.File) error {
 			return err
 		}
 	}
-	n.durable, n.size, n.lo, n.hi = content, size, 0, 0
+	n.durable, n.size, n.lo, n.hi, n.froze = content, size, 0, 0, nil
 	return nil
 }
 
@@ -204,6 +216,9 @@ func (d *disk) mkdirAll(dir string, perm fs.FileMode) error {
 		return err
 	}
 	for path := d.path(dir); path != "" && path != d.root; path = filepath.Dir(path) {
+		if !d.live.dirs[path] {
+			d.changed(entry[*node]{path: path, dir: true})
+		}
 		d.live.dirs[path], d.known[path] = true, true
 	}
 	return nil
@@ -213,12 +228,13 @@ func (d *disk) remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	path := d.path(name)
-	if err := d.adopt(path); err != nil {
+	if err := errors.Join(d.adopt(path), d.keepLast(path)); err != nil {
 		return err
 	}
 	if err := d.base.Remove(name); err != nil {
 		return err
 	}
+	d.changed(entry[*node]{path: path, dir: d.live.dirs[path], gone: true})
 	delete(d.live.files, path)
 	delete(d.live.dirs, path)
 	return nil
@@ -231,13 +247,14 @@ func (d *disk) rename(oldName, newName string) error {
 	if d.live.dirs[from] {
 		return fmt.Errorf("rename %s: %w: fsystest does not rename folders", oldName, errors.ErrUnsupported)
 	}
-	if err := errors.Join(d.adopt(from), d.adopt(to)); err != nil {
+	if err := errors.Join(d.adopt(from), d.adopt(to), d.keepLast(to)); err != nil {
 		return err
 	}
 	if err := d.base.Rename(oldName, newName); err != nil {
 		return err
 	}
 	n := d.live.files[from]
+	d.changed(entry[*node]{path: from, gone: true}, entry[*node]{path: to, to: n})
 	delete(d.live.files, from)
 	d.place(to, n)
 	return nil
@@ -250,7 +267,7 @@ func (d *disk) chmod(name string, mode fs.FileMode) error {
 		return err
 	}
 	if n := d.live.files[d.path(name)]; n != nil {
-		n.mode = mode.Perm()
+		n.mode, n.froze = mode.Perm(), nil
 	}
 	return nil
 }
@@ -266,6 +283,7 @@ func (d *disk) link(oldName, newName string) error {
 		return err
 	}
 	d.place(to, d.live.files[from])
+	d.changed(entry[*node]{path: to, to: d.live.files[from]})
 	return nil
 }
 
@@ -289,6 +307,7 @@ func (d *disk) syncDir(dir string) error {
 	}
 	if path := d.path(dir); path != "" {
 		d.namesSynced(path)
+		d.settle(path)
 	}
 	return nil
 }
