@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -269,4 +270,26 @@ func TestACheckpointSpeaksOnlyForWhatIsDurable(t *testing.T) {
 	}
 	finish(t, w, p)
 	must(t, after.Check(t.Context(), oci.DigestBytes(p)))
+}
+
+// Who finds store.json does not look for the folders: these are durable when its name
+// is given, which a disk may keep while it loses them.
+func TestTheFoldersOfANewStoreAreDurableBeforeItsName(t *testing.T) {
+	t.Parallel()
+	root, dst := t.TempDir(), t.TempDir()
+	must(t, os.Mkdir(filepath.Join(root, "store"), 0o755))
+	f, err := fsystest.New(fsys.OS(), root)
+	must(t, err)
+	f.Hook(func(op fsystest.Op, name string) error {
+		if op == fsystest.OpLink && filepath.Base(name) == "store.json" {
+			must(t, f.Crash(dst, fsystest.Truncated))
+		}
+		return nil
+	})
+	openWith(t, filepath.Join(root, "store"), blobstore.Options{FS: f})
+	for _, dir := range []string{"packs", "ingest", "leases", "views", "trash", "blobs/sha256", "blobs/sha512"} {
+		if fi, err := os.Stat(filepath.Join(dst, "store", filepath.FromSlash(dir))); err != nil || !fi.IsDir() {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
 }

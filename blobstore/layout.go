@@ -88,7 +88,7 @@ func (l layout) create(hook func(point string)) error {
 	if err := l.refuseForeign(); err != nil {
 		return err
 	}
-	unsynced := []string{l.path(blobsDir), l.dir}
+	unsynced := []string{l.dir}
 	for dir := l.dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := l.fs.Stat(dir); err == nil {
 			break // its name is no news to the folder above
@@ -101,6 +101,12 @@ func (l layout) create(hook func(point string)) error {
 		}
 	}
 	hook("store.folders")
+	// Who finds store.json does not look whether its folders are there.
+	for _, d := range []string{l.path(blobsDir), l.dir} {
+		if err := l.fs.SyncDir(d); err != nil {
+			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
+		}
+	}
 	h := newHead()
 	tmp := l.path(headFile + "." + h.UUID[:8])
 	if err := l.writeHead(tmp, h); err != nil {
