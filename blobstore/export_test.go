@@ -12,6 +12,13 @@ import (
 // batch does must not depend on how fast the machine is.
 func (s *Store) HoldBatches() { s.batchAge = time.Hour }
 
+// CheckpointEvery lets ingests record how far they are every n bytes: a test that
+// loses them must not need files of many MiB.
+func (s *Store) CheckpointEvery(n int64) { s.checkpoints = n }
+
+// BootedAs lets the machine have been started anew.
+func (s *Store) BootedAs(id string) { s.boot = id }
+
 // HookCommit lets fn run every COMMIT from now on.
 func (s *Store) HookCommit(fn func(commit func() error) error) error {
 	err := s.db.Close()

@@ -116,7 +116,7 @@ func (in *ingest) start() {
 // written is for after each piece of content that the pipe got.
 func (in *ingest) written(err error) error {
 	in.s.hook("ingest.written")
-	if err == nil && in.pipe.size()-in.marked >= checkpointEvery {
+	if err == nil && in.pipe.size()-in.marked >= in.s.checkpoints {
 		err = in.checkpoint()
 	}
 	return err
@@ -164,7 +164,7 @@ func (in *ingest) record(offset int64, state []byte, at time.Time) error {
 	if err := in.file.DataSync(); err != nil {
 		return err
 	}
-	if offset <= 2*checkpointEvery { // the name, too, has to outlive a crash
+	if offset <= 2*in.s.checkpoints { // the name, too, has to outlive a crash
 		if err := in.s.fs.SyncDir(in.s.path(ingestDir)); err != nil {
 			return err
 		}

@@ -50,9 +50,11 @@ type Store struct {
 	lock     fsys.File // shared, as long as the store is open
 	readOnly bool
 	boot     string
-	batchAge time.Duration // the constant, but for tests
-	warn     func(string)
-	hook     func(string)
+	// The constants, but for tests.
+	batchAge    time.Duration
+	checkpoints int64
+	warn        func(string)
+	hook        func(string)
 
 	uses      uses
 	closed    atomic.Bool
@@ -112,7 +114,7 @@ func (s *Store) defaults() {
 	if s.hook == nil {
 		s.hook = func(string) {}
 	}
-	s.boot, s.batchAge = fsys.BootID(), batchAge
+	s.boot, s.batchAge, s.checkpoints = fsys.BootID(), batchAge, checkpointEvery
 }
 
 func (s *Store) absentHead() bool {
