@@ -1,10 +1,9 @@
 package testscripts
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"dist.example/client"
+	"dist.example/content"
 	"dist.example/oci"
 	"dist.example/registryserver/registrytest"
 )
@@ -31,6 +31,8 @@ const (
 	tortureVar = "DIST_TORTURE"
 
 	tortureWriters = 8
+	// tortureKeepers run what looks after the store.
+	tortureKeepers = 2
 )
 
 // storm is many writers at work on one store.
@@ -39,6 +41,9 @@ type storm struct {
 	seed   uint64
 	shared [][]byte // content that all of them put
 	images map[string]oci.Digest
+	parts  map[oci.Digest]bool    // of the images
+	target *registrytest.Registry // for pushes
+	care   [][]string             // commands that look after a store, those there are
 	end    time.Time
 
 	mu     sync.Mutex
@@ -54,8 +59,11 @@ type writer struct {
 	steps int
 	rand  *rand.Rand // of this step, so that each is the same whatever became of those before
 
-	blobs map[oci.Digest]bool     // promised
+	blobs map[oci.Digest]bool     // promised, by a lease, and never named
+	ever  map[oci.Digest]bool     // what it may have brought
 	names map[string][]oci.Digest // what each may stand for, "" for nothing
+	// pushed is what repositories and tags of the registry stand for.
+	pushed map[string]oci.Digest
 	// unfinished are steps that were killed, to be done again.
 	unfinished []step
 }
@@ -69,11 +77,14 @@ type step struct {
 	// late is the exit code of a second try that says that the first one had done it,
 	// 0 for none.
 	late int
+	// files are its input, which goes when it is done.
+	files []string
 }
 
-// TestKilledAtRandom lets many short commands run at once and kills some of them,
-// anywhere. In the end nothing that was promised is missing, and all that was not
-// finished can be.
+// TestKilledAtRandom lets many short commands run at once, those that collect garbage
+// and look after the store among them, and kills some of them, anywhere. In the end
+// nothing that was promised is missing, all that was not finished can be, and once
+// nothing holds it any more all garbage goes.
 func TestKilledAtRandom(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs kill -9")
@@ -83,10 +94,13 @@ func TestKilledAtRandom(t *testing.T) {
 	writers := make([]*writer, tortureWriters)
 	for i := range writers {
 		w := &writer{
-			storm: s, id: i, blobs: map[oci.Digest]bool{}, names: map[string][]oci.Digest{},
+			storm: s, id: i, blobs: map[oci.Digest]bool{}, ever: map[oci.Digest]bool{}, names: map[string][]oci.Digest{}, pushed: map[string]oci.Digest{},
 		}
 		writers[i] = w
 		wg.Go(w.work)
+	}
+	for i := range tortureKeepers {
+		wg.Go(func() { s.keep(tortureWriters + i) })
 	}
 	wg.Wait()
 	t.Logf("%d commands, %d of them killed", s.ran, s.killed)
@@ -105,11 +119,12 @@ func TestKilledAtRandom(t *testing.T) {
 	s.sound("all done,")
 	s.settled(writers)
 	s.leftovers()
+	s.emptied()
 	s.rebuilt()
 }
 
 func newStorm(t *testing.T) *storm {
-	s := &storm{seed: rand.Uint64(), images: map[string]oci.Digest{}}
+	s := &storm{seed: rand.Uint64(), images: map[string]oci.Digest{}, parts: map[oci.Digest]bool{}}
 	if v := os.Getenv(seedVar); v != "" {
 		var err error
 		if s.seed, err = strconv.ParseUint(v, 10, 64); err != nil {
@@ -117,23 +132,42 @@ func newStorm(t *testing.T) *storm {
 		}
 	}
 	t.Logf("%s=%d replays this", seedVar, s.seed)
-	length := 3 * time.Second
-	if v := os.Getenv(tortureVar); v != "" {
-		var err error
-		if length, err = time.ParseDuration(v); err != nil {
-			t.Fatalf("%s: %v", tortureVar, err)
-		}
-	}
+	length := tortureTime(t, 3*time.Second)
 	reg := registrytest.New(t, registrytest.Options{})
-	s.box = newBox(t, map[string]string{"PULL": reg.Host})
+	s.target = registrytest.New(t, registrytest.Options{})
+	s.box = newBox(t, map[string]string{"PULL": reg.Host, "PUSH": s.target.Host})
+	image := func(path string, seed uint64, size int) {
+		layers := [][]byte{registrytest.Bytes(1, 50_000), registrytest.Bytes(2, 400<<10), registrytest.Bytes(seed, size)}
+		s.images[path] = reg.PushImage(path, layers...).Digest
+		s.learn(reg.Store(), s.images[path])
+	}
 	for i := range 4 {
-		layers := [][]byte{registrytest.Bytes(1, 50_000), registrytest.Bytes(2, 400<<10), registrytest.Bytes(uint64(10+i), 300<<10*(1+i))}
-		s.images[fmt.Sprintf("app:v%d", i)] = reg.PushImage(fmt.Sprintf("app:v%d", i), layers...).Digest
+		image(fmt.Sprintf("app:v%d", i), uint64(10+i), 300<<10*(1+i))
 		s.shared = append(s.shared, registrytest.Bytes(uint64(20+i), 1000+i*(250<<10)))
 	}
+	for i := range tortureWriters {
+		image(fmt.Sprintf("w%d/app:v0", i), uint64(100+i), 10_000)
+		image(fmt.Sprintf("w%d/app:v1", i), uint64(200+i), 500<<10)
+	}
 	s.dist("init", "--store", "store")
+	s.care = s.caring()
 	s.end = time.Now().Add(length)
 	return s
+}
+
+// learn finds what an image consists of.
+func (s *storm) learn(from content.Fetcher, d oci.Digest) {
+	s.parts[d] = true
+	r, err := from.Fetch(s.t.Context(), oci.Descriptor{Digest: d, Size: -1})
+	s.must(err)
+	defer r.Close()
+	p, err := io.ReadAll(r)
+	s.must(err)
+	edges, err := oci.Successors(oci.MediaTypeManifest, p)
+	s.must(err)
+	for _, e := range edges {
+		s.parts[e.Digest] = true
+	}
 }
 
 // work runs steps until the time is over. The seed and a step's number decide what
@@ -143,18 +177,7 @@ func (w *writer) work() {
 		w.steps++
 		w.rand = rand.New(rand.NewPCG(w.seed, uint64(w.id)<<32|uint64(w.steps)))
 		st, retried := w.next()
-		kill := w.rand.IntN(5)
-		nth, delay := 1+w.rand.IntN(60), time.Duration(1+w.rand.IntN(60))*time.Millisecond
-		var out outcome
-		switch {
-		case kill == 0 && os.Getenv("DIST_BINARY") == "":
-			out = w.run(st.command, fmt.Sprintf("%s=any:%d", crashVar, nth))
-		case kill <= 1:
-			out = w.runFor(st.command, delay)
-		default:
-			out = w.run(st.command)
-		}
-		w.count(out)
+		out := w.disturbed(rand.New(rand.NewPCG(w.seed+1, uint64(w.id)<<32|uint64(w.steps))), st.command)
 		switch {
 		case out.killed:
 			st.begun(out.stdout)
@@ -163,7 +186,31 @@ func (w *writer) work() {
 			w.t.Errorf("writer %d, step %d: dist %s: exit %d\n%s", w.id, w.steps, strings.Join(st.args, " "), out.exit, out.stderr)
 		default:
 			st.done(out.stdout)
+			w.tidy(st)
 		}
+	}
+}
+
+// disturbed runs a command and perhaps kills it: at a point of its protocols, or after
+// a while.
+func (s *storm) disturbed(r *rand.Rand, c command) (out outcome) {
+	kill, nth, delay := r.IntN(5), 1+r.IntN(60), time.Duration(1+r.IntN(60))*time.Millisecond
+	switch {
+	case kill == 0 && os.Getenv("DIST_BINARY") == "":
+		out = s.run(c, fmt.Sprintf("%s=any:%d", crashVar, nth))
+	case kill <= 1:
+		out = s.runFor(c, delay)
+	default:
+		out = s.run(c)
+	}
+	s.count(out)
+	return out
+}
+
+// tidy removes the input of a step: a storm may last for hours.
+func (w *writer) tidy(st step) {
+	for _, name := range st.files {
+		w.must(os.Remove(name))
 	}
 }
 
@@ -182,6 +229,7 @@ func (w *writer) finish(st step) {
 		w.t.Errorf("writer %d, done again: dist %s: exit %d\n%s", w.id, strings.Join(st.args, " "), out.exit, out.stderr)
 	} else {
 		st.done(out.stdout)
+		w.tidy(st)
 	}
 }
 
@@ -200,13 +248,15 @@ func (w *writer) judge() {
 	}
 }
 
-// settled holds the store against all promises, when nothing is unfinished: it has
-// this and no more.
+// settled holds store and registry against all promises, when nothing is unfinished:
+// the store has this, and nothing that nobody brought.
 func (s *storm) settled(writers []*writer) {
-	blobs, names := map[oci.Digest]bool{}, map[string]oci.Digest{}
+	blobs, names := maps.Clone(s.parts), map[string]oci.Digest{}
 	for _, w := range writers {
 		w.judge()
 		maps.Copy(blobs, w.blobs)
+		maps.Copy(blobs, w.ever)
+		w.sent()
 		for name, targets := range w.names {
 			if targets[0] != "" {
 				names[name] = targets[0]
@@ -217,31 +267,16 @@ func (s *storm) settled(writers []*writer) {
 	if !maps.Equal(got.names, names) {
 		s.t.Errorf("names are %v, want %v", got.names, names)
 	}
-	pulled := s.reach(got.names)
 	for d := range got.blobs {
-		if !blobs[d] && !pulled[d] {
-			s.t.Errorf("%s is there, which nobody was promised", d)
+		if !blobs[d] {
+			s.t.Errorf("%s is there, which nobody brought", d)
 		}
 	}
 }
 
 // leftovers counts the files that no row speaks of: check knows of each.
 func (s *storm) leftovers() {
-	var (
-		out    bytes.Buffer
-		report struct {
-			Waste []struct {
-				Kind  string
-				Count int
-			}
-		}
-	)
-	s.check(&out, "--format", "json")
-	s.must(json.Unmarshal(out.Bytes(), &report))
-	waste := map[string]int{}
-	for _, w := range report.Waste {
-		waste[w.Kind] = w.Count
-	}
+	waste := s.waste()
 	loose := strings.Count(s.dist("list", "--format", "go-template={{.place}}"), "loose")
 	rows := strings.Count(s.dist("active", "--stale", "-q"), "\n")
 	for _, k := range []struct {
