@@ -27,7 +27,7 @@ import (
 const (
 	// powerVar is how many pairs of each work are looked at.
 	powerVar  = "DIST_POWER"
-	powerFew  = 20
+	powerFew  = 16
 	powerEach = 24 // and at most so many of one moment
 	// seedVar replays a choice of pairs.
 	seedVar = "DIST_SEED"
@@ -284,21 +284,35 @@ type pair struct {
 	tree    fsystest.Tree
 }
 
-// pairs picks among all that the moments may leave, each of them once.
+// pairs picks among all that the moments may leave, each of them once, and of each
+// moment one after the other.
 func pairs(moments []moment, r *rand.Rand, each, limit int) (picked []pair) {
 	seen := map[string]bool{}
-	for _, m := range moments {
+	byMoment := make([][]pair, len(moments))
+	for i, m := range moments {
 		for o := range m.cut.Outcomes(r, each) {
 			tree := m.cut.After(o)
 			key := fmt.Sprint(tree.Sum(), m.commits, m.step, m.promises.version)
 			if !seen[key] {
 				seen[key] = true
-				picked = append(picked, pair{m, o, tree})
+				byMoment[i] = append(byMoment[i], pair{m, o, tree})
 			}
 		}
+		r.Shuffle(len(byMoment[i]), func(a, b int) { byMoment[i][a], byMoment[i][b] = byMoment[i][b], byMoment[i][a] })
 	}
-	r.Shuffle(len(picked), func(i, k int) { picked[i], picked[k] = picked[k], picked[i] })
-	return picked[:min(limit, len(picked))]
+	r.Shuffle(len(byMoment), func(a, b int) { byMoment[a], byMoment[b] = byMoment[b], byMoment[a] })
+	for round := 0; len(picked) < limit; round++ {
+		before := len(picked)
+		for _, some := range byMoment {
+			if round < len(some) && len(picked) < limit {
+				picked = append(picked, some[round])
+			}
+		}
+		if len(picked) == before {
+			break // these are all
+		}
+	}
+	return picked
 }
 
 // judge opens what a power cut has left: all that was promised is there, all that is
@@ -343,6 +357,12 @@ func (p pair) judge(t *testing.T, w work) error {
 	}
 	if err := b.kept(!w.hurt || p.step < len(w.steps)); err != nil {
 		return fmt.Errorf("done again: %w", err)
+	}
+	if err := collectStep().run(b); err != nil {
+		return fmt.Errorf("collected: %w", err)
+	}
+	if err := b.kept(!w.hurt || p.step < len(w.steps)); err != nil {
+		return fmt.Errorf("collected: %w", err)
 	}
 	return nil
 }

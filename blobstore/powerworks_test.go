@@ -13,6 +13,7 @@ import (
 	"dist.example/blobstore"
 	"dist.example/blobstore/memory"
 	"dist.example/content"
+	"dist.example/db"
 	"dist.example/oci"
 )
 
@@ -46,6 +47,9 @@ func works(t *testing.T) []work {
 		}},
 		{name: "content is deleted and comes again", before: all("app:v1"), steps: []workStep{
 			deleteStep(large), writerStep(large), putStep(noise(5, 1000)), deleteStep(noise(5, 1000)), putStep(noise(5, 1000)),
+		}},
+		{name: "garbage is collected", before: func(t *testing.T, s *blobstore.Store) { litter(t, s, old, im, large) }, steps: []workStep{
+			collectStep(), putStep(noise(5, 1000), noise(11, 280<<10)), copyStep(far, im, "app:v2"),
 		}},
 		{name: "a large blob comes in parts", steps: []workStep{partStep(mid, 300<<10), writerStep(mid)}},
 		{name: "a stream comes again", before: func(t *testing.T, s *blobstore.Store) { leave(t, s, stream, mid[:300<<10]) }, steps: []workStep{
@@ -289,6 +293,78 @@ func pathStep(p []byte) workStep {
 func checkStep() workStep {
 	return workStep{"check", func(b *bench) error {
 		_, err := b.s.CheckAll(b.ctx, blobstore.CheckOptions{})
+		return err
+	}}
+}
+
+// litter leaves something of all that a collection removes, and app:v1.
+func litter(t *testing.T, s *blobstore.Store, old, im image, large []byte) {
+	t.Helper()
+	named(t, s, im, "app:gone")
+	mustStore(t, s, noise(14, 600))
+	mustStore(t, s, large)
+	must(t, s.Delete(t.Context(), im.manifest().Digest, oci.DigestBytes(noise(14, 600)), oci.DigestBytes(large)))
+	for _, p := range im.blobs[:len(im.blobs)-1] {
+		must(t, s.Delete(t.Context(), oci.DigestBytes(p)))
+	}
+	named(t, s, old, "app:v1")
+	half(t, s, noise(15, 400<<10), 300<<10)
+	must(t, os.WriteFile(blobFile(s, noise(16, 10)), []byte("orphan"), 0o444))
+	must(t, os.WriteFile(filepath.Join(s.Dir(), "trash", "t"), []byte("trash"), 0o600))
+	must(t, os.WriteFile(filepath.Join(s.Dir(), "leases", "l"), nil, 0o600))
+	f, err := os.OpenFile(packName(s, "1"), os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	_, err = f.Write(noise(17, 900))
+	must(t, errors.Join(err, f.Close()))
+}
+
+// collectStep takes all steps of a collection that touch files: what was given up
+// goes, packs with dead bytes are emptied, and so is all that crashes left behind.
+func collectStep() workStep {
+	return workStep{"collect", func(b *bench) (err error) {
+		m, err := b.s.Maintain(b.ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, m.Close()) }()
+		if _, err := m.EndLeases(b.ctx); err != nil {
+			return err
+		}
+		for last := int64(0); ; {
+			got, err := m.Sweep(b.ctx, last, 2)
+			if err != nil {
+				return err
+			}
+			if got.Objects == 0 {
+				break
+			}
+			last = got.Last
+		}
+		var worn []int64
+		err = b.s.View(b.ctx, func(tx *db.Tx) error {
+			for p, err := range tx.Packs() {
+				if err != nil {
+					return err
+				}
+				if p.Dead > 0 && p.State != db.PackDead {
+					worn = append(worn, p.ID)
+				}
+			}
+			return nil
+		})
+		for _, id := range worn {
+			if _, eerr := m.EmptyPack(b.ctx, id, nil); eerr != nil {
+				return eerr
+			}
+		}
+		for g, gerr := range b.s.Garbage(b.ctx) {
+			if gerr != nil {
+				return gerr
+			}
+			if _, rerr := m.Remove(b.ctx, g); rerr != nil {
+				return rerr
+			}
+		}
 		return err
 	}}
 }
