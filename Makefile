@@ -7,13 +7,15 @@ BUILD      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
 BIN        = bin/dist
 FUZZTIME  ?= 10s
 TORTURE   ?= 30s
+SOAK      ?= 60s
+POWER     ?= 100
 BENCH     ?= .
 SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # What runs several things at once, and so is worth the race detector's time.
 RACE       = ./sign/... ./budgets/... ./bundle/... ./plugin/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test crash ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs
+.PHONY: help run build test crash soak ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +32,10 @@ test: ## run all tests (no network, no root)
 
 crash: ## kill every command at every step of its protocols, which make test does once for each step
 	DIST_KILLS=all $(GO) test -count=1 -timeout 900s -run '^TestKilledAtEveryPoint$$' ./testscripts
+
+soak: ## kill commands at random beside collections for SOAK (60s), cut the power in POWER (100) ways; SEED=n replays
+	DIST_TORTURE=$(SOAK) DIST_SEED=$(SEED) $(GO) test -count=1 -timeout 0 -run '^TestKilledAtRandom$$' -v ./testscripts
+	DIST_POWER=$(POWER) DIST_SEED=$(SEED) $(GO) test -count=1 -timeout 0 -run '^TestThePowerGoes$$' -v ./blobstore
 
 ci: lint test race cross crash ## what has to pass before anything is merged
 
@@ -65,6 +71,7 @@ bench-peers: build ## measure dist beside crane, oras, regctl and skopeo; ROWS=r
 e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
 		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 1200s ./testscripts
+	$(MAKE) soak
 
 e2e-cosign: build ## let cosign verify what dist signs, and the other way, without a network
 	@export PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; \

@@ -27,7 +27,7 @@ func (w *writer) next() (st step, retried bool) {
 	}
 	steps := []func() step{
 		w.put, w.put, w.putMany, w.putShared, w.ingest, w.ingestShared, w.pull, w.pull, w.pullOwn, w.pullOwn, w.push,
-		w.tag, w.tag, w.remove, w.remove, w.delete, w.path, w.see, w.see,
+		w.fleeting, w.tag, w.tag, w.remove, w.remove, w.delete, w.path, w.see, w.see,
 		func() step { return w.look("list", "-q") },
 		func() step { return w.look("check") },
 	}
@@ -79,6 +79,12 @@ func (w *writer) putting(file string, want oci.Digest, c command) step {
 func (w *writer) put() step {
 	name, d := w.file(0)
 	return w.putting(name, d, call("put", name))
+}
+
+// fleeting stores what may go in a moment.
+func (w *writer) fleeting() step {
+	name, _ := w.file(0)
+	return step{files: []string{name}, command: call("put", "--keep", "1s", name), done: func(string) {}, begun: func(string) {}}
 }
 
 func (w *writer) putShared() step {
