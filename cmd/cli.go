@@ -29,6 +29,7 @@ func groups() []kong.Group {
 		{Key: "remote", Title: "Registries:"},
 		{Key: "author", Title: "Making and looking into images:"},
 		{Key: "trust", Title: "Signatures and trust:"},
+		{Key: "ask", Title: "Asking what is here:"},
 		{Key: "store", Title: "The store and this program:"},
 		{Key: "network", Title: "Network flags:"},
 		{Key: "global", Title: "Global flags:"},
@@ -82,6 +83,8 @@ func verbs() []verb {
 		{"sign", "trust", "Sign a manifest for its name.", new(signCmd)},
 		{"verify", "trust", "Say which key vouches for a name, and why other signatures do not count.", new(verifyCmd)},
 		{"trust", "trust", "Say whose signatures count for which names.", new(trustCmd)},
+
+		{"query", "ask", "Answer a SELECT over what the store knows.", new(queryCmd)},
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
 		{"store", "store", "Tell about the store as a whole, and what it is to do.", new(storeCmd)},

@@ -48,12 +48,17 @@ type pool struct {
 	closed bool
 }
 
-// dsn is the driver's name for a catalog file. params are SQLite's own.
-func dsn(file string, cacheMiB int, params ...string) string {
+// uri is SQLite's name for a catalog file.
+func uri(file string, params ...string) string {
 	p := filepath.ToSlash(file)
 	if !strings.HasPrefix(p, "/") && filepath.IsAbs(file) {
 		p = "/" + p // C:/… on Windows
 	}
+	return "file:" + (&url.URL{Path: p}).EscapedPath() + "?" + strings.Join(params, "&")
+}
+
+// dsn is the driver's name for a catalog file. params are SQLite's own.
+func dsn(file string, cacheMiB int, params ...string) string {
 	params = append(params,
 		fmt.Sprintf("_pragma=busy_timeout(%d)", busyTimeout),
 		fmt.Sprintf("_pragma=cache_size(%d)", -cacheMiB<<10),
@@ -62,7 +67,7 @@ func dsn(file string, cacheMiB int, params ...string) string {
 		// Statements of many rows keep what they would undo in memory, not in a
 		// temporary file.
 		"_pragma=temp_store(2)")
-	return "file:" + (&url.URL{Path: p}).EscapedPath() + "?" + strings.Join(params, "&")
+	return uri(file, params...)
 }
 
 func newPool(dsn string) (*pool, error) {

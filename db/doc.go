@@ -42,6 +42,27 @@
 // CommitError tells that apart from all other failures, after which nothing has
 // changed.
 //
+// # Queries
+//
+// Query answers SQL of anybody's over the views of package schema, and nothing else.
+// It does so on a connection of its own, through SQLite's C interface, where these
+// hold it:
+//
+//   - The catalog is attached read-only, with query_only set, to an empty database in
+//     memory, under a name that is drawn at random. A statement cannot name it, so
+//     main.objects is nothing.
+//   - SQLite's authorizer is asked about everything that a statement would do while it
+//     is compiled: only SELECT passes, functions of a list, and reading of views. It
+//     cannot rely on which view SQLite says a table is read from, for what a WITH calls
+//     itself looks the same. So tables are read by views with random names alone, which
+//     the known views read in turn.
+//   - What the authorizer was not asked about, as VACUUM, is no SELECT and refused, as
+//     is all that SQLite says is not read-only, and what follows a first statement.
+//   - SQLite's limits bound a value, a row, the statement and its program; what sorts
+//     and remembers more than a page cache has temporary files.
+//   - SQLite asks every thousand steps whether to go on. One step that takes long is
+//     left behind with its connection.
+//
 // # What it does not do
 //
 // It takes no lock but write.lock: STORE/lock, packs, leases and ingests are the

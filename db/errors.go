@@ -49,16 +49,21 @@ func code(err error) int {
 	return 0
 }
 
+// classOf is the class of a code of SQLite's, if it has one.
+func classOf(code int) (class error, ok bool) {
+	if class, ok = extended[code]; !ok {
+		class, ok = classes[code&0xff]
+	}
+	return class, ok
+}
+
 // classify gives an error of the driver its class, by code.
 func classify(err error) error {
 	c := code(err)
 	if c == 0 {
 		return err
 	}
-	class, ok := extended[c]
-	if !ok {
-		class, ok = classes[c&0xff]
-	}
+	class, ok := classOf(c)
 	switch {
 	case !ok || errors.Is(err, class):
 		return err

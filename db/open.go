@@ -58,7 +58,8 @@ type Options struct {
 type DB struct {
 	dir     string
 	fs      fsys.FS
-	file    string // the catalog that is read, perhaps a copy
+	file    string   // the catalog that is read, perhaps a copy
+	params  []string // SQLite's, with which it is opened
 	pool    *pool
 	lock    *writeLock // nil when read-only
 	clock   func() time.Time

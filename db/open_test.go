@@ -79,7 +79,7 @@ func TestViewsAnswer(t *testing.T) {
 	})
 	g.include("example.com/a", Pushed, 1)
 	check(t, g.d.pool.withConn(func(c *conn) error {
-		if err := c.script(schema.Views()); err != nil {
+		if err := c.script(schema.ViewsSQL()); err != nil {
 			return err
 		}
 		for view, want := range map[string]int{

@@ -69,6 +69,7 @@ func (d *DB) openAs(o Options, params ...string) (err error) {
 	if d.pool != nil {
 		d.pool.close()
 	}
+	d.params = params
 	if d.pool, err = newPool(dsn(d.file, o.CacheMiB, params...)); err != nil {
 		return err
 	}

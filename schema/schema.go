@@ -64,13 +64,3 @@ func Migrations(from int) ([]Migration, error) {
 	}
 	return ms, nil
 }
-
-// Views returns the statements that make the views of `query` on a connection
-// to a catalog.
-func Views() string {
-	sql, err := files.ReadFile("views.sql")
-	if err != nil {
-		panic(err) // embedded: it is there or the binary was not built
-	}
-	return string(sql)
-}

@@ -42,7 +42,7 @@ var table = []row{
 	// Locked files, and the classes of errors.
 	{name: "budgets", floor: 1, beside: []string{"content", "fsys"}},
 
-	{name: "db", floor: 2, owns: []string{"modernc.org/sqlite"}},
+	{name: "db", floor: 2, owns: []string{"modernc.org/sqlite", "modernc.org/libc"}},
 	{name: "blobstore/pack", floor: 2, owns: []string{"github.com/klauspost/compress"}},
 	{name: "layer", floor: 2, owns: []string{"github.com/klauspost/compress"}},
 	{name: "plugin", floor: 2},
