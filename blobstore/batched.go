@@ -33,6 +33,9 @@ func (s *Store) batchedItem(opts content.IngestOptions, p []byte) (*item, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.spend(int64(len(p))); err != nil {
+		return nil, fmt.Errorf("write %s: %w", it.desc.Digest, err)
+	}
 	if it.temp, it.tempFile, err = s.writeTemp(p); err == nil {
 		s.hook("batched.written")
 		err = s.fs.Link(it.temp, s.blobPath(it.desc.Digest))

@@ -61,6 +61,9 @@ func (s *Store) tryCommit(ctx context.Context, b *batch) error {
 		return err
 	}
 	c := &committing{s: s, b: b, fresh: fresh}
+	if err := s.spend(c.appends()); err != nil {
+		return fmt.Errorf("write to store %s: %w", s.dir, err)
+	}
 	if c.needsPack() {
 		if c.pack, c.spoiled, err = s.takePack(ctx); err != nil {
 			return err
@@ -150,6 +153,15 @@ func (c *committing) durable() error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// appends is how many bytes of content go to the pack. Notes are for free: what takes
+// names and content away has to be told of in a full store, too.
+func (c *committing) appends() (n int64) {
+	for it := range c.fresh {
+		n += int64(len(it.encoded))
+	}
+	return n
 }
 
 func (c *committing) needsPack() bool {

@@ -100,6 +100,9 @@ func (in *ingest) Write(p []byte) (int, error) {
 }
 
 func (in *ingest) append(p []byte) (int, error) {
+	if err := in.s.spend(int64(len(p))); err != nil {
+		return 0, err
+	}
 	in.start()
 	n, err := in.pipe.Write(p)
 	return n, in.written(err)
@@ -134,7 +137,11 @@ func (in *ingest) room() []byte {
 
 // took appends the n bytes that were put to where room said.
 func (in *ingest) took(n int) error {
-	if err := in.written(in.pipe.took(n)); err != nil {
+	err := in.s.spend(int64(n))
+	if err == nil {
+		err = in.written(in.pipe.took(n))
+	}
+	if err != nil {
 		return fmt.Errorf("ingest %s: %w", in.key, fsys.Classify(err))
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -119,10 +120,13 @@ func (s *Store) SetSettings(ctx context.Context, change func(*Settings)) error {
 	b := newBatch(nil)
 	b.facts = func(tx *db.Tx) ([]pack.Note, error) {
 		was, err := readSettings(tx)
+		now := was
+		if errors.Is(err, content.ErrCorrupt) { // all of them are written anew
+			was, now, err = Settings{-1, -1, -1}, DefaultSettings(), nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		now := was
 		change(&now)
 		if err := now.check(); err != nil {
 			return nil, err

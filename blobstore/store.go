@@ -34,6 +34,9 @@ type Options struct {
 	Create bool
 	// FS is the file system, nil for the operating system's.
 	FS fsys.FS
+	// FreeBytes is asked how much room there is for this user on the file system of a
+	// folder, nil for fsys.FreeBytes. Only tests set it.
+	FreeBytes func(dir string) (uint64, error)
 	// Warn is told, in a line each, of what a person should know while the store
 	// goes on; nil drops it.
 	Warn func(string)
@@ -57,6 +60,8 @@ type Store struct {
 	hook        func(string)
 
 	uses      uses
+	room      room
+	freeBytes func(dir string) (uint64, error)
 	closed    atomic.Bool
 	mu        sync.Mutex
 	packFiles map[int64]fsys.File
@@ -79,7 +84,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	s := &Store{
-		layout: layout{dir, o.FS}, warn: o.Warn, hook: o.Hook,
+		layout: layout{dir, o.FS}, warn: o.Warn, hook: o.Hook, freeBytes: freeSpace(o),
 		packFiles: map[int64]fsys.File{}, leases: map[string]*lease{},
 	}
 	s.defaults()

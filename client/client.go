@@ -33,6 +33,8 @@ type Options struct {
 	Observe content.Observer
 	// Warn is told what a person should know, in a line each; nil is fine.
 	Warn func(string)
+	// FreeBytes is for tests, see blobstore.Options.
+	FreeBytes func(dir string) (uint64, error)
 	// Hook is for tests, see blobstore.Options.
 	Hook func(point string)
 }
@@ -73,6 +75,7 @@ func (c *Client) Close() error {
 		c.remote.CloseIdle()
 	}
 	err := c.limits.Close()
+	c.warnOfLowSpace()
 	if c.store != nil {
 		err = errors.Join(err, c.store.Close())
 		c.store = nil
@@ -94,7 +97,7 @@ func (c *Client) openStore(ctx context.Context, create bool) (*blobstore.Store, 
 		return c.store, nil
 	}
 	s, err := blobstore.Open(ctx, c.opts.Store, blobstore.Options{
-		Create: create, Warn: c.opts.Warn, Hook: c.opts.Hook,
+		Create: create, Warn: c.opts.Warn, Hook: c.opts.Hook, FreeBytes: c.opts.FreeBytes,
 	})
 	if err != nil {
 		return nil, err

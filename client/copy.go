@@ -70,6 +70,8 @@ type copyJob struct {
 	old      oci.Digest
 	same     bool
 	stats    content.Stats
+	// manifests are those that were read to find out what has to come.
+	manifests *content.Manifests
 }
 
 // summary is the account of a run that began at start, after asked requests.
@@ -107,8 +109,12 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 		from.store.Use(ctx, from.ref)
 	}
 	j.c.alone(j.src, to)
+	source := j.c.federate(j.src)
+	if err := j.fit(ctx, to, source); err != nil {
+		return err
+	}
 	for try := 0; ; try++ {
-		stats, err := content.Copy(ctx, to, j.c.federate(j.src), j.root, j.options(ctx, to))
+		stats, err := content.Copy(ctx, to, source, j.root, j.options(ctx, to))
 		if try == 0 {
 			j.stats = stats
 		}
@@ -273,6 +279,7 @@ func (j *copyJob) options(ctx context.Context, to any) content.CopyOptions {
 	return content.CopyOptions{
 		Jobs: j.c.pairs(within(j.src, to), j.c.opts.Jobs), Referrers: !j.o.NoReferrers, Observe: j.c.opts.Observe,
 		Origin: j.origin(), Warn: j.c.opts.Warn, Children: wholeImages(ctx, j.src), MountFrom: neighbour(j.src, to),
+		Manifests: j.manifests,
 	}
 }
 

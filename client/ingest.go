@@ -169,9 +169,30 @@ func (in *ingesting) open(ctx context.Context) (content.Writer, error) {
 	})
 }
 
+// fits refuses content of a known size that there is no room for. What an earlier try
+// left is there already.
+func (in *ingesting) fits(ctx context.Context) error {
+	total := in.o.total()
+	if total < 0 {
+		return nil
+	}
+	s, err := in.c.Open(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := s.Status(ctx, in.key)
+	if err != nil && !errors.Is(err, content.ErrNotFound) {
+		return err
+	}
+	return roomHint(s.Fits(ctx, total-st.Offset))
+}
+
 // stream stores all of the input, and tells of progress.
 func (in *ingesting) stream(ctx context.Context, w content.Writer) (content.Info, error) {
 	defer w.Close()
+	if err := in.fits(ctx); err != nil {
+		return content.Info{}, err
+	}
 	t := &told{w: w, observe: in.c.opts.Observe, name: in.key, total: in.o.total()}
 	var info content.Info
 	err := t.during(func() (err error) {

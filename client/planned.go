@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,7 +19,10 @@ type planned struct {
 	attachingTo
 	src     content.Fetcher // of the image that is being planned
 	brought map[oci.Digest]bool
-	again   atomic.Int64 // requests for what a run would have here by then
+	// manifests are what a run has read for the copy after the plan, nil for what is
+	// only a plan.
+	manifests *content.Manifests
+	again     atomic.Int64 // requests for what a run would have here by then
 }
 
 func newPlanned(here content.Holder) *planned {
@@ -47,10 +51,15 @@ func (t *toRegistry) entering(ctx context.Context, root oci.Digest, work *conten
 
 // take takes in what a plan would bring.
 func (p *planned) take(ctx context.Context, work content.Plan) error {
+	p.bring(work)
+	return p.attachingTo.take(ctx, work)
+}
+
+// bring is take where nothing is attached.
+func (p *planned) bring(work content.Plan) {
 	for _, item := range work.Items {
 		p.brought[item.Descriptor.Digest] = true
 	}
-	return p.attachingTo.take(ctx, work)
 }
 
 // Exists implements content.Holder.
@@ -65,7 +74,10 @@ func (p *planned) Exists(ctx context.Context, desc oci.Descriptor) (bool, error)
 // source.
 func (p *planned) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
 	here, ok := p.Holder.(content.Fetcher)
+	data, read := p.manifests.Get(desc.Digest)
 	switch {
+	case read:
+		return io.NopCloser(bytes.NewReader(data)), nil
 	case p.brought[desc.Digest]:
 		p.again.Add(1)
 		return p.src.Fetch(ctx, desc)

@@ -116,6 +116,8 @@ type pull struct {
 	asked  int64 // requests of this client before
 	images []*pulled
 	stats  content.Stats
+	// manifests are those that were read to find out what has to come.
+	manifests *content.Manifests
 	// attached are the names of what is about the images by tags.
 	attached *attachedNames
 }
@@ -255,6 +257,9 @@ func (p *pull) run(ctx context.Context) error {
 		return p.vouch(ctx)
 	}
 	p.c.hook("pull.resolved")
+	if err := p.fit(ctx); err != nil {
+		return err
+	}
 	ses, err := p.store.Begin(ctx, blobstore.SessionOptions{Note: "pull"})
 	if err != nil {
 		return err
@@ -351,7 +356,7 @@ func (p *pull) copyAll(ctx context.Context, ses *blobstore.Session) error {
 func (p *pull) options(im *pulled) content.CopyOptions {
 	o := content.CopyOptions{
 		Jobs: p.c.opts.Jobs, Children: im.wanted.children, Referrers: im.look, Observe: p.observe,
-		Warn: p.c.opts.Warn,
+		Warn: p.c.opts.Warn, Manifests: p.manifests,
 	}
 	if im.where.Transport == TransportRegistry {
 		o.Origin = im.where.Reference.Name()

@@ -203,6 +203,9 @@ func (p *putting) put(ctx context.Context, name string, r io.Reader, done func(c
 		if t.total < 0 {
 			t.total = sizeOf(r, n)
 		}
+		if err := p.ses.Fits(ctx, t.total); err != nil {
+			return content.Info{}, roomHint(err)
+		}
 		return p.stream(ctx, opts, t, io.MultiReader(bytes.NewReader(head), r), done)
 	}
 	if o.Size != nil && *o.Size != int64(n) {

@@ -195,7 +195,7 @@ func (s *session) clientFor(network networkFlags, n jobs) (*client.Client, error
 	}
 	c := client.New(client.Options{
 		Store: dir, Registry: network.options(s.warn), Limits: network.limits(), Jobs: int(n),
-		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook, Epoch: s.epoch, Trust: s.trust(),
+		Observe: s.progress.observe, Warn: s.warn, Hook: s.hook, FreeBytes: s.freeBytes, Epoch: s.epoch, Trust: s.trust(),
 	})
 	s.closers = append(s.closers, c.Close)
 	return c, nil

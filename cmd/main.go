@@ -20,6 +20,9 @@ type Program struct {
 	// Hook is called at the named points of the protocols (docs/ARCHITECTURE.md,
 	// section 6), from any goroutine, while locks are held; nil outside of tests.
 	Hook func(point string)
+	// FreeBytes is asked how much room there is on the disk of a folder, nil for what the
+	// system says.
+	FreeBytes func(dir string) (uint64, error)
 }
 
 // Main runs dist with args (without the program's name) and returns the exit
@@ -72,7 +75,7 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 	}
 	s := &session{
 		ctx: ctx, stdin: interruptible(ctx, stdin), terminal: stdin, stdout: stdout, stderr: stderr,
-		getenv: os.Getenv, globals: &c, hook: p.Hook, passphrase: takePassphrase(),
+		getenv: os.Getenv, globals: &c, hook: p.Hook, freeBytes: p.FreeBytes, passphrase: takePassphrase(),
 		progress: newProgress(c.Progress, stderr, style, os.Getenv),
 	}
 	err = parsed.Run(s)

@@ -17,9 +17,10 @@ type session struct {
 	globals        *globalFlags
 	progress       *progress
 	hook           func(point string) // see Program
-	epoch          time.Time          // of archives that are written
-	policy         string             // file that --policy names, "" for none
-	passphrase     secret             // from the environment
+	freeBytes      func(dir string) (uint64, error)
+	epoch          time.Time // of archives that are written
+	policy         string    // file that --policy names, "" for none
+	passphrase     secret    // from the environment
 	closers        []func() error
 }
 

@@ -32,6 +32,9 @@ type CopyOptions struct {
 	// Origin is the locator recorded as the source of what is written, where a source
 	// is not Located and knows better.
 	Origin string
+	// Manifests are those that a plan has read for the copy after it, or that one has
+	// read: the source is asked for none of them. nil is fine.
+	Manifests *Manifests
 	// Observe is told of progress, nil is fine.
 	Observe Observer
 	// Warn is told what is left out, in a line each; nil is fine.

@@ -211,8 +211,15 @@ func (w *walk) fetch(ctx context.Context, desc oci.Descriptor) ([]byte, error) {
 		return nil, err
 	}
 	defer w.slots.Release(1)
+	if data, ok := w.opts.Manifests.Get(desc.Digest); ok {
+		return data, nil
+	}
 	w.fetched.Add(1)
-	return ReadAll(ctx, w.src, desc, oci.MaxManifestSize)
+	data, err := ReadAll(ctx, w.src, desc, oci.MaxManifestSize)
+	if err == nil {
+		w.opts.Manifests.add(desc.Digest, data)
+	}
+	return data, err
 }
 
 // children picks the successors of desc that go along. subject, if it is not "",

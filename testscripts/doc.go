@@ -37,6 +37,9 @@
 // that it reaches, DIST_TORTURE=1m is how long the random kills go on, and DIST_SEED=N runs
 // the commands and kills of an earlier time again.
 //
+// With DIST_FREE=N in its environment, dist takes it that the disk has N bytes left.
+// [pretends] holds where it does, which the static binary does not.
+//
 // The scripts of the folder e2e meet other programs: docker-registry, skopeo, jq
 // and crane. They run only under make e2e, which also tests the static binary in
 // place of this package's. Their $REGISTRY is a docker-registry behind a proxy,

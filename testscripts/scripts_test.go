@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	programs := map[string]func(){
 		"dist": func() {
-			os.Exit(cmd.Program{Hook: crashHook()}.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+			os.Exit(cmd.Program{Hook: crashHook(), FreeBytes: pretendedSpace()}.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
 		"jq":        jq,
 		"shasum":    shasum,
@@ -60,6 +60,7 @@ func params(dir string, registry func(*testscript.Env) error) testscript.Params 
 			}
 			return registry(env)
 		},
+		Condition:           pretends,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
