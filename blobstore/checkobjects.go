@@ -24,7 +24,7 @@ import (
 func (c *checker) objects(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers())
-	err := c.eachObject(gctx, func(o db.Object) error {
+	err := eachObject(gctx, c.s.db, func(o db.Object) error {
 		c.account(o)
 		switch {
 		case o.Loc == db.LocDamaged:
@@ -35,29 +35,6 @@ func (c *checker) objects(ctx context.Context) error {
 		return nil
 	})
 	return errors.Join(err, g.Wait())
-}
-
-// eachObject walks over all rows in pages, each of its own snapshot.
-func (c *checker) eachObject(ctx context.Context, do func(db.Object) error) error {
-	for last := int64(0); ; {
-		var page []db.Object
-		err := c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
-			page, err = tx.ObjectsAfter(last, checkBatch)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, o := range page {
-			if err := do(o); err != nil {
-				return err
-			}
-		}
-		if len(page) < checkBatch {
-			return nil
-		}
-		last = page[len(page)-1].ID
-	}
 }
 
 // account notes what a row says beside where its bytes are.

@@ -16,6 +16,7 @@
 //	leases/<id>           an empty file that a lease's owner keeps locked
 //	views/<alg>/<hex>     copies of packed blobs made for Path; never the truth
 //	trash/                renamed away, unlinked later
+//	restore.new/          what Restore has gathered and verified
 //	catalog.new/          a catalog that Rebuild is making; catalog.old/ the one it replaced
 //
 // Blobs to 256 KiB, and JSON and text to 4 MiB that shrinks, go into packs;

@@ -35,6 +35,7 @@ const (
 	GarbageTrash      GarbageKind = "trash"
 	GarbageOldCatalog GarbageKind = "catalogs set aside"
 	GarbageNewCatalog GarbageKind = "catalogs not finished"
+	GarbageRestore    GarbageKind = "restores not finished"
 	GarbageHead       GarbageKind = "store.json not finished"
 )
 
@@ -264,7 +265,7 @@ func (s *Store) garbageFolders(_ context.Context, yield func(Garbage) bool) erro
 	for _, f := range []struct {
 		kind GarbageKind
 		dir  string
-	}{{GarbageTrash, trashDir}, {GarbageOldCatalog, oldCatalogDir}, {GarbageNewCatalog, newCatalogDir}} {
+	}{{GarbageTrash, trashDir}, {GarbageOldCatalog, oldCatalogDir}, {GarbageNewCatalog, newCatalogDir}, {GarbageRestore, restoreDir}} {
 		entries, err := s.list(f.dir)
 		if err != nil {
 			return err

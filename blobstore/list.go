@@ -7,6 +7,7 @@ import (
 
 	"dist.example/content"
 	"dist.example/db"
+	"dist.example/fsys"
 	"dist.example/oci"
 )
 
@@ -73,6 +74,20 @@ func (s *Store) Children(ctx context.Context, d oci.Digest) (cs []Child, err err
 
 // Totals are the numbers of a whole store.
 type Totals = db.Totals
+
+// Disk is what a store's catalog takes, and what the file system has.
+type Disk struct {
+	Catalog, WAL int64  // bytes of catalog.db and of its write-ahead log
+	Free         uint64 // bytes that this user has left
+	Block        int64  // in what units files get room; 0 where that is not known
+}
+
+// Disk tells of the file system that the store is on. Errors: those of asking for the
+// room that is left.
+func (s *Store) Disk() (Disk, error) {
+	free, err := fsys.FreeBytes(s.dir)
+	return Disk{Catalog: s.db.Size(), WAL: s.db.WALSize(), Free: free, Block: fsys.BlockSize(s.dir)}, err
+}
 
 // Totals counts what the store holds. What is partial is counted as it lies in
 // the ingests' files, beyond their last checkpoints.

@@ -113,7 +113,7 @@ func Rebuild(ctx context.Context, dir string, o RebuildOptions) (RebuildReport, 
 	if _, err := r.parseHead(); err != nil && !(errors.Is(err, errNoHead) && r.holdsStore()) {
 		return r.report, err
 	}
-	unlock, err := r.lockAlone(ctx)
+	unlock, err := r.lockAlone(ctx, "rebuild", r.o.Wait, r.o.Warn)
 	if err != nil {
 		return r.report, err
 	}
@@ -124,7 +124,7 @@ func Rebuild(ctx context.Context, dir string, o RebuildOptions) (RebuildReport, 
 	if err := r.build(ctx); err != nil {
 		return r.report, fmt.Errorf("rebuild the catalog of %s: %w", dir, fsys.Classify(err))
 	}
-	if err := r.replace(); err != nil {
+	if err := r.replaceCatalog(newCatalogDir, r.o.Hook, func() error { return nil }); err != nil {
 		return r.report, fmt.Errorf("rebuild the catalog of %s: %w", dir, fsys.Classify(err))
 	}
 	return r.report, nil
@@ -172,32 +172,6 @@ type rebuilder struct {
 
 var errInUse = errors.New("in use")
 
-// lockAlone takes the store's lock so that nobody else has it.
-func (r *rebuilder) lockAlone(ctx context.Context) (unlock func(), err error) {
-	f, err := r.fs.OpenFile(r.path(lockFile), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("rebuild %s: %w", r.dir, fsys.Classify(err))
-	}
-	t := time.AfterFunc(rebuildNotice, func() {
-		r.o.Warn("waiting until no other process uses the store " + r.dir)
-	})
-	defer t.Stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Wait, errInUse)
-	defer cancel()
-	if ok, err := f.TryLock(true); ok && err == nil {
-		return func() { f.Close() }, nil
-	}
-	if err := f.Lock(ctx, true); err != nil {
-		f.Close()
-		if errors.Is(err, errInUse) {
-			err = content.WithHint(fmt.Errorf("rebuild %s: %w: other processes have used the store for %s", r.dir, content.ErrConflict, r.o.Wait),
-				"try again when they have ended")
-		}
-		return nil, err
-	}
-	return func() { f.Close() }, nil
-}
-
 // build makes the new catalog in a folder of its own, complete and durable.
 func (r *rebuilder) build(ctx context.Context) (err error) {
 	if err := r.empty(newCatalogDir); err != nil {
@@ -227,18 +201,18 @@ func (r *rebuilder) build(ctx context.Context) (err error) {
 
 // empty removes a folder of the store and the files in it. One that is not there
 // is no error.
-func (r *rebuilder) empty(dir string) error {
-	if _, err := r.fs.Stat(r.path(dir)); errors.Is(err, fs.ErrNotExist) {
+func (l layout) empty(dir string) error {
+	if _, err := l.fs.Stat(l.path(dir)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	entries, err := r.list(dir)
+	entries, err := l.list(dir)
 	for _, e := range entries {
-		err = errors.Join(err, r.fs.Remove(r.path(dir, e.Name())))
+		err = errors.Join(err, l.fs.Remove(l.path(dir, e.Name())))
 	}
 	if err != nil {
 		return err
 	}
-	return r.fs.Remove(r.path(dir))
+	return l.fs.Remove(l.path(dir))
 }
 
 // list lists a folder of the store; nothing where there is none.
@@ -250,62 +224,66 @@ func (l layout) list(dir string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// replace puts the new catalog in the place of the old one, which moves aside with
-// its log. While there is none, the store is refused.
-func (r *rebuilder) replace() error {
-	r.o.Hook("rebuild.built")
-	if err := r.syncNew(); err != nil {
+// replaceCatalog puts the catalog in folder from, which nobody has open any more, in
+// the place of the old one, which moves aside with its log. While there is none, the
+// store is refused; meanwhile runs then.
+func (l layout) replaceCatalog(from string, hook func(string), meanwhile func() error) error {
+	hook("rebuild.built")
+	if err := l.syncCatalog(from); err != nil {
 		return err
 	}
-	if err := r.moveAside(); err != nil {
+	if err := l.moveAside(hook); err != nil {
 		return err
 	}
-	r.o.Hook("rebuild.aside")
-	if err := r.fs.Rename(r.path(newCatalogDir, catalogFile), r.path(catalogFile)); err != nil {
+	hook("rebuild.aside")
+	if err := meanwhile(); err != nil {
 		return err
 	}
-	if err := r.fs.SyncDir(r.dir); err != nil {
+	if err := l.fs.Rename(l.path(from, catalogFile), l.path(catalogFile)); err != nil {
 		return err
 	}
-	r.o.Hook("rebuild.renamed")
-	return r.empty(newCatalogDir)
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return err
+	}
+	hook("rebuild.renamed")
+	return l.empty(from)
 }
 
-// syncNew makes the new catalog durable. Nobody has it open any more.
-func (r *rebuilder) syncNew() error {
-	f, err := r.fs.OpenFile(r.path(newCatalogDir, catalogFile), os.O_RDWR, 0)
+// syncCatalog makes the catalog in a folder of the store durable.
+func (l layout) syncCatalog(dir string) error {
+	f, err := l.fs.OpenFile(l.path(dir, catalogFile), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return r.fs.SyncDir(r.path(newCatalogDir))
+	return l.fs.SyncDir(l.path(dir))
 }
 
 // moveAside moves the old catalog to catalog.old. The file itself goes first: what
 // is left of a move that was broken off has no catalog, and is refused. Then the
-// next rebuild moves the rest.
-func (r *rebuilder) moveAside() error {
-	if _, err := r.fs.Stat(r.path(catalogFile)); err == nil {
-		if err := r.empty(oldCatalogDir); err != nil {
+// next rebuild or restore moves the rest.
+func (l layout) moveAside(hook func(string)) error {
+	if _, err := l.fs.Stat(l.path(catalogFile)); err == nil {
+		if err := l.empty(oldCatalogDir); err != nil {
 			return err
 		}
 	}
-	if err := r.fs.MkdirAll(r.path(oldCatalogDir), 0o755); err != nil {
+	if err := l.fs.MkdirAll(l.path(oldCatalogDir), 0o755); err != nil {
 		return err
 	}
 	for _, name := range []string{catalogFile, catalogFile + "-wal", catalogFile + "-shm"} {
-		err := r.fs.Rename(r.path(name), r.path(oldCatalogDir, name))
+		err := l.fs.Rename(l.path(name), l.path(oldCatalogDir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := r.fs.SyncDir(r.dir); err != nil {
+		if err := l.fs.SyncDir(l.dir); err != nil {
 			return err
 		}
-		r.o.Hook("rebuild.moved")
+		hook("rebuild.moved")
 	}
-	return r.fs.SyncDir(r.path(oldCatalogDir))
+	return l.fs.SyncDir(l.path(oldCatalogDir))
 }
 
 // measure finds out how much there is to read.

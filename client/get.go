@@ -171,6 +171,7 @@ type StoreInfo struct {
 	Dir      string
 	UUID     string
 	ReadOnly bool
+	Disk     blobstore.Disk
 	blobstore.Totals
 	Settings Settings
 	Usage    blobstore.Usage
@@ -189,6 +190,12 @@ func (c *Client) StoreInfo(ctx context.Context) (StoreInfo, error) {
 	if info.Settings, err = s.Settings(ctx); err != nil {
 		return info, err
 	}
-	info.Usage, err = s.Usage(ctx)
+	if info.Usage, err = s.Usage(ctx); err != nil {
+		return info, err
+	}
+	info.Disk, err = s.Disk()
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = nil // the system does not say
+	}
 	return info, err
 }

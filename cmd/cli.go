@@ -87,7 +87,7 @@ func verbs() []verb {
 		{"query", "ask", "Answer a SELECT over what the store knows.", new(queryCmd)},
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
-		{"store", "store", "Tell about the store as a whole, and what it is to do.", new(storeCmd)},
+		{"store", "store", "Tell about the store as a whole; say what it is to do; back it up, restore and compact it.", new(storeCmd)},
 		{"gc", "store", "Give back what nothing needs any more.", new(gcCmd)},
 		{"check", "store", "Check all content and the catalog; make the catalog anew.", new(checkCmd)},
 		{"lease", "store", "Keep content for a time: list, make, renew and end leases.", new(leaseCmd)},

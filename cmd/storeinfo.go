@@ -12,8 +12,11 @@ import (
 
 // storeCmd is `dist store`, what concerns the store as a whole.
 type storeCmd struct {
-	Info storeInfoCmd `cmd:"" help:"Tell where the store is and what it holds."`
-	Set  storeSetCmd  `cmd:"" help:"Set what the store is to do: its quota and what garbage collection keeps."`
+	Info    storeInfoCmd    `cmd:"" help:"Tell where the store is and what it holds."`
+	Backup  storeBackupCmd  `cmd:"" help:"Write a backup of the store, to a file or a folder, while others use it."`
+	Restore storeRestoreCmd `cmd:"" help:"Make a store from a backup, or replace the catalog of one that is there."`
+	Compact storeCompactCmd `cmd:"" help:"Give back the space that the store does not need."`
+	Set     storeSetCmd     `cmd:"" help:"Set what the store is to do: its quota and what garbage collection keeps."`
 }
 
 // storeInfoCmd is `dist store info`.
@@ -53,6 +56,22 @@ type storeInfoJSON struct {
 	Settings settingsJSON `json:"settings"`
 	Used     int64        `json:"usedBytes"`
 	told     client.Settings
+
+	PackFiles  map[string]packsJSON `json:"packFiles"`
+	Changes    int64                `json:"changes"`
+	Generation int64                `json:"generation"`
+	Catalog    int64                `json:"catalogBytes"`
+	Log        int64                `json:"logBytes"`
+	Free       uint64               `json:"freeBytes"`
+	Block      int64                `json:"blockBytes"`
+}
+
+// packsJSON are the packs of one state.
+type packsJSON struct {
+	Packs int64 `json:"packs"`
+	Bytes int64 `json:"bytes"`
+	Live  int64 `json:"liveBytes"`
+	Dead  int64 `json:"deadBytes"`
 }
 
 type countJSON struct {
@@ -68,11 +87,21 @@ func newStoreInfoJSON(i client.StoreInfo) storeInfoJSON {
 		Damaged: countJSON(i.Objects[db.LocDamaged]), Absent: i.Objects[db.LocAbsent].Objects,
 		Dead: i.Dead, Names: i.Names, Leases: i.Leases, Ingests: i.Ingests, Partial: i.Partial,
 		Settings: newSettingsJSON(i.Settings), Used: i.Usage.Total(), told: i.Settings,
+		PackFiles: map[string]packsJSON{}, Changes: i.Changes, Generation: i.Generation,
+		Catalog: i.Disk.Catalog, Log: i.Disk.WAL, Free: i.Disk.Free, Block: i.Disk.Block,
 	}
 	for _, c := range i.Packs {
 		j.Packs += c.Objects
 	}
+	for state, word := range packStates() {
+		c := i.Packs[state]
+		j.PackFiles[word] = packsJSON{c.Objects, c.Bytes, c.Stored, i.DeadIn[state]}
+	}
 	return j
+}
+
+func packStates() map[db.PackState]string {
+	return map[db.PackState]string{db.PackOpen: "open", db.PackSealed: "sealed", db.PackDead: "dead"}
 }
 
 // Run prints the numbers.
@@ -100,19 +129,31 @@ func (j storeInfoJSON) print(w io.Writer) error {
 	count := func(c countJSON) string {
 		return fmt.Sprintf("%s, %s, %s on disk", plural(c.Objects, "object"), oci.HumanSize(c.Bytes), oci.HumanSize(c.Stored))
 	}
+	packs := func(p packsJSON) string {
+		return fmt.Sprintf("%d, %s live, %s dead", p.Packs, oci.HumanSize(p.Live), oci.HumanSize(p.Dead))
+	}
+	disk := oci.HumanSize(int64(j.Free)) + " free"
+	if j.Block > 0 {
+		disk += ", blocks of " + oci.HumanSize(j.Block)
+	}
 	return printFields(w, slices.Concat([][2]string{
 		{"store", j.Path},
 		{"uuid", j.UUID},
-		{"schema", fmt.Sprint(j.Schema)},
+		{"schema", fmt.Sprintf("%d, generation %d", j.Schema, j.Generation)},
 		{"access", access},
 		{"in packs", fmt.Sprintf("%s, %s", count(j.Packed), plural(j.Packs, "pack"))},
 		{"in files", count(j.Loose)},
 		{"damaged", plural(j.Damaged.Objects, "object")},
 		{"known, not here", plural(j.Absent, "object")},
-		{"names", fmt.Sprint(j.Names)},
+		{"open packs", packs(j.PackFiles["open"])},
+		{"sealed packs", packs(j.PackFiles["sealed"])},
+		{"dead packs", packs(j.PackFiles["dead"])},
+		{"names", fmt.Sprintf("%d, %s", j.Names, plural(j.Changes, "change"))},
 		{"leases", fmt.Sprint(j.Leases)},
 		{"ingests", fmt.Sprintf("%d, %s so far", j.Ingests, oci.HumanSize(j.Partial))},
 		{"to be reclaimed", oci.HumanSize(j.Dead)},
 		{"takes", oci.HumanSize(j.Used)},
+		{"catalog", fmt.Sprintf("%s, log %s", oci.HumanSize(j.Catalog), oci.HumanSize(j.Log))},
+		{"disk", disk},
 	}, settingFields(j.told)))
 }

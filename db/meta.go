@@ -50,17 +50,22 @@ type Totals struct {
 	Objects map[Loc]Count
 	Packs   map[PackState]Count // Objects counts packs, Bytes their ends, Stored live bytes
 	Dead    int64               // bytes in packs that nothing points to
+	DeadIn  map[PackState]int64 // the same for the packs of each state
 	Names   int64
+	Changes int64 // of names, in the history
 	Leases  int64
 	Ingests int64
 	Partial int64 // durable bytes of ingests
 	Version int   // of the schema
+	// Generation counts the transactions that have changed something, from when the
+	// catalog was made.
+	Generation int64
 }
 
 // Totals counts everything. It reads all rows of objects: half a second for a
 // million.
 func (tx *Tx) Totals() (Totals, error) {
-	t := Totals{Objects: map[Loc]Count{}, Packs: map[PackState]Count{}}
+	t := Totals{Objects: map[Loc]Count{}, Packs: map[PackState]Count{}, DeadIn: map[PackState]int64{}}
 	err := tx.each(`SELECT loc, count(*), sum(size), sum(stored) FROM objects GROUP BY loc`, nil, func(scan func(...any) error) (bool, error) {
 		var (
 			loc Loc
@@ -81,6 +86,7 @@ func (tx *Tx) Totals() (Totals, error) {
 		)
 		err := scan(&state, &c.Objects, &c.Bytes, &c.Stored, &dead)
 		t.Packs[state] = c
+		t.DeadIn[state] = dead
 		t.Dead += dead
 		return true, err
 	})
@@ -88,9 +94,19 @@ func (tx *Tx) Totals() (Totals, error) {
 		return t, err
 	}
 	_, err = tx.get(`SELECT (SELECT count(*) FROM refs), (SELECT count(*) FROM leases), (SELECT count(*) FROM ingests),
-		(SELECT ifnull(sum("offset"), 0) FROM ingests), (SELECT user_version FROM pragma_user_version)`, nil,
-		&t.Names, &t.Leases, &t.Ingests, &t.Partial, &t.Version)
+		(SELECT ifnull(sum("offset"), 0) FROM ingests), (SELECT user_version FROM pragma_user_version),
+		(SELECT count(*) FROM ref_log), (SELECT generation FROM head)`, nil,
+		&t.Names, &t.Leases, &t.Ingests, &t.Partial, &t.Version, &t.Changes, &t.Generation)
 	return t, err
+}
+
+// Size is that of the catalog's file in bytes, without the write-ahead log.
+func (d *DB) Size() int64 {
+	fi, err := d.fs.Stat(d.file)
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
 }
 
 // WALSize is the length of the write-ahead log in bytes.

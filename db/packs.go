@@ -106,3 +106,14 @@ func (tx *Tx) DeletePack(id int64) error {
 	_, err := tx.exec(`DELETE FROM packs WHERE id = ?`, id)
 	return err
 }
+
+// DamagedPacks lists the packs that hold something damaged.
+func (tx *Tx) DamagedPacks() (ids []int64, err error) {
+	err = tx.each(`SELECT DISTINCT pack FROM objects WHERE loc = 3 AND pack IS NOT NULL`, nil, func(scan func(...any) error) (bool, error) {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return true, err
+	})
+	return ids, err
+}

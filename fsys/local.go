@@ -36,6 +36,10 @@ func CheckLocal(dir string) error {
 // FreeBytes is the room that this user has left on dir's file system.
 func FreeBytes(dir string) (uint64, error) { return freeBytes(dir) }
 
+// BlockSize is in what units dir's file system gives room to files, 0 where the system
+// does not say.
+func BlockSize(dir string) int64 { return blockSize(dir) }
+
 // BootID names the time since the system was started: it is the same for all
 // processes and as long as nothing in memory was lost. On a system that knows
 // only the time of its start, setting the clock may change it too. It is ""

@@ -38,6 +38,14 @@ func freeBytes(dir string) (uint64, error) {
 	return st.Bavail * uint64(st.Bsize), nil
 }
 
+func blockSize(dir string) int64 {
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Statfs(dir, &st) }); err != nil {
+		return 0
+	}
+	return int64(st.Bsize)
+}
+
 func networkKind(dir string) (string, error) {
 	var st unix.Statfs_t
 	if err := again(func() error { return unix.Statfs(dir, &st) }); err != nil {

@@ -77,6 +77,14 @@ func freeBytes(dir string) (uint64, error) {
 	return st.Bavail * uint64(st.Bsize), nil
 }
 
+func blockSize(dir string) int64 {
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Statfs(dir, &st) }); err != nil {
+		return 0
+	}
+	return int64(st.Bsize)
+}
+
 func bootID() string {
 	p, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

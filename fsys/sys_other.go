@@ -24,3 +24,5 @@ func bootID() string                                  { return "" }
 func freeBytes(dir string) (uint64, error) {
 	return 0, &os.PathError{Op: "statfs", Path: dir, Err: errors.ErrUnsupported}
 }
+
+func blockSize(string) int64 { return 0 }

@@ -71,6 +71,8 @@ func freeBytes(dir string) (uint64, error) {
 	return free, nil
 }
 
+func blockSize(string) int64 { return 0 }
+
 func networkKind(dir string) (string, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return "", err

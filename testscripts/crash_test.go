@@ -245,7 +245,7 @@ func (tr *trial) judge(b *box, out outcome) {
 	if _, err := os.Stat(filepath.Join(b.store(), "store.json")); err != nil && tr.prepare == nil {
 		return // it was not made yet
 	}
-	if tr.lose != nil && b.run(call("list")).exit == 4 {
+	if exit := b.run(call("list")).exit; tr.lose != nil && (exit == 4 || exit == 13) {
 		return // it is refused, as it was
 	}
 	got := b.state()

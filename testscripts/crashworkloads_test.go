@@ -72,7 +72,7 @@ func call(args ...string) command { return command{args: args} }
 
 // workloads are commands for all that writes to a store.
 func workloads() []workload {
-	return slices.Concat(putting(), ingesting(), moving(), keeping(), healing(), collecting())
+	return slices.Concat(putting(), ingesting(), moving(), keeping(), healing(), collecting(), preserving())
 }
 
 func made(b *box) { b.dist("init") }
@@ -187,6 +187,37 @@ func collecting() []workload {
 	all := call("gc", "--grace", "0s", "--keep-history", "0s", "--compact")
 	return []workload{
 		{name: "gc", prepare: littered, command: all, quiet: true, only: []string{"gc.", "db.commit", "pack."}},
+	}
+}
+
+// preserving are workloads of backup, restore and compact.
+func preserving() []workload {
+	named := func(b *box) {
+		b.dist("pull", "$PULL/app:v1")
+		b.dist("put", "$F/small")
+	}
+	saved := func(b *box) {
+		named(b)
+		b.dist("store", "backup", "backup.tar")
+	}
+	return []workload{
+		{name: "back up", prepare: named, command: call("store", "backup", "backup.tar"), only: []string{"backup."}},
+		{name: "back up to a folder", prepare: func(b *box) {
+			named(b)
+			b.dist("store", "backup", "backup/")
+			b.dist("pull", "$PULL/app:v2")
+		}, command: call("store", "backup", "backup/"), quiet: true, proof: []string{"--store", "backup", "check"}, only: []string{"backup."}},
+		{name: "restore a lost store", prepare: saved, lose: func(b *box) {
+			b.must(os.RemoveAll(b.store()))
+		}, command: call("store", "restore", "backup.tar"), quiet: true, again: []int{8}, only: []string{"restore.", "rebuild."}},
+		{name: "restore over a store", prepare: func(b *box) {
+			saved(b)
+			b.dist("pull", "$PULL/app:v2")
+		}, lose: func(b *box) {
+			b.must(os.Remove(b.blob("$MIDDLE")))
+			b.flip("packs/1.pack", func([]byte) int { return 140 })
+		}, damaged: true, command: call("store", "restore", "--force", "backup.tar"), quiet: true, only: []string{"restore.", "rebuild."}},
+		{name: "compact", prepare: named, command: call("store", "compact"), quiet: true, only: []string{"db.vacuumed", "db.checkpoint"}},
 	}
 }
 

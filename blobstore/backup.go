@@ -1,0 +1,382 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// BackupOptions direct Backup and BackupFolder.
+type BackupOptions struct {
+	// CatalogOnly leaves the content out.
+	CatalogOnly bool
+	// Observe is told how far it is: one blob with the name "backup", whose total is the
+	// size of all packs and loose blobs. nil is fine.
+	Observe content.Observer
+}
+
+// BackupReport is what a backup has.
+type BackupReport struct {
+	Objects int64 // that the catalog holds, damaged ones too
+	Names   int64
+	Packs   int64
+	Loose   int64
+	// Bytes are those of packs and loose blobs that were written; Kept those that the
+	// folder had from an earlier backup.
+	Bytes, Kept int64
+	Catalog     int64 // bytes
+	// Damaged are the objects that are not good, by digest. All others are in the
+	// backup, whose catalog says of these that they are damaged.
+	Damaged []Damage
+}
+
+// backup is one run of Backup or BackupFolder.
+//
+// gc.lock is held shared from before the snapshot to the end: nothing is collected
+// and no pack is compacted meanwhile, so that what the rows of the copy point to stays
+// where it is. A lease would need a row for each object, outlive a backup that is
+// killed, and not keep a pack's records in their places. Everybody else goes on:
+// bytes below the ends of packs do not change, loose blobs are not unlinked but by a
+// collection, and what is deleted is only given up.
+type backup struct {
+	s      *Store
+	o      BackupOptions
+	to     backupTarget
+	copy   *db.DB // the catalog as it was
+	seen   idSet  // objects in packs whose bytes are right
+	begun  map[int64]int64
+	bad    []db.Object
+	report BackupReport
+	total  int64
+	done   int64
+}
+
+// backupTarget takes what a backup copies. Packs come first, then loose blobs.
+type backupTarget interface {
+	// pack takes a pack up to its end. write writes and verifies what lies behind an
+	// offset that is one of a record. The offset that it began from is returned.
+	pack(p db.Pack, f fsys.File, write func(w io.Writer, from int64) error) (from int64, err error)
+	// loose takes a loose blob, and says whether its bytes are right and how many were
+	// written.
+	loose(ctx context.Context, o db.Object, f fsys.File) (good bool, written int64, err error)
+}
+
+// Backup writes the store as a tar that, unpacked, is a store: store.json, packs up
+// to their ends, loose blobs, and the catalog as the last member. Other processes may
+// read and write meanwhile; it has the state of one moment. Every byte is verified as
+// it is copied. tmp is a folder for the copy of the catalog, on a disk with room for
+// it; it must be empty, and is left with that.
+//
+// It lacks leases of running commands, unfinished ingests, views and locks. What is
+// damaged is in the report, and marked in the backup's catalog. Errors: those of w,
+// content.ErrConflict where a collection has run in spite of all (in a store that
+// cannot be written), content.ErrNoSpace, the cause of ctx.
+func (s *Store) Backup(ctx context.Context, w io.Writer, tmp string, o BackupOptions) (BackupReport, error) {
+	t := newTarBackup(w)
+	b := s.newBackup(t, o)
+	err := b.run(ctx, tmp, func() error { return t.head(s.head) }, func() error {
+		return t.catalog(s.fs, filepath.Join(tmp, catalogFile))
+	})
+	return b.report, err
+}
+
+func (s *Store) newBackup(to backupTarget, o BackupOptions) *backup {
+	if o.Observe == nil {
+		o.Observe = func(content.Event) {}
+	}
+	return &backup{s: s, o: o, to: to, begun: map[int64]int64{}}
+}
+
+// run copies catalog and content; begin comes before all, end gets the finished
+// catalog in folder tmp.
+func (b *backup) run(ctx context.Context, tmp string, begin, end func() error) error {
+	unlock, err := b.s.holdCollections(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = begin()
+	if err == nil {
+		err = b.s.db.CopyTo(ctx, tmp)
+	}
+	if err == nil {
+		b.s.hook("backup.copied")
+		err = b.withCopy(ctx, tmp, b.content)
+	}
+	if err == nil {
+		err = db.FinishCopy(b.s.fs, tmp)
+	}
+	if err == nil {
+		b.s.hook("backup.content")
+		err = b.measureCatalog(filepath.Join(tmp, catalogFile))
+	}
+	if err == nil {
+		err = end()
+	}
+	sortDamage(b.report.Damaged)
+	if err != nil {
+		return fmt.Errorf("back up %s: %w", b.s.dir, fsys.Classify(err))
+	}
+	return nil
+}
+
+// holdCollections keeps collections from running until unlock. Where the lock cannot
+// be had, since nothing can be written, what is collected is found missing.
+func (s *Store) holdCollections(ctx context.Context) (unlock func(), err error) {
+	f, err := s.fs.OpenFile(s.path(gcLockFile), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil && s.readOnly {
+		f, err = s.fs.OpenFile(s.path(gcLockFile), os.O_RDONLY, 0)
+		if err != nil {
+			return func() {}, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("back up %s: %w", s.dir, fsys.Classify(err))
+	}
+	t := time.AfterFunc(waitNotice, func() { s.warn("waiting for a garbage collection of the store " + s.dir) })
+	defer t.Stop()
+	if err := f.Lock(ctx, false); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("back up %s: %w", s.dir, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// withCopy opens the copy of the catalog in folder tmp, and settles it.
+func (b *backup) withCopy(ctx context.Context, tmp string, do func(context.Context) error) (err error) {
+	b.copy, err = db.Open(ctx, tmp, db.Options{FS: b.s.fs, CacheMiB: 64, Store: b.s.head.UUID})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.copy.Close()) }()
+	if err := do(ctx); err != nil {
+		return err
+	}
+	return b.copy.Settle(ctx)
+}
+
+func (b *backup) measureCatalog(file string) error {
+	fi, err := b.s.fs.Stat(file)
+	if err == nil {
+		b.report.Catalog = fi.Size()
+	}
+	return err
+}
+
+// content copies what the copied catalog points to.
+func (b *backup) content(ctx context.Context) error {
+	packs, err := b.measure(ctx)
+	if err != nil || b.o.CatalogOnly {
+		return err
+	}
+	b.tell(content.EventStarted)
+	for _, p := range packs {
+		if p.State == db.PackDead {
+			continue
+		}
+		if err := b.pack(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := eachObject(ctx, b.copy, func(o db.Object) error { return b.object(ctx, o) }); err != nil {
+		return err
+	}
+	b.done = b.total
+	b.tell(content.EventFinished)
+	return b.mark(ctx)
+}
+
+func (b *backup) measure(ctx context.Context) (packs []db.Pack, err error) {
+	err = b.copy.Read(ctx, func(tx *db.Tx) error {
+		t, err := tx.Totals()
+		if err != nil {
+			return err
+		}
+		for p, err := range tx.Packs() {
+			if err != nil {
+				return err
+			}
+			packs = append(packs, p)
+			b.total += p.End
+		}
+		b.total += t.Objects[db.LocLoose].Stored
+		b.report.Names = t.Names
+		for _, loc := range []db.Loc{db.LocPack, db.LocLoose, db.LocDamaged} {
+			b.report.Objects += t.Objects[loc].Objects
+		}
+		return nil
+	})
+	return packs, err
+}
+
+func (b *backup) pack(ctx context.Context, p db.Pack) error {
+	f, err := b.s.openContent(b.s.packPath(p.ID))
+	if suspicious(err) { // its objects tell
+		return b.unlessCollected(ctx, func(tx *db.Tx) (bool, error) {
+			now, found, err := tx.Pack(p.ID)
+			return !found || now.State == db.PackDead, err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	begun, err := b.to.pack(p, f, func(w io.Writer, from int64) error {
+		c := packCopy{catalog: b.copy, p: p, from: from, to: w, good: &b.seen, advance: b.advance}
+		return c.run(ctx, f)
+	})
+	if err != nil {
+		return fmt.Errorf("pack %d: %w", p.ID, err)
+	}
+	b.begun[p.ID] = begun
+	b.report.Packs++
+	b.report.Bytes += p.End - begun
+	b.report.Kept += begun
+	return nil
+}
+
+// object takes a loose blob, and notes what was not found good in its pack.
+func (b *backup) object(ctx context.Context, o db.Object) error {
+	switch o.Loc {
+	case db.LocDamaged:
+		return b.damaged(ctx, o, "found damaged before")
+	case db.LocPack:
+		if begun, copied := b.begun[o.Pack]; b.seen.has(o.ID) || copied && o.Off < begun {
+			return nil
+		}
+		b.s.markDamaged(o.Digest, o)
+		b.bad = append(b.bad, o)
+		return b.damaged(ctx, o, "its record is damaged")
+	case db.LocLoose:
+		return b.loose(ctx, o)
+	}
+	return nil
+}
+
+func (b *backup) loose(ctx context.Context, o db.Object) error {
+	f, err := b.s.openContent(b.s.blobPath(o.Digest))
+	if err != nil && !suspicious(err) {
+		return err
+	}
+	good := false
+	if err == nil {
+		defer f.Close()
+		var written int64
+		if good, written, err = b.to.loose(ctx, o, f); err != nil {
+			return fmt.Errorf("%s: %w", o.Digest, err)
+		}
+		b.advance(o.Size)
+		b.report.Bytes += written
+		b.report.Kept += o.Size - written
+	}
+	if good {
+		b.report.Loose++
+		return nil
+	}
+	err = b.unlessCollected(ctx, func(tx *db.Tx) (bool, error) {
+		now, found, err := tx.Object(o.Digest)
+		return !found || !now.Loc.Held() || now.Loc == db.LocPack, err
+	})
+	if err != nil {
+		return err
+	}
+	b.s.markDamaged(o.Digest, o)
+	b.bad = append(b.bad, o)
+	return b.damaged(ctx, o, "the bytes are wrong or gone")
+}
+
+// unlessCollected is for what is not there: it is an error when the store has given it
+// up meanwhile, or has it elsewhere by now, which only happens where collections could
+// not be kept away.
+func (b *backup) unlessCollected(ctx context.Context, gone func(*db.Tx) (bool, error)) error {
+	return b.s.db.Read(ctx, func(tx *db.Tx) error {
+		collected, err := gone(tx)
+		if err == nil && collected {
+			err = content.WithHint(fmt.Errorf("%w: garbage was collected meanwhile", content.ErrConflict), "run it again")
+		}
+		return err
+	})
+}
+
+func (b *backup) damaged(ctx context.Context, o db.Object, problem string) error {
+	d := Damage{Digest: o.Digest, Size: o.Size, Place: placeOf(o), Problem: problem}
+	err := b.copy.Read(ctx, func(tx *db.Tx) (err error) {
+		d.Names, err = tx.NamesAbove(o.ID, damageNames)
+		return err
+	})
+	slices.Sort(d.Names)
+	b.report.Damaged = append(b.report.Damaged, d)
+	return err
+}
+
+// mark says in the copy what is damaged.
+func (b *backup) mark(ctx context.Context) error { return markAll(ctx, b.copy, b.bad) }
+
+func markAll(ctx context.Context, d *db.DB, bad []db.Object) error {
+	if len(bad) == 0 {
+		return nil
+	}
+	return d.Write(ctx, func(tx *db.Tx) error {
+		for _, o := range bad {
+			if _, err := tx.MarkDamaged(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (b *backup) advance(n int64) {
+	b.done += n
+	b.tell(content.EventAdvanced)
+}
+
+func (b *backup) tell(kind content.EventKind) {
+	b.o.Observe(content.Event{Kind: kind, Name: "backup", Offset: min(b.done, b.total), Total: b.total})
+}
+
+// eachObject walks over all rows of a catalog in pages, each of its own snapshot.
+func eachObject(ctx context.Context, d *db.DB, do func(db.Object) error) error {
+	for last := int64(0); ; {
+		var page []db.Object
+		err := d.Read(ctx, func(tx *db.Tx) (err error) {
+			page, err = tx.ObjectsAfter(last, checkBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, o := range page {
+			if err := do(o); err != nil {
+				return err
+			}
+		}
+		if len(page) < checkBatch {
+			return nil
+		}
+		last = page[len(page)-1].ID
+	}
+}
+
+// blobName is the name of a loose blob below the store's folder, with slashes.
+func blobName(d oci.Digest) string {
+	return blobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
+}
+
+// CompactCatalog writes the catalog anew without free pages. See db.DB.Compact.
+func (s *Store) CompactCatalog(ctx context.Context) (db.Compacted, error) {
+	if err := s.writable(); err != nil {
+		return db.Compacted{}, err
+	}
+	return s.db.Compact(ctx)
+}
