@@ -85,6 +85,7 @@ func verbs() []verb {
 		{"trust", "trust", "Say whose signatures count for which names.", new(trustCmd)},
 
 		{"query", "ask", "Answer a SELECT over what the store knows.", new(queryCmd)},
+		{"search", "ask", "Find names and what manifests say by words.", new(searchCmd)},
 
 		{"init", "store", "Make a store in ./.content, or where --store says.", new(initCmd)},
 		{"store", "store", "Tell about the store as a whole; say what it is to do; back it up, restore and compact it.", new(storeCmd)},

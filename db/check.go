@@ -59,6 +59,7 @@ var contradictions = []contradiction{
 	{"repositories' holds on objects that are not there", `SELECT count(*) FROM repository_objects r WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = r.object)`},
 	{"holds of repositories that are not there", `SELECT count(*) FROM repository_objects r WHERE NOT EXISTS (SELECT 1 FROM repositories p WHERE p.id = r.repository)`},
 	{"sightings of what has no digest", `SELECT count(*) FROM sightings WHERE length(digest) NOT IN (33, 65)`},
+	{"searchable objects that are not in the index", `SELECT count(*) FROM search_facts f WHERE NOT EXISTS (SELECT 1 FROM search_docsize d WHERE d.id = f.object)`},
 	{"block sums of objects that are not there", `SELECT count(*) FROM block_sums b WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = b.object)`},
 }
 

@@ -285,9 +285,8 @@ func keeping() []workload {
 		{name: "migrate", prepare: func(b *box) {
 			pulled(b)
 			b.must(os.Remove(filepath.Join(b.store(), "write.lock"))) // whose witness would know better
-			b.sql("DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",
-				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "DROP TABLE sightings",
-				"ALTER TABLE refs DROP COLUMN pinned", "ALTER TABLE refs DROP COLUMN used", "PRAGMA user_version = 1")
+			b.sql("DROP TABLE search", "DROP TABLE search_facts", "ALTER TABLE refs DROP COLUMN pinned", "ALTER TABLE refs DROP COLUMN used", "DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",
+				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "DROP TABLE sightings", "PRAGMA user_version = 1")
 		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
 		{name: "sign", prepare: func(b *box) {
 			pulled(b)
