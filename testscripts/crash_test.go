@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"dist.example/oci"
 	"dist.example/registryserver/registrytest"
@@ -28,6 +29,10 @@ const (
 	onceVar = "DIST_CRASH_ONCE"
 	// traceVar names a file that each point is appended to as it is reached.
 	traceVar = "DIST_TRACE"
+	// pauseVar lets a process rest for a duration at the N-th point that it reaches,
+	// N:DURATION: what others do between two of its steps is more than they would get to
+	// by themselves.
+	pauseVar = "DIST_PAUSE"
 )
 
 // killsVar, in the environment of the tests, set to all, kills every workload at
@@ -54,13 +59,39 @@ func crashHook() func(string) {
 			die(2, "%s: %v", traceVar, err)
 		}
 		trace = func(point string) { fmt.Fprintln(f, point) }
-	} else if at == "" {
+	} else if at == "" && os.Getenv(pauseVar) == "" {
 		return nil
 	}
+	pause := pausing()
 	return func(point string) {
 		trace(point)
+		pause()
 		if (point == at || at == "any") && left.Add(-1) == 0 && firstToDie() {
 			killMyself()
+		}
+	}
+}
+
+// pausing is what pauseVar asks for.
+func pausing() func() {
+	v := os.Getenv(pauseVar)
+	if v == "" {
+		return func() {}
+	}
+	n, d, _ := strings.Cut(v, ":")
+	count, err := strconv.ParseInt(n, 10, 64)
+	if err != nil {
+		die(2, "%s: %v", pauseVar, err)
+	}
+	rest, err := time.ParseDuration(d)
+	if err != nil {
+		die(2, "%s: %v", pauseVar, err)
+	}
+	left := atomic.Int64{}
+	left.Store(count)
+	return func() {
+		if left.Add(-1) == 0 {
+			time.Sleep(rest)
 		}
 	}
 }

@@ -191,15 +191,18 @@ func (w *writer) work() {
 	}
 }
 
-// disturbed runs a command and perhaps kills it: at a point of its protocols, or after
-// a while.
+// disturbed runs a command and perhaps kills it, at a point of its protocols or after
+// a while, or lets it rest at one.
 func (s *storm) disturbed(r *rand.Rand, c command) (out outcome) {
 	kill, nth, delay := r.IntN(5), 1+r.IntN(60), time.Duration(1+r.IntN(60))*time.Millisecond
+	at, rest := 1+r.IntN(30), r.IntN(200)
 	switch {
 	case kill == 0 && os.Getenv("DIST_BINARY") == "":
 		out = s.run(c, fmt.Sprintf("%s=any:%d", crashVar, nth))
 	case kill <= 1:
 		out = s.runFor(c, delay)
+	case kill == 2:
+		out = s.run(c, fmt.Sprintf("%s=%d:%dms", pauseVar, at, rest))
 	default:
 		out = s.run(c)
 	}
