@@ -42,7 +42,7 @@ func humanAge(t, now time.Time) string {
 // humanUntil is when t will be: "in 7 days", or how long ago it was.
 func humanUntil(t, now time.Time) string {
 	if d := t.Sub(now); d > 0 {
-		if d > 2*time.Hour {
+		if d > time.Hour {
 			d = d.Round(time.Minute) // what was to be 7 days a moment ago still is
 		}
 		return "in " + humanDuration(d)
