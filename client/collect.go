@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"dist.example/blobstore"
 	"dist.example/gc"
 )
 
@@ -31,9 +32,9 @@ type (
 	CollectionPlan = gc.Plan
 )
 
-// options are those of package gc.
-func (o CollectOptions) options() gc.Options {
-	opts := gc.Options{Grace: gc.DefaultGrace, KeepHistory: gc.DefaultKeepHistory, MaxTime: o.MaxTime, Compact: o.Compact}
+// options are those of package gc, by what the store is told.
+func (o CollectOptions) options(told Settings) gc.Options {
+	opts := gc.Options{Grace: told.Grace, KeepHistory: told.KeepHistory, MaxTime: o.MaxTime, Compact: o.Compact}
 	if o.Grace != nil {
 		opts.Grace = *o.Grace
 	}
@@ -49,17 +50,47 @@ func (c *Client) PlanCollection(ctx context.Context, o CollectOptions) (*Collect
 	if err != nil {
 		return nil, err
 	}
-	return gc.NewPlan(ctx, s, o.options())
+	told, err := s.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := gc.NewPlan(ctx, s, o.options(told))
+	if err != nil || told.Quota == 0 {
+		return plan, err
+	}
+	lack, err := over(s, told)(ctx)
+	if lack -= plan.Frees; err == nil && lack > 0 {
+		var frees int64
+		plan.Evicts, frees, err = gc.PlanEviction(ctx, s, gc.EvictOptions{Options: o.options(told)}, lack)
+		plan.Frees += frees
+	}
+	return plan, err
 }
 
-// Collect gives up what nothing in the store needs any more. Others may read and write
+// over says how many bytes a store takes beyond its quota.
+func over(s *blobstore.Store, told Settings) func(context.Context) (int64, error) {
+	return func(ctx context.Context) (int64, error) {
+		used, err := s.Usage(ctx)
+		return used.Total() - told.Quota, err
+	}
+}
+
+// Collect gives up what nothing in the store needs any more, and where it takes more
+// than its quota still, the names that were not used for longest. Others may read and write
 // meanwhile; it waits until no other process collects. See package gc.
 func (c *Client) Collect(ctx context.Context, o CollectOptions) (Collection, error) {
 	s, err := c.Open(ctx)
 	if err != nil {
 		return Collection{}, err
 	}
-	opts := o.options()
+	told, err := s.Settings(ctx)
+	if err != nil {
+		return Collection{}, err
+	}
+	opts := o.options(told)
 	opts.Observe = c.opts.Observe
-	return gc.Run(ctx, s, opts)
+	if told.Quota == 0 {
+		return gc.Run(ctx, s, opts)
+	}
+	return gc.Evict(ctx, s, gc.EvictOptions{Options: opts, Lack: over(s, told), Partly: true})
 }

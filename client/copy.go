@@ -21,6 +21,8 @@ type CopyOptions struct {
 	IfDigest *oci.Digest
 	// NoReferrers leaves behind what is about the image: signatures and the like.
 	NoReferrers bool
+	// Evict is as in PullOptions, for a copy into the store.
+	Evict bool
 }
 
 // Copy moves an image from one place to another, both given as locators (see
@@ -202,6 +204,9 @@ func (j *copyJob) open(ctx context.Context, src, dst string) (err error) {
 	}
 	if j.o.IfDigest != nil && j.dst.Transport != TransportRegistry {
 		return fmt.Errorf("%s: %w: only a registry's tag can be asked for its digest", j.dst, content.ErrInvalid)
+	}
+	if j.o.Evict && j.dst.Transport != TransportStore {
+		return fmt.Errorf("%s: %w: room is made in the store alone", j.dst, content.ErrInvalid)
 	}
 	if j.src, err = j.c.source(ctx, j.srcWhere); err != nil {
 		return err

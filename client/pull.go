@@ -55,6 +55,9 @@ type PullOptions struct {
 	// Revalidate is how long it is not asked again what is about an image that is
 	// here. 0 means DefaultRevalidate, less than 0 that it always is.
 	Revalidate time.Duration
+	// Evict gives up names to make room, those first that were not used for longest,
+	// where that is enough. Without, what does not fit is refused.
+	Evict bool
 	// AllowRollback takes an image whose signature is older than one that was accepted
 	// for its name before.
 	AllowRollback bool
@@ -257,14 +260,14 @@ func (p *pull) run(ctx context.Context) error {
 		return p.vouch(ctx)
 	}
 	p.c.hook("pull.resolved")
-	if err := p.fit(ctx); err != nil {
-		return err
-	}
 	ses, err := p.store.Begin(ctx, blobstore.SessionOptions{Note: "pull"})
 	if err != nil {
 		return err
 	}
 	defer ses.Close()
+	if err := p.fit(ctx, ses); err != nil {
+		return err
+	}
 	p.attached = newAttachedNames(p.store)
 	// What a name reaches may be given up or found damaged between the copy and
 	// the transaction: then it is fetched again.

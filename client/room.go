@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"dist.example/blobstore"
 	"dist.example/content"
+	"dist.example/gc"
 	"dist.example/oci"
 )
 
@@ -21,13 +23,15 @@ type RoomError = blobstore.RoomError
 // What it reads for that, the copies need not read again.
 type coming struct {
 	*planned
+	store *blobstore.Store
 	bytes int64
+	held  []oci.Descriptor // what is here of it
 }
 
 func newComing(s *blobstore.Store) *coming {
 	p := newPlanned(content.HeldBy(s))
 	p.manifests = &content.Manifests{}
-	return &coming{planned: p}
+	return &coming{planned: p, store: s}
 }
 
 // add adds a copy of root. What is about it is not looked at: that is little, and to
@@ -41,11 +45,16 @@ func (c *coming) add(ctx context.Context, src content.Fetcher, root oci.Descript
 	}
 	c.bring(work)
 	c.bytes += work.MoveBytes
+	for _, i := range work.Items {
+		if i.Action == content.PlanHeld {
+			c.held = append(c.held, i.Descriptor)
+		}
+	}
 	return nil
 }
 
 // fit finds out whether what has to come fits into the store, before any of it comes.
-func (p *pull) fit(ctx context.Context) error {
+func (p *pull) fit(ctx context.Context, ses *blobstore.Session) error {
 	all := newComing(p.store)
 	for _, im := range p.images {
 		if !im.needed {
@@ -60,7 +69,7 @@ func (p *pull) fit(ctx context.Context) error {
 		}
 	}
 	p.manifests = all.manifests
-	return p.c.makeRoom(ctx, p.store, all.bytes)
+	return p.c.makeRoom(ctx, all, ses, p.o.Evict, p.names())
 }
 
 // fit is for a copy into the store.
@@ -74,21 +83,80 @@ func (j *copyJob) fit(ctx context.Context, to any, src content.Fetcher) error {
 		return err
 	}
 	j.manifests = all.manifests
-	return j.c.makeRoom(ctx, s.store, all.bytes)
+	return j.c.makeRoom(ctx, all, s.Session, j.o.Evict, []oci.Reference{s.change.Reference})
 }
 
-// makeRoom says whether so many bytes fit into the store. Errors: a RoomError.
-func (c *Client) makeRoom(ctx context.Context, s *blobstore.Store, need int64) error {
-	return roomHint(s.Fits(ctx, need))
+// makeRoom sees to it that what is coming fits into the store. With evict, garbage is
+// collected and names go for that, where it is enough: not those of spare, nor what of
+// the coming is here. Errors: a RoomError, which says what would help.
+func (c *Client) makeRoom(ctx context.Context, all *coming, ses *blobstore.Session, evict bool, spare []oci.Reference) error {
+	s := all.store
+	var room *RoomError
+	err := s.Fits(ctx, all.bytes)
+	if !errors.As(err, &room) {
+		return err
+	}
+	told, serr := s.Settings(ctx)
+	if serr != nil {
+		return serr
+	}
+	o := gc.EvictOptions{Options: CollectOptions{}.options(told), Spare: spare}
+	if !evict {
+		return c.wouldFree(ctx, s, o, err, room)
+	}
+	for _, desc := range all.held {
+		if _, err := ses.Exists(ctx, desc); err != nil {
+			return err
+		}
+	}
+	if err := ses.Flush(ctx); err != nil { // what is here is under its lease now
+		return err
+	}
+	o.Lack = func(ctx context.Context) (int64, error) {
+		if err = s.Fits(ctx, all.bytes); !errors.As(err, &room) {
+			return 0, err
+		}
+		return room.Need - room.Left, nil
+	}
+	report, gerr := gc.Evict(ctx, s, o)
+	for _, n := range report.Evicted {
+		c.opts.Warn(fmt.Sprintf("%s made room: it was last used on %s", n.Reference, n.LastUsed.Format(time.DateOnly)))
+	}
+	if gerr != nil {
+		return gerr
+	}
+	if err = s.Fits(ctx, all.bytes); errors.As(err, &room) {
+		return content.WithHint(err, "not even without all names that are not pinned, and what came in longer than %s ago, there is enough", told.Grace)
+	}
+	return err
+}
+
+// wouldFree adds to a RoomError what a collection would give back, and names that
+// would go.
+func (c *Client) wouldFree(ctx context.Context, s *blobstore.Store, o gc.EvictOptions, cause error, room *RoomError) error {
+	plan, err := gc.NewPlan(ctx, s, o.Options)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	lack := room.Need - room.Left
+	if plan.Frees >= lack {
+		return content.WithHint(cause, "`dist gc` would free %s", oci.HumanSize(plan.Frees))
+	}
+	names, frees, err := gc.PlanEviction(ctx, s, o, lack-plan.Frees)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	return content.WithHint(cause, "`dist gc` would free %s, and --evict %s more with the names that were not used for longest (%d)",
+		oci.HumanSize(plan.Frees), oci.HumanSize(frees), len(names))
 }
 
 // roomHint adds to a RoomError what helps.
 func roomHint(err error) error {
 	var room *RoomError
-	if !errors.As(err, &room) || room.Quota == 0 {
+	if !errors.As(err, &room) {
 		return err
 	}
-	return content.WithHint(err, "`dist store set quota=SIZE` raises the quota")
+	return content.WithHint(err, "`dist gc --dry-run` tells what a collection would free")
 }
 
 // warnOfLowSpace says, after something was written, that the disk is nearly full.

@@ -9,6 +9,7 @@ type copyCmd struct {
 	IfDigest ifDigest `placeholder:"DIGEST" help:"Move the registry's tag only if it stands for this digest, or for nothing with absent; else exit 8."`
 	referrersFlag
 	planFlag
+	evictFlag
 	jobsFlag
 	quietFlag
 	networkFlags
@@ -44,7 +45,7 @@ func (c *copyCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	o := client.CopyOptions{Platform: c.Platform.Platform, IfDigest: c.IfDigest.want, NoReferrers: c.NoReferrers}
+	o := client.CopyOptions{Platform: c.Platform.Platform, IfDigest: c.IfDigest.want, NoReferrers: c.NoReferrers, Evict: c.Evict}
 	if c.Plan {
 		plan, err := dist.PlanCopy(s.ctx, c.Source, c.Target, o)
 		return s.planned(plan, err, c.Source)

@@ -108,6 +108,11 @@ type referrersFlag struct {
 	NoReferrers bool `help:"Leave behind what is about the images: signatures, lists of contents and the like."`
 }
 
+// evictFlag is for verbs that bring images into the store.
+type evictFlag struct {
+	Evict bool `help:"Make room where it is lacking: collect garbage, and if that is not enough, let names go that are not pinned, the one first that was not used for longest."`
+}
+
 // lookFlags are for verbs that ask a registry what is about an image that is here.
 type lookFlags struct {
 	referrersFlag

@@ -23,6 +23,8 @@ type gcCmd struct {
 func (gcCmd) Help() string {
 	return `Kept is what a name reaches, what a lease holds ("dist lease list"), what names stood for within the time that history is kept, and what was written within the grace. What is about something goes with it: signatures, SBOMs. All else goes: content, and what commands that were killed have left behind. "dist why" tells what keeps something, "dist list --unreferenced" what would go.
 
+Where the store takes more than its quota then ("dist store set quota=20G"), names go, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps. It cannot be undone. With --dry-run they are told.
+
 Other commands may read and write meanwhile. It can be killed at any time: the next run goes on. Bytes of small content, which lies together in packs, come back when all of a pack, or more than half of one that is full, is of no use; --compact gives back nearly all of them.
 
 Examples:
@@ -87,6 +89,8 @@ type gcJSON struct {
 	Changes  int64                  `json:"changesForgotten"`
 	Copied   int64                  `json:"copiedBytes"`
 	Freed    int64                  `json:"freedBytes"`
+	// Evicted are the names that went, or would go, to keep to the quota.
+	Evicted []gcEvictedJSON `json:"evicted"`
 	// Unfinished says that --max-time ended it.
 	Unfinished bool `json:"unfinished"`
 }
@@ -94,6 +98,22 @@ type gcJSON struct {
 type gcCountJSON struct {
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
+}
+
+// gcEvictedJSON is a name that made room. Bytes came back with it.
+type gcEvictedJSON struct {
+	Name   string     `json:"name"`
+	Digest oci.Digest `json:"digest"`
+	Used   time.Time  `json:"lastUsed"`
+	Bytes  int64      `json:"bytes"`
+}
+
+func newEvictedJSON(names []gc.EvictedName) []gcEvictedJSON {
+	list := []gcEvictedJSON{}
+	for _, n := range names {
+		list = append(list, gcEvictedJSON{n.Reference.String(), n.Target.Digest, n.LastUsed, n.Frees})
+	}
+	return list
 }
 
 // gcPackJSON is a pack that was to go. Kept says why it stays.
@@ -108,7 +128,7 @@ type gcPackJSON struct {
 func newGCPlanJSON(p *client.CollectionPlan) gcJSON {
 	j := gcJSON{
 		Kept: map[string]gcCountJSON{}, Garbage: gcCountJSON(p.Garbage), Given: gcCountJSON(p.Given), PackList: []gcPackJSON{},
-		Files: []wasteJSON{}, Changes: p.Changes, Freed: p.Frees,
+		Files: []wasteJSON{}, Changes: p.Changes, Freed: p.Frees, Evicted: newEvictedJSON(p.Evicts),
 	}
 	for reason, n := range p.Kept {
 		j.Kept[gc.Reason(reason).String()] = gcCountJSON(n)
@@ -131,6 +151,7 @@ func newGCJSON(r client.Collection) gcJSON {
 	j := newGCPlanJSON(r.Plan)
 	j.Garbage, j.Packs, j.Copied, j.Changes = gcCountJSON(r.Doomed), gcCountJSON(r.Packs), r.Copied, r.Changes
 	j.Freed, j.Unfinished, j.Files = r.Freed, r.Unfinished, []wasteJSON{}
+	j.Evicted = newEvictedJSON(r.Evicted)
 	for _, w := range r.Files {
 		j.Files = append(j.Files, wasteJSON(w))
 	}
@@ -174,6 +195,11 @@ func (j gcJSON) print(w io.Writer) error {
 			continue
 		}
 		if err := line(goes+": "+r.Kind, r.Count, r.Bytes); err != nil {
+			return err
+		}
+	}
+	for _, n := range j.Evicted {
+		if err := line(goes+": "+n.Name+", last used "+n.Used.Format(time.DateOnly), 1, n.Bytes); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ type pullCmd struct {
 	listFlags
 	lookFlags
 	planFlag
+	evictFlag
 	jobsFlag
 	quietFlag
 	networkFlags
@@ -39,6 +40,8 @@ What is about the images comes along: signatures, lists of contents, and what is
 
 Where there is a policy (dist trust), an image needs what it asks for before anything of it comes but its manifest and its signatures; else exit 5, and no name moves.
 
+What does not fit under the store's quota, or on its disk, is refused before anything of it comes (exit 9); --evict makes room where that is possible, else nothing goes.
+
 A list has one NAME[@DIGEST] a line, perhaps with a platform (OS/ARCH) after it; # begins a comment. A line NAME:TAG@DIGEST pulls the digest and names it NAME:TAG, so that a lock brings back the same names with the same content. (Among the arguments NAME:TAG@DIGEST is kept as NAME@DIGEST.)
 
 Images also come from other places: ` + transportPlaces + `. They are called what the place calls them, or --as.
@@ -58,7 +61,7 @@ func (c *pullCmd) Run(s *session) error {
 	s.under(c.policyFlag)
 	o := client.PullOptions{
 		Platforms: c.platformFlags.choice(), Registry: c.Registry, Verify: c.Verify, As: c.As, Lock: c.Lock,
-		Referrers: c.lookFlags.choice(), Revalidate: c.age(), AllowRollback: c.AllowRollback,
+		Referrers: c.lookFlags.choice(), Revalidate: c.age(), AllowRollback: c.AllowRollback, Evict: c.Evict,
 	}
 	if c.Plan && c.Verify {
 		return usagef("--verify reads all that is here, and --plan only looks: give one of them")

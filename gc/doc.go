@@ -36,6 +36,9 @@
 // The plan that a dry run prints is made by the same code; a collection looks again at
 // each step whether it still holds.
 //
+// Evict goes on, where bytes are lacking then, with names that were not used for longest:
+// they are given up and what they held is collected. See PlanEviction.
+//
 // # Crashes, and others at work
 //
 // Every step leaves a store that is whole, so a collection can be ended at any time and

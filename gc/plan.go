@@ -79,6 +79,8 @@ type Plan struct {
 	Files   []blobstore.Waste
 	Changes int64 // of names, too old to be undone
 	Frees   int64 // bytes that come back, in all
+	// Evicts are the names that would be given up then. NewPlan leaves that open.
+	Evicts []EvictedName
 
 	graph   *graph
 	marked  bits

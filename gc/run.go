@@ -36,6 +36,9 @@ type Report struct {
 	Files    []blobstore.Waste
 	Changes  int64 // of names, forgotten
 	Freed    int64 // bytes that the files which went had, less those by which others grew
+	// Evicted are the names that were given up to make room, the one first that was not
+	// used for longest; only from Evict.
+	Evicted []EvictedName
 	// Unfinished says that MaxTime has ended it: the next one goes on.
 	Unfinished bool
 	Took       time.Duration
@@ -51,11 +54,15 @@ func Run(ctx context.Context, s *blobstore.Store, o Options) (Report, error) {
 		return Report{}, err
 	}
 	defer m.Close()
+	return collect(ctx, s, m, o)
+}
+
+func collect(ctx context.Context, s *blobstore.Store, m *blobstore.Maintenance, o Options) (Report, error) {
 	c := &collection{s: s, m: m, o: o, began: time.Now(), observe: o.Observe, files: map[string]int{}}
 	if c.observe == nil {
 		c.observe = func(content.Event) {}
 	}
-	err = c.run(ctx)
+	err := c.run(ctx)
 	if errors.Is(err, errTimeUp) {
 		c.report.Unfinished, err = true, nil
 	}

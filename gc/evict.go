@@ -1,0 +1,290 @@
+package gc
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sort"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// evictions is how often names are given up before somebody else is taken to use the
+// room as soon as it is there.
+const evictions = 3
+
+// EvictOptions direct an eviction.
+type EvictOptions struct {
+	Options
+	// Lack says how many bytes are lacking at that moment, 0 or less for none.
+	Lack func(ctx context.Context) (int64, error)
+	// Spare are names that do not go, whatever the time of their use.
+	Spare []oci.Reference
+	// Partly gives up names also where that is not enough.
+	Partly bool
+}
+
+// EvictedName is a name that is given up to make room.
+type EvictedName struct {
+	content.Name
+	LastUsed time.Time // or made
+	Frees    int64     // bytes that come back with it, once the ones before it are gone
+}
+
+// PlanEviction finds the names that give back lack bytes: those not used for longest,
+// but for pinned ones, and with an image what is about it by its tag. A name whose
+// content something else keeps (another name, a lease, history, the grace) does not
+// go. frees is what they give back: where all of them are not enough, less than lack.
+//
+// Errors: those of reading the catalog; the cause of ctx.
+func PlanEviction(ctx context.Context, s *blobstore.Store, o EvictOptions, lack int64) (names []EvictedName, frees int64, err error) {
+	byRef := map[string]content.Name{}
+	for n, err := range s.Names(ctx, "") {
+		if err != nil {
+			return nil, 0, err
+		}
+		byRef[n.Reference.String()] = n
+	}
+	err = s.View(ctx, func(tx *db.Tx) error {
+		e := &evicting{spare: map[string]bool{}, attached: map[int64][]int64{}}
+		for _, ref := range o.Spare {
+			e.spare[ref.Local().String()] = true
+		}
+		if err := e.read(tx, o.rules(s)); err != nil {
+			return err
+		}
+		var chosen []*held
+		chosen, frees = e.choose(lack)
+		for _, h := range chosen {
+			// One that came or moved between the two readings is in use.
+			if n, ok := byRef[h.ref.Name]; ok && n.Seq == h.ref.Seq {
+				names = append(names, EvictedName{n, h.last, h.frees})
+			}
+		}
+		return nil
+	})
+	return names, frees, err
+}
+
+// held is a name and what it alone keeps.
+type held struct {
+	ref     db.Ref
+	last    time.Time
+	subject int64 // of an attachment: what it is about
+	frees   int64
+}
+
+// evicting finds out which names are to go.
+type evicting struct {
+	spare    map[string]bool
+	graph    *graph
+	kept     []int64 // held by something other than names that may go
+	names    []*held // that may go, the last used first
+	about    []*held // attachments, which go with their subjects
+	attached map[int64][]int64
+	marked   bits
+}
+
+func (e *evicting) read(tx *db.Tx, r rules) (err error) {
+	if e.graph, err = readGraph(tx); err != nil {
+		return err
+	}
+	found, err := r.readRoots(tx, e.graph)
+	if err != nil {
+		return err
+	}
+	e.kept = slices.Concat(found[ByLease], found[ByHistory], found[ByGrace])
+	var all []*held
+	for ref, err := range tx.Refs("") {
+		switch {
+		case err != nil:
+			return err
+		case ref.Pinned || e.spare[ref.Name]:
+			e.kept = append(e.kept, ref.Object.ID)
+		default:
+			h := &held{ref: ref, last: ref.Updated}
+			if ref.Used.After(h.last) {
+				h.last = ref.Used
+			}
+			all = append(all, h)
+		}
+	}
+	if err := e.sort(tx, all); err != nil {
+		return err
+	}
+	slices.SortFunc(e.names, func(a, b *held) int {
+		return cmp.Or(b.last.Compare(a.last), cmp.Compare(b.ref.Seq, a.ref.Seq))
+	})
+	return nil
+}
+
+// sort tells attachments of what is here from all other names.
+func (e *evicting) sort(tx *db.Tx, all []*held) error {
+	subjects := make([]oci.Digest, len(all))
+	for i, h := range all {
+		if ref, err := oci.ParseReference(h.ref.Name); err == nil {
+			subjects[i], _, _ = oci.ParseAttachmentTag(ref.Tag)
+		}
+	}
+	rows, err := tx.Objects(slices.DeleteFunc(slices.Clone(subjects), func(d oci.Digest) bool { return d == "" }))
+	if err != nil {
+		return err
+	}
+	for i, h := range all {
+		if row, ok := rows[subjects[i]]; ok && row.Loc.Held() {
+			h.subject = row.ID
+			e.about = append(e.about, h)
+			e.attached[row.ID] = append(e.attached[row.ID], h.ref.Object.ID)
+		} else {
+			e.names = append(e.names, h)
+		}
+	}
+	return nil
+}
+
+// choose finds the names that give back lack bytes, or all that give back any.
+func (e *evicting) choose(lack int64) (chosen []*held, frees int64) {
+	e.marked = newBits(e.graph.top)
+	e.mark(e.kept...)
+	for _, h := range e.names {
+		h.frees = e.mark(h.ref.Object.ID)
+	}
+	e.strays()
+	first := len(e.names) // of those that go
+	for first > 0 && frees < lack {
+		first--
+		frees += e.names[first].frees
+	}
+	e.marked = newBits(e.graph.top)
+	e.mark(e.kept...)
+	for _, h := range e.names[:first] {
+		e.mark(h.ref.Object.ID)
+	}
+	for _, h := range slices.Backward(e.names[first:]) {
+		if !e.marked.get(h.ref.Object.ID) { // else something that stays keeps it
+			chosen = append(chosen, h)
+		}
+	}
+	for _, h := range e.about {
+		if !e.marked.get(h.subject) {
+			chosen = append(chosen, h)
+		}
+	}
+	return chosen, frees
+}
+
+// strays keeps attachments of what no name keeps: they wait until that is collected.
+func (e *evicting) strays() {
+	e.about = slices.DeleteFunc(e.about, func(h *held) bool {
+		stray := !e.marked.get(h.subject)
+		if stray {
+			e.kept = append(e.kept, h.ref.Object.ID)
+		}
+		return stray
+	})
+}
+
+// mark marks what ids reach, attachments included, and says how many bytes on the disk
+// are newly marked.
+func (e *evicting) mark(ids ...int64) (bytes int64) {
+	for len(ids) > 0 {
+		var more []int64
+		e.graph.reach(e.marked, func(id int64) {
+			bytes += e.stored(id)
+			more = append(more, e.attached[id]...)
+		}, ids...)
+		ids = more
+	}
+	return bytes
+}
+
+func (e *evicting) stored(id int64) int64 {
+	objects := e.graph.objects
+	i := sort.Search(len(objects), func(i int) bool { return objects[i].ID >= id })
+	if i == len(objects) || objects[i].ID != id {
+		return 0
+	}
+	return objects[i].Stored
+}
+
+// Evict collects garbage, and where bytes are lacking still, gives up names and
+// collects again. Unless Partly is set no name goes if that would not be enough. The
+// names that went are in the report; whether enough has come back is for Lack to say.
+//
+// Errors: those of Run and PlanEviction, and of Lack.
+func Evict(ctx context.Context, s *blobstore.Store, o EvictOptions) (Report, error) {
+	m, err := s.Maintain(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer m.Close()
+	var all Report
+	for rounds := 0; ; {
+		report, err := collect(ctx, s, m, o.Options)
+		all.add(report)
+		if err != nil || report.Unfinished {
+			return all, err
+		}
+		lack, err := o.Lack(ctx)
+		if err != nil || lack <= 0 {
+			return all, err
+		}
+		if !o.Compact { // before a name goes
+			o.Compact = true
+			continue
+		}
+		names, err := evictSome(ctx, s, m, o, lack)
+		all.Evicted = append(all.Evicted, names...)
+		if rounds++; err != nil || len(names) == 0 || rounds == evictions {
+			if err == nil && len(names) > 0 {
+				report, err = collect(ctx, s, m, o.Options)
+				all.add(report)
+			}
+			return all, err
+		}
+	}
+}
+
+// evictSome gives up names.
+func evictSome(ctx context.Context, s *blobstore.Store, m *blobstore.Maintenance, o EvictOptions, lack int64) ([]EvictedName, error) {
+	planned, frees, err := PlanEviction(ctx, s, o, lack)
+	if err != nil || frees < lack && !o.Partly {
+		return nil, err
+	}
+	names := make([]content.Name, len(planned))
+	for i, n := range planned {
+		names[i] = n.Name
+	}
+	gone, err := m.Evict(ctx, names)
+	return slices.DeleteFunc(planned, func(n EvictedName) bool { return !gone[n.Reference] }), err
+}
+
+// add adds up what several collections have done. The plan is that of the first.
+func (r *Report) add(more Report) {
+	if r.Plan == nil {
+		r.Plan = more.Plan
+	}
+	for _, c := range []struct{ to, of *Count }{{&r.Doomed, &more.Doomed}, {&r.Swept, &more.Swept}, {&r.Packs, &more.Packs}} {
+		c.to.Objects += c.of.Objects
+		c.to.Bytes += c.of.Bytes
+	}
+	r.Copied += more.Copied
+	r.KeptPack = more.KeptPack
+	for _, w := range more.Files {
+		i := slices.IndexFunc(r.Files, func(o blobstore.Waste) bool { return o.Kind == w.Kind })
+		if i < 0 {
+			r.Files = append(r.Files, w)
+			continue
+		}
+		r.Files[i].Count += w.Count
+		r.Files[i].Bytes += w.Bytes
+	}
+	r.Changes += more.Changes
+	r.Freed += more.Freed
+	r.Unfinished = r.Unfinished || more.Unfinished
+	r.Took += more.Took
+}
