@@ -177,7 +177,7 @@ func (w *writer) work() {
 		w.steps++
 		w.rand = rand.New(rand.NewPCG(w.seed, uint64(w.id)<<32|uint64(w.steps)))
 		st, retried := w.next()
-		out := w.disturbed(rand.New(rand.NewPCG(w.seed+1, uint64(w.id)<<32|uint64(w.steps))), st.command)
+		out := w.disturbed(rand.New(rand.NewPCG(w.seed+1, uint64(w.id)<<32|uint64(w.steps))), st.command, 30)
 		switch {
 		case out.killed:
 			st.begun(out.stdout)
@@ -192,16 +192,16 @@ func (w *writer) work() {
 }
 
 // disturbed runs a command and perhaps kills it, at a point of its protocols or after
-// a while, or lets it rest at one.
-func (s *storm) disturbed(r *rand.Rand, c command) (out outcome) {
+// a while, or lets it rest at one of the first points.
+func (s *storm) disturbed(r *rand.Rand, c command, first int) (out outcome) {
 	kill, nth, delay := r.IntN(5), 1+r.IntN(60), time.Duration(1+r.IntN(60))*time.Millisecond
-	at, rest := 1+r.IntN(30), r.IntN(200)
+	at, rest := 1+r.IntN(first), r.IntN(300)
 	switch {
 	case kill == 0 && os.Getenv("DIST_BINARY") == "":
 		out = s.run(c, fmt.Sprintf("%s=any:%d", crashVar, nth))
 	case kill <= 1:
 		out = s.runFor(c, delay)
-	case kill == 2:
+	case kill <= 3:
 		out = s.run(c, fmt.Sprintf("%s=%d:%dms", pauseVar, at, rest))
 	default:
 		out = s.run(c)

@@ -41,7 +41,7 @@ func (s *storm) keep(id int) {
 	for n := 1; time.Now().Before(s.end) && !s.t.Failed(); n++ {
 		r := rand.New(rand.NewPCG(s.seed, uint64(id)<<32|uint64(n)))
 		c := call(s.care[r.IntN(len(s.care))]...)
-		out := s.disturbed(r, c)
+		out := s.disturbed(r, c, 10) // among these are those at which it has marked
 		if !out.killed && out.exit != 0 && out.exit != 8 {
 			s.t.Errorf("keeper %d, step %d: dist %s: exit %d\n%s%s", id, n, strings.Join(c.args, " "), out.exit, out.stdout, out.stderr)
 		}
