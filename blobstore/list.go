@@ -34,6 +34,9 @@ func infoOf(o db.Object) content.Info {
 	return i
 }
 
+// InfoOf is what is known of an object by its row.
+func InfoOf(o db.Object) content.Info { return infoOf(o) }
+
 // Info implements content.Manager.
 func (s *Store) Info(ctx context.Context, d oci.Digest) (content.Info, error) {
 	o, found, err := s.db.Object(ctx, d)

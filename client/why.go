@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"iter"
 
+	"dist.example/content"
 	"dist.example/gc"
 	"dist.example/oci"
 )
@@ -37,4 +39,14 @@ func (c *Client) Why(ctx context.Context, o WhyOptions, words ...string) ([]Expl
 		digests[i] = desc.Digest
 	}
 	return gc.Why(ctx, s, gc.WhyOptions{Grace: gc.DefaultGrace, KeepHistory: gc.DefaultKeepHistory, Chains: o.Chains}, digests...)
+}
+
+// Unreferenced lists what a collection would take now: content that nothing keeps. It
+// is ordered as List is. Errors: ErrNoStore.
+func (c *Client) Unreferenced(ctx context.Context) iter.Seq2[content.Info, error] {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return func(yield func(content.Info, error) bool) { yield(content.Info{}, err) }
+	}
+	return gc.Unreferenced(ctx, s, CollectOptions{}.options())
 }

@@ -8,16 +8,22 @@ import (
 )
 
 // listCmd is `dist list`.
-type listCmd struct{ quietFlag }
+type listCmd struct {
+	quietFlag
+	Unreferenced bool `help:"List only what nothing keeps: what the next collection takes."`
+}
 
 // Help is the longer text of `dist list --help`.
 func (listCmd) Help() string {
 	return `Content that no other content holds comes first, then what it holds, and so on. SIZE is the content's, STORED what it takes on disk; PLACE is "pack" for small content kept together, "loose" for a file of its own, "damaged" for bytes that were found not to match.
 
+With --unreferenced it lists exactly what "dist gc" would take now: neither what leases or the history of names keep, nor what was written or used within the last hour. "dist why" tells of one object what keeps it.
+
 Examples:
 
     $ dist list
     $ dist list -q
+    $ dist list --unreferenced
     $ dist list --format 'go-template={{.digest}} {{.mediaType}}'`
 }
 
@@ -27,7 +33,11 @@ func (c *listCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return printList(s.stdout, s.format(), c.Quiet, infoListing(s), dist.List(s.ctx))
+	items := dist.List(s.ctx)
+	if c.Unreferenced {
+		items = dist.Unreferenced(s.ctx)
+	}
+	return printList(s.stdout, s.format(), c.Quiet, infoListing(s), items)
 }
 
 func infoListing(s *session) listing[content.Info] {

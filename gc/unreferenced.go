@@ -1,0 +1,95 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/db"
+)
+
+// rowsAtOnce is how many rows of objects are read at a time.
+const rowsAtOnce = 256
+
+// errEnough ends a snapshot whose reader has seen enough.
+var errEnough = errors.New("enough")
+
+// Unreferenced lists what a collection with these options would give up now, as of one
+// moment. What nothing holds comes first, then what that holds, and so on; among equals
+// the order is that of coming. What was given up before is not listed.
+//
+// Errors: those of reading the catalog; the cause of ctx.
+func Unreferenced(ctx context.Context, s *blobstore.Store, o Options) iter.Seq2[content.Info, error] {
+	return func(yield func(content.Info, error) bool) {
+		err := s.View(ctx, func(tx *db.Tx) error {
+			p := new(Plan)
+			if err := p.mark(tx, o.rules(s)); err != nil {
+				return err
+			}
+			slices.Reverse(p.garbage) // it is by id now
+			for chunk := range slices.Chunk(p.graph.holdersFirst(p.garbage), rowsAtOnce) {
+				rows, err := tx.ObjectsByID(chunk)
+				if err != nil {
+					return err
+				}
+				for _, id := range chunk {
+					if o, ok := rows[id]; ok && !yield(blobstore.InfoOf(o), nil) {
+						return errEnough
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(content.Info{}, err)
+		}
+	}
+}
+
+// holdersFirst sorts ids level by level: one comes on the level after its last holder
+// among them. What holds itself in a circle, and what that holds, comes at the end.
+func (g *graph) holdersFirst(ids []int64) []int64 {
+	among, holders := newBits(g.top), map[int64]int{}
+	for _, id := range ids {
+		among.set(id)
+	}
+	held := func(id int64, fn func(int64)) {
+		for _, e := range []*edges{&g.parents, &g.about} {
+			for _, below := range e.of(id) {
+				if among.get(below) {
+					fn(below)
+				}
+			}
+		}
+	}
+	for _, id := range ids {
+		held(id, func(below int64) { holders[below]++ })
+	}
+	order := make([]int64, 0, len(ids))
+	for _, id := range ids {
+		if holders[id] == 0 {
+			order = append(order, id)
+		}
+	}
+	for level := 0; level < len(order); {
+		end := len(order)
+		for _, id := range order[level:end] {
+			held(id, func(below int64) {
+				if holders[below]--; holders[below] == 0 {
+					order = append(order, below)
+				}
+			})
+		}
+		slices.Sort(order[end:])
+		level = end
+	}
+	for _, id := range ids {
+		if holders[id] > 0 {
+			order = append(order, id)
+		}
+	}
+	return order
+}
