@@ -84,8 +84,8 @@ func putImages(tx *db.Tx, from, to int) error {
 	return tx.PutEdges(edges)
 }
 
-// BenchmarkWhy explains objects in a store of a million of them.
-func BenchmarkWhy(b *testing.B) {
+// BenchmarkExplain asks a store of a million objects.
+func BenchmarkExplain(b *testing.B) {
 	s := million(b)
 	o := gc.WhyOptions{Grace: time.Hour, KeepHistory: 14 * 24 * time.Hour}
 	for name, d := range map[string]oci.Digest{
@@ -94,7 +94,7 @@ func BenchmarkWhy(b *testing.B) {
 		"manifest":       millionDigest(7, 0),
 		"layer-of-all":   millionDigest(0, 2),
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run("why/"+name, func(b *testing.B) {
 			for b.Loop() {
 				found, err := gc.Why(ctx, s, o, d)
 				must(b, err)
@@ -102,4 +102,26 @@ func BenchmarkWhy(b *testing.B) {
 			}
 		})
 	}
+	b.Run("du", func(b *testing.B) {
+		for b.Loop() {
+			found, err := gc.Usages(ctx, s, gc.Options{KeepHistory: o.KeepHistory})
+			must(b, err)
+			b.ReportMetric(float64(len(found)), "names")
+		}
+	})
+	b.Run("unreferenced", func(b *testing.B) {
+		for b.Loop() {
+			for _, err := range gc.Unreferenced(ctx, s, gc.Options{Grace: o.Grace, KeepHistory: o.KeepHistory}) {
+				must(b, err)
+			}
+		}
+	})
+	b.Run("list/first", func(b *testing.B) {
+		for b.Loop() {
+			for _, err := range s.All(ctx) {
+				must(b, err)
+				break
+			}
+		}
+	})
 }

@@ -1,0 +1,188 @@
+package gc
+
+import (
+	"context"
+
+	"dist.example/blobstore"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// Usage is what a name takes.
+type Usage struct {
+	Name    string
+	Digest  oci.Digest // what it stands for
+	Objects int64      // that it reaches and that are here, what is about them included
+	Size    int64      // their bytes
+	Stored  int64      // and what they take on disk
+	// Own is what objects take on disk that no other name reaches, Shared the rest of
+	// Stored.
+	Own, Shared int64
+	// Frees is what a collection would give back in the end if the name went: once what
+	// its own history keeps may go, too. Not of it is what leases keep that count now,
+	// and what the history of other names does.
+	Frees int64
+}
+
+// Usages finds what names take, in their order, as of one moment. It walks from each
+// name once: the time goes with the sum of what names reach. keepHistory is as in
+// Options.
+//
+// Errors: those of reading the catalog; the cause of ctx.
+func Usages(ctx context.Context, s *blobstore.Store, o Options) (found []Usage, err error) {
+	err = s.View(ctx, func(tx *db.Tx) error {
+		g, err := readGraph(tx)
+		if err != nil {
+			return err
+		}
+		u := newUsages(g)
+		if err := u.readNames(tx); err != nil {
+			return err
+		}
+		if err := u.readOthers(tx, o.rules(s)); err != nil {
+			return err
+		}
+		found = u.add()
+		return ctx.Err()
+	})
+	return found, err
+}
+
+// holds says by which of many an object is reached: by nothing, by one of them, or by
+// more.
+type holds int32
+
+const (
+	noOne holds = 0 // else the number of the one, from 1 on
+	many  holds = -1
+)
+
+func (h *holds) by(one holds) {
+	switch *h {
+	case noOne:
+		*h = one
+	case one:
+	default:
+		*h = many
+	}
+}
+
+// usages is the state of Usages.
+type usages struct {
+	g      *graph
+	at     []int32 // index in g.objects of an id, plus 1; 0 for none
+	names  []db.Ref
+	number map[string]holds // of each name, in the order of names; others follow
+	// named is by which name each object is reached, other by whose history; a lease
+	// counts as many.
+	named, other []holds
+	seen         []int32 // the walk that was last at an object
+	walks        int32
+	stack        []int64
+}
+
+func newUsages(g *graph) *usages {
+	n := g.top + 1
+	u := &usages{
+		g: g, at: make([]int32, n), number: map[string]holds{},
+		named: make([]holds, n), other: make([]holds, n), seen: make([]int32, n),
+	}
+	for i, o := range g.objects {
+		u.at[o.ID] = int32(i) + 1
+	}
+	return u
+}
+
+// walk calls visit once for everything that id reaches, itself included.
+func (u *usages) walk(id int64, visit func(id int64)) {
+	u.walks++
+	meet := func(id int64) {
+		if u.g.here.get(id) && u.seen[id] != u.walks {
+			u.seen[id] = u.walks
+			u.stack = append(u.stack, id)
+			visit(id)
+		}
+	}
+	for meet(id); len(u.stack) > 0; {
+		id := u.stack[len(u.stack)-1]
+		u.stack = u.stack[:len(u.stack)-1]
+		for _, below := range u.g.parents.of(id) {
+			meet(below)
+		}
+		for _, below := range u.g.about.of(id) {
+			meet(below)
+		}
+	}
+}
+
+// numberOf gives each name a number.
+func (u *usages) numberOf(name string) holds {
+	n, ok := u.number[name]
+	if !ok {
+		n = holds(len(u.number) + 1)
+		u.number[name] = n
+	}
+	return n
+}
+
+func (u *usages) readNames(tx *db.Tx) error {
+	for r, err := range tx.Refs("") {
+		if err != nil {
+			return err
+		}
+		u.names = append(u.names, r)
+		one := u.numberOf(r.Name)
+		u.walk(r.Object.ID, func(id int64) { u.named[id].by(one) })
+	}
+	return nil
+}
+
+// readOthers marks what else keeps objects.
+func (u *usages) readOthers(tx *db.Tx, r rules) error {
+	for l, err := range tx.Leases() {
+		if err != nil {
+			return err
+		}
+		if !l.Counts(tx.Now, r.alive(l.ID)) {
+			continue
+		}
+		held, err := tx.LeaseObjects(l.ID)
+		if err != nil {
+			return err
+		}
+		for _, id := range held {
+			if u.other[id] != many { // else what it reaches is marked as well
+				u.walk(id, func(id int64) { u.other[id] = many })
+			}
+		}
+	}
+	return tx.EachUndoableChange(tx.Now.Add(-r.history), func(id int64, e db.LogEntry) {
+		one := u.numberOf(e.Name)
+		u.walk(id, func(id int64) { u.other[id].by(one) })
+	})
+}
+
+// add adds up what each name reaches.
+func (u *usages) add() []Usage {
+	found := make([]Usage, len(u.names))
+	for i, r := range u.names {
+		one := u.number[r.Name]
+		use := Usage{Name: r.Name, Digest: r.Object.Digest}
+		u.walk(r.Object.ID, func(id int64) {
+			o := u.g.objects[u.at[id]-1]
+			use.Objects++
+			use.Size += o.Size
+			use.Stored += o.Stored
+			if u.named[id] != one {
+				return
+			}
+			use.Own += o.Stored
+			if u.other[id] == noOne || u.other[id] == one {
+				use.Frees += o.Stored
+			}
+		})
+		use.Shared = use.Stored - use.Own
+		found[i] = use
+	}
+	return found
+}
