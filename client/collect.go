@@ -44,6 +44,12 @@ func (o CollectOptions) options(told Settings) gc.Options {
 	return opts
 }
 
+// asTold are the options of a collection by what a store is told.
+func asTold(ctx context.Context, s *blobstore.Store) (gc.Options, error) {
+	told, err := s.Settings(ctx)
+	return CollectOptions{}.options(told), err
+}
+
 // PlanCollection says what Collect would do now, and changes nothing.
 func (c *Client) PlanCollection(ctx context.Context, o CollectOptions) (*CollectionPlan, error) {
 	s, err := c.Open(ctx)

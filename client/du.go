@@ -27,7 +27,11 @@ func (c *Client) Usages(ctx context.Context, words ...string) ([]Usage, error) {
 		}
 		names[i] = ref.Local().String()
 	}
-	all, err := gc.Usages(ctx, s, CollectOptions{}.options())
+	o, err := asTold(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	all, err := gc.Usages(ctx, s, o)
 	if err != nil || len(words) == 0 {
 		return all, err
 	}

@@ -38,15 +38,23 @@ func (c *Client) Why(ctx context.Context, o WhyOptions, words ...string) ([]Expl
 		}
 		digests[i] = desc.Digest
 	}
-	return gc.Why(ctx, s, gc.WhyOptions{Grace: gc.DefaultGrace, KeepHistory: gc.DefaultKeepHistory, Chains: o.Chains}, digests...)
+	rules, err := asTold(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return gc.Why(ctx, s, gc.WhyOptions{Grace: rules.Grace, KeepHistory: rules.KeepHistory, Chains: o.Chains}, digests...)
 }
 
 // Unreferenced lists what a collection would take now: content that nothing keeps. It
 // is ordered as List is. Errors: ErrNoStore.
 func (c *Client) Unreferenced(ctx context.Context) iter.Seq2[content.Info, error] {
 	s, err := c.Open(ctx)
+	var o gc.Options
+	if err == nil {
+		o, err = asTold(ctx, s)
+	}
 	if err != nil {
 		return func(yield func(content.Info, error) bool) { yield(content.Info{}, err) }
 	}
-	return gc.Unreferenced(ctx, s, CollectOptions{}.options())
+	return gc.Unreferenced(ctx, s, o)
 }

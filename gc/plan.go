@@ -11,12 +11,6 @@ import (
 	"dist.example/db"
 )
 
-// Defaults of Options.
-const (
-	DefaultGrace       = time.Hour
-	DefaultKeepHistory = 14 * 24 * time.Hour
-)
-
 // When a pack is copied, so that its dead bytes come back.
 const (
 	deadEnough   = 8 << 20
