@@ -24,8 +24,17 @@ func (s *Store) ReaderAt(ctx context.Context, desc oci.Descriptor) (content.Read
 	return ra, err
 }
 
-// readerAt opens d and returns the row that says where it is.
+// readerAt opens d and returns the row that says where it is. What is damaged is
+// healed first, where somebody does that.
 func (s *Store) readerAt(ctx context.Context, d oci.Digest) (content.ReaderAt, db.Object, error) {
+	ra, row, err := s.readAsItIs(ctx, d)
+	if damaged := new(DamagedError); errors.As(err, &damaged) && s.healed(ctx, d) {
+		return s.readAsItIs(ctx, d)
+	}
+	return ra, row, err
+}
+
+func (s *Store) readAsItIs(ctx context.Context, d oci.Digest) (content.ReaderAt, db.Object, error) {
 	row, err := s.row(ctx, d)
 	if err != nil {
 		return nil, row, err
@@ -54,9 +63,25 @@ func suspicious(err error) bool {
 	return errors.Is(err, content.ErrCorrupt) || errors.Is(err, fs.ErrNotExist)
 }
 
+// DamagedError says that what the store has of a blob is not what its digest says. It
+// is content.ErrCorrupt.
+type DamagedError struct {
+	Digest oci.Digest
+	cause  error
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("read %s: %v: the stored bytes are damaged: %v", e.Digest, content.ErrCorrupt, e.cause)
+}
+
+// Unwrap returns the class.
+func (e *DamagedError) Unwrap() error { return content.ErrCorrupt }
+
+// HintDamaged is what helps when content is damaged.
+const HintDamaged = "`dist repair` fetches what is damaged; a pull or put of it replaces it, too"
+
 func damagedError(d oci.Digest, cause error) error {
-	err := fmt.Errorf("read %s: %w: the stored bytes are damaged: %v", d, content.ErrCorrupt, cause)
-	return content.WithHint(err, "pull or put it again: what is damaged is replaced")
+	return content.WithHint(&DamagedError{d, cause}, HintDamaged)
 }
 
 // row finds the object of d among what is held. Absent and doomed ones are not.

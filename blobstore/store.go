@@ -64,6 +64,7 @@ type Store struct {
 	freeBytes func(dir string) (uint64, error)
 	closed    atomic.Bool
 	mu        sync.Mutex
+	healer    Healer // nil for none
 	packFiles map[int64]fsys.File
 	packsSeen time.Time // when it was last looked for packs that are gone
 	leases    map[string]*lease

@@ -10,6 +10,9 @@ import (
 // HintRebuild is what helps when the catalog is lost or damaged.
 const HintRebuild = db.HintRebuild
 
+// HintDamaged is what helps when content is damaged.
+const HintDamaged = blobstore.HintDamaged
+
 // The reports of CheckStore and Rebuild.
 type (
 	// CheckReport is what CheckStore has found.
@@ -18,6 +21,8 @@ type (
 	RebuildReport = blobstore.RebuildReport
 	// Damage is an object whose bytes are bad or gone.
 	Damage = blobstore.Damage
+	// Lack is an object that is damaged or missing.
+	Lack = blobstore.Lack
 	// Range is a stretch of a blob, in bytes.
 	Range = blobstore.Range
 	// CheckOptions say how much of the store CheckStore reads; Observe is the client's.

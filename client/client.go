@@ -43,6 +43,7 @@ type Options struct {
 type Client struct {
 	opts Options
 
+	heals  sync.Mutex // one at a time
 	mu     sync.Mutex
 	store  *blobstore.Store
 	remote *registryclient.Client

@@ -120,6 +120,9 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 		if try == 0 {
 			j.stats = stats
 		}
+		if err != nil && try == 0 && j.mended(ctx, err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -130,6 +133,14 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 			return errors.Join(err, merr)
 		}
 	}
+}
+
+// mended says whether a copy out of the store that met damage can be tried again: an
+// archive cannot, which has bytes by then.
+func (j *copyJob) mended(ctx context.Context, err error) bool {
+	from, ok := j.src.(fromStore)
+	return ok && errors.Is(err, content.ErrCorrupt) && !strings.HasSuffix(j.dst.Transport, "-archive") &&
+		j.c.mendedBelow(ctx, from.store, j.root.Digest)
 }
 
 // overtaken ends what Finish has returned err for, and says whether the image is to be

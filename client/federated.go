@@ -24,7 +24,7 @@ const maxPlaces = 8
 // target, the sources that it remembers, the last used first, then the repositories
 // that the command names. They are looked for only when they are needed.
 //
-// It is a content.RangeFetcher, a content.ReferrerLister, a content.AttachmentLister,
+// It is a content.RangeFetcher, a content.StretchFetcher, a content.ReferrerLister, a content.AttachmentLister,
 // and Located.
 type federated struct {
 	own    oci.Reference
@@ -153,23 +153,35 @@ func (f *federated) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadClos
 // FetchFrom implements content.RangeFetcher. Where one place stops giving, the
 // next one goes on from there. The error is that of the first place.
 func (f *federated) FetchFrom(ctx context.Context, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
-	r, err := f.open(ctx, desc, offset, nil)
+	return f.stretch(ctx, desc, offset, toTheEnd)
+}
+
+// FetchStretch implements content.StretchFetcher, as FetchFrom.
+func (f *federated) FetchStretch(ctx context.Context, desc oci.Descriptor, offset, length int64) (io.ReadCloser, error) {
+	return f.stretch(ctx, desc, offset, offset+length)
+}
+
+// toTheEnd is the end of a stretch that has all that follows.
+const toTheEnd = -1
+
+func (f *federated) stretch(ctx context.Context, desc oci.Descriptor, offset, end int64) (io.ReadCloser, error) {
+	r, err := f.open(ctx, desc, offset, end, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &relay{f: f, ctx: ctx, desc: desc, at: offset, r: r}, nil
+	return &relay{f: f, ctx: ctx, desc: desc, at: offset, end: end, r: r}, nil
 }
 
-// open opens the object at the first place from p.next on that gives it. cause is
+// open opens the object, or its bytes up to end, at the first place from p.next on that gives it. cause is
 // what went wrong at the place before, nil for nothing yet.
-func (f *federated) open(ctx context.Context, desc oci.Descriptor, offset int64, cause error) (io.ReadCloser, error) {
+func (f *federated) open(ctx context.Context, desc oci.Descriptor, offset, end int64, cause error) (io.ReadCloser, error) {
 	p := f.placesFor(ctx, desc.Digest)
 	for {
 		at, ok := f.place(ctx, desc.Digest, p)
 		if !ok {
 			return nil, cause
 		}
-		r, err := f.fetch(ctx, at, desc, offset)
+		r, err := f.fetch(ctx, at, desc, offset, end)
 		if err == nil {
 			f.settle(p, at, desc, cause)
 			return r, nil
@@ -200,9 +212,13 @@ func (f *federated) place(ctx context.Context, d oci.Digest, p *places) (oci.Ref
 }
 
 // fetch asks one place.
-func (f *federated) fetch(ctx context.Context, at oci.Reference, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
-	if at != inStore {
+func (f *federated) fetch(ctx context.Context, at oci.Reference, desc oci.Descriptor, offset, end int64) (io.ReadCloser, error) {
+	switch {
+	case at == inStore:
+	case end == toTheEnd:
 		return f.repo(at).FetchFrom(ctx, desc, offset)
+	default:
+		return f.repo(at).FetchStretch(ctx, desc, offset, end-offset)
 	}
 	s, err := f.store(ctx)
 	if err != nil {
@@ -343,6 +359,7 @@ type relay struct {
 	ctx  context.Context //nolint:containedctx // of opening: it covers the reading
 	desc oci.Descriptor
 	at   int64
+	end  int64 // or toTheEnd
 	r    io.ReadCloser
 }
 
@@ -355,7 +372,7 @@ func (r *relay) Read(p []byte) (int, error) {
 	if !r.f.Reroute(r.ctx, r.desc.Digest) {
 		return n, err
 	}
-	next, nerr := r.f.open(r.ctx, r.desc, r.at, err)
+	next, nerr := r.f.open(r.ctx, r.desc, r.at, r.end, err)
 	if nerr != nil {
 		return n, err
 	}

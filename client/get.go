@@ -32,7 +32,7 @@ func (c *Client) find(ctx context.Context, id string) (*blobstore.Store, oci.Des
 		return nil, oci.Descriptor{}, err
 	}
 	desc, err := lookup(ctx, s, id)
-	return s, desc, err
+	return c.healing(s), desc, err
 }
 
 // Check returns nil only if the object is held and its bytes, all of them read,
@@ -42,7 +42,7 @@ func (c *Client) Check(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return s.Check(ctx, desc.Digest)
+	return s.Check(blobstore.AsItIs(ctx), desc.Digest)
 }
 
 // Get opens an object. The reader verifies: on damage it ends with ErrCorrupt in
@@ -81,7 +81,13 @@ func (c *Client) GetFile(ctx context.Context, id, path string) (info content.Inf
 			os.Remove(tmp.Name())
 		}
 	}()
-	if err := fill(ctx, s, info.Descriptor(), tmp); err != nil {
+	err = fill(ctx, s, info.Descriptor(), tmp)
+	if c.mended(ctx, err) {
+		if err = empties(tmp); err == nil {
+			err = fill(ctx, s, info.Descriptor(), tmp)
+		}
+	}
+	if err != nil {
 		return info, fsys.Classify(err)
 	}
 	if err := tmp.Close(); err != nil {
@@ -89,6 +95,12 @@ func (c *Client) GetFile(ctx context.Context, id, path string) (info content.Inf
 	}
 	c.hook("get.written")
 	return info, fsys.Classify(os.Rename(tmp.Name(), path))
+}
+
+// empties begins a file anew.
+func empties(f *os.File) error {
+	_, err := f.Seek(0, io.SeekStart)
+	return errors.Join(err, f.Truncate(0))
 }
 
 // createBeside makes a new file in path's folder, with the rights that a file

@@ -118,7 +118,7 @@ func damage(err error) error {
 	case errors.Is(err, content.ErrCorrupt):
 		return err
 	case errors.Is(err, content.ErrNotFound), errors.Is(err, content.ErrInvalid):
-		return content.WithHint(fmt.Errorf("%w: %w", content.ErrCorrupt, err), "pull or put it again: what is damaged is replaced")
+		return content.WithHint(fmt.Errorf("%w: %w", content.ErrCorrupt, err), blobstore.HintDamaged)
 	}
 	return nil
 }

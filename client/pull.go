@@ -138,6 +138,8 @@ type pulled struct {
 	size   int64      // of what is here then
 	look   bool       // it is to be asked what is about it
 	others *federated // src, and for what that cannot give, others
+	// mending gets the damaged parts of what is here from others.
+	mending *mending
 
 	admitted admitted // by the policy
 }
@@ -414,7 +416,7 @@ func (v verifying) Writer(ctx context.Context, o content.IngestOptions) (content
 }
 
 func (v verifying) sound(ctx context.Context, d oci.Digest) (bool, error) {
-	err := v.store.Check(ctx, d)
+	err := v.store.Check(blobstore.AsItIs(ctx), d) // what is damaged comes with all else
 	if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrNotFound) {
 		return false, nil
 	}

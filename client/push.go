@@ -112,6 +112,7 @@ func (c *Client) newPush(ctx context.Context, name string, o PushOptions) (p *pu
 	if p.store, err = c.Open(ctx); err != nil {
 		return nil, nil, err
 	}
+	c.healing(p.store)
 	if p.root, err = resolveNamed(ctx, p.store, ref, when); err != nil {
 		return nil, nil, fmt.Errorf("push %s: %w", ref, err)
 	}
@@ -282,8 +283,9 @@ func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, root
 func (p *push) send(ctx context.Context) error {
 	stats, err := content.Copy(ctx, p.repo, p.store, p.root, p.options(ctx))
 	p.stats, p.looked = p.stats.Add(stats), !p.o.NoReferrers
-	if errors.Is(err, content.ErrCorrupt) {
-		p.judge(ctx, p.root.Digest)
+	if errors.Is(err, content.ErrCorrupt) && p.c.mendedBelow(ctx, p.store, p.root.Digest) {
+		stats, err = content.Copy(ctx, p.repo, p.store, p.root, p.options(ctx))
+		p.stats = p.stats.Add(stats)
 	}
 	return err
 }
@@ -308,21 +310,6 @@ func (p *push) observe(e content.Event) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.sent = append(p.sent, e.Descriptor.Digest)
-	}
-}
-
-// judge reads everything that was to be sent, after a registry found something
-// else in it: what is damaged here is marked by that, and the next pull mends it.
-func (p *push) judge(ctx context.Context, d oci.Digest) {
-	_ = p.store.Check(ctx, d) // its verdict is in the catalog
-	children, err := p.store.Children(ctx, d)
-	if err != nil {
-		return
-	}
-	for _, c := range children {
-		if c.Held && c.Role != oci.RoleSubject {
-			p.judge(ctx, c.Digest)
-		}
 	}
 }
 

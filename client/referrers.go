@@ -128,7 +128,10 @@ func (p *pull) source(im *pulled) content.Fetcher {
 			}
 		}
 	}
-	return im.others
+	if im.mending == nil {
+		im.mending = newMending(im.others, p.store)
+	}
+	return pulling{im.others, im.mending}
 }
 
 // hasReferrers says whether the store has anything about d, by a tag too, or about an image

@@ -221,6 +221,7 @@ func (t stored) Source(ctx context.Context, place string) (content.ImageSource, 
 	if err != nil {
 		return nil, err
 	}
+	t.c.healing(s)
 	return fromStore{s, s, s, s, ref, when, s}, nil
 }
 

@@ -194,7 +194,7 @@ func checkError(r client.CheckReport) error {
 	case len(r.Catalog) > 0:
 		return content.WithHint(err, client.HintRebuild)
 	case len(r.Damaged) > 0:
-		return content.WithHint(err, "pull or put it again: what is damaged is replaced")
+		return content.WithHint(err, client.HintDamaged)
 	}
 	return content.WithHint(err, "the disk may be failing: check again")
 }

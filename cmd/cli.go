@@ -94,6 +94,7 @@ func verbs() []verb {
 		{"du", "store", "Tell what names take on disk, and what removing them frees.", new(duCmd)},
 		{"why", "store", "Tell what keeps content from being collected.", new(whyCmd)},
 		{"lease", "store", "Keep content for a time: list, make, renew and end leases.", new(leaseCmd)},
+		{"repair", "store", "Fetch again what is damaged or missing, and no more than that.", new(repairCmd)},
 		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
 		{"version", "store", "Print version, Go and platform.", new(versionCmd)},
 	}

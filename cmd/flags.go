@@ -229,5 +229,19 @@ func (s *session) trust() client.TrustOptions {
 	return t
 }
 
-// local is client for verbs that stay on this machine.
-func (s *session) local() (*client.Client, error) { return s.client(networkFlags{}, 0) }
+// local is client for verbs that stay on this machine, but to heal what is damaged.
+func (s *session) local() (*client.Client, error) { return s.client(s.ambient(), 0) }
+
+// ambient is what the environment says of the network, for verbs without flags for it.
+// What cannot be read there keeps them from it.
+func (s *session) ambient() (n networkFlags) {
+	switch s.getenv("DIST_OFFLINE") {
+	case "", "0", "false":
+	default:
+		n.Offline = true
+	}
+	if rate := s.getenv("DIST_LIMIT_RATE"); rate != "" && n.LimitRate.UnmarshalText([]byte(rate)) != nil {
+		n.Offline = true
+	}
+	return n
+}

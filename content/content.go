@@ -43,6 +43,20 @@ type RangeFetcher interface {
 	FetchFrom(ctx context.Context, desc oci.Descriptor, offset int64) (io.ReadCloser, error)
 }
 
+// StretchFetcher is a Fetcher that gives a part of a blob alone.
+type StretchFetcher interface {
+	// FetchStretch streams length bytes of the blob from byte offset on, and asks for
+	// no more. Nothing is verified but the length. ErrUnsupported as FetchFrom.
+	FetchStretch(ctx context.Context, desc oci.Descriptor, offset, length int64) (io.ReadCloser, error)
+}
+
+// Mixed is a reader of FetchFrom some of whose bytes the target had before, in a copy
+// that is damaged elsewhere.
+type Mixed interface {
+	// Held counts the bytes so far that did not come from the source.
+	Held() int64
+}
+
 // Resolver finds what a name stands for.
 type Resolver interface {
 	// Resolve returns media type, digest and size of what ref names.

@@ -123,7 +123,13 @@ func (c *copier) fill(ctx context.Context, w Writer, desc oci.Descriptor) (int64
 	}
 	defer r.Close()
 	c.event(EventStarted, desc, offset)
-	return c.stream(ctx, w, r, desc, offset)
+	n, err := c.stream(ctx, w, r, desc, offset)
+	if m, ok := r.(Mixed); ok {
+		held := min(m.Held(), n)
+		c.reusedBytes.Add(held)
+		n -= held
+	}
+	return n, err
 }
 
 // from opens the source at offset. The Writer verifies the whole, so that a source

@@ -2,6 +2,7 @@ package db
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"dist.example/oci"
@@ -137,6 +138,37 @@ func (tx *Tx) ObjectsAfter(after int64, limit int) (found []Object, err error) {
 		return true, nil
 	})
 	return found, err
+}
+
+// Damaged lists the objects that are marked as damaged.
+func (tx *Tx) Damaged() (found []Object, err error) {
+	err = tx.eachObject(selectObject+`WHERE o.loc = 3`, nil, func(o Object) (bool, error) {
+		found = append(found, o)
+		return true, nil
+	})
+	return found, err
+}
+
+// IsBelow says whether one of roots reaches an object along config, layer and manifest
+// edges, or is it.
+func (tx *Tx) IsBelow(object int64, roots map[int64]bool) (bool, error) {
+	seen := map[int64]bool{object: true}
+	for frontier := []int64{object}; len(frontier) > 0; {
+		if slices.ContainsFunc(frontier, func(id int64) bool { return roots[id] }) {
+			return true, nil
+		}
+		below := frontier
+		frontier = nil
+		if err := tx.eachParent(below, func(parent int64) {
+			if !seen[parent] {
+				seen[parent] = true
+				frontier = append(frontier, parent)
+			}
+		}); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // HeldAfter lists up to limit ids above after of objects that are held.

@@ -77,6 +77,28 @@ func (r *Repository) FetchFrom(ctx context.Context, desc oci.Descriptor, offset 
 	return b, nil
 }
 
+// FetchStretch streams length bytes of a blob from byte offset on, with one request
+// for no more than that, and verifies nothing but the length. Errors: as FetchFrom;
+// ErrInvalid for a stretch that the blob does not have.
+func (r *Repository) FetchStretch(ctx context.Context, desc oci.Descriptor, offset, length int64) (io.ReadCloser, error) {
+	what := fmt.Sprintf("fetch bytes %d to %d of %s", offset, offset+length, desc.Digest)
+	switch {
+	case offset < 0 || length <= 0 || desc.Size < 0 || length > desc.Size-offset:
+		return nil, fmt.Errorf("%s: %w: it has %d bytes", what, content.ErrInvalid, desc.Size)
+	case oci.HasSuccessors(desc.MediaType):
+		return nil, fmt.Errorf("%s: %w: manifests come whole", what, content.ErrUnsupported)
+	}
+	s := newStream(ctx, r, desc, span{offset, offset + length}, new(detour))
+	s.restart = length == desc.Size
+	if err := s.open(); err != nil {
+		if errors.Is(err, errBadRange) {
+			err = fmt.Errorf("%s: %w: %w", what, content.ErrUnsupported, err)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
 // StatBlob finds out what a digest is: a blob, of which the registry knows the
 // size (-1 when it does not say) and no type, or a manifest. Errors: ErrNotFound,
 // ErrDenied, ErrUnavailable.

@@ -1,0 +1,338 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// RepairOptions direct Repair.
+type RepairOptions struct {
+	// From are locators, and folders of other stores, that are asked before the
+	// sources which the store remembers.
+	From []string
+	// Check has all content of the store read first. Without it, what is gone or has
+	// another size is found, and what is marked.
+	Check bool
+}
+
+// Repaired is an object that is right again.
+type Repaired struct {
+	Lack
+	From    string  // where it came from
+	Fetched int64   // bytes that came from there
+	Ranges  []Range // the stretches that did, none for all of it
+}
+
+// Unrepaired is an object that no source could give.
+type Unrepaired struct {
+	Lack
+	Reasons []RepairReason // in the order of asking, none where no source is known
+}
+
+// RepairReason is why a source did not give an object.
+type RepairReason struct {
+	From string
+	Err  error
+}
+
+// RepairReport is what Repair did.
+type RepairReport struct {
+	Repaired []Repaired
+	Left     []Unrepaired
+	// Catalog has a sentence for everything that the check before found wrong in the
+	// catalog: only making it anew helps.
+	Catalog  []string
+	Fetched  int64 // bytes, those of tries that failed included
+	Requests int64
+	Elapsed  time.Duration
+}
+
+// Repair brings again what is damaged, and what is missing where a name reaches it, by
+// ids only what these lack, all of whose content is read first. Each object comes from
+// the first source that has it right: of a large blob with checksums the damaged
+// stretches alone, everything else whole. Until its content is verified, what is there
+// stays. Other processes may use the store meanwhile.
+//
+// What could not be had is in the report and is no error. Errors: those of the store,
+// ErrDenied for one that can only be read; ErrInvalid and ErrNotFound for ids and
+// locators; ErrNoSpace.
+func (c *Client) Repair(ctx context.Context, ids []string, o RepairOptions) (RepairReport, error) {
+	start, asked := time.Now(), c.Traffic().Requests
+	r, err := c.newRepair(ctx, o.From)
+	if err != nil {
+		return RepairReport{}, err
+	}
+	defer r.close()
+	roots, err := r.find(ctx, ids, o)
+	if err == nil {
+		err = r.run(ctx, roots)
+	}
+	r.report.Requests, r.report.Elapsed = c.Traffic().Requests-asked, time.Since(start)
+	slices.SortFunc(r.report.Repaired, func(a, b Repaired) int { return cmpDigests(a.Lack, b.Lack) })
+	slices.SortFunc(r.report.Left, func(a, b Unrepaired) int { return cmpDigests(a.Lack, b.Lack) })
+	return r.report, err
+}
+
+func cmpDigests(a, b Lack) int {
+	if a.Digest < b.Digest {
+		return -1
+	}
+	return 1 // one digest comes once
+}
+
+// PlannedRepair is what Repair would ask for.
+type PlannedRepair struct {
+	Lack
+	From   []string // the sources, in the order of asking
+	Ranges []Range  // that would be fetched, none for all of it
+	Bytes  int64    // that would be fetched
+}
+
+// PlanRepair says what Repair would fetch, and from where. Nobody is asked. Errors: as
+// Repair.
+func (c *Client) PlanRepair(ctx context.Context, ids []string, o RepairOptions) (plan []PlannedRepair, err error) {
+	r, err := c.newRepair(ctx, o.From)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	roots, err := r.find(ctx, ids, o)
+	if err != nil {
+		return nil, err
+	}
+	lacking, err := r.store.Lacking(ctx, roots...)
+	for _, l := range lacking {
+		p := PlannedRepair{Lack: l, Bytes: l.Size}
+		own, bad := r.own(ctx, l)
+		sources := r.sources(ctx, l.Digest)
+		switch {
+		case own:
+			p.Bytes, sources = 0, append([]*repairSource{ownCopy()}, sources...)
+		case len(sources) > 0 && (sources[0].src == nil || canStitch(sources[0].src)):
+			p.Ranges = bad
+		}
+		for i, b := range p.Ranges {
+			if i == 0 {
+				p.Bytes = 0
+			}
+			p.Bytes += b.Length
+		}
+		for _, s := range sources {
+			p.From = append(p.From, s.name)
+		}
+		plan = append(plan, p)
+	}
+	return plan, err
+}
+
+// repair is one run of Repair.
+type repair struct {
+	c      *Client
+	store  *blobstore.Store
+	from   []*repairSource
+	ses    *blobstore.Session // nil while nothing is fetched
+	report RepairReport
+
+	mu    sync.Mutex
+	repos map[string]*repairSource
+	done  map[oci.Digest]bool // tried in this run
+}
+
+func (c *Client) newRepair(ctx context.Context, from []string) (*repair, error) {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &repair{c: c, store: s, repos: map[string]*repairSource{}, done: map[oci.Digest]bool{}}
+	for _, word := range from {
+		src, err := c.repairFrom(ctx, s, word)
+		if err != nil {
+			r.close()
+			return nil, fmt.Errorf("source %s: %w", word, err)
+		}
+		r.from = append(r.from, src)
+	}
+	return r, nil
+}
+
+func (r *repair) close() {
+	if r.ses != nil {
+		r.ses.Close()
+	}
+	for _, s := range r.from {
+		s.close()
+	}
+}
+
+// find looks for damage, and returns the roots of what is to be repaired, none for all.
+func (r *repair) find(ctx context.Context, ids []string, o RepairOptions) (roots []oci.Digest, err error) {
+	ctx = blobstore.AsItIs(ctx)
+	for _, id := range ids {
+		d, err := r.lookup(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("repair %s: %w", id, err)
+		}
+		roots = append(roots, d)
+		if err := readBelow(ctx, r.store, d, map[oci.Digest]bool{}); err != nil {
+			return nil, fmt.Errorf("repair %s: %w", id, err)
+		}
+	}
+	if len(ids) > 0 && !o.Check {
+		return roots, nil
+	}
+	found, err := r.store.CheckAll(ctx, blobstore.CheckOptions{Quick: !o.Check, Observe: r.c.opts.Observe})
+	r.report.Catalog = found.Catalog
+	return roots, err
+}
+
+// lookup finds what a word means, be it held or only known of.
+func (r *repair) lookup(ctx context.Context, word string) (oci.Digest, error) {
+	desc, err := lookup(ctx, r.store, word)
+	if errors.Is(err, content.ErrNotFound) {
+		if d, perr := oci.ParseDigest(word); perr == nil {
+			lacking, lerr := r.store.Lacking(ctx, d)
+			if lerr == nil && len(lacking) > 0 {
+				return d, nil
+			}
+		}
+	}
+	return desc.Digest, err
+}
+
+// readBelow reads all that is held of d and of what it reaches: what is damaged is
+// marked by that.
+func readBelow(ctx context.Context, s *blobstore.Store, d oci.Digest, seen map[oci.Digest]bool) error {
+	if seen[d] {
+		return nil
+	}
+	seen[d] = true
+	err := s.Check(ctx, d)
+	if err != nil && !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrNotFound) {
+		return err
+	}
+	children, err := s.Children(ctx, d)
+	if err != nil && !errors.Is(err, content.ErrNotFound) {
+		return err
+	}
+	for _, c := range children {
+		if c.Held && c.Role != oci.RoleSubject {
+			if err := readBelow(ctx, s, c.Digest, seen); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// run repairs what is lacking, and then what a manifest that came has shown to be.
+// With only, nothing else is repaired.
+func (r *repair) run(ctx context.Context, roots []oci.Digest, only ...oci.Digest) error {
+	for {
+		lacking, err := r.store.Lacking(ctx, roots...)
+		if err != nil {
+			return err
+		}
+		lacking = slices.DeleteFunc(lacking, func(l Lack) bool {
+			return r.done[l.Digest] || len(only) > 0 && !slices.Contains(only, l.Digest)
+		})
+		if len(lacking) == 0 {
+			break
+		}
+		if err := r.round(ctx, lacking); err != nil {
+			return err
+		}
+	}
+	if r.ses == nil {
+		return nil
+	}
+	return r.ses.Commit(ctx)
+}
+
+func (r *repair) round(ctx context.Context, lacking []Lack) error {
+	if r.ses == nil {
+		var err error
+		if r.ses, err = r.store.Begin(ctx, blobstore.SessionOptions{Note: "repair"}); err != nil {
+			return err
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, r.c.opts.Jobs))
+	for _, l := range lacking {
+		r.done[l.Digest] = true
+		g.Go(func() error { return r.object(gctx, l) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	r.c.hook("repair.fetched")
+	return r.ses.Flush(ctx)
+}
+
+// object repairs one object, and reports.
+func (r *repair) object(ctx context.Context, l Lack) error {
+	own, bad := r.own(ctx, l)
+	sources := r.sources(ctx, l.Digest)
+	if own {
+		sources = append([]*repairSource{ownCopy()}, sources...)
+	}
+	left := Unrepaired{Lack: l}
+	for _, src := range sources {
+		stats, err := r.fetch(ctx, src, l)
+		r.mu.Lock()
+		r.report.Fetched += stats.MovedBytes
+		if err == nil {
+			fixed := Repaired{Lack: l, From: src.name, Fetched: stats.MovedBytes}
+			if stats.MovedBytes < l.Size {
+				fixed.Ranges = bad
+			}
+			r.report.Repaired = append(r.report.Repaired, fixed)
+		}
+		r.mu.Unlock()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil, errors.Is(err, content.ErrNoSpace), errors.Is(err, content.ErrBusy):
+			return fmt.Errorf("repair %s: %w", l.Digest, err)
+		}
+		left.Reasons = append(left.Reasons, RepairReason{src.name, err})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Left = append(r.report.Left, left)
+	return nil
+}
+
+// fetch brings one object from one source: that alone, nothing that it refers to.
+func (r *repair) fetch(ctx context.Context, src *repairSource, l Lack) (content.Stats, error) {
+	if src.err != nil {
+		return content.Stats{}, src.err
+	}
+	return content.Copy(ctx, r.ses, newMending(src.src, r.store), l.Descriptor(), content.CopyOptions{
+		Jobs: 1, Origin: src.origin, Observe: r.c.opts.Observe,
+		Children: func(oci.Descriptor, []oci.Edge) ([]oci.Edge, error) { return nil, nil },
+	})
+}
+
+// own says whether what is here of an object may be right after all, and else which
+// stretches are not, none where that cannot be told.
+func (r *repair) own(ctx context.Context, l Lack) (right bool, bad []Range) {
+	if l.Info.Place != "damaged" || oci.HasSuccessors(l.MediaType) {
+		return false, nil
+	}
+	v, err := r.store.Salvage(ctx, l.Digest)
+	if err != nil {
+		return false, nil
+	}
+	defer v.Close()
+	return len(v.Bad) == 0, v.Bad
+}
