@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
 )
@@ -294,7 +295,7 @@ func (j *copyJob) reuse() {
 func (j *copyJob) options(ctx context.Context, to any) content.CopyOptions {
 	return content.CopyOptions{
 		Jobs: j.c.pairs(within(j.src, to), j.c.opts.Jobs), Referrers: !j.o.NoReferrers, Observe: j.c.opts.Observe,
-		Origin: j.origin(), Warn: j.c.opts.Warn, Children: wholeImages(ctx, j.src), MountFrom: neighbour(j.src, to),
+		Origin: j.origin(), Warn: j.c.opts.Warn, Children: j.c.wholeImages(ctx, j.src), MountFrom: neighbour(j.src, to),
 		Manifests: j.manifests,
 	}
 }
@@ -322,7 +323,7 @@ func neighbour(src, dst any) func(oci.Descriptor) []oci.Reference {
 // wholeImages lets everything go along but layers that need not be distributed. An
 // image that the local store has in part is refused before anything moves: what is
 // missing cannot be left out without another digest.
-func wholeImages(ctx context.Context, src any) func(oci.Descriptor, []oci.Edge) ([]oci.Edge, error) {
+func (c *Client) wholeImages(ctx context.Context, src any) func(oci.Descriptor, []oci.Edge) ([]oci.Edge, error) {
 	here, _ := src.(fromStore)
 	return func(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
 		var (
@@ -335,6 +336,9 @@ func wholeImages(ctx context.Context, src any) func(oci.Descriptor, []oci.Edge) 
 			}
 			if here.store != nil {
 				info, err := here.store.Info(ctx, e.Digest)
+				if err == nil && info.Place == "damaged" && c.heal(blobstore.AsItIs(ctx), e.Digest) == nil {
+					info, err = here.store.Info(ctx, e.Digest)
+				}
 				if errors.Is(err, content.ErrNotFound) || err == nil && info.Place == "damaged" {
 					absent = append(absent, describeEdge(e))
 				} else if err != nil {

@@ -331,11 +331,16 @@ func (p *push) children(ctx context.Context, parent oci.Descriptor, edges []oci.
 		case oci.IsNonDistributable(e.MediaType):
 			continue
 		}
+		damaged := err == nil
 		there, err := p.there(ctx, parent, e.Descriptor)
 		if err != nil {
 			return nil, err
 		}
-		if !there {
+		switch {
+		case there:
+		case damaged && p.c.heal(blobstore.AsItIs(ctx), e.Digest) == nil:
+			out = append(out, e)
+		default:
 			absent = append(absent, describeEdge(e))
 		}
 	}

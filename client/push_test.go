@@ -185,9 +185,16 @@ func TestPushOfDamageFails(t *testing.T) {
 	from.PushImage("app:v1", layer)
 	c := pulled(t, from, "app:v1", to.Ref("copy:v1"))
 	damage(t, c, oci.DigestBytes(layer))
+	from.Inject(registrytest.Match{Kind: registryserver.KindBlob}, registrytest.Answer(http.StatusForbidden))
 	_, err := c.Push(t.Context(), to.Ref("copy:v1"), client.PushOptions{})
 	want(t, content.ErrCorrupt, err)
 	if got := to.Matching(registrytest.Match{Method: http.MethodPut, Kind: registryserver.KindManifest}); len(got) != 0 {
 		t.Errorf("manifests were pushed: %+v", got)
+	}
+	from.Heal()
+	from.Forget()
+	push(t, c, to.Ref("copy:v1"))
+	if n := from.BlobBytes(oci.DigestBytes(layer)); n != 300_000 {
+		t.Errorf("%d bytes came to heal it", n)
 	}
 }

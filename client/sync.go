@@ -359,7 +359,7 @@ func (r *syncRun) complete(ctx context.Context, it *syncItem) error {
 func (r *syncRun) options(ctx context.Context, it *syncItem, jobs int) content.CopyOptions {
 	next := neighbour(it.src, it.to)
 	return content.CopyOptions{
-		Jobs: jobs, Referrers: r.o.Referrers != ReferrersNone, Observe: r.c.opts.Observe, Children: wholeImages(ctx, it.src),
+		Jobs: jobs, Referrers: r.o.Referrers != ReferrersNone, Observe: r.c.opts.Observe, Children: r.c.wholeImages(ctx, it.src),
 		Warn: r.c.opts.Warn,
 		MountFrom: func(desc oci.Descriptor) []oci.Reference {
 			refs := r.share.neighbours(desc.Digest, it.to.Reference())
