@@ -42,8 +42,9 @@ func (c *listCmd) Run(s *session) error {
 
 func infoListing(s *session) listing[content.Info] {
 	return listing[content.Info]{
-		key:     "content",
-		columns: columns("DIGEST", "TYPE", "SIZE|", "STORED|", "PLACE", "AGE|"),
+		key:      "content",
+		promptly: true,
+		columns:  columns("DIGEST", "TYPE", "SIZE|", "STORED|", "PLACE", "AGE|"),
 		row: func(i content.Info) []string {
 			return []string{oci.ShortDigest(i.Digest), i.MediaType, oci.HumanSize(i.Size), oci.HumanSize(i.Stored), i.Place, s.age(i.Committed)}
 		},

@@ -8,7 +8,9 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"sync"
 	"text/template"
+	"time"
 
 	"dist.example/oci"
 )
@@ -56,6 +58,9 @@ type listing[T any] struct {
 	row     func(T) []string // one cell for each column
 	id      func(T) string   // what -q prints
 	object  func(T) any      // what JSON and templates show; it marshals to an object
+	// promptly shows what has come although more is slow to follow. Columns are then as
+	// wide as what has come by that time.
+	promptly bool
 }
 
 // printList prints items in the format that was asked for. It ends at the first
@@ -84,24 +89,67 @@ func printList[T any](out io.Writer, f outputFormat, quiet bool, l listing[T], i
 	default:
 		p = &tablePrinter[T]{newTable(w, l.columns), l.row}
 	}
-	n := 0
+	var (
+		mu sync.Mutex // over p, w and n
+		n  = 0
+	)
+	if l.promptly {
+		defer every(promptEvery, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if n > 0 { // errors come again with what is written next
+				_, _ = p.flush(), w.Flush()
+			}
+		})()
+	}
 	for item, err := range items {
+		mu.Lock()
 		if err == nil {
 			n++
 			err = p.item(item)
 		}
+		mu.Unlock()
 		if err != nil {
 			// What came before is shown; a heading without a list is not.
 			if n > 0 {
+				mu.Lock()
 				_ = p.flush()
+				mu.Unlock()
 			}
 			return err
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if err := p.flush(); err != nil {
 		return err
 	}
 	return p.end()
+}
+
+// promptEvery is how long an item may wait to be shown.
+const promptEvery = 30 * time.Millisecond
+
+// every calls fn again and again, until the function that it returns has returned.
+func every(d time.Duration, fn func()) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		t := time.NewTicker(d)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				fn()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
 }
 
 // listPrinter prints a list in one format. flush gives out what is held back,

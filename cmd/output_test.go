@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"strings"
@@ -131,5 +132,46 @@ func TestLongTablesStream(t *testing.T) {
 	}
 	if b.Len() == 0 || tab.held != nil {
 		t.Error("a long table is held back whole")
+	}
+}
+
+// told is a writer that tells of what it is given.
+type told chan string
+
+func (w told) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
+}
+
+// A prompt list shows what has come while the next item is still to come, whatever the
+// format.
+func TestPromptListsShowWhatHasCome(t *testing.T) {
+	for _, kind := range []string{"table", "json", "jsonl", "quiet"} {
+		w := make(told, 10)
+		l := listing[int]{
+			key: "numbers", promptly: true, columns: columns("NUMBER"),
+			row: func(n int) []string { return []string{fmt.Sprint(n)} }, id: func(n int) string { return fmt.Sprint(n) },
+			object: func(n int) any { return struct{ N int }{n} },
+		}
+		items := func(yield func(int, error) bool) {
+			if !yield(4711, nil) {
+				return
+			}
+			if shown := <-w; !strings.Contains(shown, "4711") {
+				t.Errorf("%s: shown first is %q", kind, shown)
+			}
+			yield(4712, nil)
+		}
+		if err := printList(w, outputFormat{kind: kind}, kind == "quiet", l, items); err != nil {
+			t.Fatal(err)
+		}
+		close(w)
+		rest := ""
+		for p := range w {
+			rest += p
+		}
+		if !strings.Contains(rest, "4712") || strings.Contains(rest, "4711") {
+			t.Errorf("%s: shown after that is %q", kind, rest)
+		}
 	}
 }

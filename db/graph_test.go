@@ -159,6 +159,35 @@ func TestAllObjectsListsACircleLast(t *testing.T) {
 	}
 }
 
+// The first that nothing holds, which are found by themselves, are those that the whole
+// order begins with.
+func TestFirstUnheldBeginTheOrder(t *testing.T) {
+	g := newGraph(t)
+	g.held(1)
+	g.image(10)
+	g.edge(1, oci.RoleManifest, 10, "")
+	g.held(40, 5, 50)
+	g.edge(40, oci.RoleSubject, 10, "")
+	g.edge(50, oci.RoleSubject, 99, "") // of what is not here
+	g.held(2)
+	g.edge(2, oci.RoleLayer, 60, "")
+	g.held(60)
+	g.doom(2)    // holds nothing any more
+	g.held(3, 4) // a circle
+	g.edge(3, oci.RoleManifest, 4, "")
+	g.edge(3, oci.RoleSubject, 4, "")
+	read(t, g.d, func(tx *Tx) error {
+		first, err := tx.firstUnheld()
+		check(t, err)
+		order, err := tx.deletionOrder()
+		check(t, err)
+		if got := g.numbers(first); !slices.Equal(got, []int{1, 5, 50, 60}) || !slices.Equal(first, order[:len(first)]) {
+			t.Errorf("first %v, all %v", got, g.numbers(order))
+		}
+		return nil
+	})
+}
+
 func TestStreamsEndEarly(t *testing.T) {
 	g := newGraph(t)
 	g.held(1, 2, 3)
