@@ -158,6 +158,7 @@ type checker struct {
 	ends     map[int64]int64  // up to where packs were read
 	lengths  map[int64]int64  // of the files of packs that were not read
 	gaps     map[int64][]gap  // stretches of packs without records
+	moved    bool             // a pack was emptied by a collection while it was looked at
 	foreign  map[int64]bool   // packs whose format is a newer version's
 	names    map[string]*nameNotes
 	agreed   idSet // changes of names that a note tells as the log does

@@ -85,31 +85,15 @@ func orNothing(d oci.Digest) string {
 
 // notes compares the names with their notes. One snapshot has both the names and
 // how far the packs go, so that exactly the notes of that moment are read; what the
-// packs have gained since the first look is little.
+// packs have gained since the first look is little. Where a collection has emptied a
+// pack in between, its notes are in another one, and a new snapshot tells.
 func (c *checker) notes(ctx context.Context) error {
-	var (
-		packs []db.Pack
-		refs  []db.RefTarget
-	)
-	err := c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		if refs, err = tx.RefTargets(); err != nil {
-			return err
-		}
-		for p, err := range tx.Packs() {
-			if err != nil {
-				return err
-			}
-			packs = append(packs, p)
-		}
-		return nil
-	})
+	refs, err := c.readNotes(ctx)
+	for tries := 0; err == nil && c.moved && tries < 10; tries++ {
+		refs, err = c.readNotes(ctx)
+	}
 	if err != nil {
 		return err
-	}
-	for _, p := range packs {
-		if err := c.pack(ctx, p, false); err != nil {
-			return err
-		}
 	}
 	c.disputes()
 	there := map[string]bool{}
@@ -127,6 +111,31 @@ func (c *checker) notes(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readNotes reads the names of one snapshot, and the notes that the packs have gained
+// by then.
+func (c *checker) readNotes(ctx context.Context) (refs []db.RefTarget, err error) {
+	c.moved = false
+	var packs []db.Pack
+	err = c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if refs, err = tx.RefTargets(); err != nil {
+			return err
+		}
+		for p, err := range tx.Packs() {
+			if err != nil {
+				return err
+			}
+			packs = append(packs, p)
+		}
+		return nil
+	})
+	for _, p := range packs {
+		if err == nil {
+			err = c.pack(ctx, p, false)
+		}
+	}
+	return refs, err
 }
 
 // name compares a name with its newest note. The catalog may know of a later change

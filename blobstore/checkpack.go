@@ -88,6 +88,8 @@ func (c *checker) fileGone(ctx context.Context, p db.Pack) error {
 		now, found, err := tx.Pack(p.ID)
 		if err == nil && found && now.State != db.PackDead {
 			c.gap(p.ID, gap{pack.HeaderSize, p.End})
+		} else {
+			c.moved = true
 		}
 		return err
 	})

@@ -48,7 +48,7 @@ func (c *checker) says(o db.Object, mediaType string, binding bool) {
 // sameLife is how much earlier than an object's commit the note of its type may
 // be written. An older one may be of the same content at an earlier time, given
 // up since.
-const sameLife = 10 * time.Minute
+const sameLife = 2 * lockWait
 
 func (c *checker) noteSays(o db.Object, n pack.Note) {
 	c.says(o, n.Media, time.Unix(0, n.Seq).After(o.Committed.Add(-sameLife)))

@@ -217,6 +217,8 @@ func (c *committing) objects(tx *db.Tx) ([]int64, error) {
 		ids[i] = p.ID
 		it.when, it.was = tx.Now, nil
 		switch {
+		case it.loose() && !p.Adopted && !it.noted && it.knownType() != "":
+			return nil, errChanged // the note of its type may have gone with what was held
 		case it.loose():
 		case !c.fresh[it] && !p.Adopted:
 			return nil, errChanged // held a moment ago, given up since

@@ -2,7 +2,9 @@ package blobstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -123,14 +125,15 @@ func (s *Store) leaseHolds(l db.Lease) bool {
 	return alive || l.Kind == db.LeaseUser && l.Counts(time.Now(), alive)
 }
 
-// leaseAlive says whether a process has the lease's file locked. It asks for its
+// leaseAlive says whether a process has the lease's file locked, as far as can be told:
+// where it cannot, it may. It asks for its
 // share only, as others that look may do at the same time.
 func (s *Store) leaseAlive(id string) bool {
 	f, err := s.fs.OpenFile(s.leasePath(id), os.O_RDWR, 0)
 	if err != nil {
-		return false
+		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission)
 	}
 	defer f.Close()
 	free, err := f.TryLock(false)
-	return err == nil && !free
+	return err != nil || !free
 }

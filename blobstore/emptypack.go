@@ -363,7 +363,7 @@ func (e *emptying) judgeNotes(ctx context.Context) error {
 				e.carry = append(e.carry, n.entry)
 			case n.Type == pack.NoteRef && n.Seq < last[n.Name], n.Type == pack.NoteMedia && !stillTyped(rows[n.Digest], n.Note):
 			default:
-				if old, ok := e.newest[n.Key()]; !ok || old.Seq <= n.Seq {
+				if old, ok := e.newest[n.Key()]; !ok || old.Seq < n.Seq || old.Seq == n.Seq && !n.When.Before(old.When) {
 					e.newest[n.Key()] = n
 				}
 			}

@@ -209,9 +209,10 @@ func (s *Store) garbageIngests(ctx context.Context, yield func(Garbage) bool) er
 			switch {
 			case err != nil:
 				return err
+			case !left.Abandoned:
 			case !there:
 				found = append(found, Garbage{Kind: GarbageIngestRow, Name: in.Key, Since: in.Updated})
-			case left.Abandoned:
+			default:
 				g := ofFile(GarbageAbandoned, ingestDir, e)
 				g.Name = in.Key
 				found = append(found, g)
@@ -271,7 +272,11 @@ func (s *Store) garbageFolders(_ context.Context, yield func(Garbage) bool) erro
 			return err
 		}
 		for _, e := range entries {
-			if !yield(ofFile(f.kind, f.dir, e)) {
+			g := ofFile(f.kind, f.dir, e)
+			if fi, err := s.fs.Stat(s.path(f.dir)); err == nil { // when it was moved there
+				g.Since = fi.ModTime()
+			}
+			if !yield(g) {
 				return nil
 			}
 		}
@@ -322,6 +327,8 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 		removed, err = m.removeDeadPack(ctx, name)
 	case GarbageTail:
 		removed, err = m.removeTail(ctx, name)
+	case GarbageView:
+		removed, err = m.removeView(name)
 	default: // what no process looks for
 		err = m.s.fs.Remove(name)
 		removed = err == nil
@@ -336,6 +343,16 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 		m.s.hook("gc.removed")
 	}
 	return removed, nil
+}
+
+// removeView removes a copy that nobody has asked for in a day. Who asks for it in
+// this moment finds that it has gone, and makes another.
+func (m *Maintenance) removeView(name string) (bool, error) {
+	fi, err := m.s.fs.Stat(name)
+	if err != nil || time.Since(fi.ModTime()) <= viewLife {
+		return false, err
+	}
+	return true, m.s.fs.Remove(name)
 }
 
 // removeOrphan removes a file among the blobs that no row points to. Who is about to

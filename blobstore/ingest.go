@@ -309,20 +309,21 @@ func (in *ingest) forget() error {
 // finds that the name leads elsewhere.
 func (in *ingest) replace() error {
 	name := in.s.ingestPath(in.key)
-	f, err := in.s.fs.OpenFile(name+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
+	var f fsys.File
+	for ours := false; !ours; { // only a collection looks for this name while the key is ours
+		var err error
+		if f, err = in.s.fs.OpenFile(name+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+			return err
+		}
+		if ours, err = in.s.claim(f, name+".new"); err != nil || !ours {
+			f.Close()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	// Nobody else looks for this name while the key is ours.
-	ok, err := f.TryLock(true)
-	if err == nil && !ok {
-		err = fmt.Errorf("%w: another process has it", content.ErrConflict)
-	}
-	if err == nil {
-		in.s.hook("ingest.replacing")
-		err = in.s.fs.Rename(name+".new", name)
-	}
-	if err != nil {
+	in.s.hook("ingest.replacing")
+	if err := in.s.fs.Rename(name+".new", name); err != nil {
 		f.Close()
 		return err
 	}

@@ -70,35 +70,40 @@ func (s *Store) LeaseAlive(id string) bool { return s.leaseAlive(id) }
 // Swept is what a sweep gave up.
 type Swept struct {
 	Objects, Bytes int64 // Bytes of loose blobs; those of packs come back with their pack
-	Last           int64 // id of the last object, 0 when there was none
 }
 
-// Sweep takes up to limit doomed objects with ids above after out of the catalog: loose
-// blobs are moved to the trash, the rows go, and once that is durable so do the files.
-// What has been written again since stays.
-func (m *Maintenance) Sweep(ctx context.Context, after int64, limit int) (Swept, error) {
+// Sweep takes doomed objects out of the catalog: loose blobs are moved to the trash,
+// the rows go, and once that is durable so do the files. What has been written again
+// since stays, and so does what cannot be moved because somebody has it open, on a
+// system that minds.
+func (m *Maintenance) Sweep(ctx context.Context, some []int64) (Swept, error) {
 	var (
 		out   Swept
 		trash []string
 	)
 	err := m.s.db.Write(ctx, func(tx *db.Tx) error {
 		out, trash = Swept{}, nil
-		doomed, err := tx.DoomedAfter(after, limit)
+		rows, err := tx.ObjectsByID(some)
 		if err != nil {
 			return err
 		}
-		ids := make([]int64, 0, len(doomed))
-		for _, o := range doomed {
-			ids = append(ids, o.ID)
-			out.Objects++
-			out.Last = o.ID
-			if o.Pack != 0 {
+		ids := make([]int64, 0, len(rows))
+		for _, o := range rows {
+			if o.Loc != db.LocDoomed {
 				continue
 			}
-			name, err := m.discard(m.s.blobPath(o.Digest))
+			name := ""
+			if o.Pack == 0 {
+				name, err = m.discard(m.s.blobPath(o.Digest))
+			}
+			if fsys.InUse(err) {
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("give up %s: %w", o.Digest, fsys.Classify(err))
 			}
+			ids = append(ids, o.ID)
+			out.Objects++
 			if name != "" {
 				trash = append(trash, name)
 				out.Bytes += o.Stored
@@ -140,20 +145,30 @@ func (m *Maintenance) unlink(names []string) {
 func (m *Maintenance) EndLeases(ctx context.Context) (n int64, err error) {
 	ended, err := m.s.endedLeases(ctx)
 	for _, id := range ended {
-		werr := m.s.db.Write(ctx, func(tx *db.Tx) error {
-			l, found, err := tx.Lease(id)
-			if err != nil || !found || l.Counts(tx.Now, m.s.leaseAlive(id)) {
+		for more := true; more; {
+			var gone bool
+			werr := m.s.db.Write(ctx, func(tx *db.Tx) error {
+				l, found, err := tx.Lease(id)
+				if more = found && !l.Counts(tx.Now, m.s.leaseAlive(id)); err != nil || !more {
+					return err
+				}
+				gone, err = tx.ShrinkLease(id, leaseRows)
+				more = !gone
 				return err
+			})
+			if werr != nil {
+				return n, werr
 			}
-			n++
-			return tx.ReleaseLease(id)
-		})
-		if werr != nil {
-			return n, werr
+			if gone {
+				n++
+			}
 		}
 	}
 	return n, err
 }
+
+// leaseRows is how many objects are taken from under a lease in one transaction.
+const leaseRows = 2000
 
 // endedLeases lists the leases that do not count any more.
 func (s *Store) endedLeases(ctx context.Context) (ids []string, err error) {

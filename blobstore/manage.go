@@ -53,7 +53,7 @@ func (s *Store) statusOf(row db.Ingest) content.Status {
 	}
 	if fi, err := s.fs.Stat(s.ingestPath(row.Key)); err == nil {
 		st.Offset = max(st.Offset, fi.Size())
-		if fi.ModTime().After(st.UpdatedAt) {
+		if fi.Size() > 0 && fi.ModTime().After(st.UpdatedAt) { // an empty one may be made by who looks
 			st.UpdatedAt = fi.ModTime()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -335,15 +336,17 @@ func collectStep() workStep {
 		if _, err := m.EndLeases(b.ctx); err != nil {
 			return err
 		}
-		for last := int64(0); ; {
-			got, err := m.Sweep(b.ctx, last, 2)
-			if err != nil {
+		var doomed []int64
+		err = b.s.View(b.ctx, func(tx *db.Tx) error {
+			return tx.EachDoomed(func(id int64) { doomed = append(doomed, id) })
+		})
+		if err != nil {
+			return err
+		}
+		for some := range slices.Chunk(doomed, 2) {
+			if _, err := m.Sweep(b.ctx, some); err != nil {
 				return err
 			}
-			if got.Objects == 0 {
-				break
-			}
-			last = got.Last
 		}
 		var worn []int64
 		err = b.s.View(b.ctx, func(tx *db.Tx) error {

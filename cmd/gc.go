@@ -13,7 +13,7 @@ import (
 // gcCmd is `dist gc`.
 type gcCmd struct {
 	DryRun      bool  `help:"Tell what would be done, and do nothing."`
-	Grace       *span `placeholder:"TIME" help:"Keep what was written or used less than this long ago, whoever holds it (1h)."`
+	Grace       *span `placeholder:"TIME" help:"Keep what was written less than this long ago, whoever holds it (1h)."`
 	KeepHistory *span `placeholder:"TIME" help:"Keep what names stood for this long, so that \"dist undo\" can bring it back (14d)."`
 	MaxTime     span  `placeholder:"TIME" help:"End after this long; the next run goes on."`
 	Compact     bool  `help:"Also copy packs of which only a little is of no use any more, and those that are still being filled."`
@@ -151,6 +151,9 @@ func newGCJSON(r client.Collection) gcJSON {
 	j := newGCPlanJSON(r.Plan)
 	j.Garbage, j.Packs, j.Copied, j.Changes = gcCountJSON(r.Doomed), gcCountJSON(r.Packs), r.Copied, r.Changes
 	j.Freed, j.Unfinished, j.Files = r.Freed, r.Unfinished, []wasteJSON{}
+	if r.Unfinished {
+		j.Given = gcCountJSON{} // how much of it is not known
+	}
 	j.Evicted = newEvictedJSON(r.Evicted)
 	for _, w := range r.Files {
 		j.Files = append(j.Files, wasteJSON(w))

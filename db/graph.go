@@ -110,13 +110,9 @@ func (tx *Tx) eachID(query string, args []any, fn func(id int64)) error {
 	})
 }
 
-// DoomedAfter lists up to limit doomed objects with an id above after, by id.
-func (tx *Tx) DoomedAfter(after int64, limit int) (found []Object, err error) {
-	err = tx.eachObject(selectObject+`WHERE o.id > ? AND o.loc = 4 ORDER BY o.id LIMIT ?`, []any{after, limit}, func(o Object) (bool, error) {
-		found = append(found, o)
-		return true, nil
-	})
-	return found, err
+// EachDoomed calls fn for the id of every doomed object, in order. It reads all rows.
+func (tx *Tx) EachDoomed(fn func(id int64)) error {
+	return tx.eachID(`SELECT id FROM objects WHERE loc = 4 ORDER BY id`, nil, fn)
 }
 
 // What goes with the row of an object.
@@ -200,18 +196,44 @@ func (tx *Tx) MoveObjects(from, to int64, moves []Moved) (stored int64, err erro
 	return stored, err
 }
 
-// CountHistory counts the changes of names before a time that nothing needs any more:
-// all but the last one of each name that is there.
-func (tx *Tx) CountHistory(before time.Time) (n int64, err error) {
-	_, err = tx.get(`SELECT count(*) FROM ref_log l WHERE at <= ? AND NOT EXISTS (SELECT 1 FROM refs r WHERE r.name = l.name AND r.seq = l.seq)`,
-		[]any{before.UnixMilli()}, &n)
-	return n, err
+// OldHistory calls fn, in order, with the numbers of changes of names that were made
+// before a time and that nothing needs any more. What one transaction changed goes
+// together, and not while one of its changes is the last of a name: who undoes it, or
+// asks why a name is what it is, has all of it or nothing.
+func (tx *Tx) OldHistory(before time.Time, fn func(seqs []int64)) error {
+	var (
+		group   []int64
+		at      int64
+		current bool
+	)
+	end := func() {
+		if !current && len(group) > 0 {
+			fn(group)
+		}
+		group, current = nil, false
+	}
+	err := tx.each(`SELECT l.seq, l.at, EXISTS (SELECT 1 FROM refs r WHERE r.name = l.name AND r.seq = l.seq) FROM ref_log l WHERE l.at <= ? ORDER BY l.seq`,
+		[]any{before.UnixMilli()}, func(scan func(...any) error) (bool, error) {
+			var (
+				seq, when int64
+				last      bool
+			)
+			if err := scan(&seq, &when, &last); err != nil {
+				return false, err
+			}
+			if when != at {
+				end()
+			}
+			at, group, current = when, append(group, seq), current || last
+			return true, nil
+		})
+	end()
+	return err
 }
 
-// ForgetHistory removes up to limit of what CountHistory counts, and says how many.
-func (tx *Tx) ForgetHistory(before time.Time, limit int) (int64, error) {
-	return tx.changed(`DELETE FROM ref_log WHERE seq IN (SELECT seq FROM ref_log l WHERE at <= ?
-		AND NOT EXISTS (SELECT 1 FROM refs r WHERE r.name = l.name AND r.seq = l.seq) ORDER BY seq LIMIT ?)`, before.UnixMilli(), limit)
+// ForgetHistory removes changes of names from the log.
+func (tx *Tx) ForgetHistory(seqs []int64) error {
+	return tx.execIn(`DELETE FROM ref_log WHERE seq IN (?)`, seqs)
 }
 
 // LastChanges finds the number of the newest change in the log of each of some names.

@@ -108,16 +108,27 @@ func (tx *Tx) KeptByLease(id string) (objects, stored int64, err error) {
 	return objects, stored, err
 }
 
-// RenewLease moves a lease's end and returns the lease. Errors:
-// content.ErrNotFound.
+// RenewLease moves a lease's end and returns the lease. One that has expired holds
+// its objects anew. Errors: content.ErrNotFound.
 func (tx *Tx) RenewLease(id string, expires time.Time) (Lease, error) {
-	if _, err := tx.exec(`UPDATE leases SET expires = ? WHERE id = ?`, expires.UnixMilli(), id); err != nil {
-		return Lease{}, err
-	}
 	l, found, err := tx.Lease(id)
 	if err == nil && !found {
 		err = errNoRow("lease", id)
 	}
+	if err != nil {
+		return l, err
+	}
+	if !l.Expires.After(tx.Now) {
+		held, err := tx.LeaseObjects(id)
+		if err == nil {
+			err = tx.noteChanges(held...)
+		}
+		if err != nil {
+			return l, err
+		}
+	}
+	l.Expires = expires
+	_, err = tx.exec(`UPDATE leases SET expires = ? WHERE id = ?`, expires.UnixMilli(), id)
 	return l, err
 }
 
@@ -139,6 +150,18 @@ func (tx *Tx) ReleaseLease(id string) error {
 	}
 	_, err = tx.exec(`DELETE FROM leases WHERE id = ?`, id)
 	return err
+}
+
+// ShrinkLease takes up to limit objects from under a lease, and ends it when none is
+// left, which gone tells: where a lease holds very many, that is to be no long
+// transaction.
+func (tx *Tx) ShrinkLease(id string, limit int) (gone bool, err error) {
+	n, err := tx.changed(`DELETE FROM lease_objects WHERE (lease, object) IN (SELECT lo.lease, lo.object FROM leases l
+		JOIN lease_objects lo ON lo.lease = l.num WHERE l.id = ? LIMIT ?)`, id, limit)
+	if err != nil || n == int64(limit) {
+		return false, err
+	}
+	return true, tx.ReleaseLease(id)
 }
 
 var insertLeaseObjects = rowInsert{

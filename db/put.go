@@ -2,6 +2,7 @@ package db
 
 import (
 	"fmt"
+	"time"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -67,10 +68,19 @@ func (tx *Tx) PutObjects(objects []Present) ([]Put, error) {
 	return puts, err
 }
 
+// renewAfter is how old the time of an object is to be before it is written anew: what
+// is put again and again costs no write each time.
+const renewAfter = 10 * time.Second
+
 // renew makes objects that are written again as young as new ones: for a time a
 // collection keeps what was written just now, even if nothing holds it yet.
 func (tx *Tx) renew(ids []int64) error {
-	if err := tx.Touch(ids); err != nil {
+	err := inChunks(idArgs(ids), func(args []any, list string) error {
+		_, err := tx.exec(`UPDATE objects SET used = ?1 WHERE ifnull(used, 0) < ?2 AND id IN (`+list+`)`,
+			append([]any{tx.Now.UnixMilli(), tx.Now.Add(-renewAfter).UnixMilli()}, args...)...)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return tx.noteChanges(ids...)

@@ -12,6 +12,61 @@ import (
 	"dist.example/oci"
 )
 
+// Where more is linked than one transaction can take in, it is marked before the next
+// one, with all that it holds.
+func TestMuchChangesAfterTheMarks(t *testing.T) {
+	var late func()
+	s, err := blobstore.Open(ctx, filepath.Join(t.TempDir(), "store"), blobstore.Options{Create: true, Hook: func(point string) {
+		if point == "gc.dooming" && late != nil {
+			then := late
+			late = nil
+			then()
+		}
+	}})
+	must(t, err)
+	defer s.Close()
+	layers := make([][]byte, 2500)
+	for i := range layers {
+		layers[i] = noise(20, uint64(i))
+	}
+	wide := image(t, s, "", nil, layers...)
+	late = func() {
+		must(t, s.SetNames(ctx, content.NameChange{Reference: ref(t, "example.com/late:1"), Target: wide.Digest, Why: "test"}))
+	}
+	r := run(t, s, gc.Options{})
+	if ok, err := s.Complete(ctx, wide.Digest); !ok || err != nil || r.Doomed.Objects != 0 {
+		t.Errorf("the image is whole: %v, %v; given up %+v", ok, err, r.Doomed)
+	}
+}
+
+// A lease that had ended when the marks were made, and was renewed since, holds.
+func TestALeaseIsRenewedAfterTheMarks(t *testing.T) {
+	var (
+		s    *blobstore.Store
+		late func()
+		err  error
+	)
+	s, err = blobstore.Open(ctx, filepath.Join(t.TempDir(), "store"), blobstore.Options{Create: true, Hook: func(point string) {
+		if point == "gc.marked" && late != nil {
+			late()
+		}
+	}})
+	must(t, err)
+	defer s.Close()
+	kept := image(t, s, "", nil, noise(1000, 1))
+	l, err := s.AddLease(ctx, "test", time.Millisecond, kept.Digest)
+	must(t, err)
+	time.Sleep(2 * time.Millisecond)
+	late = func() {
+		_, err := s.Renew(ctx, l.ID, time.Hour)
+		must(t, err)
+	}
+	run(t, s, gc.Options{})
+	if !held(t, s, kept.Digest) {
+		t.Error("what the lease holds is gone")
+	}
+}
+
 // What somebody roots, links or writes again after the marks were made is kept, with
 // all that it holds, whatever the marks say.
 func TestWhatChangesAfterTheMarksIsKept(t *testing.T) {

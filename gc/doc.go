@@ -11,7 +11,7 @@
 //   - history: what a name stood for until a change that can be undone, for
 //     Options.KeepHistory after that change. What was deleted, or gave way to a quota,
 //     is not kept so;
-//   - what was committed or used less than Options.Grace ago.
+//   - what was written, or written again, less than Options.Grace ago.
 //
 // Parents reach what they refer to; a subject reaches its referrers (signatures, SBOMs),
 // a referrer does not reach its subject.
@@ -27,11 +27,12 @@
 //     reads as absent; the way back is to write it again.
 //  3. Sweep: loose blobs are moved to the trash and the rows go, in one transaction each
 //     some hundred, then the files.
-//  4. Packs: one without anything live goes; one that is closed and of which more than
+//  4. What crashes have left: files without rows, tails of packs, old copies made for
+//     `path`, ingests that nobody goes on with.
+//  5. Packs: one without anything live goes; one that is closed and of which more than
 //     half and 8 MiB is dead is copied to another and goes, the worst first. With
 //     Options.Compact, every pack of which more than a twentieth is dead.
-//  5. What crashes have left: files without rows, tails of packs, old copies made for
-//     `path`, ingests that nobody goes on with, leases that have ended.
+//  6. Leases that have ended, and changes of names that are too old to be undone.
 //
 // The plan that a dry run prints is made by the same code; a collection looks again at
 // each step whether it still holds.

@@ -223,6 +223,7 @@ func Evict(ctx context.Context, s *blobstore.Store, o EvictOptions) (Report, err
 	}
 	defer m.Close()
 	var all Report
+	o.Options = o.started()
 	for rounds := 0; ; {
 		report, err := collect(ctx, s, m, o.Options)
 		all.add(report)

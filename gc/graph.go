@@ -101,5 +101,7 @@ func newBits(top int64) bits { return make(bits, top/64+1) }
 
 func (b bits) set(id int64) { b[id/64] |= 1 << (id % 64) }
 
+func (b bits) clear(id int64) { b[id/64] &^= 1 << (id % 64) }
+
 // get is false for an id beyond the set.
 func (b bits) get(id int64) bool { return id/64 < int64(len(b)) && b[id/64]&(1<<(id%64)) != 0 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dist.example/blobstore"
+	"dist.example/content"
 	"dist.example/fsys"
 	"dist.example/gc"
 )
@@ -94,6 +95,37 @@ func TestNamesThatWentStayAway(t *testing.T) {
 	must(t, err)
 	if r.Names != 1 || len(r.LostNames) != 0 {
 		t.Errorf("rebuilt %+v", r)
+	}
+}
+
+// A thing that cannot be removed does not keep the rest from going.
+func TestOneBadFile(t *testing.T) {
+	s := open(t)
+	half(t, s)
+	must(t, os.MkdirAll(filepath.Join(s.Dir(), "trash/folder/with"), 0o755))
+	r, err := gc.Run(ctx, s, gc.Options{Compact: true})
+	if err == nil || r.Packs.Objects != 1 {
+		t.Errorf("%v, collected %+v", err, r)
+	}
+}
+
+// What one transaction changed leaves the history together, and not while it is what a
+// name goes by.
+func TestHistoryGoesByTransactions(t *testing.T) {
+	s := open(t)
+	d := image(t, s, "", nil, noise(1000, 1))
+	var both []content.NameChange
+	for _, name := range []string{"example.com/a:1", "example.com/b:1"} {
+		both = append(both, content.NameChange{Reference: ref(t, name), Target: d.Digest, Why: "test"})
+	}
+	must(t, s.SetNames(ctx, both...))
+	remove(t, s, "example.com/a:1")
+	if r := run(t, s, gc.Options{}); r.Changes != 1 { // the removal: b is what it is since the first change
+		t.Errorf("forgot %d changes, want 1", r.Changes)
+	}
+	remove(t, s, "example.com/b:1")
+	if r := run(t, s, gc.Options{}); r.Changes != 3 {
+		t.Errorf("forgot %d changes, want 3", r.Changes)
 	}
 }
 

@@ -17,6 +17,9 @@ const (
 	compactShare = 0.05
 )
 
+// recordHeader is what a record takes beside its payload, as a rule.
+const recordHeader = 64
+
 // oldCatalogsLast is how long a catalog that a rebuild has set aside is kept.
 const oldCatalogsLast = 14 * 24 * time.Hour
 
@@ -36,6 +39,16 @@ type Options struct {
 	// Observe is told how far the collection is: a blob with the name "gc", whose size
 	// is what is to be given back and copied. nil is fine.
 	Observe content.Observer
+
+	until time.Time // when MaxTime is over, once it has begun
+}
+
+// started lets the time of MaxTime begin, unless it has.
+func (o Options) started() Options {
+	if o.MaxTime > 0 && o.until.IsZero() {
+		o.until = time.Now().Add(o.MaxTime)
+	}
+	return o
 }
 
 // Count is a number of things, and the bytes that they take on the disk.
@@ -97,8 +110,7 @@ func NewPlan(ctx context.Context, s *blobstore.Store, o Options) (*Plan, error) 
 		if err := p.packs(tx, o); err != nil {
 			return err
 		}
-		p.Changes, err = tx.CountHistory(p.now.Add(-o.KeepHistory))
-		return err
+		return tx.OldHistory(p.now.Add(-o.KeepHistory), func(seqs []int64) { p.Changes += int64(len(seqs)) })
 	})
 	if err != nil {
 		return nil, err
@@ -168,11 +180,22 @@ func (p *Plan) collect(why []byte) {
 	}
 }
 
+// forget lets go of the graph: what is left to do needs only the lists.
+func (p *Plan) forget() {
+	if p != nil {
+		p.graph, p.marked, p.garbage = nil, nil, nil
+	}
+}
+
 // packs finds the packs that are to go once the garbage is given up.
 func (p *Plan) packs(tx *db.Tx, o Options) error {
-	dying := map[int64]int64{}
+	dying, live := map[int64]int64{}, map[int64]int64{}
 	for _, obj := range p.graph.objects {
-		if obj.Pack != 0 && obj.Loc != db.LocDoomed && !p.marked.get(obj.ID) {
+		switch {
+		case obj.Pack == 0 || obj.Loc == db.LocDoomed:
+		case p.marked.get(obj.ID):
+			live[obj.Pack]++
+		default:
 			dying[obj.Pack] += obj.Stored
 		}
 	}
@@ -184,7 +207,7 @@ func (p *Plan) packs(tx *db.Tx, o Options) error {
 		row.Dead += dying[row.ID]
 		if action := o.action(row); action != "" {
 			p.Packs = append(p.Packs, PackPlan{row.ID, action, row.Live, row.Dead, row.End})
-			p.Frees += row.End - row.Live
+			p.Frees += row.End - row.Live - live[row.ID]*recordHeader
 		}
 	}
 	slices.SortStableFunc(p.Packs, func(a, b PackPlan) int { return cmp.Compare(share(b), share(a)) })

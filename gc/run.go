@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"dist.example/blobstore"
@@ -14,7 +15,7 @@ import (
 // How much one transaction does, so that it takes no more than 20 ms.
 const (
 	doomRows    = 1000
-	sweepRows   = 500
+	sweepRows   = 250
 	catchUpRows = 2000
 	historyRows = 1000
 )
@@ -58,13 +59,13 @@ func Run(ctx context.Context, s *blobstore.Store, o Options) (Report, error) {
 }
 
 func collect(ctx context.Context, s *blobstore.Store, m *blobstore.Maintenance, o Options) (Report, error) {
-	c := &collection{s: s, m: m, o: o, began: time.Now(), observe: o.Observe, files: map[string]int{}}
+	c := &collection{s: s, m: m, o: o.started(), began: time.Now(), observe: o.Observe, files: map[string]int{}}
 	if c.observe == nil {
 		c.observe = func(content.Event) {}
 	}
 	err := c.run(ctx)
 	if errors.Is(err, errTimeUp) {
-		c.report.Unfinished, err = true, nil
+		c.report.Unfinished, err = true, errors.Join(c.failed...)
 	}
 	c.tell(content.EventFinished)
 	c.report.Took = time.Since(c.began)
@@ -86,18 +87,18 @@ type collection struct {
 	observe content.Observer
 	done    int64 // bytes given back or copied
 	total   int64
+	marking bool    // writers are asked to record what they change
+	failed  []error // what could not be removed, beside which the rest goes on
 }
 
 func (c *collection) run(ctx context.Context) (err error) {
 	if err := c.m.Change(ctx, (*db.Tx).BeginMarking); err != nil {
 		return err
 	}
+	c.marking = true
 	defer func() {
-		// Writers that go on recording do no harm, and the next collection begins anew.
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		if eerr := c.m.Change(end, (*db.Tx).EndMarking); err == nil || errors.Is(err, errTimeUp) {
-			err = errors.Join(err, eerr)
+		if eerr := c.endMarking(ctx); err == nil {
+			err = eerr
 		}
 	}()
 	c.m.Hook("gc.marking")
@@ -111,11 +112,40 @@ func (c *collection) run(ctx context.Context) (err error) {
 		c.total += p.Live
 	}
 	c.tell(content.EventStarted)
-	for _, step := range []func(context.Context) error{c.doom, c.sweep, c.packs, c.remove, c.leases, c.history} {
+	// What only removes comes before what copies: the disk may be full.
+	for _, step := range []func(context.Context) error{c.doom, c.endMarking, c.sweep, c.remove, c.packs, c.leases, c.history} {
 		if err := step(ctx); err != nil {
+			return errors.Join(append(c.failed, err)...)
+		}
+	}
+	return errors.Join(c.failed...)
+}
+
+// endMarking lets writers record no more: only what gives objects up has to know.
+func (c *collection) endMarking(ctx context.Context) error {
+	c.plan.forget()
+	if !c.marking {
+		return nil
+	}
+	c.marking = false
+	// Writers that go on recording do no harm, and the next collection begins anew.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return c.m.Change(end, (*db.Tx).EndMarking)
+}
+
+// failing keeps an error of one thing that could not be removed, and says whether the
+// collection is to end: it has been cancelled, or the catalog cannot be used.
+func (c *collection) failing(ctx context.Context, err error) error {
+	for _, fatal := range []error{content.ErrCorrupt, content.ErrBusy} {
+		if errors.Is(err, fatal) {
 			return err
 		}
 	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	c.failed = append(c.failed, err)
 	return nil
 }
 
@@ -133,7 +163,7 @@ func (c *collection) goOn(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if c.o.MaxTime > 0 && time.Since(c.began) > c.o.MaxTime {
+	if !c.o.until.IsZero() && time.Now().After(c.o.until) {
 		return errTimeUp
 	}
 	return nil
@@ -150,13 +180,15 @@ func (c *collection) leases(ctx context.Context) error {
 // marked within the same transaction.
 func (c *collection) doom(ctx context.Context) error {
 	for todo := c.plan.garbage; len(todo) > 0; {
-		if err := c.goOn(ctx); err != nil {
+		// A part of it in any case: the marks may have taken all the time.
+		if err := c.goOn(ctx); err != nil && (!errors.Is(err, errTimeUp) || c.report.Doomed.Objects > 0) {
 			return err
 		}
 		// Outside of a write first, where nobody waits: what is left for it is little.
 		if err := c.s.View(ctx, func(tx *db.Tx) error { return c.catchUp(tx, math.MaxInt) }); err != nil {
 			return err
 		}
+		c.m.Hook("gc.dooming")
 		some := todo[:min(len(todo), doomRows)]
 		var given Count
 		err := c.m.Change(ctx, func(tx *db.Tx) error {
@@ -210,17 +242,25 @@ var errBehind = errors.New("too much has changed since the marks were made")
 
 // catchUp marks what writers have recorded since the last look, and all that it holds.
 // Objects with higher ids than the snapshot knew are no garbage of this collection, and
-// what they hold was recorded with them. errBehind where more than limit was recorded.
+// what they hold was recorded with them. errBehind where more than limit is newly marked:
+// then nothing is.
 func (c *collection) catchUp(tx *db.Tx, limit int) error {
 	changed, gen, err := tx.ChangesAfter(c.plan.gen)
 	if err != nil {
 		return err
 	}
-	for met := len(changed); len(changed) > 0; met += len(changed) {
-		if met > limit {
-			return errBehind
+	var fresh []int64
+	for next := c.newly(changed); len(next) > 0; {
+		fresh = append(fresh, next...)
+		if len(fresh) > limit {
+			err = errBehind
+		} else if changed, err = tx.HeldBy(next); err == nil {
+			next = c.newly(changed)
 		}
-		if changed, err = tx.HeldBy(c.newly(changed)); err != nil {
+		if err != nil { // the next look is to find them, and what they hold, again
+			for _, id := range fresh {
+				c.plan.marked.clear(id)
+			}
 			return err
 		}
 	}
@@ -241,20 +281,27 @@ func (c *collection) newly(ids []int64) (fresh []int64) {
 
 // sweep takes what is doomed out of the catalog, what was given up earlier included.
 func (c *collection) sweep(ctx context.Context) error {
-	for last := int64(0); ; {
-		if err := c.goOn(ctx); err != nil {
-			return err
-		}
-		got, err := c.m.Sweep(ctx, last, sweepRows)
-		if err != nil || got.Objects == 0 {
+	var doomed []int64
+	err := c.s.View(ctx, func(tx *db.Tx) error {
+		return tx.EachDoomed(func(id int64) { doomed = append(doomed, id) })
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(doomed, sweepRows) {
+		got, err := c.m.Sweep(ctx, some)
+		if err != nil {
 			return err
 		}
 		c.report.Swept.Objects += got.Objects
 		c.report.Swept.Bytes += got.Bytes
 		c.report.Freed += got.Bytes
 		c.advance(got.Bytes)
-		last = got.Last
+		if err := c.goOn(ctx); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // packs gives up those of the plan, as far as they are to go still.
@@ -276,7 +323,10 @@ func (c *collection) packs(ctx context.Context) error {
 		}
 		got, err := c.m.EmptyPack(ctx, row.ID, c.advance)
 		if err != nil {
-			return err
+			got.Kept = err.Error()
+			if err := c.failing(ctx, err); err != nil {
+				return err
+			}
 		}
 		c.emptied(row.ID, got)
 	}
@@ -303,7 +353,9 @@ func (c *collection) remove(ctx context.Context) error {
 		}
 		gone, err := c.m.Remove(ctx, g)
 		if err != nil {
-			return err
+			if err := c.failing(ctx, err); err != nil {
+				return err
+			}
 		}
 		if gone {
 			c.removed(string(g.Kind), 1, g.Bytes)
@@ -330,19 +382,21 @@ func (c *collection) removed(kind string, n, bytes int64) {
 
 // history forgets changes of names that cannot be undone any more.
 func (c *collection) history(ctx context.Context) error {
-	for c.plan.Changes > 0 {
+	var old []int64
+	err := c.s.View(ctx, func(tx *db.Tx) error {
+		return tx.OldHistory(c.plan.now.Add(-c.o.KeepHistory), func(seqs []int64) { old = append(old, seqs...) })
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(old, historyRows) {
 		if err := c.goOn(ctx); err != nil {
 			return err
 		}
-		var n int64
-		err := c.m.Change(ctx, func(tx *db.Tx) (err error) {
-			n, err = tx.ForgetHistory(c.plan.now.Add(-c.o.KeepHistory), historyRows)
-			return err
-		})
-		c.report.Changes += n
-		if err != nil || n < historyRows {
+		if err := c.m.Change(ctx, func(tx *db.Tx) error { return tx.ForgetHistory(some) }); err != nil {
 			return err
 		}
+		c.report.Changes += int64(len(some))
 	}
 	return nil
 }
