@@ -2,7 +2,9 @@ package blobstore
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"dist.example/blobstore/pack"
@@ -13,17 +15,27 @@ import (
 // number another change was given later: none of them was. (Where a note is only
 // missing, its fellows count.)
 func (r *rebuilder) dropHalves() {
-	var halves []int64
-	for seq, n := range r.changes {
-		for k := n.First; k < n.First+n.Of; k++ {
-			if c, ok := r.changes[k]; ok && (c.First != n.First || c.Of != n.Of || !c.When.Equal(n.When)) {
-				halves = append(halves, seq)
+	type together struct{ first, of, when int64 }
+	of := func(n pack.Note) together { return together{n.First, n.Of, n.When.UnixNano()} }
+	seqs := slices.Sorted(maps.Keys(r.changes))
+	half := map[together]bool{} // of each that was looked at
+	for _, n := range r.changes {
+		if _, known := half[of(n)]; known || n.Of == 0 {
+			continue
+		}
+		half[of(n)] = false
+		at, _ := slices.BinarySearch(seqs, n.First)
+		for ; at < len(seqs) && seqs[at]-n.First < n.Of; at++ {
+			if of(r.changes[seqs[at]]) != of(n) {
+				half[of(n)] = true
 				break
 			}
 		}
 	}
-	for _, seq := range halves {
-		delete(r.changes, seq)
+	for seq, n := range r.changes {
+		if half[of(n)] {
+			delete(r.changes, seq)
+		}
 	}
 }
 
