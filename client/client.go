@@ -47,8 +47,11 @@ type Client struct {
 	mu     sync.Mutex
 	store  *blobstore.Store
 	remote *registryclient.Client
-	limits *budgets.Set
-	policy *sign.Policy // once it was read
+	// memory asks the places that the store remembers, for Repair, and reader does so
+	// for a reader that waits.
+	memory, reader *registryclient.Client
+	limits         *budgets.Set
+	policy         *sign.Policy // once it was read
 }
 
 // New returns a client; it opens nothing yet. The caller closes it.
@@ -72,8 +75,8 @@ func (c *Client) hook(point string) { c.opts.Hook(point) }
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.remote != nil {
-		c.remote.CloseIdle()
+	for _, r := range c.registries() {
+		r.CloseIdle()
 	}
 	err := c.limits.Close()
 	c.warnOfLowSpace()
@@ -121,21 +124,57 @@ func (c *Client) registryOptions() registryclient.Options {
 
 // registry returns the registry client, made at the first use.
 func (c *Client) registry() (*registryclient.Client, error) {
+	return c.registryIn(&c.remote, c.registryOptions())
+}
+
+// healTimeout is how long a reader that has met damage waits for a registry to
+// connect, to answer, or to go on.
+const healTimeout = 5 * time.Second
+
+// remembered returns the registry client for places that a store remembers and nobody
+// has named: what was said to reach those that were named, with less care than usual,
+// does not count there. In a hurry, silence is not waited for, and nothing is tried
+// again.
+func (c *Client) remembered(hurry bool) (*registryclient.Client, error) {
+	o := c.registryOptions()
+	o.PlainHTTP, o.Insecure, o.AuthFile = false, false, ""
+	if !hurry {
+		return c.registryIn(&c.memory, o)
+	}
+	o.Retries, o.StallTimeout = -1, healTimeout
+	return c.registryIn(&c.reader, o)
+}
+
+// registryIn is the registry client in place, made at the first use. All of them keep
+// the same limits.
+func (c *Client) registryIn(place **registryclient.Client, o registryclient.Options) (*registryclient.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.remote != nil {
-		return c.remote, nil
+	if *place != nil {
+		return *place, nil
 	}
-	o := c.registryOptions()
-	limits, err := budgets.New(budgets.Options{Limits: c.opts.Limits, Dirs: c.budgetDirs, Warn: o.Warn})
-	if err != nil {
-		return nil, err
+	if c.limits == nil {
+		limits, err := budgets.New(budgets.Options{Limits: c.opts.Limits, Dirs: c.budgetDirs, Warn: o.Warn})
+		if err != nil {
+			return nil, err
+		}
+		c.limits = limits
 	}
-	o.Budgets = limits
+	o.Budgets = c.limits
 	r, err := registryclient.New(o)
 	if err != nil {
 		return nil, err
 	}
-	c.remote, c.limits = r, limits
+	*place = r
 	return r, nil
+}
+
+// registries are the registry clients that were made. The caller holds c.mu.
+func (c *Client) registries() (made []*registryclient.Client) {
+	for _, r := range []*registryclient.Client{c.remote, c.memory, c.reader} {
+		if r != nil {
+			made = append(made, r)
+		}
+	}
+	return made
 }

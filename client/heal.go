@@ -27,6 +27,7 @@ func (c *Client) heal(ctx context.Context, d oci.Digest) error {
 		return err
 	}
 	defer r.close()
+	r.hurry = true
 	// Somebody else may have healed it meanwhile.
 	if info, err := r.store.Info(ctx, d); err != nil || info.Place != "damaged" {
 		return err

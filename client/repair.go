@@ -18,7 +18,8 @@ import (
 // RepairOptions direct Repair.
 type RepairOptions struct {
 	// From are locators, and folders of other stores, that are asked before the
-	// sources which the store remembers.
+	// sources which the store remembers. What the client's options say of plain HTTP,
+	// certificates and a file with credentials counts for their registries alone.
 	From []string
 	// Check has all content of the store read first. Without it, what is gone or has
 	// another size is found, and what is marked.
@@ -140,6 +141,7 @@ type repair struct {
 	c      *Client
 	store  *blobstore.Store
 	from   []*repairSource
+	hurry  bool               // a reader waits
 	ses    *blobstore.Session // nil while nothing is fetched
 	report RepairReport
 

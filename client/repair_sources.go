@@ -11,12 +11,14 @@ import (
 	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
+	"dist.example/registryclient"
 )
 
 // repairSource is a place that objects are asked for at.
 type repairSource struct {
 	name   string
 	origin string          // recorded as the source, "" for none
+	host   string          // of a registry
 	src    content.Fetcher // nil with err
 	err    error           // why nobody can be asked there
 	close  func()
@@ -50,7 +52,7 @@ func (c *Client) repairFrom(ctx context.Context, own *blobstore.Store, word stri
 	}
 	s := &repairSource{name: l.String(), close: func() {}}
 	if l.Transport == TransportRegistry {
-		s.origin = l.Reference.Name()
+		s.origin, s.host = l.Reference.Name(), l.Reference.Registry
 	}
 	src, err := c.source(ctx, l)
 	if errors.Is(err, content.ErrOffline) {
@@ -103,8 +105,8 @@ func (r *repair) remembered(locator string) *repairSource {
 	if err != nil {
 		return nil
 	}
-	s := &repairSource{name: locator, origin: locator, close: func() {}}
-	remote, err := r.c.registry()
+	s := &repairSource{name: locator, origin: locator, host: ref.Registry, close: func() {}}
+	remote, err := r.registry(ref.Registry)
 	if err == nil {
 		err = remote.Online()
 	}
@@ -113,4 +115,15 @@ func (r *repair) remembered(locator string) *repairSource {
 	}
 	r.repos[locator] = s
 	return s
+}
+
+// registry is the registry client for a host that the store remembers, which may have
+// been named, too.
+func (r *repair) registry(host string) (*registryclient.Client, error) {
+	for _, s := range r.from {
+		if s.host == host {
+			return r.c.registry()
+		}
+	}
+	return r.c.remembered(r.hurry)
 }
