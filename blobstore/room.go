@@ -27,7 +27,7 @@ const (
 // content.ErrNoSpace.
 type RoomError struct {
 	Need  int64 // bytes that are to come, 0 where nobody knows how many
-	Left  int64 // bytes that there is room for
+	Left  int64 // bytes that there is room for, less than 0 where the quota is passed already
 	Quota int64 // of the store, 0 where it is the disk that is full
 }
 
@@ -39,8 +39,11 @@ func (e *RoomError) Error() string {
 	if e.Need == 0 {
 		return fmt.Sprintf("%v: %s is used up", content.ErrNoSpace, who)
 	}
-	return fmt.Sprintf("%v: %s are to come, and %s has room for %s", content.ErrNoSpace, oci.HumanSize(e.Need), who, oci.HumanSize(e.Left))
+	return fmt.Sprintf("%v: %s are to come, and %s has room for %s", content.ErrNoSpace, oci.HumanSize(e.Need), who, oci.HumanSize(max(e.Left, 0)))
 }
+
+// Lack is how many bytes have to go before what is to come fits.
+func (e *RoomError) Lack() int64 { return e.Need - e.Left }
 
 // Unwrap returns the class.
 func (e *RoomError) Unwrap() error { return content.ErrNoSpace }
@@ -68,7 +71,7 @@ func (s *Store) spend(n int64) error {
 			return err
 		}
 		if n > left {
-			return &RoomError{Left: max(left, 0), Quota: s.room.quota}
+			return &RoomError{Left: left, Quota: s.room.quota}
 		}
 	}
 	s.room.left -= n
@@ -124,7 +127,7 @@ func (s *Store) fitsQuota(ctx context.Context, need int64) error {
 	}
 	left, err := s.measure(ctx)
 	if err == nil && need > left {
-		err = &RoomError{Need: need, Left: max(left, 0), Quota: s.room.quota}
+		err = &RoomError{Need: need, Left: left, Quota: s.room.quota}
 	}
 	return err
 }

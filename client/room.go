@@ -116,7 +116,7 @@ func (c *Client) makeRoom(ctx context.Context, all *coming, ses *blobstore.Sessi
 		if err = s.Fits(ctx, all.bytes); !errors.As(err, &room) {
 			return 0, err
 		}
-		return room.Need - room.Left, nil
+		return room.Lack(), nil
 	}
 	report, gerr := gc.Evict(ctx, s, o)
 	for _, n := range report.Evicted {
@@ -138,7 +138,7 @@ func (c *Client) wouldFree(ctx context.Context, s *blobstore.Store, o gc.EvictOp
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	lack := room.Need - room.Left
+	lack := room.Lack()
 	if plan.Frees >= lack {
 		return content.WithHint(cause, "`dist gc` would free %s", oci.HumanSize(plan.Frees))
 	}
