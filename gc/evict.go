@@ -39,6 +39,8 @@ type EvictedName struct {
 // but for pinned ones, and with an image what is about it by its tag. A name whose
 // content something else keeps (another name, a lease, history, the grace) does not
 // go. frees is what they give back: where all of them are not enough, less than lack.
+// What is in packs counts with the name that lets its pack be emptied by a collection
+// that compacts, which is taken to have been done for the garbage that is there.
 //
 // Errors: those of reading the catalog; the cause of ctx.
 func PlanEviction(ctx context.Context, s *blobstore.Store, o EvictOptions, lack int64) (names []EvictedName, frees int64, err error) {
@@ -50,7 +52,8 @@ func PlanEviction(ctx context.Context, s *blobstore.Store, o EvictOptions, lack 
 		byRef[n.Reference.String()] = n
 	}
 	err = s.View(ctx, func(tx *db.Tx) error {
-		e := &evicting{spare: map[string]bool{}, attached: map[int64][]int64{}}
+		o.Compact = true
+		e := &evicting{o: o.Options, spare: map[string]bool{}, attached: map[int64][]int64{}}
 		for _, ref := range o.Spare {
 			e.spare[ref.Local().String()] = true
 		}
@@ -58,7 +61,9 @@ func PlanEviction(ctx context.Context, s *blobstore.Store, o EvictOptions, lack 
 			return err
 		}
 		var chosen []*held
-		chosen, frees = e.choose(lack)
+		if chosen, frees, err = e.choose(tx, lack); err != nil {
+			return err
+		}
 		for _, h := range chosen {
 			// One that came or moved between the two readings is in use.
 			if n, ok := byRef[h.ref.Name]; ok && n.Seq == h.ref.Seq {
@@ -75,11 +80,13 @@ type held struct {
 	ref     db.Ref
 	last    time.Time
 	subject int64 // of an attachment: what it is about
+	alone   bytes // what goes with it, and not with those before it
 	frees   int64
 }
 
 // evicting finds out which names are to go.
 type evicting struct {
+	o        Options
 	spare    map[string]bool
 	graph    *graph
 	kept     []int64 // held by something other than names that may go
@@ -146,18 +153,28 @@ func (e *evicting) sort(tx *db.Tx, all []*held) error {
 	return nil
 }
 
-// choose finds the names that give back lack bytes, or all that give back any.
-func (e *evicting) choose(lack int64) (chosen []*held, frees int64) {
+// choose finds the names that give back lack bytes, or all that it takes to give back
+// as much as can be.
+func (e *evicting) choose(tx *db.Tx, lack int64) (chosen []*held, frees int64, err error) {
 	e.marked = newBits(e.graph.top)
 	e.mark(e.kept...)
 	for _, h := range e.names {
-		h.frees = e.mark(h.ref.Object.ID)
+		h.alone = e.mark(h.ref.Object.ID)
 	}
 	e.strays()
+	packs, err := e.packs(tx)
+	if err != nil {
+		return nil, 0, err
+	}
 	first := len(e.names) // of those that go
-	for first > 0 && frees < lack {
-		first--
-		frees += e.names[first].frees
+	for i, h := range slices.Backward(e.names) {
+		if frees >= lack {
+			break
+		}
+		if h.frees = packs.giveUp(h.alone); h.frees > 0 {
+			first = i // else it would go for nothing, unless one after it empties its pack
+		}
+		frees += h.frees
 	}
 	e.marked = newBits(e.graph.top)
 	e.mark(e.kept...)
@@ -174,7 +191,7 @@ func (e *evicting) choose(lack int64) (chosen []*held, frees int64) {
 			chosen = append(chosen, h)
 		}
 	}
-	return chosen, frees
+	return chosen, frees, nil
 }
 
 // strays keeps attachments of what no name keeps: they wait until that is collected.
@@ -188,27 +205,26 @@ func (e *evicting) strays() {
 	})
 }
 
-// mark marks what ids reach, attachments included, and says how many bytes on the disk
-// are newly marked.
-func (e *evicting) mark(ids ...int64) (bytes int64) {
+// mark marks what ids reach, attachments included, and says what is newly marked.
+func (e *evicting) mark(ids ...int64) (fresh bytes) {
 	for len(ids) > 0 {
 		var more []int64
 		e.graph.reach(e.marked, func(id int64) {
-			bytes += e.stored(id)
+			fresh.add(e.object(id))
 			more = append(more, e.attached[id]...)
 		}, ids...)
 		ids = more
 	}
-	return bytes
+	return fresh
 }
 
-func (e *evicting) stored(id int64) int64 {
+func (e *evicting) object(id int64) db.GraphObject {
 	objects := e.graph.objects
 	i := sort.Search(len(objects), func(i int) bool { return objects[i].ID >= id })
 	if i == len(objects) || objects[i].ID != id {
-		return 0
+		return db.GraphObject{}
 	}
-	return objects[i].Stored
+	return objects[i]
 }
 
 // Evict collects garbage, and where bytes are lacking still, gives up names and

@@ -2,6 +2,7 @@ package gc_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -125,5 +126,41 @@ func TestEvictionGivesBackWhatIsLacking(t *testing.T) {
 	must(t, err)
 	if !found.Clean() {
 		t.Errorf("%+v", found)
+	}
+}
+
+func TestPackedBytesCountOnceTheirPackIsEmptied(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	const size = 20_000
+	name := func(i int) string { return fmt.Sprintf("t/a:%02d", i) }
+	for i := range 30 {
+		image(t, s, name(i), nil, noise(size, uint64(i)))
+	}
+	got, frees := plan(t, s, 1)
+	wantGone(t, got, name(0), name(1)) // one is less than a twentieth
+	if frees < 2*size || frees > 2*size+5000 {
+		t.Errorf("they give back %d bytes", frees)
+	}
+	for i := 1; i < 30; i++ {
+		must(t, s.SetPinned(ctx, true, ref(t, name(i))))
+	}
+	if got, frees = plan(t, s, 1); len(got) > 0 || frees != 0 {
+		t.Errorf("%q would go for %d bytes that do not come back", got, frees)
+	}
+	must(t, s.SetPinned(ctx, false, ref(t, name(1))))
+	before, err := s.Usage(ctx)
+	must(t, err)
+	_, frees = plan(t, s, 1)
+	lack := func(ctx context.Context) (int64, error) {
+		used, err := s.Usage(ctx)
+		return 1 + used.Total() - before.Total(), err
+	}
+	report, err := gc.Evict(ctx, s, gc.EvictOptions{Lack: lack})
+	must(t, err)
+	after, err := s.Usage(ctx)
+	must(t, err)
+	if got := before.Total() - after.Total(); len(report.Evicted) != 2 || got < frees-8000 || got > frees+8000 {
+		t.Errorf("%d names and %d bytes went, %d were planned", len(report.Evicted), got, frees)
 	}
 }
