@@ -62,10 +62,17 @@ func (s *server) findManifest(ctx context.Context, at route) (oci.Descriptor, er
 		return oci.Descriptor{}, err
 	}
 	desc, err := s.lib.Resolve(ctx, ref)
-	if uses, ok := s.lib.(content.UseNoter); ok && err == nil {
-		uses.NoteUse(ref)
+	if err == nil {
+		s.noteUse(ref)
 	}
 	return desc, err
+}
+
+// noteUse notes that a tag was asked for, where the store wants to know.
+func (s *server) noteUse(ref oci.Reference) {
+	if uses, ok := s.lib.(content.UseNoter); ok && ref.Tag != "" {
+		uses.NoteUse(ref)
+	}
 }
 
 // reference is the name in the store that a tag's path stands for.

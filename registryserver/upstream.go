@@ -79,6 +79,7 @@ func (s *server) upstreamManifest(w http.ResponseWriter, r *http.Request, at rou
 	if err != nil {
 		return upstreamError(err, unknownManifest(at))
 	}
+	s.noteUse(repo)
 	if m.Warning != "" {
 		w.Header().Set("Warning", "299 - "+strconv.Quote(m.Warning))
 	}

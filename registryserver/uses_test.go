@@ -1,6 +1,7 @@
 package registryserver_test
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -37,6 +38,36 @@ func TestTagsThatAreAskedForAreUsed(t *testing.T) {
 	r.want(r.do("GET", "/v2/app/manifests/"+digestOf(m).String(), nil), 200)
 	r.want(r.do("GET", "/v2/app/manifests/v2", nil), 404)
 	if want := []string{"docker.io/library/app:v1"}; !slices.Equal(store.used, want) {
+		t.Errorf("used %q, want %q", store.used, want)
+	}
+}
+
+// talking is an upstream that has one manifest.
+type talking struct {
+	registryserver.Upstream
+	has registryserver.Manifest
+}
+
+func (talking) Mirrors(string) bool { return true }
+
+func (u talking) Manifest(_ context.Context, ref oci.Reference) (registryserver.Manifest, error) {
+	if ref.Tag == "v2" {
+		return registryserver.Manifest{}, content.ErrNotFound
+	}
+	return u.has, nil
+}
+
+func TestTagsOfAMirrorThatAreAskedForAreUsed(t *testing.T) {
+	t.Parallel()
+	data := []byte("{}")
+	d := oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: oci.DigestBytes(data), Size: int64(len(data))}
+	store := &noting{Store: memory.New()}
+	r := newRigOver(t, store, registryserver.Options{Upstream: talking{has: registryserver.Manifest{Descriptor: d, Data: data}}})
+	r.want(r.do("GET", "/v2/quay.io/a/b/manifests/v1", nil), 200)
+	r.want(r.do("HEAD", "/v2/team/app/manifests/v1", nil), 200)
+	r.want(r.do("GET", "/v2/quay.io/a/b/manifests/"+d.Digest.String(), nil), 200)
+	r.want(r.do("GET", "/v2/quay.io/a/b/manifests/v2", nil), 404)
+	if want := []string{"quay.io/a/b:v1", "docker.io/team/app:v1"}; !slices.Equal(store.used, want) {
 		t.Errorf("used %q, want %q", store.used, want)
 	}
 }
