@@ -26,3 +26,6 @@ func (s *Store) HookCommit(fn func(commit func() error) error) error {
 	s.db, oerr = db.Open(context.Background(), s.dir, db.Options{FS: s.fs, Warn: s.warn, Commit: fn})
 	return errors.Join(err, oerr)
 }
+
+// WriteUses writes the uses that were noted in the background, now.
+func (s *Store) WriteUses() { s.writeDue() }

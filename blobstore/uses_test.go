@@ -7,6 +7,7 @@ import (
 
 	"dist.example/blobstore"
 	"dist.example/content"
+	"dist.example/db"
 )
 
 func usedAt(t *testing.T, s *blobstore.Store, name string) time.Time {
@@ -53,6 +54,32 @@ func TestUsesAreKeptToTheHour(t *testing.T) {
 	}
 	if at := usedAt(t, s, "app:a"); !at.Equal(first.Add(-3 * time.Hour)) {
 		t.Errorf("a closed store noted %s", at)
+	}
+}
+
+// What could not be written, since another kept the store, is noted with the next use.
+func TestAUseThatCouldNotBeWrittenIsNotedAgain(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	named(t, s, newImage(t, noise(1, 500)), "app:a")
+	s = aged(t, s, 2*time.Hour)
+	other := open(t, dir)
+	m, err := other.Maintain(t.Context())
+	must(t, err)
+	defer m.Close()
+	must(t, m.Change(t.Context(), func(*db.Tx) error {
+		s.NoteUse(parse(t, "app:a"))
+		s.WriteUses()
+		return nil
+	}))
+	if at := usedAt(t, s, "app:a"); !at.IsZero() {
+		t.Errorf("used at %s, while another was writing", at)
+	}
+	s.NoteUse(parse(t, "app:a"))
+	s.WriteUses()
+	if at := usedAt(t, s, "app:a"); at.IsZero() {
+		t.Error("the use is not noted")
 	}
 }
 
