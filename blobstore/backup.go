@@ -53,9 +53,11 @@ type backup struct {
 	o      BackupOptions
 	to     backupTarget
 	copy   *db.DB // the catalog as it was
+	alone  bool   // no collection can run
 	seen   idSet  // objects in packs whose bytes are right
 	begun  map[int64]int64
-	bad    []db.Object
+	bad    []db.Object // held by their rows, and not good
+	sound  []db.Object // damaged by their rows, and good in the backup
 	report BackupReport
 	total  int64
 	done   int64
@@ -63,13 +65,20 @@ type backup struct {
 
 // backupTarget takes what a backup copies. Packs come first, then loose blobs.
 type backupTarget interface {
-	// pack takes a pack up to its end. write writes and verifies what lies behind an
-	// offset that is one of a record. The offset that it began from is returned.
-	pack(p db.Pack, f fsys.File, write func(w io.Writer, from int64) error) (from int64, err error)
+	// pack takes a pack up to its end. The offset that write began from is returned.
+	pack(p db.Pack, f fsys.File, write packWriter) (from int64, err error)
+	// has says whether the backup has the right bytes of an object, for whose pack, or
+	// itself, pack or loose has been called; from is where that was read.
+	has(ctx context.Context, from layout, o db.Object) (bool, error)
 	// loose takes a loose blob, and says whether its bytes are right and how many were
 	// written.
 	loose(ctx context.Context, o db.Object, f fsys.File) (good bool, written int64, err error)
 }
+
+// packWriter writes and verifies what lies in a pack behind an offset that is one of a
+// record. What the store has lost is taken from old, an earlier copy of the pack, which
+// may be nil.
+type packWriter func(w io.Writer, from int64, old fsys.File) error
 
 // Backup writes the store as a tar that, unpacked, is a store: store.json, packs up
 // to their ends, loose blobs, and the catalog as the last member. Other processes may
@@ -100,11 +109,12 @@ func (s *Store) newBackup(to backupTarget, o BackupOptions) *backup {
 // run copies catalog and content; begin comes before all, end gets the finished
 // catalog in folder tmp.
 func (b *backup) run(ctx context.Context, tmp string, begin, end func() error) error {
-	unlock, err := b.s.holdCollections(ctx)
+	unlock, alone, err := b.s.holdCollections(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	b.alone = alone
 	err = begin()
 	if err == nil {
 		err = b.s.db.CopyTo(ctx, tmp)
@@ -131,25 +141,26 @@ func (b *backup) run(ctx context.Context, tmp string, begin, end func() error) e
 }
 
 // holdCollections keeps collections from running until unlock. Where the lock cannot
-// be had, since nothing can be written, what is collected is found missing.
-func (s *Store) holdCollections(ctx context.Context) (unlock func(), err error) {
+// be had, since nothing can be written, ok is false, and what is collected is found
+// missing.
+func (s *Store) holdCollections(ctx context.Context) (unlock func(), ok bool, err error) {
 	f, err := s.fs.OpenFile(s.path(gcLockFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil && s.readOnly {
 		f, err = s.fs.OpenFile(s.path(gcLockFile), os.O_RDONLY, 0)
 		if err != nil {
-			return func() {}, nil
+			return func() {}, false, nil
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("back up %s: %w", s.dir, fsys.Classify(err))
+		return nil, false, fmt.Errorf("back up %s: %w", s.dir, fsys.Classify(err))
 	}
 	t := time.AfterFunc(waitNotice, func() { s.warn("waiting for a garbage collection of the store " + s.dir) })
 	defer t.Stop()
 	if err := f.Lock(ctx, false); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("back up %s: %w", s.dir, err)
+		return nil, false, fmt.Errorf("back up %s: %w", s.dir, err)
 	}
-	return func() { f.Close() }, nil
+	return func() { f.Close() }, true, nil
 }
 
 // withCopy opens the copy of the catalog in folder tmp, and settles it.
@@ -231,8 +242,11 @@ func (b *backup) pack(ctx context.Context, p db.Pack) error {
 		return err
 	}
 	defer f.Close()
-	begun, err := b.to.pack(p, f, func(w io.Writer, from int64) error {
+	begun, err := b.to.pack(p, f, func(w io.Writer, from int64, old fsys.File) error {
 		c := packCopy{catalog: b.copy, p: p, from: from, to: w, good: &b.seen, advance: b.advance}
+		if old != nil {
+			return c.mended(ctx, f, old, b.s.head.UUID)
+		}
 		return c.run(ctx, f)
 	})
 	if err != nil {
@@ -245,25 +259,70 @@ func (b *backup) pack(ctx context.Context, p db.Pack) error {
 	return nil
 }
 
-// object takes a loose blob, and notes what was not found good in its pack.
+// object takes a loose blob, and notes what was not found good in its pack. What is
+// marked damaged may be good all the same: in the folder of an earlier backup, or since
+// the disk can be read again.
 func (b *backup) object(ctx context.Context, o db.Object) error {
-	switch o.Loc {
-	case db.LocDamaged:
-		return b.damaged(ctx, o, "found damaged before")
-	case db.LocPack:
-		if begun, copied := b.begun[o.Pack]; b.seen.has(o.ID) || copied && o.Off < begun {
-			return nil
-		}
-		b.s.markDamaged(o.Digest, o)
-		b.bad = append(b.bad, o)
-		return b.damaged(ctx, o, "its record is damaged")
-	case db.LocLoose:
+	switch {
+	case o.Loc == db.LocPack, o.Loc == db.LocDamaged && o.Pack > 0:
+		return b.packed(ctx, o)
+	case o.Loc == db.LocLoose, o.Loc == db.LocDamaged:
 		return b.loose(ctx, o)
 	}
 	return nil
 }
 
+// packed notes whether an object is good in the backup. One that the scan of its pack
+// has not come to is read before it is called damaged.
+func (b *backup) packed(ctx context.Context, o db.Object) error {
+	begun, copied := b.begun[o.Pack]
+	good := b.seen.has(o.ID) || o.Loc == db.LocPack && copied && o.Off < begun
+	if !good {
+		var err error
+		if good, err = b.to.has(ctx, b.s.layout, o); err != nil {
+			return err
+		}
+	}
+	if good || o.Loc == db.LocDamaged {
+		return b.judged(ctx, o, good)
+	}
+	here, err := b.s.readRow(o)
+	if err != nil {
+		return err
+	}
+	if !here {
+		b.s.markDamaged(o.Digest, o)
+	}
+	return b.judged(ctx, o, false)
+}
+
+// judged keeps what the copied catalog is to say of an object.
+func (b *backup) judged(ctx context.Context, o db.Object, good bool) error {
+	switch {
+	case good && o.Loc == db.LocDamaged:
+		b.sound = append(b.sound, o)
+		return nil
+	case good:
+		return nil
+	case o.Loc == db.LocDamaged:
+		return b.damaged(ctx, o, "found damaged before")
+	}
+	b.bad = append(b.bad, o)
+	if o.Loc == db.LocPack {
+		return b.damaged(ctx, o, "its record is damaged")
+	}
+	return b.damaged(ctx, o, "the bytes are wrong or gone")
+}
+
 func (b *backup) loose(ctx context.Context, o db.Object) error {
+	if o.Loc == db.LocDamaged {
+		if good, err := b.s.readLoose(ctx, o.Digest, o.Size, func(int64) {}); err != nil || !good {
+			if err == nil {
+				good, err = b.to.has(ctx, b.s.layout, o)
+			}
+			return errors.Join(err, b.judged(ctx, o, good))
+		}
+	}
 	f, err := b.s.openContent(b.s.blobPath(o.Digest))
 	if err != nil && !suspicious(err) {
 		return err
@@ -279,9 +338,17 @@ func (b *backup) loose(ctx context.Context, o db.Object) error {
 		b.report.Bytes += written
 		b.report.Kept += o.Size - written
 	}
+	if !good {
+		if good, err = b.to.has(ctx, b.s.layout, o); err != nil {
+			return err
+		}
+	}
 	if good {
 		b.report.Loose++
-		return nil
+		return b.judged(ctx, o, true)
+	}
+	if o.Loc == db.LocDamaged {
+		return b.judged(ctx, o, false)
 	}
 	err = b.unlessCollected(ctx, func(tx *db.Tx) (bool, error) {
 		now, found, err := tx.Object(o.Digest)
@@ -291,14 +358,16 @@ func (b *backup) loose(ctx context.Context, o db.Object) error {
 		return err
 	}
 	b.s.markDamaged(o.Digest, o)
-	b.bad = append(b.bad, o)
-	return b.damaged(ctx, o, "the bytes are wrong or gone")
+	return b.judged(ctx, o, false)
 }
 
 // unlessCollected is for what is not there: it is an error when the store has given it
 // up meanwhile, or has it elsewhere by now, which only happens where collections could
 // not be kept away.
 func (b *backup) unlessCollected(ctx context.Context, gone func(*db.Tx) (bool, error)) error {
+	if b.alone {
+		return nil
+	}
 	return b.s.db.Read(ctx, func(tx *db.Tx) error {
 		collected, err := gone(tx)
 		if err == nil && collected {
@@ -319,14 +388,19 @@ func (b *backup) damaged(ctx context.Context, o db.Object, problem string) error
 	return err
 }
 
-// mark says in the copy what is damaged.
-func (b *backup) mark(ctx context.Context) error { return markAll(ctx, b.copy, b.bad) }
+// mark says in the copy what is damaged, and what is not.
+func (b *backup) mark(ctx context.Context) error { return markAll(ctx, b.copy, b.bad, b.sound) }
 
-func markAll(ctx context.Context, d *db.DB, bad []db.Object) error {
-	if len(bad) == 0 {
+func markAll(ctx context.Context, d *db.DB, bad, sound []db.Object) error {
+	if len(bad)+len(sound) == 0 {
 		return nil
 	}
 	return d.Write(ctx, func(tx *db.Tx) error {
+		for _, o := range sound {
+			if err := tx.MarkSound(o); err != nil {
+				return err
+			}
+		}
 		for _, o := range bad {
 			if _, err := tx.MarkDamaged(o); err != nil {
 				return err

@@ -150,20 +150,35 @@ func (t *folderBackup) known(ctx context.Context) error {
 }
 
 // pack implements backupTarget.
-func (t *folderBackup) pack(p db.Pack, f fsys.File, write func(io.Writer, int64) error) (int64, error) {
+func (t *folderBackup) pack(p db.Pack, f fsys.File, write packWriter) (int64, error) {
 	if from := t.have(p, f); from > 0 {
 		return from, t.grow(p, from, write)
+	}
+	// What the store has lost and the folder has stays: the new file has both.
+	old, err := t.openContent(t.packPath(p.ID))
+	if suspicious(err) {
+		old, err = nil, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if old != nil {
+		defer old.Close()
 	}
 	tmp := t.packPath(p.ID) + ".new"
 	g, err := t.fs.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return 0, err
 	}
-	err = write(g, 0)
+	err = write(g, 0, old)
 	if err == nil {
 		err = g.Sync()
 	}
-	if err = errors.Join(err, g.Close()); err == nil {
+	err = errors.Join(err, g.Close())
+	if old != nil {
+		err = errors.Join(err, old.Close())
+	}
+	if err == nil {
 		err = t.fs.Rename(tmp, t.packPath(p.ID))
 	}
 	return 0, err
@@ -196,7 +211,7 @@ func sameBytesAt(a, b io.ReaderAt, off, n int64) bool {
 }
 
 // grow writes a pack on from where the catalog that is there says that it ends.
-func (t *folderBackup) grow(p db.Pack, from int64, write func(io.Writer, int64) error) error {
+func (t *folderBackup) grow(p db.Pack, from int64, write packWriter) error {
 	g, err := t.fs.OpenFile(t.packPath(p.ID), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -207,7 +222,7 @@ func (t *folderBackup) grow(p db.Pack, from int64, write func(io.Writer, int64) 
 	}
 	if err == nil && from < p.End {
 		if _, err = g.Seek(from, io.SeekStart); err == nil {
-			err = write(g, from)
+			err = write(g, from, nil)
 		}
 		if err == nil {
 			err = g.Sync()
@@ -220,7 +235,12 @@ func (t *folderBackup) grow(p db.Pack, from int64, write func(io.Writer, int64) 
 func (t *folderBackup) loose(ctx context.Context, o db.Object, f fsys.File) (good bool, written int64, err error) {
 	name := t.blobPath(o.Digest)
 	if fi, err := t.fs.Stat(name); err == nil && fi.Mode().IsRegular() && fi.Size() == o.Size {
-		return true, 0, nil
+		if o.Loc != db.LocDamaged {
+			return true, 0, nil
+		}
+		if good, err := t.readLoose(ctx, o.Digest, o.Size, func(int64) {}); good || err != nil {
+			return good, 0, err
+		}
 	}
 	tmp := name + ".new"
 	if err := t.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -242,6 +262,14 @@ func (t *folderBackup) loose(ctx context.Context, o db.Object, f fsys.File) (goo
 		return false, 0, err
 	}
 	return true, o.Size, t.fs.Rename(tmp, name)
+}
+
+// has implements backupTarget.
+func (t *folderBackup) has(ctx context.Context, _ layout, o db.Object) (bool, error) {
+	if o.Pack > 0 {
+		return t.readRow(o)
+	}
+	return t.readLoose(ctx, o.Digest, o.Size, func(int64) {})
 }
 
 // clone copies a blob, sharing its blocks where that is possible, and verifies the

@@ -22,7 +22,7 @@ type packCopy struct {
 	p       db.Pack
 	from    int64
 	to      io.Writer
-	good    *idSet // gets the objects that the catalog has there and whose bytes are right
+	good    *idSet // gets the objects that the catalog has there, marked damaged or not, and whose bytes are right
 	count   int64  // of them
 	advance func(n int64)
 
@@ -36,14 +36,31 @@ func (c *packCopy) run(ctx context.Context, f fsys.File) error {
 	if err != nil {
 		return err
 	}
-	r := legible{f}
+	return c.copy(ctx, legible{f}, fi.Size())
+}
+
+// mended is run, with what the store has lost and an older copy of the pack has.
+func (c *packCopy) mended(ctx context.Context, f, old fsys.File, store string) error {
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, size, err := c.mend(ctx, legible{f}, fi.Size(), old, store)
+	if err != nil {
+		return err
+	}
+	return c.copy(ctx, r, size)
+}
+
+// copy copies from r, which has length bytes.
+func (c *packCopy) copy(ctx context.Context, r io.ReaderAt, length int64) error {
 	if c.at = c.from; c.at < pack.HeaderSize {
 		if err := c.stretch(ctx, r, pack.HeaderSize); err != nil {
 			return err
 		}
 	}
 	shift := c.at - pack.HeaderSize
-	size := min(c.p.End, fi.Size())
+	size := min(c.p.End, length)
 	for e, err := range pack.Scan(shifted{r, shift}, c.p.End-shift, size-shift) {
 		var lack *pack.GapError
 		if errors.As(err, &lack) {
@@ -139,7 +156,7 @@ func (c *packCopy) compare(ctx context.Context) error {
 	})
 	for _, rec := range c.found {
 		row := rows[rec.Digest]
-		if row.Loc == db.LocPack && row.Pack == c.p.ID && row.Off == rec.Offset && agreeing(rec, row) == "" {
+		if c.isRow(rec, row) {
 			c.good.add(row.ID)
 			c.count++
 		}

@@ -52,11 +52,19 @@ func (t *tarBackup) head(h head) error {
 }
 
 // pack implements backupTarget.
-func (t *tarBackup) pack(p db.Pack, _ fsys.File, write func(io.Writer, int64) error) (int64, error) {
+func (t *tarBackup) pack(p db.Pack, _ fsys.File, write packWriter) (int64, error) {
 	if err := t.member(packName(p.ID), 0o644, p.End); err != nil {
 		return 0, err
 	}
-	return 0, write(t.w, 0)
+	return 0, write(t.w, 0, nil)
+}
+
+// has implements backupTarget. Nothing can be read in a tar: it has what the store has.
+func (t *tarBackup) has(ctx context.Context, from layout, o db.Object) (bool, error) {
+	if o.Pack > 0 {
+		return from.readRow(o)
+	}
+	return from.readLoose(ctx, o.Digest, o.Size, func(int64) {})
 }
 
 // loose implements backupTarget. The member has the size that the catalog tells,

@@ -133,6 +133,7 @@ type restorer struct {
 	taken   []int64          // packs that come from the backup
 	counter int64            // highest number of a change that a pack of the store tells of
 	bad     []db.Object
+	healed  []db.Object // marked damaged, and good
 }
 
 func (r *restorer) run(ctx context.Context, from io.Reader) (err error) {
@@ -276,7 +277,7 @@ func (r *restorer) sound(ctx context.Context) error {
 // succeed writes into the catalog what was found, and lets it go on from where the
 // store was.
 func (r *restorer) succeed(ctx context.Context) error {
-	if err := markAll(ctx, r.db, r.bad); err != nil {
+	if err := markAll(ctx, r.db, r.bad, r.healed); err != nil {
 		return err
 	}
 	return r.db.Write(ctx, func(tx *db.Tx) error {

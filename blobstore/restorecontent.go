@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -20,7 +21,7 @@ func (r *restorer) content(ctx context.Context) error {
 	inPacks := map[int64]int64{}
 	var held int64
 	err := eachObject(ctx, r.db, func(o db.Object) error {
-		if o.Loc == db.LocPack {
+		if o.Loc == db.LocPack || o.Loc == db.LocDamaged && o.Pack > 0 {
 			inPacks[o.Pack]++
 		}
 		if o.Loc.Held() {
@@ -75,7 +76,9 @@ func (r *restorer) choose(ctx context.Context, p db.Pack, want int64) error {
 	if err != nil {
 		return err
 	}
-	r.good[p.ID] = &mine.good
+	if here {
+		r.good[p.ID] = &mine.good
+	}
 	if r.packs[p.ID] && (!here || mine.count < want) {
 		theirs, _, came, err := r.inspect(ctx, r.path(restoreDir, filepath.Base(packName(p.ID))), p)
 		if err != nil {
@@ -125,31 +128,55 @@ func (r *restorer) inspect(ctx context.Context, name string, p db.Pack) (in *ins
 
 // object looks whether an object is good where it will be.
 func (r *restorer) object(ctx context.Context, o db.Object) error {
-	good := false
-	switch o.Loc {
-	case db.LocDamaged:
-		return r.damaged(ctx, o, "found damaged before")
-	case db.LocPack:
-		set := r.good[o.Pack]
-		good = set != nil && set.has(o.ID)
-	case db.LocLoose:
-		good = r.staged[o.Digest] || r.here[o.Digest]
-		if !good {
-			var err error
-			if good, err = r.isGood(ctx, o.Digest, o.Size); err != nil {
-				return err
-			}
+	var good bool
+	var err error
+	switch {
+	case o.Loc == db.LocPack, o.Loc == db.LocDamaged && o.Pack > 0:
+		good, err = r.inPack(o)
+	case o.Loc == db.LocLoose, o.Loc == db.LocDamaged:
+		if good = r.staged[o.Digest] || r.here[o.Digest]; !good {
+			good, err = r.isGood(ctx, o.Digest, o.Size)
 		}
 	default:
 		return nil
 	}
+	if err != nil {
+		return err
+	}
 	if good {
+		if o.Loc == db.LocDamaged {
+			r.healed = append(r.healed, o)
+		}
 		r.report.Objects++
 		r.report.Bytes += o.Size
 		return nil
 	}
+	if o.Loc == db.LocDamaged {
+		return r.damaged(ctx, o, "found damaged before")
+	}
 	r.bad = append(r.bad, o)
 	return r.damaged(ctx, o, "it is not here, or damaged")
+}
+
+// inPack says whether an object is good in the pack that is taken. One that the scan
+// has not come to is read before it is called damaged.
+func (r *restorer) inPack(o db.Object) (bool, error) {
+	if set := r.good[o.Pack]; set == nil || set.has(o.ID) {
+		return set != nil, nil // without a file of the pack there is nothing to read
+	}
+	name := r.packPath(o.Pack)
+	if slices.Contains(r.taken, o.Pack) {
+		name = r.path(restoreDir, filepath.Base(name))
+	}
+	f, err := r.openContent(name)
+	if suspicious(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return rightInPack(f, o)
 }
 
 func (r *restorer) damaged(ctx context.Context, o db.Object, problem string) error {

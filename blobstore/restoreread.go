@@ -201,22 +201,7 @@ func (r *restorer) receiveBlob(ctx context.Context, d oci.Digest, size int64, fr
 // isGood says whether the store has the right bytes of a loose blob, whatever its
 // catalog says.
 func (r *restorer) isGood(ctx context.Context, d oci.Digest, size int64) (bool, error) {
-	f, err := r.openContent(r.blobPath(d))
-	if suspicious(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	if fi, err := f.Stat(); err != nil || fi.Size() != size {
-		return false, err
-	}
-	got, _, err := hashAll(ctx, f, d, func(p []byte) { r.advance(int64(len(p))) })
-	if errors.Is(err, content.ErrCorrupt) {
-		return false, nil
-	}
-	return got == d, err
+	return r.readLoose(ctx, d, size, r.advance)
 }
 
 // stage writes a durable file beside the store; none is left after an error.

@@ -248,6 +248,16 @@ func (tx *Tx) MarkDamaged(o Object) (bool, error) {
 	return n == 1, err
 }
 
+// MarkSound takes back that o is damaged: its bytes are right where its row says.
+func (tx *Tx) MarkSound(o Object) error {
+	_, err := tx.exec(`UPDATE objects SET loc = CASE WHEN pack IS NULL THEN ? ELSE ? END WHERE id = ? AND loc = ?`,
+		LocLoose, LocPack, o.ID, LocDamaged)
+	if err != nil {
+		return err
+	}
+	return tx.noteChanges(o.ID)
+}
+
 // packArg is a column that is NULL for what is not in a pack.
 func packArg(l Loc, v int64) any {
 	if l != LocPack {
