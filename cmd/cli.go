@@ -91,10 +91,10 @@ func verbs() []verb {
 		{"store", "store", "Tell about the store as a whole; say what it is to do; back it up, restore and compact it.", new(storeCmd)},
 		{"gc", "store", "Give back what nothing needs any more.", new(gcCmd)},
 		{"check", "store", "Check all content and the catalog; make the catalog anew.", new(checkCmd)},
+		{"repair", "store", "Fetch again what is damaged or missing, and no more than that.", new(repairCmd)},
 		{"du", "store", "Tell what names take on disk, and what removing them frees.", new(duCmd)},
 		{"why", "store", "Tell what keeps content from being collected.", new(whyCmd)},
 		{"lease", "store", "Keep content for a time: list, make, renew and end leases.", new(leaseCmd)},
-		{"repair", "store", "Fetch again what is damaged or missing, and no more than that.", new(repairCmd)},
 		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
 		{"version", "store", "Print version, Go and platform.", new(versionCmd)},
 	}
