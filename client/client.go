@@ -43,7 +43,7 @@ type Options struct {
 type Client struct {
 	opts Options
 
-	heals  sync.Mutex // one at a time
+	heals  heals
 	mu     sync.Mutex
 	store  *blobstore.Store
 	remote *registryclient.Client
@@ -65,7 +65,7 @@ func New(o Options) *Client {
 	if o.Hook == nil {
 		o.Hook = func(string) {}
 	}
-	return &Client{opts: o}
+	return &Client{opts: o, heals: newHeals()}
 }
 
 // hook names a point that a test may stop at.

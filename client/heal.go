@@ -1,9 +1,11 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -17,31 +19,75 @@ func (c *Client) healing(s *blobstore.Store) *blobstore.Store {
 	return s
 }
 
+// heals is what a client knows of damage that its readers have met. All but turn is
+// for whoever has the turn.
+type heals struct {
+	turn   chan struct{} // of one element: one at a time
+	failed map[oci.Digest]error
+	silent map[string]error // registries that did not answer
+}
+
+func newHeals() heals {
+	return heals{make(chan struct{}, 1), map[oci.Digest]error{}, map[string]error{}}
+}
+
 // heal brings a damaged blob again from the sources that the store remembers, with a
-// line about it. Errors: ErrCorrupt where none gives it.
+// line about it. What failed once is not tried again. Errors: ErrCorrupt where none
+// gives it.
 func (c *Client) heal(ctx context.Context, d oci.Digest) error {
-	c.heals.Lock()
-	defer c.heals.Unlock()
+	select {
+	case c.heals.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-c.heals.turn }()
+	s, err := c.Open(ctx)
+	if err != nil {
+		return err
+	}
+	// Somebody else may have healed it meanwhile.
+	if info, err := s.Info(ctx, d); err != nil || info.Place != "damaged" {
+		return err
+	}
+	if err := c.heals.failed[d]; err != nil || s.ReadOnly() {
+		return cmp.Or(err, error(content.ErrDenied))
+	}
+	if err = c.healNow(ctx, d); err != nil && ctx.Err() == nil {
+		c.heals.failed[d] = err
+	}
+	return err
+}
+
+// healNow is heal for whoever has the turn.
+func (c *Client) healNow(ctx context.Context, d oci.Digest) error {
 	r, err := c.newRepair(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	r.hurry = true
-	// Somebody else may have healed it meanwhile.
-	if info, err := r.store.Info(ctx, d); err != nil || info.Place != "damaged" {
-		return err
-	}
+	r.hurry, r.silent = true, c.heals.silent
 	if err := r.run(ctx, []oci.Digest{d}, d); err != nil {
+		if ctx.Err() == nil {
+			c.opts.Warn(fmt.Sprintf("%s could not be healed: %v", d, err))
+		}
 		return err
 	}
 	for _, f := range r.report.Repaired {
 		c.opts.Warn(fmt.Sprintf("%s was damaged here: %s from %s made it right", f.Digest, oci.HumanSize(f.Fetched), f.From))
 	}
-	if len(r.report.Repaired) == 0 {
-		return fmt.Errorf("heal %s: %w: no source gave it", d, content.ErrCorrupt)
+	if len(r.report.Repaired) > 0 {
+		return nil
 	}
-	return nil
+	var why []string
+	for _, l := range r.report.Left {
+		for _, reason := range l.Reasons {
+			why = append(why, fmt.Sprintf("%s: %v", reason.From, reason.Err))
+		}
+	}
+	if len(why) > 0 {
+		c.opts.Warn(fmt.Sprintf("%s could not be healed: %s", d, strings.Join(why, "; ")))
+	}
+	return fmt.Errorf("heal %s: %w: no source gave it", d, content.ErrCorrupt)
 }
 
 // mended says whether err tells of damage in the store that has been healed since, so

@@ -193,7 +193,12 @@ func TestPushOfDamageFails(t *testing.T) {
 	}
 	from.Heal()
 	from.Forget()
-	push(t, c, to.Ref("copy:v1"))
+	_, err = c.Push(t.Context(), to.Ref("copy:v1"), client.PushOptions{})
+	want(t, content.ErrNotFound, err) // what failed once is not tried again
+	if n := from.Count(registrytest.Match{Kind: registryserver.KindBlob}); n != 0 {
+		t.Errorf("it was asked %d times again", n)
+	}
+	push(t, clientOf(t, store(t, c).Dir()), to.Ref("copy:v1"))
 	if n := from.BlobBytes(oci.DigestBytes(layer)); n != 300_000 {
 		t.Errorf("%d bytes came to heal it", n)
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,9 +146,10 @@ type repair struct {
 	ses    *blobstore.Session // nil while nothing is fetched
 	report RepairReport
 
-	mu    sync.Mutex
-	repos map[string]*repairSource
-	done  map[oci.Digest]bool // tried in this run
+	mu     sync.Mutex
+	repos  map[string]*repairSource
+	silent map[string]error    // registries that did not answer
+	done   map[oci.Digest]bool // tried in this run
 }
 
 func (c *Client) newRepair(ctx context.Context, from []string) (*repair, error) {
@@ -155,7 +157,7 @@ func (c *Client) newRepair(ctx context.Context, from []string) (*repair, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &repair{c: c, store: s, repos: map[string]*repairSource{}, done: map[oci.Digest]bool{}}
+	r := &repair{c: c, store: s, repos: map[string]*repairSource{}, silent: map[string]error{}, done: map[oci.Digest]bool{}}
 	for _, word := range from {
 		src, err := c.repairFrom(ctx, s, word)
 		if err != nil {
@@ -316,13 +318,28 @@ func (r *repair) object(ctx context.Context, l Lack) error {
 
 // fetch brings one object from one source: that alone, nothing that it refers to.
 func (r *repair) fetch(ctx context.Context, src *repairSource, l Lack) (content.Stats, error) {
-	if src.err != nil {
-		return content.Stats{}, src.err
+	if err := cmp.Or(src.err, r.silence(src.host)); err != nil {
+		return content.Stats{}, err
 	}
-	return content.Copy(ctx, r.ses, newMending(src.src, r.store), l.Descriptor(), content.CopyOptions{
+	stats, err := content.Copy(ctx, r.ses, newMending(src.src, r.store), l.Descriptor(), content.CopyOptions{
 		Jobs: 1, Origin: src.origin, Observe: r.c.opts.Observe,
 		Children: func(oci.Descriptor, []oci.Edge) ([]oci.Edge, error) { return nil, nil },
 	})
+	var remote *content.RemoteError
+	if src.host != "" && ctx.Err() == nil && errors.As(err, &remote) && remote.Status == 0 && errors.Is(err, content.ErrUnavailable) {
+		r.mu.Lock()
+		r.silent[src.host] = err
+		r.mu.Unlock()
+	}
+	return stats, err
+}
+
+// silence is why a registry is not asked again: it did not answer. The others that
+// need it do not wait for that.
+func (r *repair) silence(host string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.silent[host]
 }
 
 // own says whether what is here of an object may be right after all, and else which

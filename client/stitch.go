@@ -164,8 +164,8 @@ func (m *mending) first(d oci.Digest) bool {
 
 // FetchFrom implements content.RangeFetcher.
 func (m *mending) FetchFrom(ctx context.Context, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
-	if r := m.stitched(ctx, desc, offset); r != nil {
-		return r, nil
+	if r, err := m.stitched(ctx, desc, offset); r != nil || err != nil {
+		return r, err
 	}
 	switch rf, ok := m.Fetcher.(content.RangeFetcher); {
 	case ok:
@@ -177,27 +177,30 @@ func (m *mending) FetchFrom(ctx context.Context, desc oci.Descriptor, offset int
 }
 
 // stitched is nil where there is nothing to go on with, or the source gives no parts.
-func (m *mending) stitched(ctx context.Context, desc oci.Descriptor, offset int64) io.ReadCloser {
+func (m *mending) stitched(ctx context.Context, desc oci.Descriptor, offset int64) (io.ReadCloser, error) {
 	if oci.HasSuccessors(desc.MediaType) || !m.first(desc.Digest) {
-		return nil
+		return nil, nil
 	}
 	info, err := m.store.Info(ctx, desc.Digest)
 	if err != nil || info.Place != "damaged" || info.Size != desc.Size {
-		return nil
+		return nil, nil
 	}
 	left, err := m.store.Salvage(ctx, desc.Digest)
 	if err != nil {
-		return nil
+		return nil, context.Cause(ctx)
 	}
 	if len(left.Bad) > 0 && !canStitch(m.Fetcher) {
 		left.Close()
-		return nil
+		return nil, nil
 	}
 	r, err := stitch(ctx, left, m.Fetcher, desc, offset)
-	if err != nil {
-		return nil // and asked for the whole it says what is wrong
+	if errors.Is(err, content.ErrUnsupported) || errors.Is(err, content.ErrCorrupt) {
+		return nil, nil // the whole may be had
 	}
-	return r
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // pulling is mending for a pull, with all that its source can do.
