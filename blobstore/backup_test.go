@@ -1,11 +1,15 @@
 package blobstore_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"dist.example/blobstore"
+	"dist.example/blobstore/pack"
+	"dist.example/content"
 	"dist.example/db"
 	"dist.example/oci"
 )
@@ -90,10 +94,10 @@ func TestABackupTakesBackMarks(t *testing.T) {
 	mustStore(t, s, small)
 	mustStore(t, s, large)
 	loose := filepath.Join(s.Dir(), "blobs", "sha256", oci.DigestBytes(large).Encoded())
-	pack := packName(s, "1")
-	at := payloadOf(t, pack, small) + 8
+	file := packName(s, "1")
+	at := payloadOf(t, file, small) + 8
 	for range 2 {
-		flip(t, pack, at)
+		flip(t, file, at)
 		flip(t, loose, 1000)
 		for _, p := range [][]byte{small, large} {
 			_ = s.Check(t.Context(), oci.DigestBytes(p))
@@ -116,4 +120,64 @@ func TestABackupTakesBackMarks(t *testing.T) {
 	holds(t, back, small)
 	holds(t, back, large)
 	clean(t, back)
+}
+
+// restoreOver restores a backup over the store in dir.
+func restoreOver(t *testing.T, dir string, backup []byte) blobstore.RestoreReport {
+	t.Helper()
+	r, err := blobstore.Restore(t.Context(), dir, bytes.NewReader(backup), blobstore.RestoreOptions{Force: true})
+	must(t, err)
+	return r
+}
+
+// What was moved to another pack after a backup of the catalog is found there, and no
+// collection can remove it.
+func TestARestoreFindsWhatWasMoved(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	p := noise(1, 500)
+	mustStore(t, s, p)
+	var tar bytes.Buffer
+	_, err := s.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{CatalogOnly: true})
+	must(t, err)
+	must(t, s.Close())
+	must(t, os.Rename(packName(s, "1"), filepath.Join(dir, "packs", "7.pack")))
+	f, err := os.OpenFile(filepath.Join(dir, "packs", "7.pack"), os.O_RDWR, 0)
+	must(t, err)
+	h, err := pack.ReadHeader(f)
+	must(t, err)
+	h.ID = 7
+	_, err = f.WriteAt(pack.EncodeHeader(h), 0)
+	must(t, errors.Join(err, f.Close()))
+	if r := restoreOver(t, dir, tar.Bytes()); len(r.Damaged) > 0 || r.Objects != 1 {
+		t.Errorf("%+v", r)
+	}
+	s = open(t, dir)
+	holds(t, s, p)
+	catalog(t, dir, func(tx *db.Tx) error {
+		_, found, err := tx.Pack(7)
+		if !found {
+			t.Error("the catalog does not know the pack")
+		}
+		return err
+	})
+	if r := check(t, s); len(r.Damaged)+len(r.Catalog) > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// The packs say which store it is, where store.json does not.
+func TestARestoreRefusesAnotherStoresBackupWithoutAHead(t *testing.T) {
+	t.Parallel()
+	s, other := open(t, empty(t)), open(t, filepath.Join(t.TempDir(), "other"))
+	mustStore(t, s, noise(1, 500))
+	mustStore(t, other, noise(2, 500))
+	var tar bytes.Buffer
+	_, err := other.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{})
+	must(t, err)
+	must(t, s.Close())
+	must(t, os.Remove(filepath.Join(s.Dir(), "store.json")))
+	_, err = blobstore.Restore(t.Context(), s.Dir(), &tar, blobstore.RestoreOptions{Force: true})
+	want(t, content.ErrConflict, err)
 }

@@ -119,15 +119,15 @@ func (r *rebuilder) findHead() error {
 
 // packVotes counts for each uuid the packs with a sound header that bear it, and
 // says which has most.
-func (r *rebuilder) packVotes() (votes map[string]int, winner string) {
+func (l layout) packVotes() (votes map[string]int, winner string) {
 	votes = map[string]int{}
-	entries, _ := r.list(packsDir) // what cannot be listed is told when it is read
+	entries, _ := l.list(packsDir) // what cannot be listed is told when it is read
 	for _, e := range entries {
 		id, ok := packID(e.Name())
 		if !ok {
 			continue
 		}
-		f, err := r.fs.OpenFile(r.packPath(id), os.O_RDONLY, 0)
+		f, err := l.fs.OpenFile(l.packPath(id), os.O_RDONLY, 0)
 		if err != nil {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"dist.example/blobstore/pack"
 	"dist.example/content"
 	"dist.example/db"
 	"dist.example/fsys"
@@ -86,7 +87,7 @@ func Restore(ctx context.Context, dir string, from io.Reader, o RestoreOptions) 
 	o.defaults()
 	r := &restorer{
 		layout: layout{dir, o.FS}, o: o,
-		staged: map[oci.Digest]bool{}, packs: map[int64]bool{}, here: map[oci.Digest]bool{}, good: map[int64]*idSet{},
+		staged: map[oci.Digest]bool{}, packs: map[int64]bool{}, here: map[oci.Digest]bool{}, good: map[int64]*idSet{}, counters: map[pack.NoteType]int64{},
 	}
 	if err := fsys.CheckLocal(dir); err != nil {
 		return r.report, err
@@ -129,11 +130,15 @@ type restorer struct {
 	packs   map[int64]bool      // that came
 	here    map[oci.Digest]bool // loose blobs that the store has and that are good
 
-	good    map[int64]*idSet // objects that are good in the pack that is taken
-	taken   []int64          // packs that come from the backup
-	counter int64            // highest number of a change that a pack of the store tells of
-	bad     []db.Object
-	healed  []db.Object // marked damaged, and good
+	good  map[int64]*idSet // objects that are good in the pack that is taken
+	taken []int64          // packs that come from the backup
+	// counters has the highest number that a pack of the store tells of, for each type.
+	counters    map[pack.NoteType]int64
+	rescue      rescue
+	last        int64       // highest id of a pack that the catalog knows
+	damagedRows []db.Object // marked damaged, and not good
+	bad         []db.Object
+	healed      []db.Object // marked damaged, and good
 }
 
 func (r *restorer) run(ctx context.Context, from io.Reader) (err error) {
@@ -224,11 +229,14 @@ func (r *restorer) prepare(ctx context.Context, from io.Reader) error {
 	return r.fs.SyncDir(r.path(restoreDir))
 }
 
-// sameStore refuses the backup of another store than the one that is there.
+// sameStore refuses the backup of another store than the one that is there: by its
+// store.json or, where that is lost, by what most packs say.
 func (r *restorer) sameStore() error {
 	h, err := r.parseHead()
-	if err != nil { // there is none, or it is lost
-		return nil
+	if err != nil {
+		if _, h.UUID = r.packVotes(); h.UUID == "" {
+			return nil
+		}
 	}
 	if h.UUID != r.head.UUID {
 		return content.WithHint(fmt.Errorf("%w: it is a backup of another store (%s, here is %s)", content.ErrConflict, r.head.UUID, h.UUID),
@@ -281,11 +289,26 @@ func (r *restorer) succeed(ctx context.Context) error {
 		return err
 	}
 	return r.db.Write(ctx, func(tx *db.Tx) error {
-		if err := tx.RestoreLog(nil, r.counter); err != nil {
+		if err := r.adopt(tx); err != nil {
+			return err
+		}
+		if err := r.raise(tx); err != nil {
 			return err
 		}
 		return tx.Succeed(db.Witness(r.fs, r.dir))
 	})
+}
+
+// raise lets all counters go on from where the store was: a note with a number that was
+// given before would not be believed by a rebuild.
+func (r *restorer) raise(tx *db.Tx) error {
+	if err := tx.RestoreLog(nil, r.counters[pack.NoteRef]); err != nil {
+		return err
+	}
+	if err := tx.RaiseSettingSeq(r.counters[pack.NoteSetting]); err != nil {
+		return err
+	}
+	return tx.RaiseTrustSeq(r.counters[pack.NoteTrust])
 }
 
 // place gives names in the store to what came, while there is no catalog.
@@ -318,11 +341,12 @@ func (r *restorer) place() error {
 }
 
 // placePack lets a pack of the backup take the place of one that is not good. That one
-// keeps another name, which a collection removes: it may have what the backup lacks.
+// becomes a pack of its own, which a rebuild reads and a collection removes when it has
+// grown old: it may have what the backup lacks.
 func (r *restorer) placePack(id int64) error {
 	name := r.packPath(id)
 	if _, err := r.fs.Stat(name); err == nil {
-		if err := r.fs.Rename(name, name+"."+newHead().UUID[:8]); err != nil {
+		if err := r.setAside(name); err != nil {
 			return err
 		}
 	}
@@ -330,6 +354,31 @@ func (r *restorer) placePack(id int64) error {
 		return err
 	}
 	r.o.Hook("restore.placed")
+	return nil
+}
+
+// setAside gives a pack a number that none has. With its header it gets a new time.
+func (r *restorer) setAside(name string) error {
+	p := db.Pack{ID: r.last, Created: time.Now()}
+	entries, err := r.list(packsDir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if id, ok := packID(e.Name()); ok {
+			p.ID = max(p.ID, id)
+		}
+	}
+	for id := range r.packs {
+		p.ID = max(p.ID, id)
+	}
+	p.ID++
+	if err := r.fs.Rename(name, r.packPath(p.ID)); err != nil {
+		return err
+	}
+	if _, err := r.rewriteHeader(r.head.UUID, p); err != nil {
+		r.o.Warn(fmt.Sprintf("pack %d, which was replaced, could not be given its number: %v", p.ID, err))
+	}
 	return nil
 }
 

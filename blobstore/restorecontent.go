@@ -41,6 +41,7 @@ func (r *restorer) content(ctx context.Context) error {
 		return err
 	}
 	for _, p := range packs {
+		r.last = max(r.last, p.ID)
 		if err := r.choose(ctx, p, inPacks[p.ID]); err != nil {
 			return fmt.Errorf("pack %d: %w", p.ID, err)
 		}
@@ -152,6 +153,7 @@ func (r *restorer) object(ctx context.Context, o db.Object) error {
 		return nil
 	}
 	if o.Loc == db.LocDamaged {
+		r.damagedRows = append(r.damagedRows, o)
 		return r.damaged(ctx, o, "found damaged before")
 	}
 	r.bad = append(r.bad, o)
@@ -189,13 +191,15 @@ func (r *restorer) damaged(ctx context.Context, o db.Object, problem string) err
 	return err
 }
 
-// strangers counts what the store has and the catalog does not know, and finds out up
-// to which number changes of names were counted.
+// strangers counts what the store has and the catalog does not know, finds in it what
+// is not good where the catalog looks for it, and up to which numbers changes of names,
+// settings and trust were counted.
 func (r *restorer) strangers(ctx context.Context) error {
 	packs, err := r.packRows(ctx)
 	if err != nil {
 		return err
 	}
+	r.wants()
 	ends := map[int64]int64{}
 	for _, p := range packs {
 		ends[p.ID] = p.End
@@ -213,11 +217,19 @@ func (r *restorer) strangers(ctx context.Context) error {
 	}
 	files, err := r.unknownLoose(ctx, r.db)
 	for _, name := range files {
+		taken, lerr := r.looseFile(ctx, name)
+		if lerr != nil {
+			return lerr
+		}
+		if taken {
+			continue
+		}
 		if fi, serr := r.fs.Stat(name); serr == nil {
 			r.report.Unknown.Objects++
 			r.report.Unknown.Bytes += fi.Size()
 		}
 	}
+	r.rescued()
 	return err
 }
 
@@ -247,9 +259,12 @@ func (r *restorer) tail(ctx context.Context, id, from int64) error {
 		e.Offset += shift
 		if e.Kind == pack.KindBlob {
 			found = append(found, e.Record)
-		} else if n, err := pack.ReadNote(f, e.Record); err == nil && n.Type == pack.NoteRef {
-			r.counter = max(r.counter, n.Seq)
+		} else if n, err := pack.ReadNote(f, e.Record); err == nil {
+			r.counters[n.Type] = max(r.counters[n.Type], n.Seq)
 		}
+	}
+	if !slices.Contains(r.taken, id) { // else it gives way
+		r.inTail(f, id, found)
 	}
 	return r.count(ctx, found)
 }

@@ -63,7 +63,7 @@ func (c *storeRestoreCmd) Run(s *session) error {
 		return err
 	}
 	if r.Unknown.Objects > 0 {
-		s.warn(fmt.Sprintf("%s, %s, are here and not in the restored catalog: \"dist check --rebuild\" finds them, a garbage collection removes them",
+		s.warn(fmt.Sprintf("%s, %s, are here and not in the restored catalog: run \"dist check --rebuild\" before any garbage collection, which removes them",
 			plural(r.Unknown.Objects, "object"), oci.HumanSize(r.Unknown.Bytes)))
 	}
 	if dir, kept := oldCatalog(s); kept && r.Replaced {
