@@ -28,6 +28,9 @@ func columns(titles ...string) []column {
 // listings are printed as they come, so that their length costs no memory.
 const tableLookahead = 1000
 
+// tableLookaheadBytes is how much text is held for that at most.
+const tableLookaheadBytes = 1 << 20
+
 // table prints aligned columns, two blanks apart, without borders. Control
 // characters in cells are shown as "?": names and annotations come from
 // elsewhere and must not steer the terminal.
@@ -36,6 +39,7 @@ type table struct {
 	columns []column
 	widths  []int
 	held    [][]string
+	size    int // bytes of held
 	fixed   bool
 }
 
@@ -57,7 +61,7 @@ func (t *table) add(cells ...string) error {
 		return t.print(cells)
 	}
 	t.hold(cells)
-	if len(t.held) > tableLookahead {
+	if len(t.held) > tableLookahead || t.size > tableLookaheadBytes {
 		return t.printHeld()
 	}
 	return nil
@@ -66,6 +70,7 @@ func (t *table) add(cells ...string) error {
 func (t *table) hold(cells []string) {
 	for i, c := range cells {
 		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(c))
+		t.size += len(c)
 	}
 	t.held = append(t.held, cells)
 }

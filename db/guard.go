@@ -96,6 +96,12 @@ func (g *guard) judge(code int, message string) error {
 	return fmt.Errorf("query: %s (SQLite's code %d)", message, code)
 }
 
+// unnamed is text without the names that no query is to know, which EXPLAIN QUERY PLAN
+// tells.
+func (g *guard) unnamed(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, g.key+".", ""), g.key+"_", "")
+}
+
 func errRefused(format string, args ...any) error {
 	return content.WithHint(fmt.Errorf("query: %w: a query is one SELECT over the documented views; %s", content.ErrInvalid, fmt.Sprintf(format, args...)), hintViews)
 }

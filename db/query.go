@@ -48,8 +48,9 @@ func (d *DB) Query(ctx context.Context, text string, o QueryOptions) (*Rows, err
 	r := &Rows{ctx: ctx, cancel: cancel, ready: make(chan struct{}), rows: make(chan []any), done: make(chan struct{})}
 	// The connection is this goroutine's alone, so that one that cannot be interrupted
 	// can be left behind.
+	pool := d.pool // that of d is gone after Close, which does not wait for what was left behind
 	go func() {
-		err := d.answer(r, text, o.Limit)
+		err := d.answer(r, pool, text, o.Limit)
 		if uerr := d.unchanged(); uerr != nil {
 			err = uerr
 		}
@@ -88,13 +89,13 @@ func (r *Rows) orFailed() (*Rows, error) {
 }
 
 // answer runs a query and hands on its rows.
-func (d *DB) answer(r *Rows, text string, limit int) error {
+func (d *DB) answer(r *Rows, pool *pool, text string, limit int) error {
 	// While another connection has the log open, one that only reads finds all it needs.
-	c, err := d.pool.reader(r.ctx)
+	c, err := pool.reader(r.ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { d.pool.put(c, err == nil) }()
+	defer func() { pool.put(c, err == nil) }()
 	if err = (&Tx{c: c}).checkVersion(); err != nil {
 		return err
 	}
@@ -137,6 +138,14 @@ func (r *Rows) hand(st *statement, limit int) error {
 func (r *Rows) All() iter.Seq2[[]any, error] {
 	return func(yield func([]any, error) bool) {
 		for {
+			select {
+			case <-r.done: // it has ended, whatever has become of ctx since
+				if r.err != nil {
+					yield(nil, r.err)
+				}
+				return
+			default:
+			}
 			select {
 			case row := <-r.rows:
 				if !yield(row, nil) {

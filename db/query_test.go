@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,7 @@ var attacks = []string{
 	"SELECT sqlite_version()", "SELECT sqlite_source_id()", "SELECT sqlite_log(1, 'x')", "SELECT sqlite_offset(id) FROM content", "SELECT changes()", "SELECT last_insert_rowid()",
 	"SELECT ?1", "SELECT :a", "SELECT $a", "SELECT \"nosuch\"", "SELECT nosuch FROM content", "SELEC 1", "SELECT", "SELECT * FROM", "SELECT * FROM nosuch", "SELECT * FROM nosuch.content", "SELECT * FROM other.objects",
 	"SELECT hex(randomblob(1000000))", "SELECT length(zeroblob(2000000000))", "SELECT printf('%2000000000d', 1)", "SELECT replace(hex(zeroblob(100000)), '0', hex(zeroblob(100)))",
+	"SELECT " + strings.Repeat("hex(zeroblob(300000)),", 3) + "1",
 	"SELECT json('[')", "SELECT abs(-9223372036854775808)", "SELECT 1 UNION SELECT 1, 2", "SELECT json_extract('{}', 'nonsense')",
 	"WITH RECURSIVE c(x, t) AS (SELECT 1, 'aaaaaaaaaaaaaaaa' UNION ALL SELECT x+1, t||t FROM c) SELECT max(x) FROM c", "SELECT group_concat(hex(zeroblob(100000))) FROM content a, content b, content c",
 	strings.Repeat("(", 5000), "SELECT " + strings.Repeat("1+", 5000) + "1", "SELECT " + strings.Repeat("1,", 5000) + "1", strings.Repeat("SELECT 1 UNION ALL ", 500) + "SELECT 1", "SELECT '" + strings.Repeat("x", maxQueryText) + "'",
@@ -265,4 +267,25 @@ func FuzzQuery(f *testing.F) {
 			t.Fatalf("%q changed the catalog", text)
 		}
 	})
+}
+
+// TestQueryOutlivesItsCatalog: what was left behind ends without its catalog.
+func TestQueryOutlivesItsCatalog(t *testing.T) {
+	g := asked(t)
+	d := openDB(t, g.d.Dir(), Options{ReadOnly: true})
+	for range 20 {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_, _ = d.Query(ctx, "SELECT 1", QueryOptions{})
+	}
+	check(t, d.Close())
+}
+
+func TestQueryPlanHidesNames(t *testing.T) {
+	g := asked(t)
+	_, rows, _, err := ask(context.Background(), g.d, "EXPLAIN QUERY PLAN SELECT * FROM images JOIN content USING (digest)", 0)
+	check(t, err)
+	if text := fmt.Sprint(rows); regexp.MustCompile(`\bk[a-z2-7]{26}`).MatchString(text) {
+		t.Error(text)
+	}
 }

@@ -113,10 +113,20 @@ func (st *statement) step() ([]any, error) {
 
 func (st *statement) row() ([]any, error) {
 	row := make([]any, len(st.columns))
+	size := 0
 	for i := range row {
 		v, err := st.value(int32(i))
 		if err != nil {
 			return nil, fmt.Errorf("query: column %s: %w", st.columns[i], err)
+		}
+		switch v := v.(type) {
+		case string:
+			size += len(v)
+		case []byte:
+			size += len(v)
+		}
+		if size > maxQueryValue {
+			return nil, st.s.guard.judge(sqlitelib.SQLITE_TOOBIG, "")
 		}
 		row[i] = v
 	}
@@ -135,7 +145,7 @@ func (st *statement) value(i int32) (any, error) {
 	case sqlitelib.SQLITE_TEXT:
 		p := sqlitelib.Xsqlite3_column_text(tls, st.p, i)
 		b, err := st.bytes(p, i)
-		return string(b), err
+		return st.s.guard.unnamed(string(b)), err
 	}
 	return st.bytes(sqlitelib.Xsqlite3_column_blob(tls, st.p, i), i)
 }
