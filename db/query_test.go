@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,8 +106,39 @@ var attacks = []string{
 	strings.Repeat("(", 5000), "SELECT " + strings.Repeat("1+", 5000) + "1", "SELECT " + strings.Repeat("1,", 5000) + "1", strings.Repeat("SELECT 1 UNION ALL ", 500) + "SELECT 1", "SELECT '" + strings.Repeat("x", maxQueryText) + "'",
 }
 
+// nested is a query whose WITHs double what SQLite compiles, each for itself.
+func nested(n int, quote func(string) string, as string) string {
+	parts := []string{quote("c0") + as + "(SELECT 1 AS x)"}
+	for i := 1; i < n; i++ {
+		was := quote(fmt.Sprintf("c%d", i-1))
+		parts = append(parts, fmt.Sprintf("%s%s(SELECT p.x FROM %s p, %s q)", quote(fmt.Sprintf("c%d", i)), as, was, was))
+	}
+	return "WITH " + strings.Join(parts, ", ") + " SELECT * FROM " + quote(fmt.Sprintf("c%d", n-1))
+}
+
+func TestQueryExpansion(t *testing.T) {
+	plain := func(s string) string { return s }
+	for text, want := range map[string]bool{
+		nested(30, plain, " AS "):                                                                       false,
+		nested(30, plain, "(x) AS NOT MATERIALIZED "):                                                   false,
+		nested(30, plain, " /* ( */ as -- x\n materialized "):                                           false,
+		nested(30, func(s string) string { return `"` + s + `"` }, " AS "):                              false,
+		nested(30, func(s string) string { return "[" + s + "]" }, " AS "):                              false,
+		nested(30, func(s string) string { return "`" + strings.ToUpper(s) + "`" }, " AS "):             false,
+		nested(10, plain, " AS "):                                                                       true,
+		strings.ReplaceAll(nested(30, plain, " AS "), "c7", `"as"`):                                     false,
+		strings.Repeat("WITH a AS (", 30) + "SELECT 1" + strings.Repeat(") SELECT 1 FROM a p, a q", 30): false,
+		"SELECT ') AS (', x AS y FROM images":                                                           true,
+	} {
+		if got := expansion(text) <= maxExpansion; got != want {
+			t.Errorf("%.80s: may be compiled: %v", text, got)
+		}
+	}
+}
+
 func TestQueryRefusesAllButViews(t *testing.T) {
 	g := asked(t)
+	attacks := append(slices.Clone(attacks), nested(40, func(s string) string { return s }, " AS "))
 	t.Chdir(t.TempDir())
 	before := fingerprint(t, g.d)
 	for _, attack := range attacks {

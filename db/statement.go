@@ -23,6 +23,8 @@ func (s *sandbox) compile(text string) (*statement, error) {
 		return nil, errRefused("this one has more than %d KiB", maxQueryText>>10)
 	case strings.Contains(text, "\x00"):
 		return nil, errRefused("this one has a NUL byte")
+	case expansion(text) > maxExpansion:
+		return nil, errRefused("this one uses its WITHs more than %d times, each by each", maxExpansion)
 	}
 	st, err := s.prepare(text)
 	if err != nil {
