@@ -143,22 +143,39 @@ type Compacted struct{ Before, After int64 }
 // lock, to empty the log.
 const compactWait = 5000
 
-// Compact writes the whole catalog anew without free pages, under the write lock, and
-// empties the log; where somebody reads for more than 5 s, the log is left to a later
+// Compact writes the whole catalog anew without free pages, under the write lock, where
+// these are 5 % of it at least, and empties the log; where somebody reads for more than 5 s, the log is left to a later
 // writer and keeps its length. It needs twice the catalog's size on the disk
 // meanwhile. A crash leaves the catalog as it was. Errors: those of Write.
 func (d *DB) Compact(ctx context.Context) (done Compacted, err error) {
 	err = d.Locked(ctx, func(*Locked) error {
 		done.Before = d.Size() + d.WALSize()
-		if err := d.vacuum(ctx); err != nil {
+		worth, err := d.worthVacuum(ctx)
+		if err == nil && worth {
+			err = d.vacuum(ctx)
+		}
+		if err != nil {
 			return fmt.Errorf("compact the catalog: %w", err)
 		}
-		d.hook("db.vacuumed")
-		_, err := d.writeBack("TRUNCATE", compactWait)
+		if worth {
+			d.hook("db.vacuumed")
+		}
+		_, err = d.writeBack("TRUNCATE", compactWait)
 		done.After = d.Size() + d.WALSize()
 		return err
 	})
 	return done, err
+}
+
+// worthVacuum says whether so much of the catalog is free that it is to be written anew.
+func (d *DB) worthVacuum(ctx context.Context) (worth bool, err error) {
+	err = d.Read(ctx, func(tx *Tx) error {
+		var free, pages int64
+		_, err := tx.get(`SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_count FROM pragma_page_count)`, nil, &free, &pages)
+		worth = free > 0 && free*20 >= pages
+		return err
+	})
+	return worth, err
 }
 
 // vacuum needs a connection without prepared statements, and keeps its own copy in a
