@@ -280,8 +280,10 @@ func (tx *Tx) SetMediaType(id int64, mediaType string) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(`UPDATE objects SET media = ? WHERE id = ?`, media, id)
-	return err
+	if _, err = tx.exec(`UPDATE objects SET media = ? WHERE id = ?`, media, id); err != nil {
+		return err
+	}
+	return tx.DropDocuments([]int64{id}) // it says something else now
 }
 
 // Doom gives objects up: from now on they read as absent, and a garbage

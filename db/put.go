@@ -128,6 +128,9 @@ func (tx *Tx) revive(k known, p Present, media any) error {
 		media = `+keep+`, committed = ?, used = ? WHERE id = ?`,
 		p.Size, p.Loc, packArg(p.Loc, p.Pack), packArg(p.Loc, p.Off), p.Stored, p.Codec, p.Kind,
 		media, tx.Now.UnixMilli(), tx.Now.UnixMilli(), k.id)
+	if err == nil && media != nil {
+		err = tx.DropDocuments([]int64{k.id}) // of the type that it had
+	}
 	if err != nil {
 		return err
 	}

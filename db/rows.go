@@ -145,6 +145,9 @@ func (b *rowBatch) writeMedia() error {
 		if _, err := b.tx.exec(`UPDATE objects SET media = ? WHERE id = ?`, media, id); err != nil {
 			return err
 		}
+		if err := b.tx.DropDocuments([]int64{id}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
