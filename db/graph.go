@@ -1,47 +1,69 @@
 package db
 
 import (
+	"fmt"
 	"strings"
 	"time"
+
+	"dist.example/content"
 )
 
 // GraphObject is an object as a walk over all of them needs it.
 type GraphObject struct {
 	ID     int64
 	Loc    Loc
+	Young  bool  // it was committed or written again after a given time
 	Pack   int64 // 0 when it is not in a pack
 	Size   int64
 	Stored int64
-	Since  int64 // when it last was committed or used, in milliseconds; 0 when never
 }
+
+// selectGraph has what fits into one number in one: a value costs more to hand over than
+// to take apart.
+const selectGraph = `SELECT id, (ifnull(pack, 0) << 4) | ((max(ifnull(committed, 0), ifnull(used, 0)) > ?) << 3) | min(loc, 7), size, stored
+	FROM objects WHERE loc <> 0 ORDER BY id`
 
 // GraphObjects calls fn for all objects that have bytes, damaged and doomed ones too,
 // by id.
-func (tx *Tx) GraphObjects(fn func(GraphObject)) error {
+func (tx *Tx) GraphObjects(young time.Time, fn func(GraphObject)) error {
 	var (
-		o    GraphObject
-		dest = []any{&o.ID, &o.Loc, &o.Pack, &o.Size, &o.Stored, &o.Since}
+		o     GraphObject
+		where int64
+		dest  = []any{&o.ID, &where, &o.Size, &o.Stored}
 	)
-	return tx.each(`SELECT id, loc, ifnull(pack, 0), size, stored, max(ifnull(committed, 0), ifnull(used, 0)) FROM objects WHERE loc <> 0 ORDER BY id`, nil,
-		func(scan func(...any) error) (bool, error) {
-			if err := scan(dest...); err != nil {
-				return false, err
-			}
-			fn(o)
-			return true, nil
-		})
+	return tx.each(selectGraph, []any{young.UnixMilli()}, func(scan func(...any) error) (bool, error) {
+		if err := scan(dest...); err != nil {
+			return false, err
+		}
+		o.Loc, o.Young, o.Pack = Loc(where&7), where&8 != 0, where>>4
+		fn(o)
+		return true, nil
+	})
 }
 
-// The ways in which objects hold each other, each ordered by holder.
+// The ways in which objects hold each other, each ordered by holder: the holder's id
+// and the other one's in one number.
 const (
-	selectHolds        = `SELECT parent, child FROM edges WHERE role <> 4 ORDER BY parent`
-	selectHeldSubjects = `SELECT child, parent FROM edges WHERE role = 4 ORDER BY child`
+	selectHolds        = `SELECT parent << 32 | child FROM edges WHERE role <> 4 ORDER BY parent`
+	selectHeldSubjects = `SELECT child << 32 | parent FROM edges WHERE role = 4 ORDER BY child`
 )
+
+// maxPaired is the highest id that fits into half a number.
+const maxPaired = 1<<31 - 1
 
 // GraphHolds calls fn for every edge with the object that holds and the one that is
 // held: first parents and what they refer to, ordered by parent, then subjects and
-// their referrers, ordered by subject.
+// their referrers, ordered by subject. Errors: content.ErrUnsupported in a catalog that
+// has given out more than two thousand million ids.
 func (tx *Tx) GraphHolds(parents, subjects func(holder, held int64)) error {
+	top, err := tx.lastID("objects")
+	if err != nil {
+		return err
+	}
+	if top > maxPaired {
+		return content.WithHint(fmt.Errorf("read the catalog's edges: %w: it has given out %d ids", content.ErrUnsupported, top),
+			"`dist check --rebuild` makes a catalog that begins anew")
+	}
 	if err := tx.eachPair(selectHolds, parents); err != nil {
 		return err
 	}
@@ -49,13 +71,13 @@ func (tx *Tx) GraphHolds(parents, subjects func(holder, held int64)) error {
 }
 
 func (tx *Tx) eachPair(query string, fn func(a, b int64)) error {
-	var a, b int64
-	dest := []any{&a, &b}
+	var pair int64
+	dest := []any{&pair}
 	return tx.each(query, nil, func(scan func(...any) error) (bool, error) {
 		if err := scan(dest...); err != nil {
 			return false, err
 		}
-		fn(a, b)
+		fn(pair>>32, pair&maxPaired)
 		return true, nil
 	})
 }

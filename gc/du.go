@@ -31,7 +31,7 @@ type Usage struct {
 // Errors: those of reading the catalog; the cause of ctx.
 func Usages(ctx context.Context, s *blobstore.Store, o Options) (found []Usage, err error) {
 	err = s.View(ctx, func(tx *db.Tx) error {
-		g, err := readGraph(tx)
+		g, err := o.rules(s).readGraph(tx)
 		if err != nil {
 			return err
 		}

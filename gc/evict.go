@@ -97,7 +97,7 @@ type evicting struct {
 }
 
 func (e *evicting) read(tx *db.Tx, r rules) (err error) {
-	if e.graph, err = readGraph(tx); err != nil {
+	if e.graph, err = r.readGraph(tx); err != nil {
 		return err
 	}
 	found, err := r.readRoots(tx, e.graph)

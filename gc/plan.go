@@ -128,7 +128,7 @@ func (p *Plan) mark(tx *db.Tx, r rules) (err error) {
 	if _, p.gen, err = tx.ChangesAfter(0); err != nil {
 		return err
 	}
-	if p.graph, err = readGraph(tx); err != nil {
+	if p.graph, err = r.readGraph(tx); err != nil {
 		return err
 	}
 	found, err := r.readRoots(tx, p.graph)
@@ -273,5 +273,5 @@ func (o Options) removes(g blobstore.Garbage, now time.Time) bool {
 		blobstore.GarbagePack, blobstore.GarbageTail, blobstore.GarbageHead:
 		age = o.Grace
 	}
-	return !g.Since.After(now.Add(-age))
+	return age == 0 || !g.Since.After(now.Add(-age)) // one from the future counts as now
 }

@@ -51,9 +51,8 @@ func (r rules) readRoots(tx *db.Tx, g *graph) (found roots, err error) {
 		found[ByLease] = append(found[ByLease], held...)
 	}
 	err = tx.EachUndoable(tx.Now.Add(-r.history), func(id int64) { found[ByHistory] = append(found[ByHistory], id) })
-	young := tx.Now.Add(-r.grace).UnixMilli()
 	for _, o := range g.objects {
-		if o.Since > young && o.Loc != db.LocDoomed {
+		if o.Young && o.Loc != db.LocDoomed {
 			found[ByGrace] = append(found[ByGrace], o.ID)
 		}
 	}
