@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"dist.example/content"
 	"dist.example/db"
@@ -32,19 +33,24 @@ type Move struct {
 // PlanUndo finds the newest n changes of names that can be undone, and what undoing all
 // of them comes to. One change is everything that one transaction moved. Undos are no
 // such changes, nor is what was undone before: from one undo to the next it goes
-// further back. Nothing is changed; SetNames with what Undo.NameChanges returns does it.
+// further back. Evictions are none either: what made room is not kept. Nothing is changed; SetNames with what Undo.NameChanges returns does it.
 //
-// Errors: content.ErrNotFound when there are fewer changes; *MissingError when what a
+// Errors: content.ErrNotFound when there are fewer changes within the time for which the
+// store's settings keep history; *MissingError when what a
 // name would stand for is not here with all that it reaches; content.ErrConflict when a
 // name is not what the changes have made of it.
 func (s *Store) PlanUndo(ctx context.Context, n int) (u Undo, err error) {
+	told, err := s.Settings(ctx)
+	if err != nil {
+		return u, err
+	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		f := undoing{want: n}
+		f := undoing{want: n, keep: told.KeepHistory, evicted: map[string]time.Time{}}
 		if err := f.find(tx); err != nil {
 			return err
 		}
 		u.Changes = f.found
-		if u.Moves, err = moves(tx, f.found); err != nil {
+		if u.Moves, err = f.moves(tx); err != nil {
 			return err
 		}
 		for _, m := range u.Moves {
@@ -105,13 +111,16 @@ func parseUndo(why string) (s span, ok bool) {
 
 // undoing gathers changes from the log, which it is shown newest first.
 type undoing struct {
-	want   int
-	found  [][]Change
-	undone []span
-	group  []Change // of one transaction, so far
+	want    int
+	keep    time.Duration // how long a change can be undone
+	found   [][]Change
+	undone  []span
+	evicted map[string]time.Time // names that made room, last at
+	group   []Change             // of one transaction, so far
 }
 
 func (u *undoing) find(tx *db.Tx) error {
+	old := false
 	for c, err := range tx.Log("") {
 		if err != nil {
 			return err
@@ -122,17 +131,25 @@ func (u *undoing) find(tx *db.Tx) error {
 		if len(u.found) == u.want {
 			return nil
 		}
+		if old = !c.At.After(tx.Now.Add(-u.keep)); old {
+			break // a collection may have forgotten, and given up, anything from here on
+		}
 		u.group = append(u.group, c)
 	}
 	u.close()
+	var err error
 	switch got := len(u.found); {
 	case got == u.want:
 		return nil
 	case got == 0:
-		return fmt.Errorf("undo: %w: there is no change of a name to undo", content.ErrNotFound)
+		err = fmt.Errorf("undo: %w: there is no change of a name to undo", content.ErrNotFound)
 	default:
-		return fmt.Errorf("undo %d changes: %w: there are %d to undo", u.want, content.ErrNotFound, got)
+		err = fmt.Errorf("undo %d changes: %w: there are %d to undo", u.want, content.ErrNotFound, got)
 	}
+	if old {
+		err = content.WithHint(err, "a change can be undone for as long as keep-history says, which is %s: `dist log` lists older ones", u.keep)
+	}
+	return err
 }
 
 // continues says whether c is of the transaction that is being gathered: those of one
@@ -148,6 +165,14 @@ func (u *undoing) close() {
 	if u.group = nil; len(g) == 0 {
 		return
 	}
+	if g[0].Why == whyEvict {
+		for _, c := range g {
+			if u.evicted[c.Name].IsZero() {
+				u.evicted[c.Name] = c.At
+			}
+		}
+		return
+	}
 	if s, ok := parseUndo(g[0].Why); ok {
 		u.undone = append(u.undone, s)
 		return
@@ -158,9 +183,9 @@ func (u *undoing) close() {
 }
 
 // moves follows changes back from what names stand for now.
-func moves(tx *db.Tx, changes [][]Change) (out []Move, err error) {
+func (u *undoing) moves(tx *db.Tx) (out []Move, err error) {
 	names := map[string]*Move{}
-	for _, c := range slices.Concat(changes...) {
+	for _, c := range slices.Concat(u.found...) {
 		m := names[c.Name]
 		if m == nil {
 			now, _, err := tx.Ref(c.Name)
@@ -169,6 +194,10 @@ func moves(tx *db.Tx, changes [][]Change) (out []Move, err error) {
 			}
 			m = &Move{Name: c.Name, Old: now.Object.Digest, New: now.Object.Digest}
 			names[c.Name] = m
+		}
+		if at := u.evicted[c.Name]; m.New != c.New && m.New == "" && !at.IsZero() {
+			return nil, content.WithHint(fmt.Errorf("name %s: %w: it made room on %s, and change %d, which is to be undone, made it %s",
+				c.Name, content.ErrConflict, at.Format(time.DateOnly), c.Seq, c.New), "what it stood for is to be pulled again")
 		}
 		if m.New != c.New {
 			return nil, fmt.Errorf("name %s: %w: it is %s, and change %d, which is to be undone, made it %s",
