@@ -28,13 +28,16 @@ func (s *Store) healed(ctx context.Context, d oci.Digest) bool {
 	s.mu.Lock()
 	h := s.healer
 	s.mu.Unlock()
-	return h != nil && !s.readOnly && ctx.Value(asItIs{}) == nil && h(AsItIs(ctx), d) == nil
+	return h != nil && !s.readOnly && Heals(ctx) && h(AsItIs(ctx), d) == nil
 }
 
 type asItIs struct{}
 
 // AsItIs is a context for reading without healing.
 func AsItIs(ctx context.Context) context.Context { return context.WithValue(ctx, asItIs{}, true) }
+
+// Heals says whether damage that is met under ctx may be healed: not under AsItIs.
+func Heals(ctx context.Context) bool { return ctx.Value(asItIs{}) == nil }
 
 // Lack is an object that is damaged, or missing where something reaches it.
 type Lack struct {

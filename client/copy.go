@@ -48,6 +48,7 @@ func (c *Client) Copy(ctx context.Context, src, dst string, o CopyOptions) (Summ
 
 // PlanCopy says what Copy would do. Errors: as Copy.
 func (c *Client) PlanCopy(ctx context.Context, src, dst string, o CopyOptions) (Plan, error) {
+	ctx = blobstore.AsItIs(ctx) // a plan changes nothing
 	asked := c.Traffic().Requests
 	j := &copyJob{c: c, verb: "copy", o: o}
 	plan, err := j.plan(ctx, src, dst, asked)
@@ -336,7 +337,7 @@ func (c *Client) wholeImages(ctx context.Context, src any) func(oci.Descriptor, 
 			}
 			if here.store != nil {
 				info, err := here.store.Info(ctx, e.Digest)
-				if err == nil && info.Place == "damaged" && c.heal(blobstore.AsItIs(ctx), e.Digest) == nil {
+				if err == nil && info.Place == "damaged" && blobstore.Heals(ctx) && c.heal(blobstore.AsItIs(ctx), e.Digest) == nil {
 					info, err = here.store.Info(ctx, e.Digest)
 				}
 				if errors.Is(err, content.ErrNotFound) || err == nil && info.Place == "damaged" {

@@ -61,6 +61,7 @@ func (c *Client) Push(ctx context.Context, name string, o PushOptions) (Summary,
 
 // PlanPush says what Push would do. Errors: as Push.
 func (c *Client) PlanPush(ctx context.Context, name string, o PushOptions) (Plan, error) {
+	ctx = blobstore.AsItIs(ctx) // a plan changes nothing
 	asked := c.Traffic().Requests
 	p, elsewhere, err := c.newPush(ctx, name, o)
 	if err != nil {
@@ -338,7 +339,7 @@ func (p *push) children(ctx context.Context, parent oci.Descriptor, edges []oci.
 		}
 		switch {
 		case there:
-		case damaged && p.c.heal(blobstore.AsItIs(ctx), e.Digest) == nil:
+		case damaged && blobstore.Heals(ctx) && p.c.heal(blobstore.AsItIs(ctx), e.Digest) == nil:
 			out = append(out, e)
 		default:
 			absent = append(absent, describeEdge(e))

@@ -229,7 +229,7 @@ func readBelow(ctx context.Context, s *blobstore.Store, d oci.Digest, seen map[o
 		return err
 	}
 	for _, c := range children {
-		if c.Held && c.Role != oci.RoleSubject {
+		if c.Role != oci.RoleSubject { // marked ones have children, too
 			if err := readBelow(ctx, s, c.Digest, seen); err != nil {
 				return err
 			}
@@ -270,7 +270,7 @@ func (r *repair) round(ctx context.Context, lacking []Lack) error {
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, r.c.opts.Jobs))
+	g.SetLimit(cmp.Or(r.c.opts.Jobs, content.DefaultJobs))
 	for _, l := range lacking {
 		r.done[l.Digest] = true
 		g.Go(func() error { return r.object(gctx, l) })

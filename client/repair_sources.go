@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,14 +67,24 @@ func (c *Client) repairFrom(ctx context.Context, own *blobstore.Store, word stri
 	return s, nil
 }
 
+// sameFolder says whether two names are of one folder.
+func sameFolder(a, b string) (bool, error) {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false, err
+	}
+	two, err := os.Stat(b)
+	return err == nil && os.SameFile(one, two), err
+}
+
 func (c *Client) repairFromStore(ctx context.Context, own *blobstore.Store, dir string) (*repairSource, error) {
 	other, err := blobstore.Open(ctx, dir, blobstore.Options{Warn: c.opts.Warn})
 	if err != nil {
 		return nil, err
 	}
-	if other.UUID() == own.UUID() {
+	if same, err := sameFolder(own.Dir(), other.Dir()); same || err != nil { // a backup has the same identity
 		other.Close()
-		return nil, fmt.Errorf("%w: it is the store that is to be repaired, or a copy of it with its identity", content.ErrInvalid)
+		return nil, cmp.Or(err, fmt.Errorf("%w: it is the store that is to be repaired", content.ErrInvalid))
 	}
 	return &repairSource{name: dir, src: other, close: func() { other.Close() }}, nil
 }

@@ -114,7 +114,12 @@ func (s *stitched) Read(p []byte) (int, error) {
 // readSource reads of the first damaged part.
 func (s *stitched) readSource(p []byte) (int, error) {
 	if s.cur == nil {
-		if err := s.open(); err != nil {
+		err := s.open()
+		if errors.Is(err, content.ErrUnsupported) {
+			// It gave a part before: whoever copies asks for all of it then.
+			err = fmt.Errorf("fetch a part of %s: %w: %w", s.desc.Digest, content.ErrCorrupt, err)
+		}
+		if err != nil {
 			return 0, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
 )
@@ -81,6 +82,7 @@ func (c *Client) Sync(ctx context.Context, entries []ListEntry, o SyncOptions) (
 
 // PlanSync says what Sync would do. Errors: as Sync.
 func (c *Client) PlanSync(ctx context.Context, entries []ListEntry, o SyncOptions) (Plan, error) {
+	ctx = blobstore.AsItIs(ctx) // a plan changes nothing
 	r, err := c.newSync(o)
 	if err != nil {
 		return Plan{}, err

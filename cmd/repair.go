@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dist.example/client"
@@ -75,14 +76,13 @@ func repairError(r client.RepairReport) error {
 		return content.WithHint(fmt.Errorf("%w: the catalog is wrong", content.ErrCorrupt), client.HintRebuild)
 	}
 	text := "no place gave " + plural(int64(len(r.Left)), "object")
-	known := false
+	known, offline := false, len(r.Catalog) == 0
 	for _, l := range r.Left {
-		for _, why := range l.Reasons {
-			known = true
-			if errors.Is(why.Err, content.ErrOffline) {
-				return content.WithHint(fmt.Errorf("%w: %s", content.ErrOffline, text), "unset DIST_OFFLINE or leave out --offline, or name a place on this machine with --from")
-			}
-		}
+		known = known || len(l.Reasons) > 0
+		offline = offline && slices.ContainsFunc(l.Reasons, func(why client.RepairReason) bool { return errors.Is(why.Err, content.ErrOffline) })
+	}
+	if offline { // the network alone could have given all of it
+		return content.WithHint(fmt.Errorf("%w: %s", content.ErrOffline, text), "unset DIST_OFFLINE or leave out --offline, or name a place on this machine with --from")
 	}
 	err := fmt.Errorf("%w: %s", content.ErrCorrupt, text)
 	if !known {
