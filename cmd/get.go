@@ -21,7 +21,7 @@ type getCmd struct {
 
 // Help is the longer text of `dist get --help`.
 func (getCmd) Help() string {
-	return `The content is checked against its digest while it is written. If it does not match, the exit code is 4: do not use what came before.
+	return `The content is checked against its digest while it is written. If it does not match, the exit code is 4: do not use what came before. Damage that is met before anything was written is fetched again from where it came, with a line about it; DIST_OFFLINE=1 prevents that.
 
 --files writes what has a title in an artifact, as dist pack -t artifact and oras make it; folders are unpacked. Everything is checked before the first file appears. A title or an entry of a folder that would lead out of DIR is refused, and so is a file that is there already, unless --force is given.
 

@@ -72,7 +72,7 @@ func (c *storeBackupCmd) Run(s *session) error {
 	}
 	if n := len(report.Damaged); n > 0 {
 		return content.WithHint(fmt.Errorf("%w: %s", content.ErrCorrupt, plural(int64(n), "damaged object")),
-			"all else is in the backup; pull or put it again, then back up again")
+			"all else is in the backup; `dist repair` fetches it again, or pull or put it, then back up again")
 	}
 	s.progress.closing(fmt.Sprintf("backed up %s, %s, %s in %s", plural(report.Objects, "object"), plural(report.Names, "name"),
 		oci.HumanSize(report.Bytes+report.Catalog), humanDuration(time.Since(start))))
