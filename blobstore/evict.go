@@ -2,6 +2,8 @@ package blobstore
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -9,10 +11,25 @@ import (
 	"dist.example/oci"
 )
 
-// Evict gives up names to make room, in one transaction, and says which went: not
+// Evict gives up names to make room, a hundred in a transaction, and says which went: not
 // those that have moved or were pinned or used since they were listed. What they stood
 // for is not kept for undoing this.
 func (m *Maintenance) Evict(ctx context.Context, names []content.Name) (gone map[oci.Reference]bool, err error) {
+	gone = map[oci.Reference]bool{}
+	for some := range slices.Chunk(names, evictRows) {
+		these, err := m.evict(ctx, some)
+		if err != nil {
+			return gone, err
+		}
+		maps.Copy(gone, these)
+	}
+	return gone, nil
+}
+
+// evictRows is how many names go in one transaction, which is to be short.
+const evictRows = 100
+
+func (m *Maintenance) evict(ctx context.Context, names []content.Name) (gone map[oci.Reference]bool, err error) {
 	b := newBatch(nil)
 	b.facts = func(tx *db.Tx) ([]pack.Note, error) {
 		gone = map[oci.Reference]bool{}

@@ -117,12 +117,12 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 	if err := j.fit(ctx, to, source); err != nil {
 		return err
 	}
-	for try := 0; ; try++ {
+	for try, healed := 0, false; ; try++ {
 		stats, err := content.Copy(ctx, to, source, j.root, j.options(ctx, to))
-		if try == 0 {
-			j.stats = stats
+		if try == 0 || healed {
+			j.stats = j.stats.Add(stats)
 		}
-		if err != nil && try == 0 && j.mended(ctx, err) {
+		if healed = err != nil && try == 0 && j.mended(ctx, err); healed {
 			continue
 		}
 		if err != nil {
@@ -340,7 +340,7 @@ func (c *Client) wholeImages(ctx context.Context, src any) func(oci.Descriptor, 
 				if err == nil && info.Place == "damaged" && blobstore.Heals(ctx) && c.heal(blobstore.AsItIs(ctx), e.Digest) == nil {
 					info, err = here.store.Info(ctx, e.Digest)
 				}
-				if errors.Is(err, content.ErrNotFound) || err == nil && info.Place == "damaged" {
+				if errors.Is(err, content.ErrNotFound) || err == nil && info.Place == "damaged" && !c.wouldHeal(ctx, here.store, e.Digest) {
 					absent = append(absent, describeEdge(e))
 				} else if err != nil {
 					return nil, err

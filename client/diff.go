@@ -86,7 +86,7 @@ type side struct {
 
 // readSide reads documents. An image is one here whose layers are all tars.
 func readSide(ctx context.Context, s *blobstore.Store, id string, p *oci.Platform) (*side, error) {
-	desc, err := lookup(ctx, s, id)
+	desc, err := peek(ctx, s, id)
 	if err == nil && oci.IsIndex(desc.MediaType) && p != nil {
 		desc, err = selectImage(ctx, s, desc, Platforms{Only: p})
 	}

@@ -90,6 +90,16 @@ func (c *Client) healNow(ctx context.Context, d oci.Digest) error {
 	return fmt.Errorf("heal %s: %w: no source gave it", d, content.ErrCorrupt)
 }
 
+// wouldHeal says, for a plan, which heals nothing, whether what is damaged could be
+// healed: some place is known to have it.
+func (c *Client) wouldHeal(ctx context.Context, s *blobstore.Store, d oci.Digest) bool {
+	if blobstore.Heals(ctx) {
+		return false
+	}
+	known, err := s.Sources(ctx, d)
+	return err == nil && len(known) > 0
+}
+
 // mended says whether err tells of damage in the store that has been healed since, so
 // that what failed is worth another try.
 func (c *Client) mended(ctx context.Context, err error) bool {

@@ -26,7 +26,7 @@ func (c *Client) Lookup(ctx context.Context, word string) (oci.Descriptor, error
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	return lookup(ctx, s, word)
+	return peek(ctx, s, word)
 }
 
 // hash is what a word says of a digest.
@@ -67,7 +67,17 @@ func errAmbiguous(word string, ds []oci.Digest) error {
 		"give more of the digest")
 }
 
+// lookup is Lookup for whoever goes on to use the content: a name is noted as used.
 func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descriptor, error) {
+	return find(ctx, s, word, func(ref oci.Reference) { s.Use(ctx, ref) })
+}
+
+// peek is Lookup for whoever only asks about the content.
+func peek(ctx context.Context, s *blobstore.Store, word string) (oci.Descriptor, error) {
+	return find(ctx, s, word, func(oci.Reference) {})
+}
+
+func find(ctx context.Context, s *blobstore.Store, word string, used func(oci.Reference)) (oci.Descriptor, error) {
 	if strings.Contains(word, momentMark) {
 		ref, when, err := parseNamed(word)
 		if err != nil {
@@ -93,7 +103,7 @@ func lookup(ctx context.Context, s *blobstore.Store, word string) (oci.Descripto
 			return named, err
 		}
 		if nerr = err; err == nil {
-			s.Use(ctx, ref)
+			used(ref)
 		}
 	} else if err != nil && !isPrefix(prefix) {
 		err = fmt.Errorf("%q is no digest, no name and no prefix of a hash: %w", word, err)

@@ -51,7 +51,7 @@ func (c *Client) AddLease(ctx context.Context, o LeaseOptions, words ...string) 
 	}
 	digests := make([]oci.Digest, len(words))
 	for i, word := range words {
-		desc, err := lookup(ctx, s, word)
+		desc, err := peek(ctx, s, word)
 		if err != nil {
 			return Lease{}, err
 		}

@@ -339,7 +339,8 @@ func (p *push) children(ctx context.Context, parent oci.Descriptor, edges []oci.
 		}
 		switch {
 		case there:
-		case damaged && blobstore.Heals(ctx) && p.c.heal(blobstore.AsItIs(ctx), e.Digest) == nil:
+		case damaged && blobstore.Heals(ctx) && p.c.heal(blobstore.AsItIs(ctx), e.Digest) == nil,
+			damaged && p.c.wouldHeal(ctx, p.store, e.Digest):
 			out = append(out, e)
 		default:
 			absent = append(absent, describeEdge(e))

@@ -201,7 +201,7 @@ func (r *repair) find(ctx context.Context, ids []string, o RepairOptions) (roots
 
 // lookup finds what a word means, be it held or only known of.
 func (r *repair) lookup(ctx context.Context, word string) (oci.Digest, error) {
-	desc, err := lookup(ctx, r.store, word)
+	desc, err := peek(ctx, r.store, word)
 	if errors.Is(err, content.ErrNotFound) {
 		if d, perr := oci.ParseDigest(word); perr == nil {
 			lacking, lerr := r.store.Lacking(ctx, d)

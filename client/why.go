@@ -32,7 +32,7 @@ func (c *Client) Why(ctx context.Context, o WhyOptions, words ...string) ([]Expl
 	}
 	digests := make([]oci.Digest, len(words))
 	for i, word := range words {
-		desc, err := lookup(ctx, s, word)
+		desc, err := peek(ctx, s, word)
 		if err != nil {
 			return nil, err
 		}

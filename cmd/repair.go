@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,14 +52,14 @@ func (c *repairCmd) Run(s *session) error {
 	}
 	r, err := dist.Repair(s.ctx, c.ID, o)
 	s.progress.stop()
-	if err != nil {
+	if err != nil && len(r.Repaired)+len(r.Left) == 0 {
 		return err
 	}
 	for _, text := range r.Catalog {
 		s.warn("the catalog: " + text)
 	}
-	if err := c.print(s, r); err != nil {
-		return err
+	if perr := c.print(s, r); perr != nil || err != nil { // what was repaired by then is told all the same
+		return cmp.Or(err, perr)
 	}
 	if !c.Quiet {
 		s.progress.closing(fmt.Sprintf("repaired %s, fetched %s, %s, %s", plural(int64(len(r.Repaired)), "object"),

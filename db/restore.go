@@ -34,16 +34,17 @@ type RestoredRef struct {
 	Updated time.Time
 }
 
-var insertRefs = rowInsert{into: `refs (name, object, seq, updated)`, row: `(?,?,?,?)`, width: 4}
+var insertRefs = rowInsert{into: `refs (used, name, object, seq, updated)`, row: `(?1,?,?,?,?)`, shared: 1, width: 4}
 
-// RestoreRefs writes names as they are given, without a change in the log. The
+// RestoreRefs writes names as they are given, without a change in the log. They count
+// as used now: when they were is lost, and nothing is to go before what is. The
 // names must be new, and the objects present: nothing is checked.
 func (tx *Tx) RestoreRefs(refs []RestoredRef) error {
 	rows := make([]any, 0, 4*len(refs))
 	for _, r := range refs {
 		rows = append(rows, r.Name, r.Object, r.Seq, r.Updated.UnixMilli())
 	}
-	_, err := tx.insertRows(insertRefs, nil, rows)
+	_, err := tx.insertRows(insertRefs, []any{tx.Now.UnixMilli()}, rows)
 	return err
 }
 
