@@ -29,12 +29,3 @@ func (tx *Tx) BlockSums(object int64) (BlockSums, error) {
 	}
 	return b, err
 }
-
-// DeleteBlockSums forgets the checksums of objects, for who deletes their rows. That
-// there are none is no error.
-func (tx *Tx) DeleteBlockSums(objects []int64) error {
-	return inChunks(idArgs(objects), func(args []any, list string) error {
-		_, err := tx.exec(`DELETE FROM block_sums WHERE object IN (`+list+`)`, args...)
-		return err
-	})
-}

@@ -40,7 +40,6 @@ func (tx *Tx) PutLease(l Lease) error {
 
 const (
 	selectLease     = `SELECT id, kind, created, expires, note FROM leases `
-	selectLeasesOf  = selectLease + `WHERE num IN (SELECT lease FROM lease_objects WHERE object = ?) ORDER BY created, num`
 	leasesBeginning = `WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`
 	// The list of objects follows.
 	selectPutLeases = `SELECT DISTINCT l.num FROM lease_objects lo CROSS JOIN leases l ON l.num = lo.lease
@@ -61,14 +60,6 @@ func (tx *Tx) Leases() iter.Seq2[Lease, error] {
 	return stream(func(yield func(Lease) bool) error {
 		return tx.eachLease(selectLease+`ORDER BY created, num`, nil, yield)
 	})
-}
-
-// LeasesOf lists the leases that hold an object.
-func (tx *Tx) LeasesOf(object int64) ([]Lease, error) {
-	var found []Lease
-	err := tx.eachLease(selectLeasesOf, []any{object},
-		func(l Lease) bool { found = append(found, l); return true })
-	return found, err
 }
 
 func (tx *Tx) eachLease(query string, args []any, fn func(Lease) (more bool)) error {
@@ -130,16 +121,6 @@ func (tx *Tx) RenewLease(id string, expires time.Time) (Lease, error) {
 	l.Expires = expires
 	_, err = tx.exec(`UPDATE leases SET expires = ? WHERE id = ?`, expires.UnixMilli(), id)
 	return l, err
-}
-
-// SetLeaseKind changes what a lease is: a command's becomes one that put leaves.
-// Errors: content.ErrNotFound.
-func (tx *Tx) SetLeaseKind(id string, kind LeaseKind) error {
-	n, err := tx.changed(`UPDATE leases SET kind = ? WHERE id = ?`, kind, id)
-	if err == nil && n == 0 {
-		return errNoRow("lease", id)
-	}
-	return err
 }
 
 // ReleaseLease ends a lease. One that is not there is no error.

@@ -266,14 +266,6 @@ func packArg(l Loc, v int64) any {
 	return v
 }
 
-// Touch notes that objects were used now.
-func (tx *Tx) Touch(ids []int64) error {
-	return inChunks(idArgs(ids), func(args []any, list string) error {
-		_, err := tx.exec(`UPDATE objects SET used = ? WHERE id IN (`+list+`)`, append([]any{tx.Now.UnixMilli()}, args...)...)
-		return err
-	})
-}
-
 // SetMediaType changes an object's media type.
 func (tx *Tx) SetMediaType(id int64, mediaType string) error {
 	media, err := tx.mediaID(mediaType)

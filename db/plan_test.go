@@ -34,7 +34,6 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectLog + `WHERE name = ? AND seq < ? ORDER BY seq DESC`,
 		selectLease + `WHERE id = ?`,
 		selectLease + leasesBeginning,
-		selectLeasesOf,
 		selectKept,
 		selectPutLeases + `(?,?)`,
 		selectIngest + `WHERE key = ?`,
