@@ -11,7 +11,7 @@ import (
 // CollectOptions direct Collect and PlanCollection. Nil durations are the store's
 // settings.
 type CollectOptions struct {
-	// Grace is how long content is kept after it was written or used, whoever holds
+	// Grace is how long content is kept after it was written, whoever holds
 	// it, and files that no row points to.
 	Grace *time.Duration
 	// KeepHistory is how long a change of a name can be undone.

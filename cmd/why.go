@@ -21,7 +21,7 @@ type whyCmd struct {
 
 // Help is the longer text of `dist why --help`.
 func (whyCmd) Help() string {
-	return `Tells what keeps content from being collected: every chain that leads to it from a name, from a lease, from what a name stood for until a short while ago (history, which undo needs), or from something that was written or used just now (grace). A manifest or index keeps what it refers to, and a manifest keeps what is about it: signatures and other referrers.
+	return `Tells what keeps content from being collected: every chain that leads to it from a name, from a lease, from what a name stood for until a short while ago (history, which undo needs), or from something that was written just now (grace). A manifest or index keeps what it refers to, and a manifest keeps what is about it: signatures and other referrers.
 
 What nothing keeps goes at the next collection; that is no error, and -q prints nothing then. What is not here is exit 3.
 
@@ -218,7 +218,7 @@ func (r rootJSON) text(now time.Time) string {
 	case r.Kind == "history":
 		return fmt.Sprintf("history: the name %s stood for it until change %d (%s, %s); kept until %s (%s)", r.Name, r.Seq, r.Why, ago(*r.At, now), stamp(*r.Until), humanUntil(*r.Until, now))
 	case r.Kind == "grace":
-		return fmt.Sprintf("grace: written or used %s; kept until %s (%s)", ago(*r.At, now), stamp(*r.Until), humanUntil(*r.Until, now))
+		return fmt.Sprintf("grace: written %s; kept until %s (%s)", ago(*r.At, now), stamp(*r.Until), humanUntil(*r.Until, now))
 	}
 	text := "lease " + r.Lease
 	if r.Note != "" {

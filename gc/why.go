@@ -32,7 +32,7 @@ type Root struct {
 	Name string
 	Seq  int64
 	Why  string
-	// At is when it was changed or, with ByGrace, last written or used.
+	// At is when it was changed or, with ByGrace, last written.
 	At time.Time
 	// Lease is that of ByLease, and Alive says that its owner lives.
 	Lease db.Lease
