@@ -42,8 +42,7 @@ var extended = map[int]error{
 
 // code is err's extended SQLite result code, 0 when it has none.
 func code(err error) int {
-	var se *sqlite.Error
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*sqlite.Error](err); ok {
 		return se.Code()
 	}
 	return 0

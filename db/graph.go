@@ -18,68 +18,112 @@ type GraphObject struct {
 	Stored int64
 }
 
-// selectGraph has what fits into one number in one: a value costs more to hand over than
-// to take apart.
-const selectGraph = `SELECT id, (ifnull(pack, 0) << 4) | ((max(ifnull(committed, 0), ifnull(used, 0)) > ?) << 3) | min(loc, 7), size, stored
-	FROM objects WHERE loc <> 0 ORDER BY id`
+// A value costs more to hand over than to take apart: what fits goes into one number, the
+// id in its upper half, the pack, the age and the place in the lower, and the size beside
+// what is stored, unless one is 2 GiB or more.
+const (
+	selectGraph = `SELECT (id << 32) | (ifnull(pack, 0) << 4) | (ifnull(committed > ?1 OR used > ?1, 0) << 3) | loc,
+		CASE WHEN size <= 0x7fffffff AND stored <= 0x7fffffff THEN (size << 32) | stored ELSE -1 END
+		FROM objects WHERE loc <> 0 ORDER BY id`
+	selectLarge = `SELECT size, stored FROM objects WHERE id = ?`
+
+	maxHalf  = 1<<31 - 1 // the highest id that fits into half a number,
+	maxPacks = 1<<27 - 1 // and the highest of a pack
+)
 
 // GraphObjects calls fn for all objects that have bytes, damaged and doomed ones too,
-// by id.
+// by id. Errors: content.ErrUnsupported in a catalog that has given out more than two
+// thousand million ids.
 func (tx *Tx) GraphObjects(young time.Time, fn func(GraphObject)) error {
+	if err := tx.halves(); err != nil {
+		return err
+	}
 	var (
-		o     GraphObject
-		where int64
-		dest  = []any{&o.ID, &where, &o.Size, &o.Stored}
+		o            GraphObject
+		where, sizes int64
+		dest         = []any{&where, &sizes}
 	)
 	return tx.each(selectGraph, []any{young.UnixMilli()}, func(scan func(...any) error) (bool, error) {
 		if err := scan(dest...); err != nil {
 			return false, err
 		}
-		o.Loc, o.Young, o.Pack = Loc(where&7), where&8 != 0, where>>4
+		o = GraphObject{
+			ID: where >> 32, Loc: Loc(where & 7), Young: where&8 != 0, Pack: (where & maxHalf) >> 4,
+			Size: sizes >> 32, Stored: sizes & maxHalf,
+		}
+		if sizes < 0 {
+			if _, err := tx.get(selectLarge, []any{o.ID}, &o.Size, &o.Stored); err != nil {
+				return false, err
+			}
+		}
 		fn(o)
 		return true, nil
 	})
 }
 
-// The ways in which objects hold each other, each ordered by holder: the holder's id
-// and the other one's in one number.
+// halves says whether each id fits into half a number.
+func (tx *Tx) halves() error {
+	for table, most := range map[string]int64{"objects": maxHalf, "packs": maxPacks} {
+		top, err := tx.lastID(table)
+		if err != nil {
+			return err
+		}
+		if top > most {
+			return content.WithHint(fmt.Errorf("read the catalog: %w: it has given out %d ids of %s", content.ErrUnsupported, top, table),
+				"`dist check --rebuild` makes a catalog that begins anew")
+		}
+	}
+	return nil
+}
+
+// minRow is what an object takes in the catalog at the least: its row, and its digest
+// once more in an index.
+const minRow = 96
+
+// GraphSize is how many calls of each function GraphObjects and GraphHolds will make, or
+// somewhat more.
+func (tx *Tx) GraphSize() (objects, parents, subjects int64, err error) {
+	var size int64
+	_, err = tx.get(`SELECT (SELECT count(*) FROM edges), (SELECT count(*) FROM edges WHERE role = 4), page_size * page_count
+		FROM pragma_page_size, pragma_page_count`, nil, &parents, &subjects, &size)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	// To count objects is to read an index. Ids may be of objects that are gone.
+	objects, err = tx.lastID("objects")
+	return min(objects, size/minRow), parents - subjects, subjects, err
+}
+
+// Hold says that one object holds another. Holds sort by the holder.
+type Hold int64
+
+// Holder is the id of the object that holds the other one.
+func (h Hold) Holder() int64 { return int64(h >> 32) }
+
+// Held is the id of the object that is held.
+func (h Hold) Held() int64 { return int64(h & maxHalf) }
+
+// The ways in which objects hold each other, each ordered by holder, as Holds.
 const (
 	selectHolds        = `SELECT parent << 32 | child FROM edges WHERE role <> 4 ORDER BY parent`
 	selectHeldSubjects = `SELECT child << 32 | parent FROM edges WHERE role = 4 ORDER BY child`
 )
 
-// maxPaired is the highest id that fits into half a number.
-const maxPaired = 1<<31 - 1
-
-// GraphHolds calls fn for every edge with the object that holds and the one that is
-// held: first parents and what they refer to, ordered by parent, then subjects and
-// their referrers, ordered by subject. Errors: content.ErrUnsupported in a catalog that
-// has given out more than two thousand million ids.
-func (tx *Tx) GraphHolds(parents, subjects func(holder, held int64)) error {
-	top, err := tx.lastID("objects")
-	if err != nil {
+// GraphHolds calls parents for all parents and what they refer to, ordered by parent,
+// and then subjects for all subjects and their referrers, ordered by subject. Errors are
+// those of GraphObjects.
+func (tx *Tx) GraphHolds(parents, subjects func(Hold)) error {
+	if err := tx.halves(); err != nil {
 		return err
 	}
-	if top > maxPaired {
-		return content.WithHint(fmt.Errorf("read the catalog's edges: %w: it has given out %d ids", content.ErrUnsupported, top),
-			"`dist check --rebuild` makes a catalog that begins anew")
-	}
-	if err := tx.eachPair(selectHolds, parents); err != nil {
+	if err := tx.eachHold(selectHolds, parents); err != nil {
 		return err
 	}
-	return tx.eachPair(selectHeldSubjects, subjects)
+	return tx.eachHold(selectHeldSubjects, subjects)
 }
 
-func (tx *Tx) eachPair(query string, fn func(a, b int64)) error {
-	var pair int64
-	dest := []any{&pair}
-	return tx.each(query, nil, func(scan func(...any) error) (bool, error) {
-		if err := scan(dest...); err != nil {
-			return false, err
-		}
-		fn(pair>>32, pair&maxPaired)
-		return true, nil
-	})
+func (tx *Tx) eachHold(query string, fn func(Hold)) error {
+	return tx.eachID(query, nil, func(pair int64) { fn(Hold(pair)) })
 }
 
 // HeldBy lists the ids of what objects hold: what they refer to but their subjects, and

@@ -106,12 +106,7 @@ func (u *usages) walk(id int64, visit func(id int64)) {
 	for meet(id); len(u.stack) > 0; {
 		id := u.stack[len(u.stack)-1]
 		u.stack = u.stack[:len(u.stack)-1]
-		for _, below := range u.g.parents.of(id) {
-			meet(below)
-		}
-		for _, below := range u.g.about.of(id) {
-			meet(below)
-		}
+		u.g.held(id, meet)
 	}
 }
 

@@ -57,13 +57,11 @@ func (g *graph) holdersFirst(ids []int64) []int64 {
 		among.set(id)
 	}
 	held := func(id int64, fn func(int64)) {
-		for _, e := range []*edges{&g.parents, &g.about} {
-			for _, below := range e.of(id) {
-				if among.get(below) {
-					fn(below)
-				}
+		g.held(id, func(below int64) {
+			if among.get(below) {
+				fn(below)
 			}
-		}
+		})
 	}
 	for _, id := range ids {
 		held(id, func(below int64) { holders[below]++ })
