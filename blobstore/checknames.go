@@ -201,20 +201,23 @@ func (c *checker) missing(ctx context.Context) error {
 	}
 	c.report.Names = int64(len(names))
 	lacking := map[oci.Digest]*Damage{}
-	for _, name := range names {
+	for some := range slices.Chunk(names, nameBatch) {
 		err := c.s.db.Read(ctx, func(tx *db.Tx) error {
-			r, found, err := tx.Ref(name)
-			if err != nil || !found {
-				return err
-			}
-			_, missing, err := tx.Reach([]int64{r.Object.ID})
-			for _, o := range missing {
-				if o.Loc == db.LocDamaged {
-					continue
+			var refs []db.Ref
+			for _, name := range some {
+				r, found, err := tx.Ref(name)
+				if err != nil {
+					return err
 				}
-				lack(lacking, o, name)
+				if found {
+					refs = append(refs, r)
+				}
 			}
-			return err
+			return reachNames(tx, refs, nil, func(o db.Object, name string) {
+				if o.Loc != db.LocDamaged {
+					lack(lacking, o, name)
+				}
+			})
 		})
 		if err != nil {
 			return err
@@ -225,6 +228,39 @@ func (c *checker) missing(ctx context.Context) error {
 	}
 	return nil
 }
+
+// reachNames walks from what names stand for. found, which may be nil, gets the ids of
+// what is there, and lacks each thing that should be and is not, with the name. It walks
+// from all at once, and from each name only where something is missing.
+func reachNames(tx *db.Tx, names []db.Ref, found func(ids []int64), lacks func(o db.Object, name string)) error {
+	roots := make([]int64, len(names))
+	for i, n := range names {
+		roots[i] = n.Object.ID
+	}
+	ids, missing, err := tx.Reach(roots)
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		found(ids)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	for _, n := range names {
+		_, missing, err := tx.Reach([]int64{n.Object.ID})
+		if err != nil {
+			return err
+		}
+		for _, o := range missing {
+			lacks(o, n.Name)
+		}
+	}
+	return nil
+}
+
+// nameBatch is how many names are walked from at once.
+const nameBatch = 500
 
 // write has a note written again.
 func (c *checker) write(n pack.Note, why string, args ...any) {

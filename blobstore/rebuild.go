@@ -79,7 +79,7 @@ const rebuildNotice = time.Second
 
 // rebuildBatch is how many rows go into one transaction of a rebuild. Nobody waits
 // for it: large ones touch the pages of the index less often.
-const rebuildBatch = 32_768
+const rebuildBatch = 131_072
 
 // Rebuild makes the catalog of the store in folder dir anew, from its packs and
 // loose blobs alone: objects, edges, media types, names and their history, keys and

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dist.example/blobstore/pack"
-	"dist.example/content"
 	"dist.example/db"
 	"dist.example/oci"
 )
@@ -100,7 +98,7 @@ func (r *rebuilder) hashFile(ctx context.Context, d oci.Digest, sums *blockSums)
 
 // types gives objects the types that their newest notes say.
 func (r *rebuilder) types(ctx context.Context) error {
-	for some := range slices.Chunk(slices.Collect(maps.Keys(r.media)), rebuildBatch) {
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(r.media)), rebuildBatch) {
 		err := r.db.Write(ctx, func(tx *db.Tx) error {
 			rows, err := tx.Objects(some)
 			if err != nil {
@@ -122,109 +120,6 @@ func (r *rebuilder) types(ctx context.Context) error {
 	return nil
 }
 
-// family is a manifest and what it refers to.
-type family struct {
-	parent int64
-	edges  []oci.Edge
-}
-
-// edges parses all manifests.
-func (r *rebuilder) edges(ctx context.Context) error {
-	for d, n := range r.media {
-		if oci.HasSuccessors(n.Media) {
-			r.manifests[d] = true
-		}
-	}
-	for some := range slices.Chunk(slices.Collect(maps.Keys(r.manifests)), 1000) {
-		var rows map[oci.Digest]db.Object
-		err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
-			rows, err = tx.Objects(some)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		var families []family
-		for _, o := range rows {
-			if !oci.HasSuccessors(o.Media) || !o.Loc.Held() {
-				continue
-			}
-			edges, err := r.parse(o)
-			if err != nil {
-				return err
-			}
-			families = append(families, family{o.ID, edges})
-		}
-		if err := r.putEdges(ctx, families); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// parse reads a manifest that was verified already.
-func (r *rebuilder) parse(o db.Object) ([]oci.Edge, error) {
-	data, err := r.bytes(o)
-	if errors.Is(err, content.ErrCorrupt) { // it was good a moment ago
-		r.left("%s: what it refers to: %s", o.Digest, lastCause(err))
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	edges, err := oci.Successors(o.Media, data)
-	if err != nil {
-		r.left("%s: it is no %s: %v", o.Digest, o.Media, err)
-	}
-	return edges, nil
-}
-
-func (r *rebuilder) bytes(o db.Object) ([]byte, error) {
-	if o.Loc == db.LocPack {
-		f, err := r.openContent(r.packPath(o.Pack))
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return pack.ReadBlob(f, record(o.Digest, o))
-	}
-	if o.Size > oci.MaxManifestSize {
-		return nil, nil // it does not parse, as what is too long
-	}
-	f, err := r.openContent(r.blobPath(o.Digest))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readWhole(f, o.Size)
-}
-
-func (r *rebuilder) putEdges(ctx context.Context, families []family) error {
-	if len(families) == 0 {
-		return nil
-	}
-	return r.db.Write(ctx, func(tx *db.Tx) error {
-		var (
-			children []oci.Descriptor
-			edges    []db.Edge
-		)
-		for _, f := range families {
-			for _, e := range f.edges {
-				children = append(children, e.Descriptor)
-				edges = append(edges, db.Edge{Parent: f.parent, Role: e.Role})
-			}
-		}
-		ids, err := tx.EnsureObjects(children)
-		if err != nil {
-			return err
-		}
-		for i := range edges {
-			edges[i].Child = ids[i]
-		}
-		return tx.PutEdges(edges)
-	})
-}
-
 // keep puts what no name reaches under a lease, and reports what names reach and
 // is damaged.
 func (r *rebuilder) keep(ctx context.Context) error {
@@ -233,22 +128,26 @@ func (r *rebuilder) keep(ctx context.Context) error {
 		missing = map[oci.Digest]*Damage{}
 	)
 	err := r.db.Read(ctx, func(tx *db.Tx) error {
+		var some []db.Ref
+		walk := func() error {
+			defer func() { some = some[:0] }()
+			return reachNames(tx, some, func(ids []int64) {
+				for _, id := range ids {
+					reached.add(id)
+				}
+			}, func(o db.Object, name string) { lack(missing, o, name) })
+		}
 		for ref, err := range tx.Refs("") {
 			if err != nil {
 				return err
 			}
-			ids, lacking, err := tx.Reach([]int64{ref.Object.ID})
-			if err != nil {
-				return err
-			}
-			for _, id := range ids {
-				reached.add(id)
-			}
-			for _, o := range lacking {
-				lack(missing, o, ref.Name)
+			if some = append(some, ref); len(some) == nameBatch {
+				if err := walk(); err != nil {
+					return err
+				}
 			}
 		}
-		return nil
+		return walk()
 	})
 	if err != nil {
 		return err

@@ -192,6 +192,32 @@ func (tx *Tx) Objects(ds []oci.Digest) (map[oci.Digest]Object, error) {
 	return found, err
 }
 
+// IDs finds the ids of many digests; one that has no row is not in the map. It reads the
+// index alone, quickest for digests that are sorted.
+func (tx *Tx) IDs(ds []oci.Digest) (map[oci.Digest]int64, error) {
+	found := make(map[oci.Digest]int64, len(ds))
+	raws, err := rawArgs(ds)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		raw  sql.RawBytes
+		id   int64
+		dest = []any{&raw, &id}
+	)
+	err = inChunks(raws, func(args []any, list string) error {
+		return tx.each(`SELECT digest, id FROM objects WHERE digest IN (`+list+`)`, args, func(scan func(...any) error) (bool, error) {
+			if err := scan(dest...); err != nil {
+				return false, err
+			}
+			d, err := oci.DigestFromRaw(raw)
+			found[d] = id
+			return true, err
+		})
+	})
+	return found, err
+}
+
 // ObjectsByID finds many rows by id; what has none is not in the map.
 func (tx *Tx) ObjectsByID(ids []int64) (map[int64]Object, error) {
 	found := make(map[int64]Object, len(ids))
