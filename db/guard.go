@@ -87,17 +87,16 @@ func (g *guard) judge(code int, message string) error {
 	case primary == sqlitelib.SQLITE_NOMEM:
 		return errNoMemory
 	case primary == sqlitelib.SQLITE_ERROR, primary == sqlitelib.SQLITE_MISMATCH, primary == sqlitelib.SQLITE_RANGE, primary == sqlitelib.SQLITE_AUTH:
-		return content.WithHint(fmt.Errorf("query: %w: %s", content.ErrInvalid, strings.ReplaceAll(message, g.key+".", "")), hintViews)
+		return content.WithHint(fmt.Errorf("query: %w: %s", content.ErrInvalid, g.unnamed(message)), hintViews)
 	case known && class == content.ErrCorrupt:
-		return errDamaged(fmt.Errorf("SQLite: %s", message))
+		return errDamaged(fmt.Errorf("SQLite: %s", g.unnamed(message)))
 	case known:
-		return fmt.Errorf("catalog: %w: %s", class, message)
+		return fmt.Errorf("catalog: %w: %s", class, g.unnamed(message))
 	}
-	return fmt.Errorf("query: %s (SQLite's code %d)", message, code)
+	return fmt.Errorf("query: %s (SQLite's code %d)", g.unnamed(message), code)
 }
 
-// unnamed is text without the names that no query is to know, which EXPLAIN QUERY PLAN
-// tells.
+// unnamed is text of SQLite's without the names that no query is to know.
 func (g *guard) unnamed(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, g.key+".", ""), g.key+"_", "")
 }
@@ -108,20 +107,20 @@ func errRefused(format string, args ...any) error {
 
 // queryFunctions are what a query may call: functions of its arguments alone, the
 // time, and chance. Those that are not here read or change something else, or are
-// for tables that are not there.
+// for tables that are not there; or, as json_group_array, gather what no limit bounds.
 var queryFunctions = functionSet(`
 	abs char coalesce concat concat_ws format glob hex if ifnull iif instr length like likelihood likely lower ltrim max
 	min nullif octet_length printf quote random randomblob replace round rtrim sign soundex substr substring trim typeof
 	unhex unicode unistr unistr_quote unlikely upper zeroblob
-	avg count group_concat median percentile percentile_cont percentile_disc string_agg sum total
+	avg count group_concat string_agg sum total
 	cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number
 	date datetime julianday strftime time timediff unixepoch current_date current_time current_timestamp
 	acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees exp floor ln log log10 log2 mod pi pow power
 	radians sin sinh sqrt tan tanh trunc
 	json json_array json_array_insert json_array_length json_error_position json_extract json_insert json_object json_patch
-	json_pretty json_quote json_remove json_replace json_set json_type json_valid json_group_array json_group_object
+	json_pretty json_quote json_remove json_replace json_set json_type json_valid
 	jsonb jsonb_array jsonb_array_insert jsonb_extract jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set
-	jsonb_group_array jsonb_group_object -> ->>`)
+	-> ->>`)
 
 func functionSet(names string) map[string]bool {
 	set := map[string]bool{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"os"
 	"reflect"
 	"regexp"
@@ -103,6 +104,7 @@ var attacks = []string{
 	"SELECT " + strings.Repeat("hex(zeroblob(300000)),", 3) + "1",
 	"SELECT json('[')", "SELECT abs(-9223372036854775808)", "SELECT 1 UNION SELECT 1, 2", "SELECT json_extract('{}', 'nonsense')",
 	"WITH RECURSIVE c(x, t) AS (SELECT 1, 'aaaaaaaaaaaaaaaa' UNION ALL SELECT x+1, t||t FROM c) SELECT max(x) FROM c", "SELECT group_concat(hex(zeroblob(100000))) FROM content a, content b, content c",
+	"SELECT json_group_array(hex(zeroblob(100000))) FROM content a, content b, content c", "SELECT jsonb_group_object(a.digest, hex(zeroblob(100000))) FROM content a, content b",
 	strings.Repeat("(", 5000), "SELECT " + strings.Repeat("1+", 5000) + "1", "SELECT " + strings.Repeat("1,", 5000) + "1", strings.Repeat("SELECT 1 UNION ALL ", 500) + "SELECT 1", "SELECT '" + strings.Repeat("x", maxQueryText) + "'",
 }
 
@@ -319,5 +321,13 @@ func TestQueryPlanHidesNames(t *testing.T) {
 	check(t, err)
 	if text := fmt.Sprint(rows); regexp.MustCompile(`\bk[a-z2-7]{26}`).MatchString(text) {
 		t.Error(text)
+	}
+}
+
+// A catalog that cannot be opened is an error of the query.
+func TestQueryOfACatalogThatIsGone(t *testing.T) {
+	_, err := openSandbox(context.Background(), "file:"+filepath.Join(t.TempDir(), "nosuch.db")+"?mode=ro")
+	if err == nil {
+		t.Fatalf("it is %v", err)
 	}
 }

@@ -16,8 +16,16 @@ const maxExpansion = 10_000
 func expansion(text string) int {
 	tokens := sqlTokens(text)
 	uses, given := map[string]int{}, map[string]int{}
+	closing := len(tokens) // index of the next ")" from the token on
+	closed := make([]int, len(tokens))
+	for i, t := range slices.Backward(tokens) {
+		if t == ")" {
+			closing = i
+		}
+		closed[i] = closing
+	}
 	for i, t := range tokens {
-		if uses[t]++; gives(tokens, i) {
+		if uses[t]++; gives(tokens, closed, i) {
 			given[t]++
 		}
 	}
@@ -47,7 +55,8 @@ func copies(uses, n int) int {
 }
 
 // gives says whether the token at i is the name in `name [(...)] AS [NOT] [MATERIALIZED] (`.
-func gives(tokens []string, i int) bool {
+// closed is for each token where the next ")" is.
+func gives(tokens []string, closed []int, i int) bool {
 	name := tokens[i]
 	if name == "(" || name == ")" || name == "," || name == "as" {
 		return false
@@ -60,10 +69,7 @@ func gives(tokens []string, i int) bool {
 	}
 	n := i + 1
 	if at(n) == "(" {
-		for n < len(tokens) && tokens[n] != ")" {
-			n++
-		}
-		n++
+		n = closed[n] + 1
 	}
 	if at(n) != "as" {
 		return false

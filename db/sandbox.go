@@ -55,22 +55,19 @@ type sandbox struct {
 
 // openSandbox opens the catalog that uri names, with its views and nothing else
 // within reach. Until close it asks ctx whether to go on.
-func openSandbox(ctx context.Context, uri string) (s *sandbox, err error) {
+func openSandbox(ctx context.Context, uri string) (*sandbox, error) {
 	// The name of the catalog, and of what reads it, is one that no query can guess.
 	key := "k" + strings.ToLower(rand.Text())
-	s = &sandbox{tls: libc.NewTLS(), guard: newGuard(ctx, key)}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	if err := s.open(); err != nil {
-		return nil, err
+	s := &sandbox{tls: libc.NewTLS(), guard: newGuard(ctx, key)}
+	err := s.open()
+	if err == nil {
+		err = s.exec(setup(key, uri))
 	}
-	if err := s.exec(setup(key, uri)); err != nil {
-		return nil, err
+	if err == nil {
+		err = s.learnNames()
 	}
-	if err := s.learnNames(); err != nil {
+	if err != nil {
+		s.close()
 		return nil, err
 	}
 	s.lockDown()

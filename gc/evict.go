@@ -3,6 +3,8 @@ package gc
 import (
 	"cmp"
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -68,6 +70,8 @@ func PlanEviction(ctx context.Context, s *blobstore.Store, o EvictOptions, lack 
 			// One that came or moved between the two readings is in use.
 			if n, ok := byRef[h.ref.Name]; ok && n.Seq == h.ref.Seq {
 				names = append(names, EvictedName{n, h.last, h.frees})
+			} else {
+				frees -= h.frees
 			}
 		}
 		return nil
@@ -156,31 +160,83 @@ func (e *evicting) sort(tx *db.Tx, all []*held) error {
 // choose finds the names that give back lack bytes, or all that it takes to give back
 // as much as can be.
 func (e *evicting) choose(tx *db.Tx, lack int64) (chosen []*held, frees int64, err error) {
+	e.strays()
+	rows, err := packRows(tx)
+	if err != nil {
+		return nil, 0, err
+	}
+	for {
+		packs := e.emptying(rows)
+		first, freed := e.oldest(packs, lack)
+		e.markStaying(first)
+		idle := e.idle(packs, e.names[first:])
+		if len(idle) == 0 {
+			return e.goes(first), freed, nil
+		}
+		for h := range idle {
+			e.kept = append(e.kept, h.ref.Object.ID)
+		}
+		e.names = slices.DeleteFunc(e.names, func(h *held) bool { return idle[h] })
+	}
+}
+
+// idle are those of the names which are to go that would go for nothing: they give
+// nothing back, no pack with their content is emptied, and they share nothing with
+// others that go.
+func (e *evicting) idle(packs *emptying, names []*held) map[*held]bool {
+	idle := map[*held]bool{}
+	for _, h := range names {
+		if h.frees > 0 || len(h.alone.packed) == 0 {
+			continue
+		}
+		empties := false
+		for id := range h.alone.packed {
+			empties = empties || packs.comesBack(packs.packs[id]) > 0
+		}
+		if !empties && maps.Equal(e.beyond(h.ref.Object.ID).packed, h.alone.packed) {
+			idle[h] = true
+		}
+	}
+	return idle
+}
+
+// emptying marks what is kept and what names keep, and what each alone does, and finds
+// what the packs have once the rest is given up.
+func (e *evicting) emptying(rows map[int64]db.Pack) *emptying {
 	e.marked = newBits(e.graph.top)
 	e.mark(e.kept...)
 	for _, h := range e.names {
 		h.alone = e.mark(h.ref.Object.ID)
 	}
-	e.strays()
-	packs, err := e.packs(tx)
-	if err != nil {
-		return nil, 0, err
-	}
-	first := len(e.names) // of those that go
+	return e.packs(rows)
+}
+
+// oldest finds the first of the names that, with all after it, give back lack bytes.
+func (e *evicting) oldest(packs *emptying, lack int64) (first int, frees int64) {
+	first = len(e.names)
 	for i, h := range slices.Backward(e.names) {
 		if frees >= lack {
 			break
 		}
 		if h.frees = packs.giveUp(h.alone); h.frees > 0 {
-			first = i // else it would go for nothing, unless one after it empties its pack
+			first = i
 		}
 		frees += h.frees
 	}
+	return first, frees
+}
+
+// markStaying marks what stays if the names from first on go.
+func (e *evicting) markStaying(first int) {
 	e.marked = newBits(e.graph.top)
 	e.mark(e.kept...)
 	for _, h := range e.names[:first] {
 		e.mark(h.ref.Object.ID)
 	}
+}
+
+// goes lists what goes with the names from first on, beside what is marked.
+func (e *evicting) goes(first int) (chosen []*held) {
 	for _, h := range slices.Backward(e.names[first:]) {
 		if !e.marked.get(h.ref.Object.ID) { // else something that stays keeps it
 			chosen = append(chosen, h)
@@ -191,11 +247,12 @@ func (e *evicting) choose(tx *db.Tx, lack int64) (chosen []*held, frees int64, e
 			chosen = append(chosen, h)
 		}
 	}
-	return chosen, frees, nil
+	return chosen
 }
 
 // strays keeps attachments of what no name keeps: they wait until that is collected.
 func (e *evicting) strays() {
+	e.markStaying(len(e.names))
 	e.about = slices.DeleteFunc(e.about, func(h *held) bool {
 		stray := !e.marked.get(h.subject)
 		if stray {
@@ -207,15 +264,30 @@ func (e *evicting) strays() {
 
 // mark marks what ids reach, attachments included, and says what is newly marked.
 func (e *evicting) mark(ids ...int64) (fresh bytes) {
+	e.walk(func(id int64) { fresh.add(e.object(id)) }, ids...)
+	return fresh
+}
+
+// beyond is what mark would mark.
+func (e *evicting) beyond(id int64) (fresh bytes) {
+	var marked []int64
+	e.walk(func(id int64) { marked = append(marked, id) }, id)
+	for _, id := range marked {
+		e.marked.clear(id)
+		fresh.add(e.object(id))
+	}
+	return fresh
+}
+
+func (e *evicting) walk(visit func(id int64), ids ...int64) {
 	for len(ids) > 0 {
 		var more []int64
 		e.graph.reach(e.marked, func(id int64) {
-			fresh.add(e.object(id))
+			visit(id)
 			more = append(more, e.attached[id]...)
 		}, ids...)
 		ids = more
 	}
-	return fresh
 }
 
 func (e *evicting) object(id int64) db.GraphObject {
@@ -230,6 +302,7 @@ func (e *evicting) object(id int64) db.GraphObject {
 // Evict collects garbage, and where bytes are lacking still, gives up names and
 // collects again. Unless Partly is set no name goes if that would not be enough. The
 // names that went are in the report; whether enough has come back is for Lack to say.
+// What cannot be removed keeps nothing else from going: it is the error at the end.
 //
 // Errors: those of Run and PlanEviction, and of Lack.
 func Evict(ctx context.Context, s *blobstore.Store, o EvictOptions) (Report, error) {
@@ -238,17 +311,24 @@ func Evict(ctx context.Context, s *blobstore.Store, o EvictOptions) (Report, err
 		return Report{}, err
 	}
 	defer m.Close()
-	var all Report
+	var (
+		all    Report
+		failed []error
+	)
 	o.Options = o.started()
-	for rounds := 0; ; {
-		report, err := collect(ctx, s, m, o.Options)
+	round := func() error {
+		report, stayed, err := collect(ctx, s, m, o.Options)
 		all.add(report)
-		if err != nil || report.Unfinished {
-			return all, err
+		failed = stayed // what went after all in a later round is no failure
+		return err
+	}
+	for rounds := 0; ; {
+		if err := round(); err != nil || all.Unfinished {
+			return all, errors.Join(append(failed, err)...)
 		}
 		lack, err := o.Lack(ctx)
 		if err != nil || lack <= 0 {
-			return all, err
+			return all, errors.Join(append(failed, err)...)
 		}
 		if !o.Compact { // before a name goes
 			o.Compact = true
@@ -258,10 +338,9 @@ func Evict(ctx context.Context, s *blobstore.Store, o EvictOptions) (Report, err
 		all.Evicted = append(all.Evicted, names...)
 		if rounds++; err != nil || len(names) == 0 || rounds == evictions {
 			if err == nil && len(names) > 0 {
-				report, err = collect(ctx, s, m, o.Options)
-				all.add(report)
+				err = round()
 			}
-			return all, err
+			return all, errors.Join(append(failed, err)...)
 		}
 	}
 }
@@ -280,17 +359,29 @@ func evictSome(ctx context.Context, s *blobstore.Store, m *blobstore.Maintenance
 	return slices.DeleteFunc(planned, func(n EvictedName) bool { return !gone[n.Reference] }), err
 }
 
-// add adds up what several collections have done. The plan is that of the first.
+// add adds up what several collections have done. The plan is that of the first, but for
+// what is kept, which is that of the last.
 func (r *Report) add(more Report) {
-	if r.Plan == nil {
+	switch {
+	case r.Plan == nil:
 		r.Plan = more.Plan
+	case more.Plan != nil:
+		r.Plan.Kept = more.Plan.Kept
+		for _, p := range more.Plan.Packs {
+			if !slices.ContainsFunc(r.Plan.Packs, func(was PackPlan) bool { return was.ID == p.ID }) {
+				r.Plan.Packs = append(r.Plan.Packs, p)
+			}
+		}
 	}
 	for _, c := range []struct{ to, of *Count }{{&r.Doomed, &more.Doomed}, {&r.Swept, &more.Swept}, {&r.Packs, &more.Packs}} {
 		c.to.Objects += c.of.Objects
 		c.to.Bytes += c.of.Bytes
 	}
 	r.Copied += more.Copied
-	r.KeptPack = more.KeptPack
+	r.KeptPack = slices.DeleteFunc(r.KeptPack, func(was KeptPack) bool { // and may have gone since
+		return more.Plan != nil && slices.ContainsFunc(more.Plan.Packs, func(p PackPlan) bool { return p.ID == was.ID })
+	})
+	r.KeptPack = append(r.KeptPack, more.KeptPack...)
 	for _, w := range more.Files {
 		i := slices.IndexFunc(r.Files, func(o blobstore.Waste) bool { return o.Kind == w.Kind })
 		if i < 0 {

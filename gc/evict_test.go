@@ -3,6 +3,8 @@ package gc_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -162,5 +164,38 @@ func TestPackedBytesCountOnceTheirPackIsEmptied(t *testing.T) {
 	must(t, err)
 	if got := before.Total() - after.Total(); len(report.Evicted) != 2 || got < frees-8000 || got > frees+8000 {
 		t.Errorf("%d names and %d bytes went, %d were planned", len(report.Evicted), got, frees)
+	}
+}
+
+// A name whose content lies in a pack that nothing empties gives nothing back, and does
+// not go before one that does.
+func TestNoNameGoesForNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	image(t, s, "t/small:1", nil, noise(1000, 1))
+	image(t, s, "t/other:1", nil, noise(200_000, 2)) // which keeps the pack
+	must(t, s.SetPinned(ctx, true, ref(t, "t/other:1")))
+	image(t, s, "t/large:1", nil, noise(400_000, 3))
+	got, _ := plan(t, s, 300_000)
+	wantGone(t, got, "t/large:1")
+}
+
+// What cannot be removed does not keep names from making room.
+func TestAStuckFileDoesNotKeepNamesFromGoing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := blobstore.Open(ctx, filepath.Join(dir, "store"), blobstore.Options{Create: true})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	image(t, s, "t/a:1", nil, noise(400_000, 1))
+	stuck := filepath.Join(dir, "store", "trash", "0011223344556677")
+	must(t, os.MkdirAll(filepath.Join(stuck, "within"), 0o755))
+	must(t, os.WriteFile(filepath.Join(stuck, "within", "file"), nil, 0o644))
+	report, err := gc.Evict(ctx, s, gc.EvictOptions{Partly: true, Lack: func(ctx context.Context) (int64, error) {
+		used, err := s.Usage(ctx)
+		return used.Total() - 100_000, err
+	}})
+	if err == nil || len(report.Evicted) != 1 {
+		t.Errorf("%d names went, and the error is %v", len(report.Evicted), err)
 	}
 }

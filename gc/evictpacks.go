@@ -1,6 +1,10 @@
 package gc
 
-import "dist.example/db"
+import (
+	"maps"
+
+	"dist.example/db"
+)
 
 // bytes are those that some objects take.
 type bytes struct {
@@ -26,25 +30,30 @@ type emptying struct {
 	packs map[int64]db.Pack
 }
 
-// packs are those of a snapshot once the garbage in them, which nothing marks, is given
-// up.
-func (e *evicting) packs(tx *db.Tx) (*emptying, error) {
-	e.mark(e.kept...)
+// packRows are the packs of a snapshot.
+func packRows(tx *db.Tx) (map[int64]db.Pack, error) {
+	rows := map[int64]db.Pack{}
+	for row, err := range tx.Packs() {
+		if err != nil {
+			return nil, err
+		}
+		rows[row.ID] = row
+	}
+	return rows, nil
+}
+
+// packs are the packs with these rows once the garbage in them, which nothing marks, is
+// given up.
+func (e *evicting) packs(rows map[int64]db.Pack) *emptying {
 	var dying bytes
 	for _, obj := range e.graph.objects {
 		if obj.Loc != db.LocDoomed && !e.marked.get(obj.ID) {
 			dying.add(obj)
 		}
 	}
-	p := &emptying{e.o, map[int64]db.Pack{}}
-	for row, err := range tx.Packs() {
-		if err != nil {
-			return nil, err
-		}
-		p.packs[row.ID] = row
-	}
+	p := &emptying{e.o, maps.Clone(rows)}
 	p.giveUp(dying)
-	return p, nil
+	return p
 }
 
 // giveUp says how many bytes come back if these go, beyond those that come back anyway.

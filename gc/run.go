@@ -55,21 +55,23 @@ func Run(ctx context.Context, s *blobstore.Store, o Options) (Report, error) {
 		return Report{}, err
 	}
 	defer m.Close()
-	return collect(ctx, s, m, o)
+	report, stayed, err := collect(ctx, s, m, o)
+	return report, errors.Join(append(stayed, err)...)
 }
 
-func collect(ctx context.Context, s *blobstore.Store, m *blobstore.Maintenance, o Options) (Report, error) {
+// collect is Run under the lock of m. stayed is about what could not be removed, beside
+// which the rest went on.
+func collect(ctx context.Context, s *blobstore.Store, m *blobstore.Maintenance, o Options) (report Report, stayed []error, err error) {
 	c := &collection{s: s, m: m, o: o.started(), began: time.Now(), observe: o.Observe, files: map[string]int{}}
 	if c.observe == nil {
 		c.observe = func(content.Event) {}
 	}
-	err := c.run(ctx)
-	if errors.Is(err, errTimeUp) {
-		c.report.Unfinished, err = true, errors.Join(c.failed...)
+	if err = c.run(ctx); errors.Is(err, errTimeUp) {
+		c.report.Unfinished, err = true, nil
 	}
 	c.tell(content.EventFinished)
 	c.report.Took = time.Since(c.began)
-	return c.report, err
+	return c.report, c.failed, err
 }
 
 // errTimeUp ends a collection at a step that can be left off.
@@ -115,10 +117,10 @@ func (c *collection) run(ctx context.Context) (err error) {
 	// What only removes comes before what copies: the disk may be full.
 	for _, step := range []func(context.Context) error{c.doom, c.endMarking, c.sweep, c.remove, c.packs, c.leases, c.history} {
 		if err := step(ctx); err != nil {
-			return errors.Join(append(c.failed, err)...)
+			return err
 		}
 	}
-	return errors.Join(c.failed...)
+	return nil
 }
 
 // endMarking lets writers record no more: only what gives objects up has to know.
@@ -300,103 +302,6 @@ func (c *collection) sweep(ctx context.Context) error {
 		if err := c.goOn(ctx); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// packs gives up those of the plan, as far as they are to go still.
-func (c *collection) packs(ctx context.Context) error {
-	for _, planned := range c.plan.Packs {
-		if err := c.goOn(ctx); err != nil {
-			return err
-		}
-		var row db.Pack
-		err := c.s.View(ctx, func(tx *db.Tx) (err error) {
-			row, _, err = tx.Pack(planned.ID)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if row.ID == 0 || c.o.action(row) == "" {
-			continue
-		}
-		got, err := c.m.EmptyPack(ctx, row.ID, c.advance)
-		if err != nil {
-			got.Kept = err.Error()
-			if err := c.failing(ctx, err); err != nil {
-				return err
-			}
-		}
-		c.emptied(row.ID, got)
-	}
-	return nil
-}
-
-func (c *collection) emptied(id int64, got blobstore.Emptied) {
-	c.report.Copied += got.Copied
-	c.report.Freed -= got.Grown
-	if got.Kept != "" {
-		c.report.KeptPack = append(c.report.KeptPack, KeptPack{id, got.Kept})
-		return
-	}
-	c.report.Packs.add(got.Bytes)
-	c.report.Freed += got.Bytes
-	c.advance(got.Bytes - got.Copied)
-}
-
-// remove removes what crashes have left behind.
-func (c *collection) remove(ctx context.Context) error {
-	for _, g := range c.plan.files {
-		if err := c.goOn(ctx); err != nil {
-			return err
-		}
-		gone, err := c.m.Remove(ctx, g)
-		if err != nil {
-			if err := c.failing(ctx, err); err != nil {
-				return err
-			}
-		}
-		if gone {
-			c.removed(string(g.Kind), 1, g.Bytes)
-			c.advance(g.Bytes)
-		}
-	}
-	return nil
-}
-
-func (c *collection) removed(kind string, n, bytes int64) {
-	if n == 0 {
-		return
-	}
-	i, ok := c.files[kind]
-	if !ok {
-		i = len(c.report.Files)
-		c.files[kind] = i
-		c.report.Files = append(c.report.Files, blobstore.Waste{Kind: kind})
-	}
-	c.report.Files[i].Count += n
-	c.report.Files[i].Bytes += bytes
-	c.report.Freed += bytes
-}
-
-// history forgets changes of names that cannot be undone any more.
-func (c *collection) history(ctx context.Context) error {
-	var old []int64
-	err := c.s.View(ctx, func(tx *db.Tx) error {
-		return tx.OldHistory(c.plan.now.Add(-c.o.KeepHistory), func(seqs []int64) { old = append(old, seqs...) })
-	})
-	if err != nil {
-		return err
-	}
-	for some := range slices.Chunk(old, historyRows) {
-		if err := c.goOn(ctx); err != nil {
-			return err
-		}
-		if err := c.m.Change(ctx, func(tx *db.Tx) error { return tx.ForgetHistory(some) }); err != nil {
-			return err
-		}
-		c.report.Changes += int64(len(some))
 	}
 	return nil
 }
