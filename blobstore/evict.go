@@ -12,8 +12,8 @@ import (
 )
 
 // Evict gives up names to make room, a hundred in a transaction, and says which went: not
-// those that have moved or were pinned or used since they were listed. What they stood
-// for is not kept for undoing this.
+// those that have moved, were pinned or, to the hour, used since they were listed. What
+// they stood for is not kept for undoing this.
 func (m *Maintenance) Evict(ctx context.Context, names []content.Name) (gone map[oci.Reference]bool, err error) {
 	gone = map[oci.Reference]bool{}
 	for some := range slices.Chunk(names, evictRows) {

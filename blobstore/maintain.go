@@ -95,12 +95,12 @@ func (m *Maintenance) Sweep(ctx context.Context, some []int64) (Swept, error) {
 			name := ""
 			if o.Pack == 0 {
 				name, err = m.discard(m.s.blobPath(o.Digest))
-			}
-			if fsys.InUse(err) {
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("give up %s: %w", o.Digest, fsys.Classify(err))
+				if fsys.InUse(err) {
+					continue
+				}
+				if err != nil {
+					return fmt.Errorf("give up %s: %w", o.Digest, fsys.Classify(err))
+				}
 			}
 			ids = append(ids, o.ID)
 			out.Objects++

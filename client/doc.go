@@ -16,6 +16,8 @@
 //     there under a lease, so that the next try moves less.
 //   - All names of one call that are in the store move in one transaction or none
 //     does. Tags at registries move one by one, after all content has arrived.
-//   - A verb that only asks a registry needs no store, and one that only reads a
-//     store writes nothing but leases and notes of what registries have.
+//   - A verb that only asks a registry needs no store. One that only reads a store
+//     writes no content and moves no name: at most leases, notes (of what registries
+//     have, of the use of names, of what is damaged), the index of search, and good
+//     bytes in the place of damaged ones, which it may fetch for that.
 package client

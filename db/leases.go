@@ -100,10 +100,11 @@ func (tx *Tx) KeptByLease(id string) (objects, stored int64, err error) {
 }
 
 // RenewLease moves a lease's end and returns the lease. One that has expired holds
-// its objects anew. Errors: content.ErrNotFound.
+// its objects anew. Errors: content.ErrNotFound, also for one that ShrinkLease has begun
+// to end.
 func (tx *Tx) RenewLease(id string, expires time.Time) (Lease, error) {
 	l, found, err := tx.Lease(id)
-	if err == nil && !found {
+	if err == nil && (!found || l.Expires.UnixMilli() == endingLease) {
 		err = errNoRow("lease", id)
 	}
 	if err != nil {
@@ -139,11 +140,18 @@ func (tx *Tx) ReleaseLease(id string) error {
 func (tx *Tx) ShrinkLease(id string, limit int) (gone bool, err error) {
 	n, err := tx.changed(`DELETE FROM lease_objects WHERE (lease, object) IN (SELECT lo.lease, lo.object FROM leases l
 		JOIN lease_objects lo ON lo.lease = l.num WHERE l.id = ? LIMIT ?)`, id, limit)
-	if err != nil || n == int64(limit) {
+	if err == nil && n == int64(limit) {
+		_, err = tx.exec(`UPDATE leases SET expires = ? WHERE id = ?`, endingLease, id)
+		return false, err
+	}
+	if err != nil {
 		return false, err
 	}
 	return true, tx.ReleaseLease(id)
 }
+
+// endingLease is when a lease expires that does not hold all of its objects any more.
+const endingLease = 0
 
 var insertLeaseObjects = rowInsert{
 	into: `lease_objects (lease, object)`, row: `(?1,?)`, after: ` ON CONFLICT DO NOTHING`, shared: 1, width: 1,

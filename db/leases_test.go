@@ -1,9 +1,11 @@
 package db
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"dist.example/content"
 	"dist.example/oci"
 )
 
@@ -59,4 +61,26 @@ func TestLeasesBeginning(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A lease that is being ended is not renewed: it does not hold all of its objects any more.
+func TestALeaseThatIsEndingStaysSo(t *testing.T) {
+	g := newGraph(t)
+	g.held(1, 5)
+	g.held(2, 5)
+	g.lease("large", LeaseUser, 1, 2)
+	write(t, g.d, func(tx *Tx) error {
+		gone, err := tx.ShrinkLease("large", 1)
+		if gone {
+			t.Error("it is gone with half of its objects")
+		}
+		return err
+	})
+	err := g.d.Write(t.Context(), func(tx *Tx) error {
+		_, err := tx.RenewLease("large", tx.Now.Add(time.Hour))
+		return err
+	})
+	if !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("renewing it: %v", err)
+	}
 }

@@ -76,7 +76,8 @@ type PackPlan struct {
 	Bytes      int64 // of the file
 }
 
-// Plan is what a collection would do, as of one moment.
+// Plan is what a collection would do: garbage and packs as of one moment each, and files
+// as they are met.
 type Plan struct {
 	Held    Count          // all objects that are here
 	Kept    [reasons]Count // by reason; each object counts for the first that holds it

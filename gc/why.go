@@ -64,8 +64,8 @@ type Explanation struct {
 	More int64
 }
 
-// Why finds what keeps objects, as of one moment: every chain from a root. What holds
-// itself in a circle is gone round at most once.
+// Why finds what keeps objects, as of one moment: every chain from a root. Of what holds
+// itself in a circle, one way round is left out, and the chains that lead through it.
 //
 // Errors: content.ErrNotFound for what is not here.
 func Why(ctx context.Context, s *blobstore.Store, o WhyOptions, digests ...oci.Digest) ([]Explanation, error) {

@@ -1,5 +1,5 @@
 -- What manifests say, to be searched, version 8. Only a cache that `search` brings up
--- to date itself: writers of objects and names do nothing for it, and a rebuild begins
+-- to date itself: writers only take out what has another type now, and a rebuild begins
 -- without it.
 
 -- By objects.id: the words of what search_facts has of the object, in one column for

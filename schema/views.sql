@@ -18,7 +18,7 @@
 --   stored      what it takes on disk, 0 when it is absent
 --   pack        packs.id, NULL when it is in no pack
 --   committed   when its bytes last became durable
---   used        when it was last read or written
+--   used        when it was last written, again perhaps; reading it does not count
 --   id          its number in this catalog
 CREATE TEMP VIEW content AS
 SELECT CASE substr(o.digest, 1, 1) WHEN x'01' THEN 'sha256:' ELSE 'sha512:' END || lower(hex(substr(o.digest, 2))) AS digest,
