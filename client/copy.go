@@ -104,14 +104,11 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 	if err := j.admit(ctx, to); err != nil {
 		return err
 	}
-	if from, ok := j.src.(fromStore); ok {
-		release, err := j.c.hold(ctx, from.store, j.verb, j.root.Digest)
-		if err != nil {
-			return err
-		}
-		defer release()
-		from.store.Use(ctx, from.ref)
+	release, err := j.c.using(ctx, j.src, j.verb, j.root.Digest)
+	if err != nil {
+		return err
 	}
+	defer release()
 	j.c.alone(j.src, to)
 	source := j.c.federate(j.src)
 	if err := j.fit(ctx, to, source); err != nil {
@@ -140,9 +137,7 @@ func (j *copyJob) run(ctx context.Context, src, dst string) error {
 // mended says whether a copy out of the store that met damage can be tried again: an
 // archive cannot, which has bytes by then.
 func (j *copyJob) mended(ctx context.Context, err error) bool {
-	from, ok := j.src.(fromStore)
-	return ok && errors.Is(err, content.ErrCorrupt) && !strings.HasSuffix(j.dst.Transport, "-archive") &&
-		j.c.mendedBelow(ctx, from.store, j.root.Digest)
+	return !strings.HasSuffix(j.dst.Transport, "-archive") && j.c.mendedSource(ctx, j.src, j.root.Digest, err)
 }
 
 // overtaken ends what Finish has returned err for, and says whether the image is to be

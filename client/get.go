@@ -26,12 +26,13 @@ func (c *Client) Stat(ctx context.Context, id string) (content.Info, error) {
 	return s.Info(ctx, desc.Digest)
 }
 
+// find finds an object for whoever asks about it.
 func (c *Client) find(ctx context.Context, id string) (*blobstore.Store, oci.Descriptor, error) {
 	s, err := c.Open(ctx)
 	if err != nil {
 		return nil, oci.Descriptor{}, err
 	}
-	desc, err := lookup(ctx, s, id)
+	desc, err := peek(ctx, s, id)
 	return c.healing(s), desc, err
 }
 
@@ -48,11 +49,15 @@ func (c *Client) Check(ctx context.Context, id string) error {
 // Get opens an object. The reader verifies: on damage it ends with ErrCorrupt in
 // place of io.EOF. The caller closes it.
 func (c *Client) Get(ctx context.Context, id string) (content.Info, io.ReadCloser, error) {
-	s, desc, err := c.find(ctx, id)
+	s, err := c.Open(ctx)
 	if err != nil {
 		return content.Info{}, nil, err
 	}
-	info, err := s.Info(ctx, desc.Digest)
+	desc, err := lookup(ctx, s, id)
+	if err != nil {
+		return content.Info{}, nil, err
+	}
+	info, err := c.healing(s).Info(ctx, desc.Digest)
 	if err != nil {
 		return info, nil, err
 	}

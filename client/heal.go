@@ -107,6 +107,12 @@ func (c *Client) mended(ctx context.Context, err error) bool {
 	return errors.As(err, &damaged) && c.heal(blobstore.AsItIs(ctx), damaged.Digest) == nil
 }
 
+// mendedSource is mendedBelow for a source that may be a store, of which err tells.
+func (c *Client) mendedSource(ctx context.Context, src content.ImageSource, root oci.Digest, err error) bool {
+	from, ok := src.(fromStore)
+	return ok && errors.Is(err, content.ErrCorrupt) && c.mendedBelow(ctx, from.store, root)
+}
+
 // mendedBelow reads all that root reaches, after something else than its content has
 // come out of the store, and says whether all that is damaged has been healed.
 func (c *Client) mendedBelow(ctx context.Context, s *blobstore.Store, root oci.Digest) bool {

@@ -256,6 +256,19 @@ func (p *push) choose(ctx context.Context) error {
 	return err
 }
 
+// using sees to it that what is copied out of a store is not collected before release is
+// called, and counts as used. Of another source it does nothing.
+func (c *Client) using(ctx context.Context, src content.ImageSource, verb string, root oci.Digest) (release func(), err error) {
+	from, ok := src.(fromStore)
+	if !ok {
+		return func() {}, nil
+	}
+	if release, err = c.hold(ctx, from.store, verb, root); err == nil {
+		from.store.Use(ctx, from.ref)
+	}
+	return release, err
+}
+
 // hold keeps a graph from being collected while it is read. A read-only store has
 // no collection.
 func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, root oci.Digest) (release func(), err error) {

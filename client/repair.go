@@ -191,7 +191,7 @@ func (r *repair) find(ctx context.Context, ids []string, o RepairOptions) (roots
 			return nil, fmt.Errorf("repair %s: %w", id, err)
 		}
 	}
-	if len(ids) > 0 && !o.Check {
+	if len(ids) > 0 {
 		return roots, nil
 	}
 	found, err := r.store.CheckAll(ctx, blobstore.CheckOptions{Quick: !o.Check, Observe: r.c.opts.Observe})

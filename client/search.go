@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -54,7 +55,7 @@ func (c *Client) Search(ctx context.Context, words string, limit int) (SearchRes
 	}
 	keys, err := c.Keys(ctx)
 	if err != nil {
-		return SearchResult{}, err
+		c.opts.Warn(fmt.Sprintf("what keys are called is left out: %v", err))
 	}
 	labels := map[oci.Digest]string{}
 	for _, k := range keys {

@@ -14,6 +14,7 @@ import (
 	"dist.example/content"
 	"dist.example/db"
 	"dist.example/fsys"
+	"dist.example/gc"
 )
 
 // The reports of Backup, Restore and Compact.
@@ -159,15 +160,21 @@ func (r CompactReport) GivenBack() int64 {
 	return r.Collected.Freed + max(0, r.Catalog.Before-r.Catalog.After)
 }
 
-// CompactStore collects garbage as Collect does, packs with dead bytes included, and
-// then gives back what the catalog does not need. See db.DB.Compact.
+// CompactStore collects garbage, packs with dead bytes included, and then gives back what
+// the catalog does not need. See db.DB.Compact. No name goes, whatever the quota.
 func (c *Client) CompactStore(ctx context.Context) (CompactReport, error) {
 	s, err := c.Open(ctx)
 	if err != nil {
 		return CompactReport{}, err
 	}
+	told, err := s.Settings(ctx)
+	if err != nil {
+		return CompactReport{}, err
+	}
+	opts := CollectOptions{Compact: true}.options(told)
+	opts.Observe = c.opts.Observe
 	var r CompactReport
-	if r.Collected, err = c.Collect(ctx, CollectOptions{Compact: true}); err != nil {
+	if r.Collected, err = gc.Run(ctx, s, opts); err != nil {
 		return r, err
 	}
 	r.Catalog, err = s.CompactCatalog(ctx)

@@ -332,10 +332,21 @@ func (r *syncRun) transfer(ctx context.Context) error {
 		if err := r.complete(ctx, it); err != nil {
 			return err
 		}
+		release, err := r.c.using(ctx, it.src, "sync", it.root.Digest)
+		if err != nil {
+			return err
+		}
+		defer release()
 		to := &sharedTarget{it.to, r.share}
 		defer r.share.leave(to)
 		r.c.alone(it.src, it.to)
-		stats, err := content.Copy(ctx, to, r.c.federate(it.src), it.root, r.options(ctx, it, max(1, jobs/images)))
+		send := func() (content.Stats, error) {
+			return content.Copy(ctx, to, r.c.federate(it.src), it.root, r.options(ctx, it, max(1, jobs/images)))
+		}
+		stats, err := send()
+		if err != nil && r.c.mendedSource(ctx, it.src, it.root.Digest, err) {
+			stats, err = send()
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if it.same() { // told of by reuse

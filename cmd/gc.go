@@ -59,9 +59,7 @@ func (c *gcCmd) Run(s *session) error {
 	if report.Plan == nil {
 		return err
 	}
-	for _, p := range report.KeptPack {
-		s.warn(fmt.Sprintf("pack %d stays: %s", p.ID, p.Why))
-	}
+	s.keptPacks(report)
 	j := newGCJSON(report)
 	if err := s.object(j, j.print); err != nil {
 		return err
@@ -166,6 +164,13 @@ func newGCJSON(r client.Collection) gcJSON {
 		}
 	}
 	return j
+}
+
+// keptPacks tells which packs a collection could not give up.
+func (s *session) keptPacks(r client.Collection) {
+	for _, p := range r.KeptPack {
+		s.warn(fmt.Sprintf("pack %d stays: %s", p.ID, p.Why))
+	}
 }
 
 func (j gcJSON) print(w io.Writer) error {

@@ -56,9 +56,13 @@ func (c *logCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	changes := dist.Log(s.ctx, c.Name, c.Limit)
+	limit := c.Limit
+	if c.Quiet { // of those that are printed
+		limit = 0
+	}
+	changes := dist.Log(s.ctx, c.Name, limit)
 	if c.Quiet {
-		changes = withTarget(changes)
+		changes = withTarget(changes, c.Limit)
 	}
 	err = printList(s.stdout, s.format(), c.Quiet, listing[client.Change]{
 		key:     "changes",
@@ -75,11 +79,15 @@ func (c *logCmd) Run(s *session) error {
 	return about(c.Name, err)
 }
 
-// withTarget leaves out the changes that removed a name.
-func withTarget(changes iter.Seq2[client.Change, error]) iter.Seq2[client.Change, error] {
+// withTarget leaves out the changes that removed a name. limit is of the others, 0 for none.
+func withTarget(changes iter.Seq2[client.Change, error], limit int) iter.Seq2[client.Change, error] {
 	return func(yield func(client.Change, error) bool) {
+		n := 0
 		for c, err := range changes {
-			if (err != nil || c.New != "") && !yield(c, err) {
+			if err == nil && c.New == "" {
+				continue
+			}
+			if n++; !yield(c, err) || n == limit {
 				return
 			}
 		}

@@ -41,8 +41,14 @@ Examples:
 
 // Run answers the query.
 func (c *queryCmd) Run(s *session) error {
-	if c.CSV && s.format().structured() {
+	views := c.Views || c.SQL == ""
+	switch {
+	case c.CSV && s.format().structured():
 		return usagef("--csv and --format exclude each other")
+	case c.Views && c.SQL != "":
+		return usagef("--views lists the views: it takes no query")
+	case c.CSV && views:
+		return usagef("--csv is for the rows of a query")
 	}
 	if c.Limit < 0 || c.Timeout < 0 {
 		return usagef("--limit and --timeout are not negative")
@@ -51,7 +57,7 @@ func (c *queryCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.Views || c.SQL == "" {
+	if views {
 		return printViews(s, dist.Views())
 	}
 	text, err := c.text(s)

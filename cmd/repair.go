@@ -27,7 +27,9 @@ type repairCmd struct {
 func (repairCmd) Help() string {
 	return `What is damaged, and what is missing where a name reaches it, is fetched again: from the places given with --from, then from those that the store remembers. Of a blob of more than 4 MiB only the damaged MiB are fetched, where the store has their checksums and the place gives parts; everything else comes whole. The digest decides: until it is right, what is here stays as it is.
 
-Without arguments the store is looked over as by dist check --quick: what is gone or has another size is found, and what a check or a reader has marked. --check reads everything. What is named as an argument is read with all that it reaches.
+Without arguments the store is looked over as by dist check --quick: what is gone or has another size is found, and what a check or a reader has marked. --check reads everything. What is named as an argument is read with all that it reaches, and is all that is repaired then.
+
+--auth-file, --plain-http and --insecure are for the places that --from gives. A registry that the store remembers is asked as any registry is: one that needs these flags is named with --from HOST/REPOSITORY.
 
 What no place could give is listed with the reasons, and the exit code is 4; 12 where only the network that is not to be used could have.
 
@@ -35,12 +37,16 @@ Examples:
 
     $ dist repair
     $ dist repair --plan
-    $ dist repair --check redis:7
+    $ dist repair --check
+    $ dist repair redis:7
     $ dist repair --from oci-archive:backup.tar --from /mnt/other/store`
 }
 
 // Run repairs, and prints what was done.
 func (c *repairCmd) Run(s *session) error {
+	if c.Check && len(c.ID) > 0 {
+		return usagef("--check reads all of the store: what is named is read in any case")
+	}
 	dist, err := s.transfers(c.networkFlags, c.Jobs)
 	if err != nil {
 		return err

@@ -195,6 +195,9 @@ func writeCSV(w *bufio.Writer, row []any, show func(string) string) error {
 		}
 		w.WriteString(text)
 	}
+	if len(row) == 1 && row[0] == nil {
+		w.WriteString(`""`) // most readers skip an empty line
+	}
 	_, err := w.WriteString("\r\n")
 	return err
 }

@@ -36,6 +36,7 @@ func (c *storeCompactCmd) Run(s *session) error {
 	s.progress.start()
 	r, err := dist.CompactStore(s.ctx)
 	s.progress.stop()
+	s.keptPacks(r.Collected)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,10 @@ func (j storeInfoJSON) print(w io.Writer) error {
 	packs := func(p packsJSON) string {
 		return fmt.Sprintf("%d, %s live, %s dead", p.Packs, oci.HumanSize(p.Live), oci.HumanSize(p.Dead))
 	}
-	disk := oci.HumanSize(int64(j.Free)) + " free"
+	disk := "unknown"
+	if j.Free > 0 || j.Block > 0 {
+		disk = oci.HumanSize(int64(j.Free)) + " free"
+	}
 	if j.Block > 0 {
 		disk += ", blocks of " + oci.HumanSize(j.Block)
 	}

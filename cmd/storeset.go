@@ -13,14 +13,14 @@ import (
 
 // storeSetCmd is `dist store set`.
 type storeSetCmd struct {
-	Setting []string `arg:"" optional:"" sep:"none" placeholder:"KEY=VALUE" help:"Settings: quota=20G, grace=1h, keep-history=14d. An empty value, or none, is the default."`
+	Setting []string `arg:"" optional:"" sep:"none" placeholder:"KEY=VALUE" help:"Settings: quota=20G, grace=1h, keep-history=14d. An empty value is the default; quota=none is no quota."`
 }
 
 // Help is the longer text of `dist store set --help`.
 func (storeSetCmd) Help() string {
 	return `quota: how many bytes the store may take: packs, files and what is on its way in; the catalog is not counted. K, M, G and T are powers of 1024. What would not fit is refused before its first byte (exit 9). No quota by default.
 
-grace: how long a garbage collection leaves alone what came in and has no name yet. 1h by default.
+grace: how long a garbage collection leaves alone what came in or was written again, whether or not anything holds it. 1h by default.
 
 keep-history: how long it keeps what a name stood for before it was moved or removed. 14d by default.
 
