@@ -52,6 +52,8 @@ const (
 	selectLeaseNums   = `SELECT num, id FROM leases`
 	selectUndoable    = `SELECT o.id, l.seq, l.name, l.at, l.why FROM ref_log l JOIN objects o ON o.digest = l.old
 		WHERE l.keeps = 1 AND l.at > ? ORDER BY l.seq`
+	selectUndoableOf = `SELECT o.id, l.seq, l.name, l.at, l.why FROM objects o CROSS JOIN ref_log l ON l.old = o.digest
+		WHERE l.keeps = 1 AND l.at > ? AND o.id IN `
 )
 
 // EachNameOf calls fn for every name of some objects.
@@ -114,7 +116,18 @@ func (tx *Tx) leaseNums(leases []Lease) (map[int64]Lease, error) {
 // EachUndoableChange calls fn, by number, for every change of a name that can be undone
 // and was made after since, with the object that the name stood for before.
 func (tx *Tx) EachUndoableChange(since time.Time, fn func(object int64, e LogEntry)) error {
-	return tx.each(selectUndoable, []any{since.UnixMilli()}, func(scan func(...any) error) (bool, error) {
+	return tx.eachUndoable(selectUndoable, []any{since.UnixMilli()}, fn)
+}
+
+// EachUndoableOf is EachUndoableChange for some objects, in no order.
+func (tx *Tx) EachUndoableOf(ids []int64, since time.Time, fn func(object int64, e LogEntry)) error {
+	return inChunks(idArgs(ids), func(args []any, list string) error {
+		return tx.eachUndoable(selectUndoableOf+`(`+list+`)`, append([]any{since.UnixMilli()}, args...), fn)
+	})
+}
+
+func (tx *Tx) eachUndoable(query string, args []any, fn func(object int64, e LogEntry)) error {
+	return tx.each(query, args, func(scan func(...any) error) (bool, error) {
 		var (
 			object, at int64
 			e          = LogEntry{Keeps: true}

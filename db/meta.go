@@ -112,10 +112,12 @@ func (d *DB) Size() int64 {
 // WALSize is the length of the write-ahead log in bytes.
 func (d *DB) WALSize() int64 { return d.walSize(d.fs) }
 
+const selectTakes = `SELECT (SELECT ifnull(sum("end"), 0) FROM packs),
+	(SELECT ifnull(sum(stored), 0) FROM objects WHERE pack IS NULL AND stored > 0)`
+
 // Takes is how many bytes packs and loose blobs have on the disk: packs up to their
-// ends, blobs until their rows say that they are gone.
+// ends, blobs until their rows say that they are gone. It looks at each loose blob.
 func (tx *Tx) Takes() (packs, loose int64, err error) {
-	_, err = tx.get(`SELECT (SELECT ifnull(sum("end"), 0) FROM packs),
-		(SELECT ifnull(sum(stored), 0) FROM objects WHERE pack IS NULL)`, nil, &packs, &loose)
+	_, err = tx.get(selectTakes, nil, &packs, &loose)
 	return packs, loose, err
 }

@@ -23,6 +23,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectSubjectHoldings + `(?,?)`,
 		selectNamesOf + `(?,?)`,
 		selectLeaseNumsOf + `(?,?)`,
+		selectUndoableOf + `(?,?)`,
 		selectRef + `WHERE r.name = ?`,
 		selectRef + `WHERE r.name >= ? AND r.name < ? ORDER BY r.name`,
 		selectRef + `WHERE r.object IN (?,?)`,
@@ -53,11 +54,31 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 					detail             string
 				)
 				err := scan(&id, &parent, &unused, &detail)
-				if strings.HasPrefix(detail, "SCAN") && detail != "SCAN w" && detail != "SCAN k" && detail != "SCAN CONSTANT ROW" { // w and k are what a walk has found
+				if strings.Contains(detail, "AUTOMATIC") || strings.HasPrefix(detail, "SCAN") && detail != "SCAN w" && detail != "SCAN k" && detail != "SCAN CONSTANT ROW" { // w and k are what a walk has found
 					t.Errorf("%s\n\t%s", query, detail)
 				}
 				return true, err
 			})
 		}))
+	}
+}
+
+// What loose blobs take is added up over an index of them alone.
+func TestTakesReadsLooseBlobsAlone(t *testing.T) {
+	d := openDB(t, t.TempDir(), Options{})
+	var plan []string
+	read(t, d, func(tx *Tx) error {
+		return tx.each("EXPLAIN QUERY PLAN "+selectTakes, nil, func(scan func(...any) error) (bool, error) {
+			var (
+				id, parent, unused int
+				detail             string
+			)
+			err := scan(&id, &parent, &unused, &detail)
+			plan = append(plan, detail)
+			return true, err
+		})
+	})
+	if !strings.Contains(strings.Join(plan, "\n"), "COVERING INDEX objects_loose") {
+		t.Errorf("%q", plan)
 	}
 }
