@@ -172,13 +172,9 @@ func (s *Store) Renew(ctx context.Context, id string, d time.Duration) (content.
 // Hold implements content.Leases.
 func (s *Store) Hold(ctx context.Context, id string, digests ...oci.Digest) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		objects, err := heldAll(tx, "hold", digests)
+		ids, err := heldIDs(tx, "hold", digests)
 		if err != nil {
 			return err
-		}
-		ids := make([]int64, len(objects))
-		for i, o := range objects {
-			ids[i] = o.ID
 		}
 		return tx.HoldObjects(id, ids)
 	})

@@ -75,8 +75,19 @@ func (s *Store) Leases(ctx context.Context) iter.Seq2[LeaseInfo, error] {
 // AddLease makes a lease by hand on objects that are held, for d. No process owns it.
 // Errors: content.ErrNotFound for what is not here, and then there is no lease.
 func (s *Store) AddLease(ctx context.Context, note string, d time.Duration, digests ...oci.Digest) (info LeaseInfo, err error) {
+	var objects, stored int64
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		ids, err := heldIDs(tx, "lease", digests)
+		if err == nil {
+			objects, stored, err = tx.KeptBy(ids)
+		}
+		return err
+	})
+	if err != nil {
+		return info, err
+	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		objects, err := heldAll(tx, "lease", digests)
+		ids, err := heldIDs(tx, "lease", digests)
 		if err != nil {
 			return err
 		}
@@ -84,17 +95,21 @@ func (s *Store) AddLease(ctx context.Context, note string, d time.Duration, dige
 		if err := tx.PutLease(l); err != nil {
 			return err
 		}
-		ids := make([]int64, len(objects))
-		for i, o := range objects {
-			ids[i] = o.ID
-		}
-		if err := tx.HoldObjects(l.ID, ids); err != nil {
-			return err
-		}
-		info, err = s.leaseInfo(tx, l)
-		return err
+		info = s.judgeLease(l, tx.Now)
+		info.Objects, info.Stored = objects, stored
+		return tx.HoldObjects(l.ID, ids)
 	})
 	return info, err
+}
+
+// heldIDs are the ids of objects that are held. Errors: content.ErrNotFound.
+func heldIDs(tx *db.Tx, verb string, digests []oci.Digest) ([]int64, error) {
+	objects, err := heldAll(tx, verb, digests)
+	ids := make([]int64, len(objects))
+	for i, o := range objects {
+		ids[i] = o.ID
+	}
+	return ids, err
 }
 
 // RenewLeases lets leases last for d from now, all of them or none, and returns them.
@@ -120,30 +135,44 @@ func (s *Store) ReleaseLeases(ctx context.Context, force bool, words ...string) 
 }
 
 // changeLeases finds leases by words, does something to each, tells of them as they
-// are then, and does the rest.
+// are then, and does the rest. What they keep is counted before, since that is a walk,
+// and a transaction that writes is to be short.
 func (s *Store) changeLeases(
 	ctx context.Context, words []string, change func(*db.Tx, db.Lease) (db.Lease, error), then ...func(*db.Tx, string) error,
 ) ([]LeaseInfo, error) {
 	var infos []LeaseInfo
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		leases, err := leasesByWords(tx, words)
-		if err != nil {
-			return err
-		}
-		for _, l := range leases {
-			if l, err = change(tx, l); err != nil {
+		infos = make([]LeaseInfo, len(leases))
+		for i, l := range leases {
+			if infos[i], err = s.leaseInfo(tx, l); err != nil {
 				return err
 			}
-			info, err := s.leaseInfo(tx, l)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		for i, was := range infos {
+			l, found, err := tx.Lease(was.ID)
+			if err == nil && !found {
+				err = errNoLease(was.ID)
+			}
 			if err != nil {
 				return err
 			}
+			if l, err = change(tx, l); err != nil {
+				return err
+			}
+			infos[i] = s.judgeLease(l, tx.Now)
+			infos[i].Objects, infos[i].Stored = was.Objects, was.Stored
 			for _, do := range then {
 				if err := do(tx, l.ID); err != nil {
 					return err
 				}
 			}
-			infos = append(infos, info)
 		}
 		return nil
 	})
@@ -151,6 +180,10 @@ func (s *Store) changeLeases(
 		return nil, err
 	}
 	return infos, nil
+}
+
+func errNoLease(word string) error {
+	return fmt.Errorf("lease %s: %w in this store", word, content.ErrNotFound)
 }
 
 // leasesByWords finds the lease of each word, each once.
@@ -180,7 +213,7 @@ func leaseByWord(tx *db.Tx, word string) (db.Lease, error) {
 	case err != nil:
 		return db.Lease{}, err
 	case len(found) == 0:
-		return db.Lease{}, fmt.Errorf("lease %s: %w in this store", word, content.ErrNotFound)
+		return db.Lease{}, errNoLease(word)
 	case len(found) > 1 && found[0].ID != prefix:
 		return db.Lease{}, content.WithHint(fmt.Errorf("lease %s: %w: several begin so: %s and %s", word, content.ErrInvalid, found[0].ID, found[1].ID),
 			"give more of the id")

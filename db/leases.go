@@ -1,6 +1,7 @@
 package db
 
 import (
+	"encoding/json"
 	"iter"
 	"slices"
 	"time"
@@ -84,18 +85,31 @@ func (tx *Tx) LeasesBeginning(prefix string, limit int) ([]Lease, error) {
 	return found, err
 }
 
-// selectKept counts what is under a lease, and what that holds.
-const selectKept = `WITH RECURSIVE kept (id) AS (
-		SELECT lo.object FROM leases l JOIN lease_objects lo ON lo.lease = l.num WHERE l.id = ?
+// What is under a lease, or in a list of ids, and what that holds is counted.
+const (
+	selectKept   = `WITH RECURSIVE kept (id) AS (SELECT lo.object FROM leases l JOIN lease_objects lo ON lo.lease = l.num WHERE l.id = ?` + alsoKept
+	selectKeptBy = `WITH RECURSIVE kept (id) AS (SELECT value FROM json_each(?)` + alsoKept
+	alsoKept     = `
 		UNION SELECT e.child FROM kept k CROSS JOIN edges e ON e.parent = k.id AND e.role IN (1, 2, 3)
 		UNION SELECT e.parent FROM kept k CROSS JOIN edges e ON e.child = k.id AND e.role = 4)
 	SELECT count(*), ifnull(sum(o.stored), 0) FROM kept k CROSS JOIN objects o ON o.id = k.id WHERE o.loc NOT IN ` + unheld
+)
 
 // KeptByLease counts the objects that a lease keeps, and the bytes that they take on
 // disk: what is under it, what that refers to, and what refers to that as its subject.
-// Only what is here counts.
+// Only what is here counts. It walks: not in a transaction that writes.
 func (tx *Tx) KeptByLease(id string) (objects, stored int64, err error) {
 	_, err = tx.get(selectKept, []any{id}, &objects, &stored)
+	return objects, stored, err
+}
+
+// KeptBy is KeptByLease for a lease that has these objects under it.
+func (tx *Tx) KeptBy(ids []int64) (objects, stored int64, err error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return 0, 0, err
+	}
+	_, err = tx.get(selectKeptBy, []any{string(list)}, &objects, &stored)
 	return objects, stored, err
 }
 

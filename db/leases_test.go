@@ -36,6 +36,11 @@ func TestKeptByLease(t *testing.T) {
 			if got := [2]int64{objects, stored}; got != want {
 				t.Errorf("lease %s keeps %v, want %v", id, got, want)
 			}
+			under, err := tx.LeaseObjects(id)
+			check(t, err)
+			if objects, stored, err = tx.KeptBy(under); err != nil || [2]int64{objects, stored} != want {
+				t.Errorf("what is under lease %s keeps %d objects and %d bytes, %v, want %v", id, objects, stored, err, want)
+			}
 		}
 		return nil
 	})
