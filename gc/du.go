@@ -70,11 +70,11 @@ func (h *holds) by(one holds) {
 // usages is the state of Usages.
 type usages struct {
 	g      *graph
-	at     []int32 // index in g.objects of an id, plus 1; 0 for none
+	at     places // in g.objects
 	names  []db.Ref
 	number map[string]holds // of each name, in the order of names; others follow
 	// named is by which name each object is reached, other by whose history; a lease
-	// counts as many.
+	// counts as many. They are by place, as is seen.
 	named, other []holds
 	seen         []int32 // the walk that was last at an object
 	walks        int32
@@ -82,25 +82,27 @@ type usages struct {
 }
 
 func newUsages(g *graph) *usages {
-	n := g.top + 1
-	u := &usages{
-		g: g, at: make([]int32, n), number: map[string]holds{},
+	all, n := newBits(g.top), len(g.objects)
+	for _, o := range g.objects {
+		all.set(o.ID)
+	}
+	return &usages{
+		g: g, at: newPlaces(all), number: map[string]holds{},
 		named: make([]holds, n), other: make([]holds, n), seen: make([]int32, n),
 	}
-	for i, o := range g.objects {
-		u.at[o.ID] = int32(i) + 1
-	}
-	return u
 }
 
-// walk calls visit once for everything that id reaches, itself included.
-func (u *usages) walk(id int64, visit func(id int64)) {
+// walk calls visit once for everything that id reaches, itself included, with its place.
+func (u *usages) walk(id int64, visit func(at int)) {
 	u.walks++
 	meet := func(id int64) {
-		if u.g.here.get(id) && u.seen[id] != u.walks {
-			u.seen[id] = u.walks
+		if !u.g.here.get(id) {
+			return
+		}
+		if at := u.at.of(id); u.seen[at] != u.walks {
+			u.seen[at] = u.walks
 			u.stack = append(u.stack, id)
-			visit(id)
+			visit(at)
 		}
 	}
 	for meet(id); len(u.stack) > 0; {
@@ -127,7 +129,7 @@ func (u *usages) readNames(tx *db.Tx) error {
 		}
 		u.names = append(u.names, r)
 		one := u.numberOf(r.Name)
-		u.walk(r.Object.ID, func(id int64) { u.named[id].by(one) })
+		u.walk(r.Object.ID, func(at int) { u.named[at].by(one) })
 	}
 	return nil
 }
@@ -146,14 +148,15 @@ func (u *usages) readOthers(tx *db.Tx, r rules) error {
 			return err
 		}
 		for _, id := range held {
-			if u.other[id] != many { // else what it reaches is marked as well
-				u.walk(id, func(id int64) { u.other[id] = many })
+			// If it is marked, so is what it reaches.
+			if u.g.here.get(id) && u.other[u.at.of(id)] != many {
+				u.walk(id, func(at int) { u.other[at] = many })
 			}
 		}
 	}
 	return tx.EachUndoableChange(tx.Now.Add(-r.history), func(id int64, e db.LogEntry) {
 		one := u.numberOf(e.Name)
-		u.walk(id, func(id int64) { u.other[id].by(one) })
+		u.walk(id, func(at int) { u.other[at].by(one) })
 	})
 }
 
@@ -163,16 +166,16 @@ func (u *usages) add() []Usage {
 	for i, r := range u.names {
 		one := u.number[r.Name]
 		use := Usage{Name: r.Name, Digest: r.Object.Digest}
-		u.walk(r.Object.ID, func(id int64) {
-			o := u.g.objects[u.at[id]-1]
+		u.walk(r.Object.ID, func(at int) {
+			o := u.g.objects[at]
 			use.Objects++
 			use.Size += o.Size
 			use.Stored += o.Stored
-			if u.named[id] != one {
+			if u.named[at] != one {
 				return
 			}
 			use.Own += o.Stored
-			if u.other[id] == noOne || u.other[id] == one {
+			if u.other[at] == noOne || u.other[at] == one {
 				use.Frees += o.Stored
 			}
 		})

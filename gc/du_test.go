@@ -84,3 +84,11 @@ func allStored(t blobstore.Totals) (n int64) {
 	}
 	return n
 }
+
+func TestPlacesAreInOrder(t *testing.T) {
+	for i, at := range gc.PlacesOf([]int64{1, 2, 62, 63, 64, 65, 127, 128, 1000, 1 << 20, 1<<20 + 1}) {
+		if at != i {
+			t.Errorf("place %d, want %d", at, i)
+		}
+	}
+}

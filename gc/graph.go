@@ -2,6 +2,7 @@ package gc
 
 import (
 	"cmp"
+	mathbits "math/bits"
 	"slices"
 	"sort"
 
@@ -117,6 +118,27 @@ func newBits(top int64) bits { return make(bits, top/64+1) }
 func (b bits) set(id int64) { b[id/64] |= 1 << (id % 64) }
 
 func (b bits) clear(id int64) { b[id/64] &^= 1 << (id % 64) }
+
+// places numbers the ids of a set by their order, from 0 on, so that what is known of
+// each takes room for those that there are and not up to the highest.
+type places struct {
+	set    bits
+	before []int32 // how many are in the words before each
+}
+
+func newPlaces(set bits) places {
+	p := places{set, make([]int32, len(set))}
+	for i := 1; i < len(set); i++ {
+		p.before[i] = p.before[i-1] + int32(mathbits.OnesCount64(set[i-1]))
+	}
+	return p
+}
+
+// of is the place of an id, which is in the set.
+func (p places) of(id int64) int {
+	word := p.set[id/64] & (1<<(id%64) - 1)
+	return int(p.before[id/64]) + mathbits.OnesCount64(word)
+}
 
 // get is false for an id beyond the set.
 func (b bits) get(id int64) bool { return id/64 < int64(len(b)) && b[id/64]&(1<<(id%64)) != 0 }
