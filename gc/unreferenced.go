@@ -2,7 +2,6 @@ package gc
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
 
@@ -14,39 +13,52 @@ import (
 // rowsAtOnce is how many rows of objects are read at a time.
 const rowsAtOnce = 256
 
-// errEnough ends a snapshot whose reader has seen enough.
-var errEnough = errors.New("enough")
-
 // Unreferenced lists what a collection with these options would give up now, as of one
 // moment. What nothing holds comes first, then what that holds, and so on; among equals
-// the order is that of coming. What was given up before is not listed.
+// the order is that of coming. What was given up before is not listed, nor is what is
+// given up meanwhile. No snapshot waits for who takes them.
 //
 // Errors: those of reading the catalog; the cause of ctx.
 func Unreferenced(ctx context.Context, s *blobstore.Store, o Options) iter.Seq2[content.Info, error] {
 	return func(yield func(content.Info, error) bool) {
-		err := s.View(ctx, func(tx *db.Tx) error {
-			p := new(Plan)
-			if err := p.mark(tx, o.rules(s)); err != nil {
+		ids, err := unreferenced(ctx, s, o)
+		for chunk := range slices.Chunk(ids, rowsAtOnce) {
+			var rows map[int64]db.Object
+			err = s.View(ctx, func(tx *db.Tx) (err error) {
+				rows, err = tx.ObjectsByID(chunk)
 				return err
+			})
+			if err != nil {
+				break
 			}
-			slices.Reverse(p.garbage) // it is by id now
-			for chunk := range slices.Chunk(p.graph.holdersFirst(p.garbage), rowsAtOnce) {
-				rows, err := tx.ObjectsByID(chunk)
-				if err != nil {
-					return err
+			for _, id := range chunk {
+				o, ok := rows[id]
+				if !ok || o.Loc == db.LocDoomed || o.Loc == db.LocAbsent {
+					continue
 				}
-				for _, id := range chunk {
-					if o, ok := rows[id]; ok && !yield(blobstore.InfoOf(o), nil) {
-						return errEnough
-					}
+				if !yield(blobstore.InfoOf(o), nil) {
+					return
 				}
 			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
+		}
+		if err != nil {
 			yield(content.Info{}, err)
 		}
 	}
+}
+
+// unreferenced are the ids of what Unreferenced lists, in that order.
+func unreferenced(ctx context.Context, s *blobstore.Store, o Options) (ids []int64, err error) {
+	err = s.View(ctx, func(tx *db.Tx) error {
+		p := new(Plan)
+		if err := p.mark(tx, o.rules(s)); err != nil {
+			return err
+		}
+		slices.Reverse(p.garbage) // it is by id now
+		ids = p.graph.holdersFirst(p.garbage)
+		return nil
+	})
+	return ids, err
 }
 
 // holdersFirst sorts ids level by level: one comes on the level after its last holder

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"dist.example/blobstore"
 	"dist.example/gc"
 	"dist.example/oci"
 )
@@ -38,5 +39,28 @@ func TestUnreferenced(t *testing.T) {
 	}
 	if rest := list(gc.Options{}); len(rest) != 0 {
 		t.Errorf("after the collection %v", rest)
+	}
+}
+
+// No snapshot waits for who takes the list: what goes meanwhile is not listed any more.
+func TestUnreferencedIsReadAsItIsTaken(t *testing.T) {
+	s := open(t)
+	ses, err := s.Begin(ctx, blobstore.SessionOptions{})
+	must(t, err)
+	defer ses.Close()
+	const all = 600
+	for i := range all {
+		put(t, ses, oci.MediaTypeOctets, noise(10, uint64(i)))
+	}
+	must(t, ses.Commit(ctx))
+	listed := 0
+	for _, err := range gc.Unreferenced(ctx, s, strict()) {
+		must(t, err)
+		if listed++; listed == 1 {
+			run(t, s, strict())
+		}
+	}
+	if listed == 0 || listed == all {
+		t.Errorf("%d of %d listed", listed, all)
 	}
 }
