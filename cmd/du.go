@@ -51,15 +51,20 @@ type usedJSON struct {
 	Damaged int64 `json:"damagedBytes"`
 	Dead    int64 `json:"deadBytes"`
 	Partial int64 `json:"partialBytes"`
+	Headers int64 `json:"headerBytes"` // what stands around objects in packs
 	Total   int64 `json:"totalBytes"`
 }
 
 func newDuJSON(usages []client.Usage, info client.StoreInfo) duJSON {
 	j := duJSON{Names: []usageJSON{}, Store: usedJSON{
 		Packed: info.Objects[db.LocPack].Stored, Loose: info.Objects[db.LocLoose].Stored, Damaged: info.Objects[db.LocDamaged].Stored,
-		Dead: info.Dead, Partial: info.Partial,
+		Dead: info.Dead + info.GivenUp, Partial: info.Usage.Ingests,
 	}}
-	j.Store.Total = j.Store.Packed + j.Store.Loose + j.Store.Damaged + j.Store.Dead + j.Store.Partial
+	for _, c := range info.Packs {
+		j.Store.Headers += c.Bytes - c.Stored
+	}
+	j.Store.Headers -= info.Dead
+	j.Store.Total = j.Store.Packed + j.Store.Loose + j.Store.Damaged + j.Store.Dead + j.Store.Partial + j.Store.Headers
 	for _, u := range usages {
 		j.Names = append(j.Names, usageJSON{u.Name, u.Digest, u.Objects, u.Size, u.Stored, u.Own, u.Shared, u.Frees})
 	}
@@ -99,8 +104,8 @@ func (j duJSON) print(w io.Writer) error {
 		return err
 	}
 	st := j.Store
-	parts := fmt.Sprintf("%s in packs, %s in files, %s to be reclaimed, %s of ingests",
-		oci.HumanSize(st.Packed), oci.HumanSize(st.Loose), oci.HumanSize(st.Dead), oci.HumanSize(st.Partial))
+	parts := fmt.Sprintf("%s in packs, %s of headers and notes, %s in files, %s to be reclaimed, %s of ingests",
+		oci.HumanSize(st.Packed), oci.HumanSize(st.Headers), oci.HumanSize(st.Loose), oci.HumanSize(st.Dead), oci.HumanSize(st.Partial))
 	if st.Damaged > 0 {
 		parts += ", " + oci.HumanSize(st.Damaged) + " damaged"
 	}

@@ -46,7 +46,8 @@ type storeInfoJSON struct {
 	Damaged  countJSON `json:"damaged"`
 	Absent   int64     `json:"absentObjects"`
 	Packs    int64     `json:"packs"`
-	Dead     int64     `json:"deadBytes"`
+	Dead     int64     `json:"deadBytes"`    // in packs
+	GivenUp  int64     `json:"givenUpBytes"` // in files of their own
 	Names    int64     `json:"names"`
 	Leases   int64     `json:"leases"`
 	Ingests  int64     `json:"ingests"`
@@ -85,7 +86,7 @@ func newStoreInfoJSON(i client.StoreInfo) storeInfoJSON {
 		Path: i.Dir, UUID: i.UUID, ReadOnly: i.ReadOnly, Schema: i.Version,
 		Packed: countJSON(i.Objects[db.LocPack]), Loose: countJSON(i.Objects[db.LocLoose]),
 		Damaged: countJSON(i.Objects[db.LocDamaged]), Absent: i.Objects[db.LocAbsent].Objects,
-		Dead: i.Dead, Names: i.Names, Leases: i.Leases, Ingests: i.Ingests, Partial: i.Partial,
+		Dead: i.Dead, GivenUp: i.GivenUp, Names: i.Names, Leases: i.Leases, Ingests: i.Ingests, Partial: i.Partial,
 		Settings: newSettingsJSON(i.Settings), Used: i.Usage.Total(), told: i.Settings,
 		PackFiles: map[string]packsJSON{}, Changes: i.Changes, Generation: i.Generation,
 		Catalog: i.Disk.Catalog, Log: i.Disk.WAL, Free: i.Disk.Free, Block: i.Disk.Block,
@@ -154,7 +155,7 @@ func (j storeInfoJSON) print(w io.Writer) error {
 		{"names", fmt.Sprintf("%d, %s", j.Names, plural(j.Changes, "change"))},
 		{"leases", fmt.Sprint(j.Leases)},
 		{"ingests", fmt.Sprintf("%d, %s so far", j.Ingests, oci.HumanSize(j.Partial))},
-		{"to be reclaimed", oci.HumanSize(j.Dead)},
+		{"to be reclaimed", oci.HumanSize(j.Dead + j.GivenUp)},
 		{"takes", oci.HumanSize(j.Used)},
 		{"catalog", fmt.Sprintf("%s, log %s", oci.HumanSize(j.Catalog), oci.HumanSize(j.Log))},
 		{"disk", disk},

@@ -51,6 +51,7 @@ type Totals struct {
 	Packs   map[PackState]Count // Objects counts packs, Bytes their ends, Stored live bytes
 	Dead    int64               // bytes in packs that nothing points to
 	DeadIn  map[PackState]int64 // the same for the packs of each state
+	GivenUp int64               // bytes of loose blobs that are doomed
 	Names   int64
 	Changes int64 // of names, in the history
 	Leases  int64
@@ -66,13 +67,16 @@ type Totals struct {
 // million.
 func (tx *Tx) Totals() (Totals, error) {
 	t := Totals{Objects: map[Loc]Count{}, Packs: map[PackState]Count{}, DeadIn: map[PackState]int64{}}
-	err := tx.each(`SELECT loc, count(*), sum(size), sum(stored) FROM objects GROUP BY loc`, nil, func(scan func(...any) error) (bool, error) {
+	err := tx.each(`SELECT loc, count(*), sum(size), sum(stored), sum(iif(pack IS NULL, stored, 0)) FROM objects GROUP BY loc`, nil, func(scan func(...any) error) (bool, error) {
 		var (
-			loc Loc
-			c   Count
+			loc   Loc
+			c     Count
+			loose int64
 		)
-		err := scan(&loc, &c.Objects, &c.Bytes, &c.Stored)
-		t.Objects[loc] = c
+		err := scan(&loc, &c.Objects, &c.Bytes, &c.Stored, &loose)
+		if t.Objects[loc] = c; loc == LocDoomed {
+			t.GivenUp = loose
+		}
 		return true, err
 	})
 	if err != nil {
