@@ -54,3 +54,16 @@ func (m *Maintenance) evict(ctx context.Context, names []content.Name) (gone map
 
 // whyEvict is what the history says of names that made room.
 const whyEvict = "evict"
+
+// MadeRoom says whether a name went to make room, and is not there since: whoever is
+// about to move it may set it anew. So it may be where no history is kept that would
+// tell why it went.
+func (s *Store) MadeRoom(ctx context.Context, ref oci.Reference) (bool, error) {
+	if _, found, err := s.db.Ref(ctx, ref.Local().String()); found || err != nil {
+		return false, err
+	}
+	for last, err := range s.History(ctx, ref.Local().String()) {
+		return err == nil && last.Why == whyEvict, err
+	}
+	return true, nil
+}

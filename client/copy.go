@@ -142,7 +142,7 @@ func (j *copyJob) mended(ctx context.Context, err error) bool {
 
 // overtaken ends what Finish has returned err for, and says whether the image is to be
 // copied once more: into the store, beside somebody who has brought what is about the
-// same image meanwhile. The two are joined then.
+// same image meanwhile. The two are joined then. So it is where the name has made room.
 func (j *copyJob) overtaken(ctx context.Context, to content.ImageTarget, err error, try int) (again bool, _ error) {
 	s, ok := to.(*toStore)
 	switch {
@@ -154,7 +154,10 @@ func (j *copyJob) overtaken(ctx context.Context, to content.ImageTarget, err err
 	case !errors.Is(err, content.ErrConflict) || try == signTries:
 		return false, nil
 	}
-	return s.names.moved(ctx)
+	if again, err := s.names.moved(ctx); again || err != nil {
+		return again, err
+	}
+	return s.renew(ctx)
 }
 
 // plan counts the requests that it makes itself as those that finding out takes in

@@ -316,7 +316,8 @@ func (p *pull) work() bool {
 }
 
 // overtaken says whether names were moved meanwhile to the very content that was
-// pulled, by others who pulled it too. That is no conflict: they stay.
+// pulled, by others who pulled it too, or made room for it. That is no conflict: they
+// stay, or come anew.
 func (p *pull) overtaken(ctx context.Context) (bool, error) {
 	found, err := p.attached.moved(ctx) // and joined with what is there by now
 	if err != nil {
@@ -325,7 +326,10 @@ func (p *pull) overtaken(ctx context.Context) (bool, error) {
 	for _, im := range p.images {
 		n, err := p.store.Name(ctx, im.name)
 		if errors.Is(err, content.ErrNotFound) {
-			continue
+			var made bool
+			if made, err = p.store.MadeRoom(ctx, im.name); made && im.old != "" {
+				im.old, found = "", true
+			}
 		}
 		if err != nil {
 			return false, err
@@ -385,7 +389,7 @@ func (p *pull) changes() []content.NameChange {
 	var changes []content.NameChange
 	for i, im := range p.images {
 		named := func(other *pulled) bool { return other.name == im.name }
-		if im.needed && im.old != im.desc.Digest && slices.IndexFunc(p.images, named) == i {
+		if im.needed && slices.IndexFunc(p.images, named) == i {
 			changes = append(changes, content.NameChange{Reference: im.name, Expect: &im.old, Target: im.desc.Digest, Why: "pull"})
 		}
 	}

@@ -286,8 +286,17 @@ func (t *toStore) Finish(ctx context.Context, root oci.Descriptor, _ oci.Referen
 	if ref := t.change.Reference; ref.Digest != "" && ref.Digest != root.Digest {
 		return fmt.Errorf("%s: %w: the image is %s", ref, content.ErrInvalid, root.Digest)
 	}
-	if t.change.Target, t.change.Why = root.Digest, "copy"; *t.change.Expect == root.Digest {
-		return t.Commit(ctx, t.names.changes("copy")...)
-	}
+	t.change.Target, t.change.Why = root.Digest, "copy"
 	return t.Commit(ctx, append(t.names.changes("copy"), t.change)...)
+}
+
+// renew lets the name be set anew if it has made room since it was looked at.
+func (t *toStore) renew(ctx context.Context) (again bool, err error) {
+	if *t.change.Expect == "" {
+		return false, nil
+	}
+	if again, err = t.store.MadeRoom(ctx, t.change.Reference); again {
+		t.change.Expect = new(oci.Digest)
+	}
+	return again, err
 }
