@@ -397,7 +397,7 @@ func markAll(ctx context.Context, d *db.DB, bad, sound []db.Object) error {
 	}
 	return d.Write(ctx, func(tx *db.Tx) error {
 		for _, o := range sound {
-			if err := tx.MarkSound(o); err != nil {
+			if _, err := tx.MarkSound(o); err != nil {
 				return err
 			}
 		}

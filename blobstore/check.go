@@ -44,6 +44,10 @@ type CheckReport struct {
 	Names   int64
 	// Damaged are objects whose bytes are bad or gone, by digest.
 	Damaged []Damage
+	// Unmarked are objects that had been found damaged before and are right now, by
+	// digest: they count as held again. A check that is Quick looks for none, and of a
+	// read-only store they are among the Damaged.
+	Unmarked []oci.Digest
 	// Catalog has a sentence for everything in which the catalog is wrong: only
 	// making it anew helps. At most 1000, then one that says how many more.
 	Catalog []string
@@ -97,7 +101,8 @@ const (
 // held has its bytes, where and as the catalog says; every type, edge and name is
 // what the bytes and the notes in the packs say; and what the packs hold is in the
 // catalog. All bytes are read and hashed. What is found damaged is marked, so that
-// the next pull or put replaces it; a read-only store is checked without that. Large
+// the next pull or put replaces it, and what is marked and right again counts as held
+// again; a read-only store is checked without that. Large
 // blobs that lack the checksums of their blocks get them. With Quick and Sample less is
 // read.
 //
@@ -122,6 +127,7 @@ func (s *Store) CheckAll(ctx context.Context, o CheckOptions) (CheckReport, erro
 	}
 	err := c.run(ctx)
 	sortDamage(c.report.Damaged)
+	slices.Sort(c.report.Unmarked)
 	slices.Sort(c.report.Newer)
 	return c.report, err
 }
@@ -150,6 +156,7 @@ type checker struct {
 
 	mu       sync.Mutex
 	report   CheckReport
+	right    idSet            // objects that are marked as damaged and are not, of a read-only store
 	seen     idSet            // objects that were found whole where the catalog says
 	typed    idSet            // objects whose type something beside the catalog tells
 	untold   map[int64]string // objects whose type nothing tells so far, and that type
@@ -170,8 +177,14 @@ type checker struct {
 }
 
 func (c *checker) run(ctx context.Context) error {
-	if err := c.measure(ctx); err != nil && !c.unreadable(err) {
-		return err
+	before := []func(context.Context) error{c.marks, c.measure}
+	if c.pick.nothing() {
+		before = before[1:]
+	}
+	for _, step := range before {
+		if err := step(ctx); err != nil && !c.unreadable(err) {
+			return err
+		}
 	}
 	c.tell(content.EventStarted)
 	steps := []func(context.Context) error{
@@ -268,6 +281,7 @@ func (c *checker) measure(ctx context.Context) error {
 // Problems that say no more than that there is damage.
 const (
 	foundBefore = "found damaged before"
+	foundRight  = "found damaged before, and right now: the owner's next check takes that back"
 	hashesTo    = "the bytes hash to "
 )
 

@@ -28,7 +28,11 @@ func (c *checker) objects(ctx context.Context) error {
 		c.account(o)
 		switch {
 		case o.Loc == db.LocDamaged:
-			g.Go(func() error { return c.damaged(gctx, o, placeOf(o), foundBefore) })
+			problem := foundBefore
+			if c.right.has(o.ID) {
+				problem = foundRight
+			}
+			g.Go(func() error { return c.damaged(gctx, o, placeOf(o), problem) })
 		case o.Loc == db.LocLoose, o.Loc == db.LocPack && !c.seen.has(o.ID):
 			g.Go(func() error { return c.look(gctx, o) })
 		}

@@ -287,6 +287,9 @@ func (r *repair) object(ctx context.Context, l Lack) error {
 	own, bad := r.own(ctx, l)
 	sources := r.sources(ctx, l.Digest)
 	if own {
+		if done, err := r.unmark(ctx, l); done || err != nil {
+			return err
+		}
 		sources = append([]*repairSource{ownCopy()}, sources...)
 	}
 	left := Unrepaired{Lack: l}
@@ -302,11 +305,8 @@ func (r *repair) object(ctx context.Context, l Lack) error {
 			r.report.Repaired = append(r.report.Repaired, fixed)
 		}
 		r.mu.Unlock()
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil, errors.Is(err, content.ErrNoSpace), errors.Is(err, content.ErrBusy):
-			return fmt.Errorf("repair %s: %w", l.Digest, err)
+		if err == nil || ends(ctx, err) {
+			return repairing(l, err)
 		}
 		left.Reasons = append(left.Reasons, RepairReason{src.name, err})
 	}
@@ -314,6 +314,32 @@ func (r *repair) object(ctx context.Context, l Lack) error {
 	defer r.mu.Unlock()
 	r.report.Left = append(r.report.Left, left)
 	return nil
+}
+
+// ends says whether an error is not of one source alone, so that no other is asked.
+func ends(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, content.ErrNoSpace) || errors.Is(err, content.ErrBusy)
+}
+
+func repairing(l Lack, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("repair %s: %w", l.Digest, err)
+}
+
+// unmark takes the mark from an object whose bytes are right, and says whether that was
+// all that it needed.
+func (r *repair) unmark(ctx context.Context, l Lack) (done bool, err error) {
+	if done, err = r.store.Unmark(ctx, l.Digest); done {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.report.Repaired = append(r.report.Repaired, Repaired{Lack: l, From: ownCopy().name})
+	}
+	if err != nil && !ends(ctx, err) {
+		return false, nil // a source may have it
+	}
+	return done, repairing(l, err)
 }
 
 // fetch brings one object from one source: that alone, nothing that it refers to.
@@ -345,8 +371,12 @@ func (r *repair) silence(host string) error {
 // own says whether what is here of an object may be right after all, and else which
 // stretches are not, none where that cannot be told.
 func (r *repair) own(ctx context.Context, l Lack) (right bool, bad []Range) {
-	if l.Info.Place != "damaged" || oci.HasSuccessors(l.MediaType) {
+	switch {
+	case l.Info.Place != "damaged":
 		return false, nil
+	case l.Place != "loose":
+		right, err := r.store.Right(ctx, l.Digest)
+		return right && err == nil, nil
 	}
 	v, err := r.store.Salvage(ctx, l.Digest)
 	if err != nil {

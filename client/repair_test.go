@@ -164,6 +164,50 @@ func TestDamageOfEveryFile(t *testing.T) {
 	}
 }
 
+// What a fault that has passed has left marked, in a file or in a pack, blob or manifest,
+// a repair and a reader read again, and ask nobody.
+func TestRepairUnmarksWhatIsRight(t *testing.T) {
+	t.Parallel()
+	w := newWounded(t)
+	_, config := packedBytes(t, w)
+	for _, c := range []struct {
+		what, file string
+		at         int64
+	}{
+		{"a packed blob", "packs/1.pack", 150},
+		{"a packed manifest", "packs/1.pack", 64 + 64 + config + 64 + 100},
+		{"a small blob", w.blob(w.small), 3000},
+		{"a large blob", w.blob(w.large), 3 * mib},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			dir := w.copied(t)
+			flip := func() { flipAt(c.at)(t, filepath.Join(dir, c.file)) }
+			flip()
+			marks := clientOf(t, dir)
+			found, err := marks.CheckStore(t.Context(), client.CheckOptions{})
+			must(t, err)
+			if len(found.Damaged) != 1 {
+				t.Fatalf("a check: %+v", found)
+			}
+			must(t, marks.Close())
+			flip()
+			w.reg.Forget()
+			c := clientOf(t, dir)
+			r, err := c.Repair(t.Context(), nil, client.RepairOptions{})
+			must(t, err)
+			if len(r.Repaired) != 1 || r.Fetched != 0 || r.Requests != 0 || r.Repaired[0].From != "its own file" {
+				t.Errorf("%+v", r)
+			}
+			must(t, c.Check(t.Context(), found.Damaged[0].Digest.String()))
+			checked, err := c.CheckStore(t.Context(), client.CheckOptions{})
+			must(t, err)
+			if !checked.Clean() || len(checked.Unmarked) != 0 {
+				t.Errorf("%+v", checked)
+			}
+		})
+	}
+}
+
 // packedBytes is how much content is in the pack, and how much of it the configuration.
 func packedBytes(t *testing.T, w wounded) (n, config int64) {
 	c := clientOf(t, w.dir)

@@ -28,7 +28,7 @@ type checkCmd struct {
 func (checkCmd) Help() string {
 	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed, the exit code is 4, and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
 
-Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, counted from 0, where the store has the checksums of its blocks. "found damaged before" is what an earlier check or a reader has marked.
+Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, counted from 0, where the store has the checksums of its blocks. "found damaged before" is what an earlier check or a reader has marked; what is marked and reads right counts again, with a line about it.
 
 --quick takes seconds and finds what is gone or has another size, --sample 10 also reads a tenth of the content, other bytes each time: a check a day reads all of it in some weeks.
 
@@ -69,6 +69,9 @@ func (c *checkCmd) check(s *session, dist *client.Client) error {
 	}
 	for _, text := range report.Catalog {
 		s.warn("the catalog: " + text)
+	}
+	for _, d := range report.Unmarked {
+		s.warn(fmt.Sprintf("%s was found damaged before, and is right: it counts again", d))
 	}
 	for _, text := range report.Mended {
 		s.warn(text)
@@ -283,10 +286,12 @@ type checkJSON struct {
 	Packs   int64        `json:"packs"`
 	Names   int64        `json:"names"`
 	Damaged []damageJSON `json:"damaged"`
-	Catalog []string     `json:"catalog"`
-	Mended  []string     `json:"mended"`
-	Newer   []string     `json:"newer"`
-	Waste   []wasteJSON  `json:"waste"`
+	// Unmarked were damaged before and are right.
+	Unmarked []oci.Digest `json:"unmarked"`
+	Catalog  []string     `json:"catalog"`
+	Mended   []string     `json:"mended"`
+	Newer    []string     `json:"newer"`
+	Waste    []wasteJSON  `json:"waste"`
 }
 
 type damageJSON struct {
@@ -335,7 +340,8 @@ func newDamagesJSON(ds []client.Damage) []damageJSON {
 func newCheckJSON(o client.CheckOptions, r client.CheckReport) checkJSON {
 	j := checkJSON{
 		Clean: r.Clean(), Mode: "full", Held: r.Held, Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Damaged: newDamagesJSON(r.Damaged),
-		Catalog: append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...),
+		Unmarked: append([]oci.Digest{}, r.Unmarked...),
+		Catalog:  append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...),
 		Newer: append([]string{}, r.Newer...), Waste: []wasteJSON{},
 	}
 	switch {

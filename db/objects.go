@@ -274,14 +274,19 @@ func (tx *Tx) MarkDamaged(o Object) (bool, error) {
 	return n == 1, err
 }
 
-// MarkSound takes back that o is damaged: its bytes are right where its row says.
-func (tx *Tx) MarkSound(o Object) error {
-	_, err := tx.exec(`UPDATE objects SET loc = CASE WHEN pack IS NULL THEN ? ELSE ? END WHERE id = ? AND loc = ?`,
-		LocLoose, LocPack, o.ID, LocDamaged)
-	if err != nil {
-		return err
+// MarkSound takes back that o, as it was read before, is damaged: its bytes are right
+// where its row says. False when the row says something else by now.
+func (tx *Tx) MarkSound(o Object) (bool, error) {
+	was := LocPack
+	if o.Pack == 0 {
+		was = LocLoose
 	}
-	return tx.noteChanges(o.ID)
+	n, err := tx.changed(`UPDATE objects SET loc = ? WHERE id = ? AND loc = 3 AND pack IS ? AND off IS ? AND committed IS ?`,
+		was, o.ID, packArg(was, o.Pack), packArg(was, o.Off), milliOrNull(o.Committed))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tx.noteChanges(o.ID)
 }
 
 // packArg is a column that is NULL for what is not in a pack.
