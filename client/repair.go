@@ -65,7 +65,8 @@ type RepairReport struct {
 // stretches alone, everything else whole. Until its content is verified, what is there
 // stays. Other processes may use the store meanwhile.
 //
-// What could not be had is in the report and is no error. Errors: those of the store,
+// What could not be had is in the report and is no error. An object is named as repaired
+// once it is durable, beside an error too. Errors: those of the store,
 // ErrDenied for one that can only be read; ErrInvalid and ErrNotFound for ids and
 // locators; ErrNoSpace.
 func (c *Client) Repair(ctx context.Context, ids []string, o RepairOptions) (RepairReport, error) {
@@ -78,6 +79,10 @@ func (c *Client) Repair(ctx context.Context, ids []string, o RepairOptions) (Rep
 	roots, err := r.find(ctx, ids, o)
 	if err == nil {
 		err = r.run(ctx, roots)
+	}
+	if err != nil {
+		r.close() // which commits what it can
+		r.settle(context.WithoutCancel(ctx))
 	}
 	r.report.Requests, r.report.Elapsed = c.Traffic().Requests-asked, time.Since(start)
 	slices.SortFunc(r.report.Repaired, func(a, b Repaired) int { return cmpDigests(a.Lack, b.Lack) })
@@ -147,6 +152,7 @@ type repair struct {
 	report RepairReport
 
 	mu     sync.Mutex
+	fresh  []Repaired // accepted, and not known to be durable yet
 	repos  map[string]*repairSource
 	silent map[string]error    // registries that did not answer
 	done   map[oci.Digest]bool // tried in this run
@@ -176,6 +182,18 @@ func (r *repair) close() {
 	for _, s := range r.from {
 		s.close()
 	}
+	r.from = nil
+}
+
+// settle reports, after a failure, what of that which was accepted is durable all the
+// same.
+func (r *repair) settle(ctx context.Context) {
+	for _, f := range r.fresh {
+		if info, err := r.store.Info(ctx, f.Digest); err == nil && info.Place != "damaged" {
+			r.report.Repaired = append(r.report.Repaired, f)
+		}
+	}
+	r.fresh = nil
 }
 
 // find looks for damage, and returns the roots of what is to be repaired, none for all.
@@ -279,7 +297,11 @@ func (r *repair) round(ctx context.Context, lacking []Lack) error {
 		return err
 	}
 	r.c.hook("repair.fetched")
-	return r.ses.Flush(ctx)
+	if err := r.ses.Flush(ctx); err != nil {
+		return err
+	}
+	r.report.Repaired, r.fresh = append(r.report.Repaired, r.fresh...), nil
+	return nil
 }
 
 // object repairs one object, and reports.
@@ -302,7 +324,7 @@ func (r *repair) object(ctx context.Context, l Lack) error {
 			if stats.MovedBytes < l.Size {
 				fixed.Ranges = bad
 			}
-			r.report.Repaired = append(r.report.Repaired, fixed)
+			r.fresh = append(r.fresh, fixed)
 		}
 		r.mu.Unlock()
 		if err == nil || ends(ctx, err) {

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -203,6 +204,53 @@ func TestRepairUnmarksWhatIsRight(t *testing.T) {
 			must(t, err)
 			if !checked.Clean() || len(checked.Unmarked) != 0 {
 				t.Errorf("%+v", checked)
+			}
+		})
+	}
+}
+
+// What is named as repaired is durable, also where the repair ends before its time.
+func TestRepairNamesWhatIsDurable(t *testing.T) {
+	t.Parallel()
+	w := newWounded(t)
+	for name, end := range map[string]func(dir string, cancel func()) error{
+		"nothing can be written": func(dir string, _ func()) error {
+			return os.Rename(filepath.Join(dir, "packs"), filepath.Join(dir, "gone"))
+		},
+		"it is interrupted": func(_ string, cancel func()) error {
+			cancel()
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := w.copied(t)
+			flipAt(150)(t, filepath.Join(dir, "packs/1.pack"))
+			flipAt(3000)(t, filepath.Join(dir, w.blob(w.small)))
+			ctx, cancel := context.WithCancel(t.Context())
+			c := clientOf(t, dir, func(o *client.Options) {
+				o.Hook = func(point string) {
+					if point == "repair.fetched" {
+						must(t, end(dir, cancel))
+					}
+				}
+			})
+			r, err := c.Repair(ctx, nil, client.RepairOptions{Check: true, From: []string{w.reg.Ref("app")}})
+			if err == nil {
+				t.Fatal("it ended well")
+			}
+			named := map[oci.Digest]bool{}
+			for _, f := range r.Repaired {
+				named[f.Digest] = true
+			}
+			lacking, err := store(t, c).Lacking(t.Context())
+			must(t, err)
+			for _, l := range lacking {
+				if named[l.Digest] {
+					t.Errorf("%s is named as repaired", l.Digest)
+				}
+			}
+			if len(named)+len(lacking) != 2 {
+				t.Errorf("%d are named, %d are lacking", len(named), len(lacking))
 			}
 		})
 	}
