@@ -60,17 +60,36 @@ func (s *Store) Lacking(ctx context.Context, roots ...oci.Digest) (lacking []Lac
 			return err
 		}
 		for _, o := range found {
-			names, err := tx.NamesAbove(o.ID, damageNames)
+			l, err := lackOf(tx, o)
 			if err != nil {
 				return err
 			}
-			slices.Sort(names)
-			lacking = append(lacking, Lack{infoOf(o), placeOf(o), names})
+			lacking = append(lacking, l)
 		}
 		return nil
 	})
 	slices.SortFunc(lacking, func(a, b Lack) int { return cmp.Compare(a.Digest, b.Digest) })
 	return lacking, err
+}
+
+// LackOf is what Lacking says of one object, at the cost of one. What is neither damaged
+// nor missing is told of all the same; false is for what nobody knows.
+func (s *Store) LackOf(ctx context.Context, d oci.Digest) (l Lack, known bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		o, found, err := tx.Object(d)
+		if known = found; !found || err != nil {
+			return err
+		}
+		l, err = lackOf(tx, o)
+		return err
+	})
+	return l, known, err
+}
+
+func lackOf(tx *db.Tx, o db.Object) (Lack, error) {
+	names, err := tx.NamesAbove(o.ID, damageNames)
+	slices.Sort(names)
+	return Lack{infoOf(o), placeOf(o), names}, err
 }
 
 func lackingBelow(tx *db.Tx, roots []oci.Digest, found map[int64]db.Object) error {

@@ -92,3 +92,21 @@ func TestUnmarkAsksNobodyWhoHealed(t *testing.T) {
 	}
 	clean(t, s)
 }
+
+// Of one object the same is told as in the list of all.
+func TestLackOfOne(t *testing.T) {
+	t.Parallel()
+	dir, blobs := faulty(t)
+	s := openWith(t, dir, blobstore.Options{})
+	all, err := s.Lacking(t.Context())
+	must(t, err)
+	for _, l := range all {
+		one, known, err := s.LackOf(t.Context(), l.Digest)
+		if err != nil || !known || one.Info != l.Info || one.Place != l.Place || !slices.Equal(one.Names, l.Names) {
+			t.Errorf("%+v, %v, %v, want %+v", one, known, err, l)
+		}
+	}
+	if _, known, err := s.LackOf(t.Context(), oci.DigestBytes([]byte("nobody's"))); known || err != nil || len(all) != len(blobs) {
+		t.Errorf("%d are lacking; what nobody knows is known: %v, %v", len(all), known, err)
+	}
+}

@@ -66,7 +66,7 @@ func (c *Client) healNow(ctx context.Context, d oci.Digest) error {
 	}
 	defer r.close()
 	r.hurry, r.silent = true, c.heals.silent
-	if err := r.run(ctx, []oci.Digest{d}, d); err != nil {
+	if err := r.alone(ctx, d); err != nil {
 		if ctx.Err() == nil {
 			c.opts.Warn(fmt.Sprintf("%s could not be healed: %v", d, err))
 		}

@@ -256,17 +256,27 @@ func readBelow(ctx context.Context, s *blobstore.Store, d oci.Digest, seen map[o
 	return nil
 }
 
+// alone repairs one object that is damaged, without a look at any other: who heals many
+// one by one comes here for each.
+func (r *repair) alone(ctx context.Context, d oci.Digest) error {
+	l, _, err := r.store.LackOf(ctx, d)
+	if err != nil || l.Info.Place != "damaged" {
+		return err
+	}
+	if err := r.round(ctx, []Lack{l}); err != nil {
+		return err
+	}
+	return r.ses.Commit(ctx)
+}
+
 // run repairs what is lacking, and then what a manifest that came has shown to be.
-// With only, nothing else is repaired.
-func (r *repair) run(ctx context.Context, roots []oci.Digest, only ...oci.Digest) error {
+func (r *repair) run(ctx context.Context, roots []oci.Digest) error {
 	for {
 		lacking, err := r.store.Lacking(ctx, roots...)
 		if err != nil {
 			return err
 		}
-		lacking = slices.DeleteFunc(lacking, func(l Lack) bool {
-			return r.done[l.Digest] || len(only) > 0 && !slices.Contains(only, l.Digest)
-		})
+		lacking = slices.DeleteFunc(lacking, func(l Lack) bool { return r.done[l.Digest] })
 		if len(lacking) == 0 {
 			break
 		}
