@@ -92,6 +92,29 @@ func TestAStoreThatCannotBeWrittenIsRead(t *testing.T) {
 	}
 }
 
+// Who may write to a store can open it for reading alone: what is damaged is told and not
+// marked, and what would write is refused.
+func TestAStoreOpenedForReadingAlone(t *testing.T) {
+	t.Parallel()
+	dir, blobs := sectored(t)
+	must(t, os.Remove(filepath.Join(dir, "packs", "1.pack")))
+	s := openWith(t, dir, blobstore.Options{ReadOnly: true, Create: true})
+	d := describe("", blobs[1])
+	want(t, content.ErrCorrupt, read(s, d))
+	if info, err := s.Info(t.Context(), d.Digest); err != nil || info.Place != "pack" || !s.ReadOnly() {
+		t.Errorf("%+v, %v", info, err)
+	}
+	_, err := s.Begin(t.Context(), blobstore.SessionOptions{})
+	want(t, content.ErrDenied, err)
+	_, err = s.Unmark(t.Context(), d.Digest)
+	want(t, content.ErrDenied, err)
+	if r := check(t, s); len(r.Damaged) != 3 {
+		t.Errorf("%+v", r)
+	}
+	_, err = blobstore.Open(t.Context(), filepath.Join(dir, "nothing"), blobstore.Options{ReadOnly: true, Create: true})
+	want(t, content.ErrNoStore, err)
+}
+
 // tree lists the files of a store with their sizes.
 func tree(t *testing.T, dir string) string {
 	t.Helper()

@@ -32,6 +32,9 @@ const (
 type Options struct {
 	// Create makes the store if there is none.
 	Create bool
+	// ReadOnly opens a store for reading alone, whoever may write to it: nothing in it is
+	// changed, nor brought up to date.
+	ReadOnly bool
 	// FS is the file system, nil for the operating system's.
 	FS fsys.FS
 	// FreeBytes is asked how much room there is for this user on the file system of a
@@ -86,13 +89,13 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		layout: layout{dir, o.FS}, warn: o.Warn, hook: o.Hook, freeBytes: freeSpace(o),
-		packFiles: map[int64]fsys.File{}, leases: map[string]*lease{},
+		packFiles: map[int64]fsys.File{}, leases: map[string]*lease{}, readOnly: o.ReadOnly,
 	}
 	s.defaults()
 	if err := fsys.CheckLocal(dir); err != nil {
 		return nil, err
 	}
-	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create {
+	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && !o.ReadOnly {
 		if s.absentHead() {
 			if err := s.create(s.hook); err != nil {
 				return nil, err
@@ -130,16 +133,20 @@ func (s *Store) absentHead() bool {
 
 // attach takes the shared lock and opens the catalog.
 func (s *Store) attach(ctx context.Context) error {
-	f, err := s.fs.OpenFile(s.path(lockFile), os.O_RDWR|os.O_CREATE, 0o644)
-	switch {
-	case err == nil:
-		s.lock = f
-	case errors.Is(fsys.Classify(err), content.ErrDenied):
-		s.readOnly = true
+	if !s.readOnly {
+		f, err := s.fs.OpenFile(s.path(lockFile), os.O_RDWR|os.O_CREATE, 0o644)
+		switch {
+		case err == nil:
+			s.lock = f
+		case errors.Is(fsys.Classify(err), content.ErrDenied):
+			s.readOnly = true
+		default:
+			return fmt.Errorf("open store %s: %w", s.dir, fsys.Classify(err))
+		}
+	}
+	if s.readOnly {
 		// Whoever cannot write here cannot keep out who can: the lock is a courtesy.
 		s.lock, _ = s.fs.OpenFile(s.path(lockFile), os.O_RDONLY, 0)
-	default:
-		return fmt.Errorf("open store %s: %w", s.dir, fsys.Classify(err))
 	}
 	if s.lock != nil {
 		t := time.AfterFunc(waitNotice, func() { s.warn("waiting for maintenance of the store " + s.dir) })
@@ -151,6 +158,7 @@ func (s *Store) attach(ctx context.Context) error {
 	if err := s.refuseLostCatalog(); err != nil {
 		return err
 	}
+	var err error
 	s.db, err = db.Open(ctx, s.dir, db.Options{
 		FS: s.fs, ReadOnly: s.readOnly, Warn: s.warn, Store: s.head.UUID, Hook: s.hook,
 		Exclusive: func(migrate func() error, needed func() bool) error { return s.alone(ctx, migrate, needed) },

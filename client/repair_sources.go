@@ -78,7 +78,7 @@ func sameFolder(a, b string) (bool, error) {
 }
 
 func (c *Client) repairFromStore(ctx context.Context, own *blobstore.Store, dir string) (*repairSource, error) {
-	other, err := blobstore.Open(ctx, dir, blobstore.Options{Warn: c.opts.Warn})
+	other, err := blobstore.Open(ctx, dir, blobstore.Options{Warn: c.opts.Warn, ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}

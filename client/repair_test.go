@@ -3,6 +3,8 @@ package client_test
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -253,6 +255,45 @@ func TestRepairNamesWhatIsDurable(t *testing.T) {
 				t.Errorf("%d are named, %d are lacking", len(named), len(lacking))
 			}
 		})
+	}
+}
+
+// contents are the bytes of all files in a store, by name, but for what a reader makes of
+// the catalog's log.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	must(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || filepath.Ext(name) == ".db-shm" {
+			return err
+		}
+		p, err := os.ReadFile(name)
+		files[name] = string(p)
+		return err
+	}))
+	return files
+}
+
+// Another store that a repair asks is only read: what is damaged there is not marked, and
+// no lease is left.
+func TestRepairChangesNothingInItsSource(t *testing.T) {
+	t.Parallel()
+	w := newWounded(t)
+	dir, other := w.copied(t), w.copied(t)
+	for _, d := range []string{dir, other} {
+		flipAt(3000)(t, filepath.Join(d, w.blob(w.small)))
+	}
+	flipAt(3*mib)(t, filepath.Join(dir, w.blob(w.large)))
+	before := contents(t, other)
+	c := clientOf(t, dir, func(o *client.Options) { o.Registry.Offline = true })
+	r, err := c.Repair(t.Context(), nil, client.RepairOptions{Check: true, From: []string{other}})
+	must(t, err)
+	if len(r.Repaired) != 1 || len(r.Left) != 1 {
+		t.Errorf("%+v", r)
+	}
+	must(t, c.Close())
+	if !maps.Equal(contents(t, other), before) {
+		t.Error("the source is another now")
 	}
 }
 
