@@ -60,7 +60,11 @@ func (c *Client) heal(ctx context.Context, d oci.Digest) error {
 
 // healNow is heal for whoever has the turn.
 func (c *Client) healNow(ctx context.Context, d oci.Digest) error {
-	r, err := c.newRepair(ctx, nil)
+	s, err := c.Open(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := c.newRepair(ctx, s, nil)
 	if err != nil {
 		return err
 	}

@@ -47,13 +47,23 @@ type RepairReason struct {
 	Err  error
 }
 
+// CheckFindings are what the check before a repair has found beside damage, with a
+// sentence for each.
+type CheckFindings struct {
+	// Catalog is wrong there: only making it anew helps.
+	Catalog []string
+	// Mended was wrong with the packs, and that check has put it right; before a plan it
+	// is to be.
+	Mended []string
+	// Newer is what only a newer version understands: it was not judged.
+	Newer []string
+}
+
 // RepairReport is what Repair did.
 type RepairReport struct {
 	Repaired []Repaired
 	Left     []Unrepaired
-	// Catalog has a sentence for everything that the check before found wrong in the
-	// catalog: only making it anew helps.
-	Catalog  []string
+	CheckFindings
 	Fetched  int64 // bytes, those of tries that failed included
 	Requests int64
 	Elapsed  time.Duration
@@ -71,7 +81,11 @@ type RepairReport struct {
 // locators; ErrNoSpace.
 func (c *Client) Repair(ctx context.Context, ids []string, o RepairOptions) (RepairReport, error) {
 	start, asked := time.Now(), c.Traffic().Requests
-	r, err := c.newRepair(ctx, o.From)
+	s, err := c.Open(ctx)
+	if err != nil {
+		return RepairReport{}, err
+	}
+	r, err := c.newRepair(ctx, s, o.From)
 	if err != nil {
 		return RepairReport{}, err
 	}
@@ -97,51 +111,6 @@ func cmpDigests(a, b Lack) int {
 	return 1 // one digest comes once
 }
 
-// PlannedRepair is what Repair would ask for.
-type PlannedRepair struct {
-	Lack
-	From   []string // the sources, in the order of asking
-	Ranges []Range  // that would be fetched, none for all of it
-	Bytes  int64    // that would be fetched
-}
-
-// PlanRepair says what Repair would fetch, and from where. Nobody is asked. Errors: as
-// Repair.
-func (c *Client) PlanRepair(ctx context.Context, ids []string, o RepairOptions) (plan []PlannedRepair, err error) {
-	r, err := c.newRepair(ctx, o.From)
-	if err != nil {
-		return nil, err
-	}
-	defer r.close()
-	roots, err := r.find(ctx, ids, o)
-	if err != nil {
-		return nil, err
-	}
-	lacking, err := r.store.Lacking(ctx, roots...)
-	for _, l := range lacking {
-		p := PlannedRepair{Lack: l, Bytes: l.Size}
-		own, bad := r.own(ctx, l)
-		sources := r.sources(ctx, l.Digest)
-		switch {
-		case own:
-			p.Bytes, sources = 0, append([]*repairSource{ownCopy()}, sources...)
-		case len(sources) > 0 && (sources[0].src == nil || canStitch(sources[0].src)):
-			p.Ranges = bad
-		}
-		for i, b := range p.Ranges {
-			if i == 0 {
-				p.Bytes = 0
-			}
-			p.Bytes += b.Length
-		}
-		for _, s := range sources {
-			p.From = append(p.From, s.name)
-		}
-		plan = append(plan, p)
-	}
-	return plan, err
-}
-
 // repair is one run of Repair.
 type repair struct {
 	c      *Client
@@ -149,6 +118,7 @@ type repair struct {
 	from   []*repairSource
 	hurry  bool               // a reader waits
 	ses    *blobstore.Session // nil while nothing is fetched
+	found  []oci.Digest       // damaged, which only a store that can be written to marks
 	report RepairReport
 
 	mu     sync.Mutex
@@ -158,11 +128,7 @@ type repair struct {
 	done   map[oci.Digest]bool // tried in this run
 }
 
-func (c *Client) newRepair(ctx context.Context, from []string) (*repair, error) {
-	s, err := c.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) newRepair(ctx context.Context, s *blobstore.Store, from []string) (*repair, error) {
 	r := &repair{c: c, store: s, repos: map[string]*repairSource{}, silent: map[string]error{}, done: map[oci.Digest]bool{}}
 	for _, word := range from {
 		src, err := c.repairFrom(ctx, s, word)
@@ -199,22 +165,48 @@ func (r *repair) settle(ctx context.Context) {
 // find looks for damage, and returns the roots of what is to be repaired, none for all.
 func (r *repair) find(ctx context.Context, ids []string, o RepairOptions) (roots []oci.Digest, err error) {
 	ctx = blobstore.AsItIs(ctx)
+	read := map[oci.Digest]bool{}
 	for _, id := range ids {
 		d, err := r.lookup(ctx, id)
 		if err != nil {
 			return nil, fmt.Errorf("repair %s: %w", id, err)
 		}
 		roots = append(roots, d)
-		if err := readBelow(ctx, r.store, d, map[oci.Digest]bool{}); err != nil {
+		if err := readBelow(ctx, r.store, d, read); err != nil {
 			return nil, fmt.Errorf("repair %s: %w", id, err)
+		}
+	}
+	for d, damaged := range read {
+		if damaged {
+			r.found = append(r.found, d)
 		}
 	}
 	if len(ids) > 0 {
 		return roots, nil
 	}
 	found, err := r.store.CheckAll(ctx, blobstore.CheckOptions{Quick: !o.Check, Observe: r.c.opts.Observe})
-	r.report.Catalog = found.Catalog
-	return roots, err
+	r.report.CheckFindings = CheckFindings{found.Catalog, found.Mended, found.Newer}
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range found.Damaged {
+		if len(ids) == 0 { // else what of it counts is among what was read
+			r.found = append(r.found, d.Digest)
+		}
+	}
+	return roots, r.unmarked(ctx, found.Unmarked)
+}
+
+// unmarked reports what the check before has found right.
+func (r *repair) unmarked(ctx context.Context, ds []oci.Digest) error {
+	for _, d := range ds {
+		l, _, err := r.store.LackOf(ctx, d)
+		if err != nil {
+			return err
+		}
+		r.report.Repaired = append(r.report.Repaired, Repaired{Lack: l, From: ownCopy().name})
+	}
+	return nil
 }
 
 // lookup finds what a word means, be it held or only known of.
@@ -231,14 +223,14 @@ func (r *repair) lookup(ctx context.Context, word string) (oci.Digest, error) {
 	return desc.Digest, err
 }
 
-// readBelow reads all that is held of d and of what it reaches: what is damaged is
-// marked by that.
-func readBelow(ctx context.Context, s *blobstore.Store, d oci.Digest, seen map[oci.Digest]bool) error {
-	if seen[d] {
+// readBelow reads all that is held of d and of what it reaches, but for what was read
+// already: what is damaged is marked by that, where it can be, and true in read.
+func readBelow(ctx context.Context, s *blobstore.Store, d oci.Digest, read map[oci.Digest]bool) error {
+	if _, before := read[d]; before {
 		return nil
 	}
-	seen[d] = true
 	err := s.Check(ctx, d)
+	read[d] = errors.Is(err, content.ErrCorrupt)
 	if err != nil && !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
@@ -248,7 +240,7 @@ func readBelow(ctx context.Context, s *blobstore.Store, d oci.Digest, seen map[o
 	}
 	for _, c := range children {
 		if c.Role != oci.RoleSubject { // marked ones have children, too
-			if err := readBelow(ctx, s, c.Digest, seen); err != nil {
+			if err := readBelow(ctx, s, c.Digest, read); err != nil {
 				return err
 			}
 		}

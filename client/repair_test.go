@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"dist.example/client"
@@ -173,18 +174,20 @@ func TestRepairUnmarksWhatIsRight(t *testing.T) {
 	t.Parallel()
 	w := newWounded(t)
 	_, config := packedBytes(t, w)
-	for _, c := range []struct {
+	for _, x := range []struct {
 		what, file string
 		at         int64
+		check      bool // reads it before the repair does
 	}{
-		{"a packed blob", "packs/1.pack", 150},
-		{"a packed manifest", "packs/1.pack", 64 + 64 + config + 64 + 100},
-		{"a small blob", w.blob(w.small), 3000},
-		{"a large blob", w.blob(w.large), 3 * mib},
+		{"a packed blob", "packs/1.pack", 150, false},
+		{"a packed manifest", "packs/1.pack", 64 + 64 + config + 64 + 100, false},
+		{"a small blob", w.blob(w.small), 3000, false},
+		{"a large blob", w.blob(w.large), 3 * mib, false},
+		{"what a check reads", w.blob(w.small), 3000, true},
 	} {
-		t.Run(c.what, func(t *testing.T) {
+		t.Run(x.what, func(t *testing.T) {
 			dir := w.copied(t)
-			flip := func() { flipAt(c.at)(t, filepath.Join(dir, c.file)) }
+			flip := func() { flipAt(x.at)(t, filepath.Join(dir, x.file)) }
 			flip()
 			marks := clientOf(t, dir)
 			found, err := marks.CheckStore(t.Context(), client.CheckOptions{})
@@ -196,7 +199,7 @@ func TestRepairUnmarksWhatIsRight(t *testing.T) {
 			flip()
 			w.reg.Forget()
 			c := clientOf(t, dir)
-			r, err := c.Repair(t.Context(), nil, client.RepairOptions{})
+			r, err := c.Repair(t.Context(), nil, client.RepairOptions{Check: x.check})
 			must(t, err)
 			if len(r.Repaired) != 1 || r.Fetched != 0 || r.Requests != 0 || r.Repaired[0].From != "its own file" {
 				t.Errorf("%+v", r)
@@ -294,6 +297,48 @@ func TestRepairChangesNothingInItsSource(t *testing.T) {
 	must(t, c.Close())
 	if !maps.Equal(contents(t, other), before) {
 		t.Error("the source is another now")
+	}
+}
+
+// A plan changes nothing, whatever it finds, and names what the repair repairs.
+func TestAPlanOfARepairChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWounded(t)
+	for name, ids := range map[string][]string{"of all": nil, "of one image": {w.reg.Ref("app:v1")}} {
+		t.Run(name, func(t *testing.T) {
+			dir := w.copied(t)
+			flipAt(20)(t, filepath.Join(dir, "packs/1.pack"))
+			flipAt(150)(t, filepath.Join(dir, "packs/1.pack"))
+			flipAt(3*mib)(t, filepath.Join(dir, w.blob(w.large)))
+			cutTo(5)(t, filepath.Join(dir, w.blob(w.small)))
+			before := contents(t, dir)
+			c := clientOf(t, dir)
+			o := client.RepairOptions{Check: true, From: []string{w.reg.Ref("app")}}
+			plan, err := c.PlanRepair(t.Context(), ids, o)
+			must(t, err)
+			must(t, c.Close())
+			if !maps.Equal(contents(t, dir), before) {
+				t.Error("the store is another now")
+			}
+			mended := 0 // notes that are looked at where all is read
+			if len(ids) == 0 {
+				mended = 1
+			}
+			if len(plan.Mended) != mended || len(plan.Objects) != 3 {
+				t.Errorf("%+v", plan)
+			}
+			c = clientOf(t, dir)
+			r, err := c.Repair(t.Context(), ids, o)
+			must(t, err)
+			if len(r.Mended) != mended || len(r.Repaired) != len(plan.Objects) {
+				t.Fatalf("%+v", r)
+			}
+			for i, p := range plan.Objects {
+				if f := r.Repaired[i]; f.Digest != p.Digest || f.Fetched != p.Bytes || f.Place != p.Place || !slices.Equal(f.Ranges, p.Ranges) {
+					t.Errorf("planned %+v, repaired %+v", p, f)
+				}
+			}
+		})
 	}
 }
 

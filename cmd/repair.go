@@ -27,7 +27,7 @@ type repairCmd struct {
 func (repairCmd) Help() string {
 	return `What is damaged, and what is missing where a name reaches it, is fetched again: from the places given with --from, then from those that the store remembers. Of a blob of more than 4 MiB only the damaged MiB are fetched, where the store has their checksums and the place gives parts; everything else comes whole. The digest decides: until it is right, what is here stays as it is. What is marked as damaged and reads right is not fetched.
 
-Without arguments the store is looked over as by dist check --quick: what is gone or has another size is found, and what a check or a reader has marked. --check reads everything. What is named as an argument is read with all that it reaches, and is all that is repaired then.
+Without arguments the store is looked over as by dist check --quick: what is gone or has another size is found, and what a check or a reader has marked. --check reads everything. What is named as an argument is read with all that it reaches, and is all that is repaired then. --plan looks in the same way and changes nothing: it marks nothing and mends nothing.
 
 --auth-file, --plain-http and --insecure are for the places that --from gives. A registry that the store remembers is asked as any registry is: one that needs these flags is named with --from HOST/REPOSITORY.
 
@@ -61,9 +61,7 @@ func (c *repairCmd) Run(s *session) error {
 	if err != nil && len(r.Repaired)+len(r.Left) == 0 {
 		return err
 	}
-	for _, text := range r.Catalog {
-		s.warn("the catalog: " + text)
-	}
+	tellFindings(s, r.CheckFindings)
 	if perr := c.print(s, r); perr != nil || err != nil { // what was repaired by then is told all the same
 		return cmp.Or(err, perr)
 	}
@@ -72,6 +70,16 @@ func (c *repairCmd) Run(s *session) error {
 			oci.HumanSize(r.Fetched), plural(r.Requests, "request"), humanDuration(r.Elapsed)))
 	}
 	return repairError(r)
+}
+
+// tellFindings warns of what the check before has found beside damage.
+func tellFindings(s *session, f client.CheckFindings) {
+	for _, text := range f.Catalog {
+		s.warn("the catalog: " + text)
+	}
+	for _, text := range slices.Concat(f.Mended, f.Newer) {
+		s.warn(text)
+	}
 }
 
 // repairError sums up what could not be repaired.
@@ -160,6 +168,8 @@ type repairJSON struct {
 	Repaired []repairedJSON   `json:"repaired"`
 	Left     []unrepairedJSON `json:"notRepaired"`
 	Catalog  []string         `json:"catalog"`
+	Mended   []string         `json:"mended"`
+	Newer    []string         `json:"newer"`
 	Fetched  int64            `json:"fetchedBytes"`
 	Requests int64            `json:"requests"`
 	Seconds  float64          `json:"seconds"`
@@ -209,6 +219,7 @@ func newLackJSON(l client.Lack) lackJSON {
 func newRepairJSON(r client.RepairReport) repairJSON {
 	j := repairJSON{
 		Repaired: []repairedJSON{}, Left: []unrepairedJSON{}, Catalog: append([]string{}, r.Catalog...),
+		Mended: append([]string{}, r.Mended...), Newer: append([]string{}, r.Newer...),
 		Fetched: r.Fetched, Requests: r.Requests, Seconds: r.Elapsed.Seconds(),
 	}
 	for _, f := range r.Repaired {
@@ -235,8 +246,9 @@ func (c *repairCmd) plan(s *session, dist *client.Client, o client.RepairOptions
 	if err != nil {
 		return err
 	}
+	tellFindings(s, plan.CheckFindings)
 	var bytes int64
-	for _, p := range plan {
+	for _, p := range plan.Objects {
 		bytes += p.Bytes
 	}
 	err = printList(s.stdout, s.format(), c.Quiet, listing[client.PlannedRepair]{
@@ -253,9 +265,9 @@ func (c *repairCmd) plan(s *session, dist *client.Client, o client.RepairOptions
 		object: func(p client.PlannedRepair) any {
 			return plannedRepairJSON{newLackJSON(p.Lack), p.Bytes, append([]string{}, p.From...), newRangesJSON(p.Ranges)}
 		},
-	}, each(plan))
+	}, each(plan.Objects))
 	if err == nil && !c.Quiet {
-		s.progress.closing(fmt.Sprintf("%s to repair, %s to fetch", plural(int64(len(plan)), "object"), oci.HumanSize(bytes)))
+		s.progress.closing(fmt.Sprintf("%s to repair, %s to fetch", plural(int64(len(plan.Objects)), "object"), oci.HumanSize(bytes)))
 	}
 	return err
 }
