@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -64,13 +65,17 @@ func (c *Client) Diff(ctx context.Context, a, b string, o DiffOptions) (Differen
 	if err != nil {
 		return Difference{}, err
 	}
+	c.healing(s)
 	var sides [2]*side
 	for i, id := range []string{a, b} {
 		if sides[i], err = readSide(ctx, s, id, o.Platform); err != nil {
 			return Difference{}, fmt.Errorf("diff %s: %w", id, err)
 		}
 	}
-	d, err := diff(ctx, s, sides[0], sides[1], o)
+	d, err := c.diff(ctx, s, sides[0], sides[1], o)
+	if errors.Is(err, content.ErrCorrupt) && c.mendedBelow(ctx, s, sides[0].desc.Digest, sides[1].desc.Digest) {
+		d, err = c.diff(ctx, s, sides[0], sides[1], o)
+	}
 	if err != nil {
 		return d, fmt.Errorf("diff %s %s: %w", a, b, err)
 	}
@@ -115,7 +120,7 @@ func readSide(ctx context.Context, s *blobstore.Store, id string, p *oci.Platfor
 	return x, err
 }
 
-func diff(ctx context.Context, s *blobstore.Store, a, b *side, o DiffOptions) (Difference, error) {
+func (c *Client) diff(ctx context.Context, s *blobstore.Store, a, b *side, o DiffOptions) (Difference, error) {
 	d := Difference{Kind: a.kind, Old: a.desc, New: b.desc}
 	switch {
 	case a.kind != b.kind:
@@ -136,7 +141,7 @@ func diff(ctx context.Context, s *blobstore.Store, a, b *side, o DiffOptions) (D
 		return d, nil
 	}
 	var err error
-	d.files, err = fileChanges(ctx, s, a, b, o.Times)
+	d.files, err = c.fileChanges(ctx, s, a, b, o.Times)
 	return d, err
 }
 
@@ -244,7 +249,7 @@ func (x *side) diffIDs() ([]oci.Digest, error) {
 
 // fileChanges compares the file systems of two images. Nothing is read where the
 // layers are the same. It returns nil where no file differs.
-func fileChanges(ctx context.Context, s *blobstore.Store, a, b *side, times bool) (iter.Seq[layer.Change], error) {
+func (c *Client) fileChanges(ctx context.Context, s *blobstore.Store, a, b *side, times bool) (iter.Seq[layer.Change], error) {
 	x, err := a.diffIDs()
 	if err != nil {
 		return nil, err
@@ -254,7 +259,7 @@ func fileChanges(ctx context.Context, s *blobstore.Store, a, b *side, times bool
 		return nil, err
 	}
 	for _, side := range []*side{a, b} {
-		if err := whole(ctx, s, side.id, side.desc.Digest, hintPull); err != nil {
+		if err := c.whole(ctx, s, side.id, side.desc.Digest, hintPull); err != nil {
 			return nil, err
 		}
 	}

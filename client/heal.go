@@ -117,14 +117,20 @@ func (c *Client) mendedSource(ctx context.Context, src content.ImageSource, root
 	return ok && errors.Is(err, content.ErrCorrupt) && c.mendedBelow(ctx, from.store, root)
 }
 
-// mendedBelow reads all that root reaches, after something else than its content has
+// mendedBelow reads all that roots reach, after something else than its content has
 // come out of the store, and says whether all that is damaged has been healed.
-func (c *Client) mendedBelow(ctx context.Context, s *blobstore.Store, root oci.Digest) bool {
-	ctx = blobstore.AsItIs(ctx)
-	if err := readBelow(ctx, s, root, map[oci.Digest]bool{}); err != nil {
+func (c *Client) mendedBelow(ctx context.Context, s *blobstore.Store, roots ...oci.Digest) bool {
+	if len(roots) == 0 {
 		return false
 	}
-	lacking, err := s.Lacking(ctx, root)
+	ctx = blobstore.AsItIs(ctx)
+	read := map[oci.Digest]bool{}
+	for _, root := range roots {
+		if err := readBelow(ctx, s, root, read); err != nil {
+			return false
+		}
+	}
+	lacking, err := s.Lacking(ctx, roots...)
 	healed := false
 	for _, l := range lacking {
 		if l.Info.Place != "damaged" {
@@ -136,4 +142,15 @@ func (c *Client) mendedBelow(ctx context.Context, s *blobstore.Store, root oci.D
 		healed = true
 	}
 	return healed && err == nil
+}
+
+// healsAll says whether all of some blobs were damaged, and are healed.
+func (c *Client) healsAll(ctx context.Context, s *blobstore.Store, ds []oci.Digest) bool {
+	for _, d := range ds {
+		info, err := s.Info(ctx, d)
+		if err != nil || info.Place != "damaged" || c.heal(blobstore.AsItIs(ctx), d) != nil {
+			return false
+		}
+	}
+	return len(ds) > 0
 }

@@ -241,6 +241,7 @@ func (p *packing) open(ctx context.Context) (change content.NameChange, err erro
 	if p.s, err = open(ctx); err != nil {
 		return change, err
 	}
+	p.c.healing(p.s)
 	if change, err = expectation(ctx, p.s, p.ref); err != nil {
 		return change, err
 	}
@@ -292,9 +293,13 @@ func (p *packing) store(ctx context.Context, desc oci.Descriptor, data []byte) e
 	return err
 }
 
-// hold takes an object that is held under the session's lease.
+// hold takes an object that is held under the session's lease. What is damaged is healed
+// first.
 func (p *packing) hold(ctx context.Context, desc oci.Descriptor) error {
 	held, err := p.ses.Exists(ctx, desc)
+	if err == nil && !held && p.c.healsAll(ctx, p.s, []oci.Digest{desc.Digest}) {
+		held, err = p.ses.Exists(ctx, desc)
+	}
 	if err == nil && !held {
 		err = fmt.Errorf("%s: %w in this store", desc.Digest, content.ErrNotFound)
 	}

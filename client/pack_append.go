@@ -34,7 +34,7 @@ func (p *packing) readBase(ctx context.Context, d oci.Digest) (*packBase, error)
 		return nil, content.WithHint(fmt.Errorf("%w: it stands for %s, which is no manifest", content.ErrInvalid, b.desc.MediaType),
 			"leave out -a to make a manifest of it under another name")
 	}
-	if err := whole(ctx, p.s, p.ref.String(), d, hintPull); err != nil {
+	if err := p.c.whole(ctx, p.s, p.ref.String(), d, hintPull); err != nil {
 		return nil, err
 	}
 	return b, b.read(ctx, p.s)
@@ -65,10 +65,19 @@ func (b *packBase) parse() (err error) {
 // hintPull is for what is missing or damaged.
 const hintPull = "`dist pull` fetches what is missing or damaged"
 
+// maxWholes bounds how often a manifest is looked at anew once what it lacks has come:
+// below a manifest that was damaged there may be more.
+const maxWholes = 8
+
 // whole refuses a manifest that lacks something here: what is made of it would
-// lack it, too. name is what the message calls it.
-func whole(ctx context.Context, s *blobstore.Store, name string, d oci.Digest, hint string) error {
+// lack it, too. What is damaged is healed first. name is what the message calls it.
+func (c *Client) whole(ctx context.Context, s *blobstore.Store, name string, d oci.Digest, hint string) error {
 	missing, err := s.Missing(ctx, d)
+	for range maxWholes {
+		if err == nil && c.healsAll(ctx, s, missing) {
+			missing, err = s.Missing(ctx, d)
+		}
+	}
 	if err != nil || len(missing) == 0 {
 		return err
 	}

@@ -46,7 +46,7 @@ func (p *packing) readFrom(ctx context.Context) (*packFrom, error) {
 	if !strings.Contains(word, momentMark) {
 		hint = fmt.Sprintf("`dist pull %s` fetches what is missing or damaged", p.pullable(desc))
 	}
-	if err := whole(ctx, p.s, word, desc.Digest, hint); err != nil {
+	if err := p.c.whole(ctx, p.s, word, desc.Digest, hint); err != nil {
 		return nil, err
 	}
 	if err := p.hold(ctx, desc); err != nil {

@@ -231,6 +231,14 @@ func (p *packing) object(ctx context.Context, desc oci.Descriptor) (layer.LayerI
 	if err := p.hold(ctx, desc); err != nil {
 		return layer.LayerInfo{}, err
 	}
+	info, err := p.readObject(ctx, desc)
+	if errors.Is(err, content.ErrCorrupt) && p.c.mendedBelow(ctx, p.s, desc.Digest) {
+		info, err = p.readObject(ctx, desc)
+	}
+	return info, err
+}
+
+func (p *packing) readObject(ctx context.Context, desc oci.Descriptor) (layer.LayerInfo, error) {
 	r, err := p.s.Fetch(ctx, desc)
 	if err != nil {
 		return layer.LayerInfo{}, err

@@ -76,6 +76,9 @@ func (c *Client) squash(ctx context.Context, id string, o SquashOptions) (Squash
 	}
 	defer q.ses.Close()
 	out, err := q.result(ctx)
+	if errors.Is(err, content.ErrCorrupt) && c.mendedBelow(ctx, q.s, q.base.desc.Digest) {
+		out, err = q.result(ctx)
+	}
 	if err != nil {
 		return Squashed{}, err
 	}
@@ -101,6 +104,7 @@ func (q *squashing) locate(ctx context.Context, id string) (change content.NameC
 	if q.s, err = q.c.Open(ctx); err != nil {
 		return change, err
 	}
+	q.c.healing(q.s)
 	desc, err := lookup(ctx, q.s, id)
 	if err != nil {
 		return change, err
@@ -111,7 +115,7 @@ func (q *squashing) locate(ctx context.Context, id string) (change content.NameC
 	if desc, err = q.choose(ctx, desc); err != nil {
 		return change, err
 	}
-	if err := whole(ctx, q.s, id, desc.Digest, hintPull); err != nil {
+	if err := q.c.whole(ctx, q.s, id, desc.Digest, hintPull); err != nil {
 		return change, err
 	}
 	q.base = &packBase{desc: desc}

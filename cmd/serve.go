@@ -40,6 +40,8 @@ Repositories are called as they are served, or by their full names (docker.io/te
 
 An image named docker.io/demo/go:v1 is served as demo/go:v1, one named quay.io/a/b:1 as quay.io/a/b:1, and one named localhost:5000/a:1 as localhost_5000/a:1, since a port cannot stand in a path. A repository has what its names reach and what was pushed to it; nothing else of the store can be had there, even by its digest. What was pushed and has no name is kept for a week, or for --keep.
 
+Manifests and packed content are verified before they are sent. What is damaged is marked, and answered for like what is not here (404): a blob that is pushed again is right again, and "dist repair" fetches it. A blob in a file of its own is sent if the file has its size, and not hashed; clients hash what they get, and "dist check" or any other command that reads it finds the damage. The server itself asks no other registry for it.
+
 A FILE is read where it is: nothing is unpacked, copied or written. All its images are served under their names, referrers too. One that has a tag alone is below localhost/ and the name of the file without .tar: v1 in app.tar is localhost/app:v1. One without any name is there by its digest. A layout may grow while it is served; an archive must stay as it is, else requests fail until it is served again. Manifests are verified whenever they are read, other blobs only by --verify: exit 4 when something is damaged. Compressed archives are refused.
 
 Ctrl-C or SIGTERM lets requests under way finish for the time of --drain; what is cut off then, clients resume. A second one ends it at once. GET /healthz answers 200 while the store does, and /metrics tells Prometheus what is going on.
