@@ -36,6 +36,7 @@ type Emptied struct {
 // Why a pack stays.
 const (
 	packBusy    = "it is being written"
+	packOpen    = "another process has it open: the next collection removes it"
 	packDamaged = "it is damaged"
 	packNewer   = "it holds what only a newer version of dist understands"
 )
@@ -83,7 +84,12 @@ func (m *Maintenance) EmptyPack(ctx context.Context, id int64, progress func(n i
 	if fi, err := f.Stat(); err == nil {
 		size = fi.Size()
 	}
-	if err := m.removePack(ctx, id); err != nil {
+	f.Close() // nobody writes to a dead pack, and Windows keeps the name of what is open
+	err = m.removePack(ctx, id)
+	if fsys.InUse(err) {
+		return Emptied{Copied: e.copied, Grown: e.grown, Kept: packOpen}, nil
+	}
+	if err != nil {
 		return Emptied{Copied: e.copied, Grown: e.grown}, fmt.Errorf("remove pack %d: %w", id, err)
 	}
 	return Emptied{Bytes: size, Copied: e.copied, Grown: e.grown}, nil
@@ -380,6 +386,7 @@ func stillTyped(o db.Object, n pack.Note) bool {
 // removePack removes the file of a dead pack, and then its row.
 func (m *Maintenance) removePack(ctx context.Context, id int64) error {
 	m.s.hook("gc.dead")
+	m.s.letGoPack(id)
 	if err := m.s.fs.Remove(m.s.packPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fsys.Classify(err)
 	}

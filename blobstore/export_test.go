@@ -29,3 +29,10 @@ func (s *Store) HookCommit(fn func(commit func() error) error) error {
 
 // WriteUses writes the uses that were noted in the background, now.
 func (s *Store) WriteUses() { s.writeDue() }
+
+// LookForPacks looks, now, for packs that are gone, and says whether there will be another
+// look, and how many packs are open.
+func (s *Store) LookForPacks() (again bool, open int) {
+	s.letGoPacks()
+	return s.packs.look != nil, len(s.packs.open())
+}

@@ -333,7 +333,7 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 		err = m.s.fs.Remove(name)
 		removed = err == nil
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || fsys.InUse(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -397,7 +397,7 @@ func (m *Maintenance) removeUnlocked(ctx context.Context, g Garbage, name string
 	if known || err != nil {
 		return false, err
 	}
-	return true, m.s.fs.Remove(name)
+	return true, fsys.RemoveHeld(f, name, m.s.fs)
 }
 
 // known says whether the catalog knows of a file.

@@ -377,6 +377,5 @@ func (in *ingest) abandon() error {
 // remove unlinks the file. The row must be gone already, or go with it.
 func (in *ingest) remove() {
 	in.stop()
-	in.s.fs.Remove(in.s.ingestPath(in.key))
-	in.file.Close()
+	fsys.RemoveHeld(in.file, in.s.ingestPath(in.key), in.s.fs)
 }

@@ -117,7 +117,7 @@ func (l *lease) renew() {
 }
 
 // close lets go of the file. The row, if it is still there, lasts for its time.
-func (l *lease) close() error {
+func (l *lease) close() {
 	l.mu.Lock()
 	l.closed = true
 	if l.renewal != nil {
@@ -126,8 +126,7 @@ func (l *lease) close() error {
 	}
 	l.mu.Unlock()
 	l.s.hook("lease.ended")
-	l.s.fs.Remove(l.s.leasePath(l.id))
-	return l.file.Close()
+	fsys.RemoveHeld(l.file, l.s.leasePath(l.id), l.s.fs) // what stays, a collection removes
 }
 
 // Acquire implements content.Leases.
@@ -145,7 +144,8 @@ func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (cont
 		return l.store(tx)
 	})
 	if err != nil {
-		return content.Lease{}, errors.Join(err, l.close())
+		l.close()
+		return content.Lease{}, err
 	}
 	s.hook("lease.stored")
 	s.mu.Lock()
@@ -203,7 +203,7 @@ func (s *Store) Release(ctx context.Context, id string) error {
 	delete(s.leases, id)
 	s.mu.Unlock()
 	if l != nil {
-		err = errors.Join(err, l.close())
+		l.close()
 	}
 	return err
 }

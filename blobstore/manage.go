@@ -142,7 +142,7 @@ func (s *Store) abort(ctx context.Context, key string, judge func(*db.Tx) error)
 		return err
 	}
 	s.hook("abort.forgotten")
-	return fsys.Classify(s.fs.Remove(s.ingestPath(key)))
+	return fsys.Classify(fsys.RemoveHeld(f, s.ingestPath(key), s.fs))
 }
 
 // lockDead locks the file of an ingest, which it says no to while an owner has

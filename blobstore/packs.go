@@ -133,8 +133,7 @@ func (s *Store) newPack(ctx context.Context) (*openPack, error) {
 			err = s.initPack(f, id)
 		}
 		if err != nil {
-			s.fs.Remove(s.packPath(id))
-			f.Close()
+			fsys.RemoveHeld(f, s.packPath(id), s.fs)
 			return nil, fmt.Errorf("new pack %d: %w", id, fsys.Classify(err))
 		}
 		return &openPack{id: id, file: f, end: pack.HeaderSize, fresh: true}, nil
@@ -203,7 +202,7 @@ func (s *Store) cutTail(ctx context.Context, id int64) bool {
 // a COMMIT that returned an error: that one may have happened.
 func (p *openPack) retract(s *Store) {
 	if p.fresh {
-		s.fs.Remove(s.packPath(p.id))
+		fsys.RemoveHeld(p.file, s.packPath(p.id), s.fs)
 		return
 	}
 	p.file.Truncate(p.end)

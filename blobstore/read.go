@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"time"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -147,52 +146,6 @@ func record(d oci.Digest, row db.Object) pack.Record {
 		RawSize: row.Size, StoredSize: row.Stored, Offset: row.Off,
 	}
 }
-
-// packFile returns a pack open for reading; it is kept open with the store.
-func (s *Store) packFile(id int64) (fsys.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.letGoPacks()
-	if f := s.packFiles[id]; f != nil {
-		return f, nil
-	}
-	f, err := s.openContent(s.packPath(id))
-	if err != nil {
-		return nil, err
-	}
-	if len(s.packFiles) >= maxPackFiles {
-		// Readers hold on to bytes, never to the file, so any may go: but not while
-		// one reads. Closing waits for that (os.File counts its users).
-		for other, of := range s.packFiles {
-			of.Close()
-			delete(s.packFiles, other)
-			break
-		}
-	}
-	s.packFiles[id] = f
-	return f, nil
-}
-
-// letGoPacks closes packs that are gone, at most once a minute, so that a process that
-// goes on for long does not keep what a collection has given up on the disk.
-func (s *Store) letGoPacks() {
-	if time.Since(s.packsSeen) < packsLook {
-		return
-	}
-	s.packsSeen = time.Now()
-	for id, f := range s.packFiles {
-		if same, err := fsys.SameFile(f, s.packPath(id), s.fs); err == nil && !same {
-			f.Close()
-			delete(s.packFiles, id)
-		}
-	}
-}
-
-// packsLook is how often it is looked for packs that are gone.
-const packsLook = time.Minute
-
-// maxPackFiles bounds the packs kept open: 16 GiB of small blobs.
-const maxPackFiles = 64
 
 // packReader is a packed blob, read and verified.
 type packReader struct {

@@ -425,9 +425,7 @@ func (ses *Session) Close() error {
 		<-ses.flushing
 	}
 	ses.drop()
-	if cerr := ses.lease.close(); err == nil {
-		err = cerr
-	}
+	ses.lease.close()
 	return err
 }
 

@@ -68,9 +68,8 @@ type Store struct {
 	closed    atomic.Bool
 	mu        sync.Mutex
 	healer    Healer // nil for none
-	packFiles map[int64]fsys.File
-	packsSeen time.Time // when it was last looked for packs that are gone
 	leases    map[string]*lease
+	packs     packFiles
 }
 
 // Open opens the store in folder dir. A folder that this user cannot write gives
@@ -89,7 +88,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		layout: layout{dir, o.FS}, warn: o.Warn, hook: o.Hook, freeBytes: freeSpace(o),
-		packFiles: map[int64]fsys.File{}, leases: map[string]*lease{}, readOnly: o.ReadOnly,
+		packs: packFiles{files: map[int64]fsys.File{}}, leases: map[string]*lease{}, readOnly: o.ReadOnly,
 	}
 	s.defaults()
 	if err := fsys.CheckLocal(dir); err != nil {
@@ -218,16 +217,12 @@ func (s *Store) refuseLostCatalog() error {
 func (s *Store) Close() error {
 	s.uses.end()
 	s.closed.Store(true)
+	errs := s.packs.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
 	for id, l := range s.leases {
-		errs = append(errs, l.close())
+		l.close()
 		delete(s.leases, id)
-	}
-	for id, f := range s.packFiles {
-		errs = append(errs, f.Close())
-		delete(s.packFiles, id)
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())

@@ -57,7 +57,7 @@ func (s *Store) lockIngest(ctx context.Context, opts content.IngestOptions, how 
 			return f, nil
 		}
 		if errors.Is(err, content.ErrExists) && s.unused(f, name) {
-			s.fs.Remove(name)
+			fsys.RemoveHeld(f, name, s.fs)
 		}
 		f.Close()
 		if err != nil {

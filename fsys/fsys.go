@@ -144,3 +144,17 @@ func SameFile(f File, name string, fsys FS) (bool, error) {
 	}
 	return os.SameFile(open, named), nil
 }
+
+// RemoveHeld takes away the name of a file that f has open, and closes f whether that
+// works or not. f and its lock are held until the name is gone, so that whoever waits for
+// the lock finds that it leads nowhere; on Windows, where the name of an open file stays, f
+// is closed first. Errors: those of Remove, among them that somebody else has the file
+// open (see InUse).
+func RemoveHeld(f File, name string, fsys FS) error {
+	if openNamesStay {
+		f.Close()
+		return fsys.Remove(name)
+	}
+	defer f.Close()
+	return fsys.Remove(name)
+}

@@ -293,3 +293,28 @@ func TestLockDiesWithItsProcess(t *testing.T) {
 		t.Error("a process that was waited for is alive")
 	}
 }
+
+// A name that is taken away is gone, the file is closed, and its lock with it.
+func TestRemoveHeld(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "held")
+	f, err := fsys.OS().OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := f.TryLock(true); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := fsys.RemoveHeld(f, name, fsys.OS()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the name: %v", err)
+	}
+	if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("closing it: %v", err)
+	}
+	if err := fsys.RemoveHeld(f, name, fsys.OS()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("once more: %v", err)
+	}
+}

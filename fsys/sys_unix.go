@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openNamesStay says that nobody can take away the name of a file that is open.
+const openNamesStay = false
+
 var (
 	noSpace = []error{unix.ENOSPC, unix.EDQUOT, unix.EFBIG}
 	denied  = []error{unix.EACCES, unix.EPERM, unix.EROFS}

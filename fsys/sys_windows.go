@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// openNamesStay says that nobody can take away the name of a file that is open.
+const openNamesStay = true
+
 var (
 	noSpace = []error{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_DISK_QUOTA_EXCEEDED, windows.ERROR_FILE_TOO_LARGE, syscall.ENOSPC}
 	denied  = []error{windows.ERROR_ACCESS_DENIED, windows.ERROR_WRITE_PROTECT}
