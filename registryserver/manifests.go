@@ -110,7 +110,8 @@ func (s *server) putManifest(w http.ResponseWriter, r *http.Request, at route) e
 	if err := s.checkBlobs(r.Context(), at, edges); err != nil {
 		return err
 	}
-	if err := s.storeManifest(r.Context(), at, desc, data, refs, expect); err != nil {
+	m := pushedManifest{at, desc, edges, data}
+	if err := s.storeManifest(r.Context(), m, refs, expect); err != nil {
 		return err
 	}
 	for _, e := range edges {
@@ -219,13 +220,7 @@ func inspect(contentType string, data []byte, want oci.Digest) (oci.Descriptor, 
 // manifest that an index lists may be missing, and one that only others have is: who
 // pushed the index does not get it that way, nor learns that it exists.
 func (s *server) checkBlobs(ctx context.Context, at route, edges []oci.Edge) error {
-	edges = slices.DeleteFunc(slices.Clone(edges), func(e oci.Edge) bool {
-		return e.Role == oci.RoleSubject || e.Role == oci.RoleManifest || e.Role == oci.RoleLayer && oci.IsNonDistributable(e.MediaType)
-	})
-	digests := make([]oci.Digest, len(edges))
-	for i, e := range edges {
-		digests[i] = e.Digest
-	}
+	edges, digests := needed(edges)
 	in, err := s.has(ctx, at.name, digests...)
 	if err != nil {
 		return err
@@ -236,10 +231,49 @@ func (s *server) checkBlobs(ctx context.Context, at route, edges []oci.Edge) err
 	return nil
 }
 
-// storeManifest makes desc held and a part of the repository, and what refs name:
-// all of them or none, and only if they name expect.
-func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descriptor, data []byte, refs []oci.Reference, expect *oci.Digest) error {
-	repo, err := s.names.repository(ctx, at.name)
+// needed are the blobs without which a manifest is not taken: its config and layers.
+func needed(edges []oci.Edge) (blobs []oci.Edge, digests []oci.Digest) {
+	for _, e := range edges {
+		if e.Role == oci.RoleSubject || e.Role == oci.RoleManifest || e.Role == oci.RoleLayer && oci.IsNonDistributable(e.MediaType) {
+			continue
+		}
+		blobs, digests = append(blobs, e), append(digests, e.Digest)
+	}
+	return blobs, digests
+}
+
+// pushedManifest is a manifest that comes to a repository, or to a tag of it.
+type pushedManifest struct {
+	at    route
+	desc  oci.Descriptor
+	edges []oci.Edge
+	data  []byte
+}
+
+// keepBlobs takes what a manifest needs under a lease: it was here a moment ago, and a
+// collection may be giving it up.
+func (s *server) keepBlobs(ctx context.Context, lease string, m pushedManifest) error {
+	_, digests := needed(m.edges)
+	if len(digests) == 0 {
+		return nil
+	}
+	err := s.store.Hold(ctx, lease, digests...)
+	if absent(err) {
+		return lacking(m.desc.Digest)
+	}
+	return err
+}
+
+func lacking(d oci.Digest) error {
+	return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "something that %s reaches has to be pushed first", d)
+}
+
+// storeManifest makes m held and a part of the repository, and what refs name:
+// all of them or none, and only if they name expect. What it needs is here by then: names
+// are given only where it is, and without any it is held first.
+func (s *server) storeManifest(ctx context.Context, m pushedManifest, refs []oci.Reference, expect *oci.Digest) error {
+	desc := m.desc
+	repo, err := s.names.repository(ctx, m.at.name)
 	if err != nil {
 		return err
 	}
@@ -248,13 +282,18 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 		return err
 	}
 	defer done()
+	if len(refs) == 0 {
+		if err := s.keepBlobs(ctx, lease, m); err != nil {
+			return err
+		}
+	}
 	w, err := s.store.Writer(ctx, content.IngestOptions{
 		Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Lease: lease, Repository: repo.Name(), Again: true,
 	})
 	if err != nil {
 		return err
 	}
-	if err := writeAll(ctx, w, bytes.NewReader(data)); err != nil {
+	if err := writeAll(ctx, w, bytes.NewReader(m.data)); err != nil {
 		return err
 	}
 	if len(refs) == 0 {
@@ -269,7 +308,7 @@ func (s *server) storeManifest(ctx context.Context, at route, desc oci.Descripto
 		return preconditionFailed()
 	}
 	if errors.Is(err, content.ErrNotFound) {
-		return refuse(http.StatusBadRequest, codeManifestBlobUnknown, "something that %s reaches has to be pushed first", desc.Digest)
+		return lacking(desc.Digest)
 	}
 	return err
 }
