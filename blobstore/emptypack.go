@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"dist.example/blobstore/pack"
@@ -43,15 +42,16 @@ const (
 
 // EmptyPack gives a pack up: what is live in it is copied, as it is stored, to an open
 // pack, and so are the notes that still count, then the pack is dead, then its file
-// goes. A pack that is open is sealed first. One that is being written or that is
-// damaged stays, as Emptied says. progress, which may be nil, is told of the bytes
-// that were copied.
+// goes. A pack that is open is sealed first. One that is being written stays, and so does
+// a damaged one while objects are in it, as Emptied says; what else it has lost and the
+// catalog knows is written again before it goes. progress, which may be nil, is told of the
+// bytes that were copied.
 //
 // A crash leaves a pack with less in it, or a dead one.
 func (m *Maintenance) EmptyPack(ctx context.Context, id int64, progress func(n int64)) (Emptied, error) {
 	f, err := m.s.fs.OpenFile(m.s.packPath(id), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Emptied{Kept: packDamaged}, nil // its objects are lost, `check` tells
+		return m.forgetPack(ctx, id)
 	}
 	if err != nil {
 		return Emptied{}, fmt.Errorf("open pack %d: %w", id, fsys.Classify(err))
@@ -103,6 +103,7 @@ type emptying struct {
 	end      int64
 	progress func(int64)
 	kept     string
+	damaged  bool  // it lacks records that it had
 	copied   int64 // see Emptied
 	grown    int64
 
@@ -122,10 +123,14 @@ type heldNote struct {
 
 // run copies what is live and ends with the transaction after which the pack is dead.
 func (e *emptying) run(ctx context.Context) error {
-	for entry, err := range pack.Scan(legible{e.file}, e.end, e.end) {
+	fi, err := e.file.Stat()
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	for entry, err := range pack.Scan(legible{e.file}, e.end, min(e.end, fi.Size())) {
 		if errors.Is(err, content.ErrCorrupt) {
-			e.kept = packDamaged
-			return nil
+			e.damaged = true
+			continue
 		}
 		if err != nil {
 			return fsys.Classify(err)
@@ -134,12 +139,20 @@ func (e *emptying) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, end := range []func(context.Context) error{e.flush, e.judgeNotes, e.kill} {
+	for _, end := range []func(context.Context) error{e.flush, e.retell, e.judgeNotes, e.kill} {
 		if err := end(ctx); err != nil || e.kept != "" {
 			return err
 		}
 	}
 	return nil
+}
+
+// retell has what the pack has lost told again.
+func (e *emptying) retell(ctx context.Context) (err error) {
+	if e.damaged {
+		e.kept, err = e.m.retell(ctx, e.id)
+	}
+	return err
 }
 
 func (e *emptying) take(ctx context.Context, entry pack.Entry) error {
@@ -153,7 +166,10 @@ func (e *emptying) take(ctx context.Context, entry pack.Entry) error {
 	case pack.KindNote:
 		return e.note(ctx, entry)
 	default:
-		e.kept = packNewer
+		e.damaged = e.damaged || entry.Salvaged
+		if !entry.Salvaged {
+			e.kept = packNewer
+		}
 		return nil
 	}
 }
@@ -161,11 +177,14 @@ func (e *emptying) take(ctx context.Context, entry pack.Entry) error {
 func (e *emptying) note(ctx context.Context, entry pack.Entry) error {
 	n, err := pack.ReadNote(legible{e.file}, entry.Record)
 	switch {
+	case entry.Salvaged: // it may be part of other content
+		e.damaged = true
+		return nil
 	case errors.Is(err, content.ErrUnsupported):
 		e.kept = packNewer
 		return nil
 	case errors.Is(err, content.ErrCorrupt):
-		e.kept = packDamaged
+		e.damaged = true
 		return nil
 	case err != nil:
 		return fsys.Classify(err)
@@ -381,55 +400,4 @@ func (e *emptying) judgeNotes(ctx context.Context) error {
 // stillTyped says whether an object is here and has the type that a note gives it.
 func stillTyped(o db.Object, n pack.Note) bool {
 	return o.ID != 0 && o.Loc != db.LocAbsent && o.Loc != db.LocDoomed && o.Media == n.Media
-}
-
-// removePack removes the file of a dead pack, and then its row.
-func (m *Maintenance) removePack(ctx context.Context, id int64) error {
-	m.s.hook("gc.dead")
-	m.s.letGoPack(id)
-	if err := m.s.fs.Remove(m.s.packPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fsys.Classify(err)
-	}
-	m.s.hook("gc.unlinked")
-	return m.s.db.Write(ctx, func(tx *db.Tx) error { return tx.DeletePack(id) })
-}
-
-// removeDeadPack ends what a collection before has begun.
-func (m *Maintenance) removeDeadPack(ctx context.Context, name string) (bool, error) {
-	id, ok := packID(filepath.Base(name))
-	if !ok {
-		return false, nil
-	}
-	var dead bool
-	err := m.s.db.Read(ctx, func(tx *db.Tx) error {
-		p, found, err := tx.Pack(id)
-		dead = found && p.State == db.PackDead
-		return err
-	})
-	if err != nil || !dead {
-		return false, err
-	}
-	return true, m.removePack(ctx, id)
-}
-
-// removeTail cuts off what a writer that died has left behind the end of a pack, which
-// is sealed first.
-func (m *Maintenance) removeTail(ctx context.Context, name string) (bool, error) {
-	id, ok := packID(filepath.Base(name))
-	if !ok {
-		return false, nil
-	}
-	p, spoiled, err := m.s.tryPack(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	if p != nil { // it has grown meanwhile
-		p.release()
-	}
-	if spoiled {
-		if err := m.s.sealPacks(ctx, []int64{id}); err != nil {
-			return false, err
-		}
-	}
-	return m.s.cutTail(ctx, id), nil
 }

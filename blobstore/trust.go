@@ -50,15 +50,11 @@ func setTrust(tx *db.Tx, facts []trustFact) (notes []pack.Note, err error) {
 		if err := f.put(tx); err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(f)
-		if err != nil {
-			return nil, fmt.Errorf("note of trust: %w", err)
-		}
-		seq, err := tx.NextTrustSeq()
+		n, err := f.note(tx)
 		if err != nil {
 			return nil, err
 		}
-		notes = append(notes, pack.Note{Type: pack.NoteTrust, Seq: seq, When: tx.Now, Name: f.name(), Value: value})
+		notes = append(notes, n)
 	}
 	return notes, nil
 }

@@ -27,7 +27,9 @@ type TrustMark struct {
 const (
 	putMark = `INSERT INTO trust_state (name, kind, key_id, serial, digest, at) VALUES (?,'ref',?,?,?,?)
 		ON CONFLICT (name, kind, key_id) DO UPDATE SET serial = excluded.serial, digest = excluded.digest, at = excluded.at`
-	selectMarks = `SELECT key_id, serial, digest, at FROM trust_state WHERE name = ? AND kind = 'ref' ORDER BY key_id`
+	selectMarks = `SELECT name, key_id, serial, digest, at FROM trust_state WHERE name = ? AND kind = 'ref' ORDER BY key_id`
+
+	selectAllMarks = `SELECT name, key_id, serial, digest, at FROM trust_state WHERE kind = 'ref' ORDER BY name, key_id`
 )
 
 // PutTrustMark sets a mark. One that is higher by now stays: of the same manifest its
@@ -59,15 +61,20 @@ func (tx *Tx) PutTrustMark(m *TrustMark) error {
 }
 
 // TrustMarks lists the marks of a name by key.
-func (tx *Tx) TrustMarks(name string) (marks []TrustMark, err error) {
-	err = tx.each(selectMarks, []any{name}, func(scan func(...any) error) (bool, error) {
-		m := TrustMark{Name: name}
+func (tx *Tx) TrustMarks(name string) ([]TrustMark, error) { return tx.trustMarks(selectMarks, name) }
+
+// AllTrustMarks lists the marks of all names, by name and key.
+func (tx *Tx) AllTrustMarks() ([]TrustMark, error) { return tx.trustMarks(selectAllMarks) }
+
+func (tx *Tx) trustMarks(query string, args ...any) (marks []TrustMark, err error) {
+	err = tx.each(query, args, func(scan func(...any) error) (bool, error) {
 		var (
+			m   TrustMark
 			key string
 			raw []byte
 			at  int64
 		)
-		err := scan(&key, &m.Serial, &raw, &at)
+		err := scan(&m.Name, &key, &m.Serial, &raw, &at)
 		if err == nil {
 			m.Digest, err = oci.DigestFromRaw(raw)
 		}

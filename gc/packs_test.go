@@ -10,6 +10,7 @@ import (
 	"dist.example/content"
 	"dist.example/fsys"
 	"dist.example/gc"
+	"dist.example/oci"
 )
 
 // packName is the file of a pack.
@@ -138,5 +139,91 @@ func TestTimeIsUp(t *testing.T) {
 	}
 	if r := run(t, s, gc.Options{Compact: true}); r.Unfinished || r.Packs.Objects != 1 {
 		t.Errorf("with time it collected %+v", r)
+	}
+}
+
+// spoil overwrites the header of the record that has p, and some of p, in the first pack:
+// what lies behind it is found by its magic alone.
+func spoil(t *testing.T, s *blobstore.Store, p []byte) {
+	t.Helper()
+	data, err := os.ReadFile(packName(s, "1.pack"))
+	must(t, err)
+	at := bytes.Index(data, p[:64])
+	if at < 64 {
+		t.Fatalf("the record is at %d", at)
+	}
+	copy(data[at-64:], noise(1000, 99))
+	must(t, os.WriteFile(packName(s, "1.pack"), data, 0o644))
+}
+
+// whole fails the test unless a check finds nothing, names are there with all that they
+// reach, and a rebuilt catalog has the same names and settings.
+func whole(t *testing.T, s *blobstore.Store, names ...string) {
+	t.Helper()
+	report, err := s.CheckAll(ctx, blobstore.CheckOptions{})
+	must(t, err)
+	if !report.Clean() {
+		t.Errorf("a check finds %+v", report)
+	}
+	settings, err := s.Settings(ctx)
+	must(t, err)
+	dir := s.Dir()
+	must(t, s.Close())
+	r, err := blobstore.Rebuild(ctx, dir, blobstore.RebuildOptions{})
+	must(t, err)
+	if !r.Whole() || r.Names != int64(len(names)) {
+		t.Errorf("rebuilt %+v", r)
+	}
+	s, err = blobstore.Open(ctx, dir, blobstore.Options{})
+	must(t, err)
+	defer s.Close()
+	for _, name := range names {
+		ref, err := oci.ParseReference(name)
+		must(t, err)
+		desc, err := s.Resolve(ctx, ref)
+		must(t, err)
+		if missing, err := s.Missing(ctx, desc.Digest); err != nil || len(missing) > 0 {
+			t.Errorf("%s lacks %v, %v", name, missing, err)
+		}
+	}
+	if now, err := s.Settings(ctx); err != nil || now != settings {
+		t.Errorf("settings: %+v, %v, want %+v", now, err, settings)
+	}
+}
+
+// A pack that has lost records goes once nothing is in it: what is live moves, what it has
+// lost of names and settings is told again, and nothing shows the loss any more.
+func TestADamagedPackGoesOnceItIsEmpty(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(t *testing.T, s *blobstore.Store)
+		stays  bool // until what is lost is put again
+	}{
+		"garbage is lost":      {func(t *testing.T, s *blobstore.Store) { spoil(t, s, noise(100<<10, 2)) }, false},
+		"something live is":    {func(t *testing.T, s *blobstore.Store) { spoil(t, s, noise(100<<10, 1)) }, true},
+		"the end of it is":     {func(t *testing.T, s *blobstore.Store) { must(t, os.Truncate(packName(s, "1.pack"), 150<<10)) }, false},
+		"the file is gone":     {func(t *testing.T, s *blobstore.Store) { must(t, os.Remove(packName(s, "1.pack"))) }, true},
+		"nothing is, at first": {func(*testing.T, *blobstore.Store) {}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			must(t, s.SetSettings(ctx, func(v *blobstore.Settings) { v.KeepHistory *= 2 }))
+			half(t, s)
+			c.damage(t, s)
+			r, err := gc.Run(ctx, s, gc.Options{Compact: true})
+			must(t, err)
+			if c.stays != (len(r.KeptPack) == 1) {
+				t.Errorf("collected %+v", r)
+			}
+			if c.stays {
+				_, err := s.CheckAll(ctx, blobstore.CheckOptions{})
+				must(t, err)
+				image(t, s, "example.com/stays:1", nil, noise(100<<10, 1)) // puts it again
+				r = run(t, s, gc.Options{Compact: true})
+			}
+			if _, err := os.Stat(packName(s, "1.pack")); err == nil || len(r.KeptPack) != 0 {
+				t.Errorf("the pack is there: %+v", r)
+			}
+			whole(t, s, "example.com/stays:1")
+		})
 	}
 }
