@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"dist.example/blobstore/pack"
 	"dist.example/client"
 	"dist.example/content"
 	"dist.example/oci"
@@ -173,14 +174,14 @@ func TestDamageOfEveryFile(t *testing.T) {
 func TestRepairUnmarksWhatIsRight(t *testing.T) {
 	t.Parallel()
 	w := newWounded(t)
-	_, config := packedBytes(t, w)
+	manifest := w.manifestAt(t)
 	for _, x := range []struct {
 		what, file string
 		at         int64
 		check      bool // reads it before the repair does
 	}{
 		{"a packed blob", "packs/1.pack", 150, false},
-		{"a packed manifest", "packs/1.pack", 64 + 64 + config + 64 + 100, false},
+		{"a packed manifest", "packs/1.pack", manifest, false},
 		{"a small blob", w.blob(w.small), 3000, false},
 		{"a large blob", w.blob(w.large), 3 * mib, false},
 		{"what a check reads", w.blob(w.small), 3000, true},
@@ -340,6 +341,27 @@ func TestAPlanOfARepairChangesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manifestAt is a place in the pack within the payload of the manifest.
+func (w wounded) manifestAt(t *testing.T) int64 {
+	c := clientOf(t, w.dir)
+	info, err := c.Stat(t.Context(), w.reg.Ref("app:v1"))
+	must(t, err)
+	must(t, c.Close())
+	f, err := os.Open(filepath.Join(w.dir, "packs/1.pack"))
+	must(t, err)
+	defer f.Close()
+	fi, err := f.Stat()
+	must(t, err)
+	for e, err := range pack.Scan(f, fi.Size(), fi.Size()) {
+		must(t, err)
+		if e.Digest == info.Digest {
+			return e.End() - 10
+		}
+	}
+	t.Fatal("the manifest is not in the pack")
+	return 0
 }
 
 // packedBytes is how much content is in the pack, and how much of it the configuration.
