@@ -144,12 +144,13 @@ func (b *backup) run(ctx context.Context, tmp string, begin, end func() error) e
 // be had, since nothing can be written, ok is false, and what is collected is found
 // missing.
 func (s *Store) holdCollections(ctx context.Context) (unlock func(), ok bool, err error) {
-	f, err := s.fs.OpenFile(s.path(gcLockFile), os.O_RDWR|os.O_CREATE, 0o644)
+	mode := os.O_RDWR | os.O_CREATE
+	if s.readOnly {
+		mode = os.O_RDONLY
+	}
+	f, err := s.fs.OpenFile(s.path(gcLockFile), mode, 0o644)
 	if err != nil && s.readOnly {
-		f, err = s.fs.OpenFile(s.path(gcLockFile), os.O_RDONLY, 0)
-		if err != nil {
-			return func() {}, false, nil
-		}
+		return func() {}, false, nil
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("back up %s: %w", s.dir, fsys.Classify(err))

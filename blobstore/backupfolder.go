@@ -22,7 +22,8 @@ import (
 // writes, as files. A folder that has an earlier backup gets what it lacks: packs grow
 // from where they ended, loose blobs that are there are not read again, and what the
 // new catalog does not know goes in the end. Blocks are shared where the file system
-// can; there are never hard links. Until the new catalog has its name the folder is the
+// can; there are never hard links. One that an older version of dist has written is
+// continued like any other. Until the new catalog has its name the folder is the
 // backup that it was.
 //
 // Errors are those of Backup, and content.ErrConflict where the folder holds anything

@@ -35,6 +35,9 @@ type Options struct {
 	// ReadOnly opens a store for reading alone, whoever may write to it: nothing in it is
 	// changed, nor brought up to date.
 	ReadOnly bool
+	// Apart is ReadOnly for a store as it is now: its catalog is read from a private copy,
+	// and may be of an older version. It need not be on a local disk.
+	Apart bool
 	// FS is the file system, nil for the operating system's.
 	FS fsys.FS
 	// FreeBytes is asked how much room there is for this user on the file system of a
@@ -88,13 +91,13 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		layout: layout{dir, o.FS}, warn: o.Warn, hook: o.Hook, freeBytes: freeSpace(o),
-		packs: packFiles{files: map[int64]fsys.File{}}, leases: map[string]*lease{}, readOnly: o.ReadOnly,
+		packs: packFiles{files: map[int64]fsys.File{}}, leases: map[string]*lease{}, readOnly: o.ReadOnly || o.Apart,
 	}
 	s.defaults()
-	if err := fsys.CheckLocal(dir); err != nil {
+	if err := fsys.CheckLocal(dir); err != nil && !o.Apart {
 		return nil, err
 	}
-	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && !o.ReadOnly {
+	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && !o.ReadOnly && !o.Apart {
 		if s.absentHead() {
 			if err := s.create(s.hook); err != nil {
 				return nil, err
@@ -105,7 +108,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.attach(ctx); err != nil {
+	if err := s.attach(ctx, o.Apart); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -131,7 +134,7 @@ func (s *Store) absentHead() bool {
 }
 
 // attach takes the shared lock and opens the catalog.
-func (s *Store) attach(ctx context.Context) error {
+func (s *Store) attach(ctx context.Context, apart bool) error {
 	if !s.readOnly {
 		f, err := s.fs.OpenFile(s.path(lockFile), os.O_RDWR|os.O_CREATE, 0o644)
 		switch {
@@ -159,7 +162,7 @@ func (s *Store) attach(ctx context.Context) error {
 	}
 	var err error
 	s.db, err = db.Open(ctx, s.dir, db.Options{
-		FS: s.fs, ReadOnly: s.readOnly, Warn: s.warn, Store: s.head.UUID, Hook: s.hook,
+		FS: s.fs, ReadOnly: s.readOnly, Apart: apart, Warn: s.warn, Store: s.head.UUID, Hook: s.hook,
 		Exclusive: func(migrate func() error, needed func() bool) error { return s.alone(ctx, migrate, needed) },
 	})
 	if err != nil {

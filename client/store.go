@@ -107,8 +107,8 @@ type RestoreOptions struct {
 }
 
 // Restore makes the client's store from a backup: a tar file, stdin ("-"), or a folder
-// that is a store. The client must not have opened its store before. See
-// blobstore.Restore.
+// that is a store, of which nothing is changed. The client must not have opened its
+// store before. See blobstore.Restore.
 func (c *Client) Restore(ctx context.Context, from string, stdin io.Reader, o RestoreOptions) (RestoreReport, error) {
 	opts := blobstore.RestoreOptions{Force: o.Force, Observe: c.opts.Observe, Warn: c.opts.Warn, Hook: c.opts.Hook}
 	if from == "-" {
@@ -125,13 +125,14 @@ func (c *Client) Restore(ctx context.Context, from string, stdin io.Reader, o Re
 	return blobstore.Restore(ctx, c.opts.Store, bufio.NewReaderSize(f, 1<<20), opts)
 }
 
-// restoreFolder restores from a store, by a backup of it that nobody keeps.
+// restoreFolder restores from a store, by a backup of it that nobody keeps. The folder
+// is not changed.
 func (c *Client) restoreFolder(ctx context.Context, from string, o blobstore.RestoreOptions) (RestoreReport, error) {
 	there, err := os.Stat(from)
 	if here, herr := os.Stat(c.opts.Store); err == nil && herr == nil && os.SameFile(there, here) {
 		return RestoreReport{}, fmt.Errorf("restore %s: %w: it is the store itself", c.opts.Store, content.ErrInvalid)
 	}
-	s, err := blobstore.Open(ctx, from, blobstore.Options{Warn: c.opts.Warn})
+	s, err := blobstore.Open(ctx, from, blobstore.Options{Apart: true, Warn: c.opts.Warn})
 	if err != nil {
 		return RestoreReport{}, err
 	}

@@ -88,19 +88,19 @@ func FinishCopy(fsx fsys.FS, dir string) error {
 
 // Untouched says whether the catalog in folder dir is a finished copy that nobody has
 // written to since, and if so opens it for reading; the caller closes it. The folder
-// is not written. Errors: content.ErrConflict when it is none; those of Open.
+// is not written: one of an older version is read as Options.Apart says. Errors:
+// content.ErrConflict when it is none; those of Open.
 func Untouched(ctx context.Context, fsx fsys.FS, dir, store string) (*DB, error) {
-	d := &DB{
-		dir: dir, fs: fsx, file: filepath.Join(dir, catalogName), cleanup: func() error { return nil }, media: map[string]int64{}, store: store,
-		hook: func(string) {}, witness: func() int64 { return 0 }, unchanged: func() error { return nil },
-	}
-	o := Options{FS: fsx, ReadOnly: true}
+	o := Options{FS: fsx, ReadOnly: true, Store: store}
 	o.setDefaults()
-	d.clock, d.commit = o.Clock, o.Commit
+	d := newDB(dir, o)
 	if d.walSize(fsx) > 0 {
 		return nil, errTouched(dir)
 	}
 	err := d.openAs(o, "mode=ro", "immutable=1")
+	if errors.Is(err, errOlder) {
+		err = d.openApart(ctx, o)
+	}
 	if err == nil {
 		err = d.Read(ctx, func(tx *Tx) error { return tx.untouched(dir) })
 	}

@@ -29,6 +29,10 @@ type Options struct {
 	FS fsys.FS
 	// ReadOnly neither creates, migrates nor writes, and needs no permission to.
 	ReadOnly bool
+	// Apart reads a private copy, which is removed when the catalog is closed, and brings
+	// that up to date: nothing in the folder is written, not even what readers share, and
+	// what is written there later is not seen. It implies ReadOnly.
+	Apart bool
 	// CacheMiB bounds the page cache of one connection; 0 is 8.
 	CacheMiB int
 	// LockWait is how long a Write waits for the write lock; 0 is 30 s.
@@ -87,19 +91,27 @@ type DB struct {
 // database or no database at all; content.ErrDenied, content.ErrNoSpace.
 func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	o.setDefaults()
-	d := &DB{
-		dir: dir, fs: o.FS, file: filepath.Join(dir, catalogName), clock: o.Clock, commit: o.Commit,
-		cleanup: func() error { return nil }, media: map[string]int64{},
-		store: o.Store, after: o.After, hook: o.Hook, witness: func() int64 { return 0 }, unchanged: func() error { return nil },
-	}
+	d := newDB(dir, o)
 	open := d.openForWriting
-	if o.ReadOnly {
+	switch {
+	case o.Apart:
+		open = d.openApart
+	case o.ReadOnly:
 		open = d.openForReading
 	}
 	if err := open(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalog of %s: %w", dir, err), d.Close())
 	}
 	return d, nil
+}
+
+// newDB is the catalog in folder dir, not open yet.
+func newDB(dir string, o Options) *DB {
+	return &DB{
+		dir: dir, fs: o.FS, file: filepath.Join(dir, catalogName), clock: o.Clock, commit: o.Commit,
+		cleanup: func() error { return nil }, media: map[string]int64{},
+		store: o.Store, after: o.After, hook: o.Hook, witness: func() int64 { return 0 }, unchanged: func() error { return nil },
+	}
 }
 
 func (o *Options) setDefaults() {

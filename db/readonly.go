@@ -20,16 +20,9 @@ import (
 // others, which needs the shared memory file; where that cannot be had, a private
 // copy of catalog and WAL.
 func (d *DB) openForReading(ctx context.Context, o Options) error {
-	// The witness before all else: writers may be at work, and what is read of the
-	// catalog after it is no older.
-	seen := Witness(o.FS, d.dir)
-	d.witness = func() int64 { return seen }
-	fi, err := o.FS.Stat(d.file)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && fi.Size() == 0) {
-		return content.WithHint(fmt.Errorf("%w: there is no catalog", content.ErrNoStore), "make one with: dist init")
-	}
+	fi, err := d.lookFirst(o)
 	if err != nil {
-		return fsys.Classify(err)
+		return err
 	}
 	if d.walSize(o.FS) == 0 && !writable(o.FS, d.dir) {
 		d.unchanged = d.stamp(fi)
@@ -48,6 +41,37 @@ func (d *DB) openForReading(ctx context.Context, o Options) error {
 	return d.openAs(o)
 }
 
+// openApart reads a copy of catalog and WAL, brought up to date where it is of an older
+// version.
+func (d *DB) openApart(ctx context.Context, o Options) error {
+	if _, err := d.lookFirst(o); err != nil {
+		return err
+	}
+	if err := d.copyAside(ctx, o); err != nil {
+		return err
+	}
+	own := Options{Store: o.Store, CacheMiB: o.CacheMiB}
+	own.setDefaults()
+	apart := newDB(filepath.Dir(d.file), own)
+	if err := errors.Join(apart.openForWriting(ctx, own), apart.Close()); err != nil {
+		return err
+	}
+	return d.openAs(o)
+}
+
+// lookFirst notes the witness and looks whether there is a catalog. The witness comes
+// before all else: writers may be at work, and what is read of the catalog after it is
+// no older.
+func (d *DB) lookFirst(o Options) (fs.FileInfo, error) {
+	seen := Witness(o.FS, d.dir)
+	d.witness = func() int64 { return seen }
+	fi, err := o.FS.Stat(d.file)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && fi.Size() == 0) {
+		return nil, content.WithHint(fmt.Errorf("%w: there is no catalog", content.ErrNoStore), "make one with: dist init")
+	}
+	return fi, fsys.Classify(err)
+}
+
 // stamp returns a function that says whether the catalog's file is still the one
 // that fi is of. A file that is opened as immutable may be changed by its owner all
 // the same: what was read meanwhile is worth nothing then.
@@ -63,6 +87,9 @@ func (d *DB) stamp(fi fs.FileInfo) func() error {
 		return content.WithHint(fmt.Errorf("read the catalog: %w: its owner has written it meanwhile", content.ErrConflict), "run it again")
 	}
 }
+
+// errOlder says that a catalog has to be brought up to date before it is read.
+var errOlder = fmt.Errorf("%w", content.ErrNoStore)
 
 // openAs opens the catalog with SQLite's parameters and checks that it is one.
 func (d *DB) openAs(o Options, params ...string) (err error) {
@@ -81,7 +108,7 @@ func (d *DB) openAs(o Options, params ...string) (err error) {
 	case v == 0:
 		return content.WithHint(fmt.Errorf("%w: the catalog is empty", content.ErrNoStore), "make one with: dist init")
 	case v < schema.Version:
-		return content.WithHint(fmt.Errorf("%w: the catalog has version %d, this program reads %d", content.ErrNoStore, v, schema.Version),
+		return content.WithHint(fmt.Errorf("%w: the catalog has version %d, this program reads %d", errOlder, v, schema.Version),
 			"a command that may write to the store brings it up to date")
 	}
 	return nil
@@ -127,7 +154,8 @@ func (d *DB) copyAside(ctx context.Context, o Options) error {
 	}
 	file := filepath.Join(tmp, catalogName)
 	for _, suffix := range []string{"", "-wal"} {
-		if err := copyFile(o.FS, file+suffix, d.file+suffix); err != nil {
+		err := copyFile(o.FS, file+suffix, d.file+suffix)
+		if err != nil && (suffix == "" || !errors.Is(err, content.ErrNotFound)) { // there may be no WAL
 			return err
 		}
 	}
