@@ -15,7 +15,6 @@ import (
 	"dist.example/content"
 	"dist.example/db"
 	"dist.example/fsys"
-	"dist.example/oci"
 )
 
 // BackupFolder makes the folder dir a store with the state of this one: what Backup
@@ -349,52 +348,14 @@ func (t *folderBackup) prune(ctx context.Context) error {
 			files = append(files, name)
 		}
 	}
-	loose, err := t.unknownLoose(ctx, d)
-	for _, name := range append(files, loose...) {
+	err = t.unknownLoose(ctx, d, func(dir string, e fs.DirEntry) error {
+		files = append(files, t.path(dir, e.Name()))
+		return nil
+	})
+	for _, name := range files {
 		err = errors.Join(err, t.fs.Remove(name))
 	}
 	return err
-}
-
-// unknownLoose lists the files in blobs/ that no row of a catalog points to.
-func (l layout) unknownLoose(ctx context.Context, d *db.DB) (files []string, err error) {
-	for _, alg := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
-		dir := filepath.Join(blobsDir, alg.String())
-		entries, err := l.list(dir)
-		if err != nil {
-			return nil, err
-		}
-		for len(entries) > 0 {
-			some := entries[:min(len(entries), checkBatch)]
-			entries = entries[len(some):]
-			digests := map[string]oci.Digest{}
-			var asked []oci.Digest
-			for _, e := range some {
-				if digest, err := oci.ParseDigest(alg.String() + ":" + e.Name()); err == nil {
-					digests[e.Name()] = digest
-					asked = append(asked, digest)
-				}
-			}
-			err := d.Read(ctx, func(tx *db.Tx) error {
-				rows, err := tx.Objects(asked)
-				for _, e := range some {
-					if row, ok := rows[digests[e.Name()]]; !ok || !inFile(row) {
-						files = append(files, l.path(dir, e.Name()))
-					}
-				}
-				return err
-			})
-			if err != nil {
-				return nil, err
-			}
-		}
-	}
-	return files, nil
-}
-
-// inFile says whether a row points to a file in blobs/.
-func inFile(row db.Object) bool {
-	return row.Loc == db.LocLoose || (row.Loc == db.LocDamaged || row.Loc == db.LocDoomed) && row.Pack == 0
 }
 
 // lockAlone takes the store's lock so that nobody else has it.

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -135,47 +134,17 @@ func (s *Store) garbagePacks(ctx context.Context, yield func(Garbage) bool) erro
 
 // orphans finds loose blobs' files that no row points to.
 func (s *Store) orphans(ctx context.Context, yield func(Garbage) bool) error {
-	for _, alg := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
-		dir := filepath.Join(blobsDir, alg.String())
-		entries, err := s.list(dir)
-		if err != nil {
-			return err
-		}
-		for some := range slices.Chunk(entries, checkBatch) {
-			orphans, err := s.orphansAmong(ctx, alg, some)
-			if err != nil {
-				return err
-			}
-			for _, e := range orphans {
-				if !yield(ofFile(GarbageOrphan, dir, e)) {
-					return nil
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func (s *Store) orphansAmong(ctx context.Context, alg oci.Algorithm, entries []fs.DirEntry) (orphans []fs.DirEntry, err error) {
-	var digests []oci.Digest
-	for _, e := range entries {
-		if d, ok := digestIn(alg, e.Name()); ok {
-			digests = append(digests, d)
-		}
-	}
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Objects(digests)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if d, ok := digestIn(alg, e.Name()); !ok || !pointsToFile(rows[d]) {
-				orphans = append(orphans, e)
-			}
+	enough := errors.New("enough")
+	err := s.unknownLoose(ctx, s.db, func(dir string, e fs.DirEntry) error {
+		if !yield(ofFile(GarbageOrphan, dir, e)) {
+			return enough
 		}
 		return nil
 	})
-	return orphans, err
+	if errors.Is(err, enough) {
+		return nil
+	}
+	return err
 }
 
 // pointsToFile says whether a row, if it is one, is of a loose blob.

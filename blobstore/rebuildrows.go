@@ -28,8 +28,8 @@ func (r *rebuilder) readLoose(ctx context.Context) error {
 		for some := range slices.Chunk(entries, checkBatch) {
 			var digests []oci.Digest
 			for _, e := range some {
-				switch d, err := oci.ParseDigest(alg.String() + ":" + e.Name()); {
-				case err == nil:
+				switch d, ok := digestIn(alg, e.Name()); {
+				case ok:
 					digests = append(digests, d)
 				case strings.HasSuffix(e.Name(), newSuffix): // what a crash left of placeLoose
 				default:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -215,20 +216,14 @@ func (r *restorer) strangers(ctx context.Context) error {
 			}
 		}
 	}
-	files, err := r.unknownLoose(ctx, r.db)
-	for _, name := range files {
-		taken, lerr := r.looseFile(ctx, name)
-		if lerr != nil {
-			return lerr
-		}
-		if taken {
-			continue
-		}
-		if fi, serr := r.fs.Stat(name); serr == nil {
+	err = r.unknownLoose(ctx, r.db, func(dir string, e fs.DirEntry) error {
+		taken, err := r.looseFile(ctx, filepath.Base(dir), e.Name())
+		if err == nil && !taken {
 			r.report.Unknown.Objects++
-			r.report.Unknown.Bytes += fi.Size()
+			r.report.Unknown.Bytes += sizeOf(e)
 		}
-	}
+		return err
+	})
 	r.rescued()
 	return err
 }

@@ -3,7 +3,6 @@ package blobstore
 import (
 	"context"
 	"encoding/hex"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -62,9 +61,9 @@ func (r *restorer) inTail(f fsys.File, id int64, found []pack.Record) {
 
 // looseFile takes a file in blobs/ that the catalog does not know, if it is wanted and
 // right.
-func (r *restorer) looseFile(ctx context.Context, name string) (taken bool, err error) {
-	d, err := oci.ParseDigest(filepath.Base(filepath.Dir(name)) + ":" + filepath.Base(name))
-	if err != nil {
+func (r *restorer) looseFile(ctx context.Context, alg, name string) (taken bool, err error) {
+	d, ok := digestIn(oci.Algorithm(alg), name)
+	if !ok {
 		return false, nil
 	}
 	o, wanted := r.rescue.wanted[d]
