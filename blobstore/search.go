@@ -22,7 +22,8 @@ type Hit struct {
 }
 
 const (
-	// indexBatch is how many documents one transaction writes: some ten milliseconds.
+	// indexBatch is how many documents one transaction writes: some ten milliseconds, and
+	// 2 MiB of text at most, see maxText.
 	indexBatch = 32
 	// indexWait is how long a search waits for the write lock. What it cannot write, it
 	// makes in memory.
@@ -63,21 +64,18 @@ func forgone(ctx context.Context, err error) bool {
 
 // updateIndex writes what the index lacks, in short transactions, and takes out what
 // is gone. Documents that are not whole are left out, so that they are looked at again.
+// That nothing is lacking is noted, so that the next search need not look.
 func (s *Store) updateIndex(ctx context.Context) error {
 	var (
 		backlog db.Backlog
-		rows    map[int64]db.Object
 		own     int64 // transactions
 		whole   = true
 	)
 	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		if backlog, err = tx.SearchBacklog(); err != nil {
-			return err
-		}
-		rows, err = tx.ObjectsByID(backlog.Missing)
+		backlog, err = tx.SearchBacklog()
 		return err
 	})
-	if err != nil || len(backlog.Missing)+len(backlog.Stale) == 0 {
+	if err != nil || backlog.Marked {
 		return err
 	}
 	write := func(fn func(*db.Tx) error) error {
@@ -93,7 +91,7 @@ func (s *Store) updateIndex(ctx context.Context) error {
 		}
 	}
 	for ids := range slices.Chunk(backlog.Missing, indexBatch) {
-		docs, all, err := s.documents(ctx, ids, rows)
+		docs, all, err := s.documents(ctx, ids)
 		if err != nil {
 			return err
 		}
@@ -112,7 +110,15 @@ func (s *Store) updateIndex(ctx context.Context) error {
 }
 
 // documents are those of a batch that are whole; all says whether every one is.
-func (s *Store) documents(ctx context.Context, ids []int64, rows map[int64]db.Object) (docs []db.Document, all bool, err error) {
+func (s *Store) documents(ctx context.Context, ids []int64) (docs []db.Document, all bool, err error) {
+	var rows map[int64]db.Object
+	err = s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, err = tx.ObjectsByID(ids)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
 	all = true
 	for _, id := range ids {
 		o, ok := rows[id]

@@ -89,6 +89,26 @@ func TestSearchWritesNothingWhenNothingIsNew(t *testing.T) {
 	}
 }
 
+// TestSearchNotesThatNothingIsLacking also where what was written since gave it nothing
+// to index: else each search walks over all objects until there is something.
+func TestSearchNotesThatNothingIsLacking(t *testing.T) {
+	s := open(t, t.TempDir())
+	im := labelled(t, "alice", "zebra")
+	named(t, s, im, "example.com/a:1")
+	searched(t, s, "alice")
+	must(t, s.SetNames(t.Context(), content.NameChange{Reference: reference(t, "example.com/a:2"), Target: im.manifest().Digest}))
+	for _, marked := range []bool{false, true} {
+		catalog(t, s.Dir(), func(tx *db.Tx) error {
+			b, err := tx.SearchBacklog()
+			if b.Marked != marked || len(b.Missing)+len(b.Stale) > 0 {
+				t.Errorf("%+v", b)
+			}
+			return err
+		})
+		searched(t, s, "alice")
+	}
+}
+
 func TestSearchesAtOnceFindTheSame(t *testing.T) {
 	s := open(t, t.TempDir())
 	for i := range 100 {

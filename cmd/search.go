@@ -21,7 +21,7 @@ func (searchCmd) Help() string {
 
 The best comes first. MATCH is where the words are. What has no name is shown by its digest. Digests of content are not searched: that is for "dist inspect".
 
-The store keeps an index, which this command brings up to date where it may write; where not, it looks through the rest itself.
+The store keeps an index, which this command brings up to date where it may write. Where not, it looks through the rest itself each time: that takes a few KiB of memory for each manifest.
 
 Examples:
 

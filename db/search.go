@@ -38,11 +38,12 @@ type Hit struct {
 
 // Search finds the objects that have all terms, in their names, in what their
 // manifests say, and in the keys that signed them: the best first; more says whether there are others. It is right whatever the state of the
-// index: documents makes those of objects that the index lacks, which are searched in
-// memory. Names and keys are always those of now.
+// index: documents makes those of objects that the index lacks, some at a time, which are
+// searched in memory, where they take a few KiB each. Names and keys are always those
+// of now.
 func (d *DB) Search(ctx context.Context, o SearchOptions, documents func([]Object) ([]Document, error)) (hits []Hit, more bool, err error) {
 	err = d.Read(ctx, func(tx *Tx) (err error) {
-		s := &search{tx: tx, terms: o.Terms, labels: o.Labels, rest: map[int64]Document{}, facts: map[int64][]Fact{}}
+		s := &search{tx: tx, terms: o.Terms, labels: o.Labels, rest: map[int64]string{}, facts: map[int64][]Fact{}}
 		if err := s.indexRest(documents); err != nil {
 			return err
 		}
@@ -61,8 +62,8 @@ type search struct {
 	tx     *Tx
 	terms  []Term
 	labels map[oci.Digest]string
-	rest   map[int64]Document // what is not in the index
-	facts  map[int64][]Fact   // names and keys of objects, those with a term in them
+	rest   map[int64]string // facts of what is not in the index, as they are stored there
+	facts  map[int64][]Fact // names and keys of objects, those with a term in them
 }
 
 // indexRest makes an index in memory of what the catalog's lacks. It goes with the
@@ -72,15 +73,21 @@ func (s *search) indexRest(documents func([]Object) ([]Document, error)) error {
 	if err != nil || len(backlog.Missing) == 0 {
 		return err
 	}
-	rows, err := s.tx.ObjectsByID(backlog.Missing)
+	err = s.tx.c.script(`CREATE VIRTUAL TABLE temp.search_rest USING fts5 (type, platform, annotation, label, file, content = '', tokenize = 'ascii')`)
+	for ids := range slices.Chunk(backlog.Missing, chunkSizes[0]) {
+		if err == nil {
+			err = s.indexSome(ids, documents)
+		}
+	}
+	return err
+}
+
+func (s *search) indexSome(ids []int64, documents func([]Object) ([]Document, error)) error {
+	rows, err := s.tx.ObjectsByID(ids)
 	if err != nil {
 		return err
 	}
 	docs, err := documents(slices.SortedFunc(maps.Values(rows), func(a, b Object) int { return cmp.Compare(a.ID, b.ID) }))
-	if err != nil {
-		return err
-	}
-	err = s.tx.c.script(`CREATE VIRTUAL TABLE temp.search_rest USING fts5 (type, platform, annotation, label, file, content = '', tokenize = 'ascii')`)
 	for _, d := range docs {
 		if err == nil {
 			err = s.tx.ctx.Err()
@@ -88,7 +95,7 @@ func (s *search) indexRest(documents func([]Object) ([]Document, error)) error {
 		if err != nil {
 			return err
 		}
-		s.rest[d.Object] = d
+		s.rest[d.Object] = d.facts()
 		_, err = s.tx.c.exec(`INSERT INTO temp.search_rest `+putDocument, append([]any{d.Object}, d.columns()...)...)
 	}
 	return err
@@ -253,12 +260,10 @@ func (s *search) hit(o Object, score float64) (Hit, error) {
 	if err != nil {
 		return h, err
 	}
-	if d, ok := s.rest[o.ID]; ok {
-		h.Facts = append(h.Facts, d.Facts...)
-		return h, nil
+	stored, ok := s.rest[o.ID]
+	if !ok {
+		_, err = s.tx.get(`SELECT facts FROM search_facts WHERE object = ?`, []any{o.ID}, &stored)
 	}
-	var stored string
-	_, err = s.tx.get(`SELECT facts FROM search_facts WHERE object = ?`, []any{o.ID}, &stored)
 	h.Facts = append(h.Facts, readFacts(stored)...)
 	return h, err
 }

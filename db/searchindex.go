@@ -99,6 +99,7 @@ func (d Document) columns() []any {
 type Backlog struct {
 	Missing    []int64 // objects that are to be found and are not in the index
 	Stale      []int64 // objects in it that are not here any more
+	Marked     bool    // nobody has written since it was noted that the index lacks nothing
 	generation int64   // of the snapshot
 }
 
@@ -112,8 +113,11 @@ const searchMark = "search_generation"
 func (tx *Tx) SearchBacklog() (b Backlog, err error) {
 	var complete int64
 	if _, err := tx.get(`SELECT generation, ifnull((SELECT CAST(v AS INTEGER) FROM meta WHERE k = '`+searchMark+`'), 0) FROM head`, nil,
-		&b.generation, &complete); err != nil || complete == b.generation {
+		&b.generation, &complete); err != nil {
 		return b, err
+	}
+	if b.Marked = complete == b.generation; b.Marked {
+		return b, nil
 	}
 	types, err := tx.manifestTypes()
 	if err != nil {
