@@ -448,10 +448,13 @@ func blobName(d oci.Digest) string {
 	return blobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
 }
 
-// CompactCatalog writes the catalog anew without free pages. See db.DB.Compact.
+// CompactCatalog writes the catalog anew without free pages. See db.DB.Compact. Errors:
+// also a RoomError, before anything is written.
 func (s *Store) CompactCatalog(ctx context.Context) (db.Compacted, error) {
 	if err := s.writable(); err != nil {
 		return db.Compacted{}, err
 	}
-	return s.db.Compact(ctx)
+	return s.db.Compact(ctx, func(need int64) error {
+		return content.WithHint(s.fitsDisk(need), "it is written anew beside the old one, which stays as it is: make room on the disk of the store")
+	})
 }

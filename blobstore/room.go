@@ -113,6 +113,10 @@ func (s *Store) Fits(ctx context.Context, need int64) error {
 	if err := s.fitsQuota(ctx, need); err != nil {
 		return err
 	}
+	return s.fitsDisk(need)
+}
+
+func (s *Store) fitsDisk(need int64) error {
 	if free, ok := s.Free(); ok && need > free {
 		return &RoomError{Need: need, Left: free}
 	}

@@ -12,7 +12,7 @@ type storeCompactCmd struct{}
 
 // Help is the longer text of `dist store compact --help`.
 func (storeCompactCmd) Help() string {
-	return `Garbage is collected as by "dist gc --compact": what nothing holds goes, and packs with dead bytes are written anew. Then the catalog is written anew without free pages, and its log is emptied. Others that write wait meanwhile, about a second for each 100 MB; those that read do not.
+	return `Garbage is collected as by "dist gc --compact": what nothing holds goes, and packs with dead bytes are written anew. Then the catalog is written anew without free pages, where these are 5 % of it or more, and its log is emptied. That needs room for twice the catalog on the disk of the store: where there is less, the catalog stays as it is (exit 9). Others that write wait meanwhile, about a second for each 100 MB; those that read do not.
 
 Examples:
 

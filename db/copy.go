@@ -145,12 +145,16 @@ const compactWait = 5000
 
 // Compact writes the whole catalog anew without free pages, under the write lock, where
 // these are 5 % of it at least, and empties the log; where somebody reads for more than 5 s, the log is left to a later
-// writer and keeps its length. It needs twice the catalog's size on the disk
-// meanwhile. A crash leaves the catalog as it was. Errors: those of Write.
-func (d *DB) Compact(ctx context.Context) (done Compacted, err error) {
+// writer and keeps its length. It needs twice the size of what is in the catalog on
+// the disk meanwhile: fits is asked for that first, and its error ends it. A crash
+// leaves the catalog as it was. Errors: those of Write and of fits.
+func (d *DB) Compact(ctx context.Context, fits func(need int64) error) (done Compacted, err error) {
 	err = d.Locked(ctx, func(*Locked) error {
 		done.Before = d.Size() + d.WALSize()
-		worth, err := d.worthVacuum(ctx)
+		worth, need, err := d.worthVacuum(ctx)
+		if err == nil && worth {
+			err = fits(need)
+		}
 		if err == nil && worth {
 			err = d.vacuum(ctx)
 		}
@@ -167,15 +171,18 @@ func (d *DB) Compact(ctx context.Context) (done Compacted, err error) {
 	return done, err
 }
 
-// worthVacuum says whether so much of the catalog is free that it is to be written anew.
-func (d *DB) worthVacuum(ctx context.Context) (worth bool, err error) {
+// worthVacuum says whether so much of the catalog is free that it is to be written anew,
+// and how many bytes that needs: all that is not free, in a temporary file and again in
+// the log.
+func (d *DB) worthVacuum(ctx context.Context) (worth bool, need int64, err error) {
 	err = d.Read(ctx, func(tx *Tx) error {
-		var free, pages int64
-		_, err := tx.get(`SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_count FROM pragma_page_count)`, nil, &free, &pages)
-		worth = free > 0 && free*20 >= pages
+		var free, pages, size int64
+		_, err := tx.get(`SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_count FROM pragma_page_count),
+			(SELECT page_size FROM pragma_page_size)`, nil, &free, &pages, &size)
+		worth, need = free > 0 && free*20 >= pages, 2*(pages-free)*size
 		return err
 	})
-	return worth, err
+	return worth, need, err
 }
 
 // vacuum needs a connection without prepared statements, and keeps its own copy in a
