@@ -40,7 +40,7 @@ func cutMoment(word string, now time.Time) (name string, m *moment, err error) {
 	if n, err := strconv.ParseUint(when, 10, 31); err == nil {
 		return name, &moment{back: int(n)}, nil
 	}
-	if ago, ok := parseAgo(when); ok {
+	if ago, ok := ParseSpan(when); ok {
 		return name, &moment{at: now.Add(-ago)}, nil
 	}
 	for _, layout := range momentLayouts {
@@ -56,17 +56,18 @@ func errMoment(word string) error {
 		"NAME@{1} is what it was before its last change, NAME@{2h} or NAME@{3d} so long ago, NAME@{2026-01-31} or NAME@{2026-01-31 15:04} then")
 }
 
-// maxAgoDays keeps a time so long ago one that can be written.
-const maxAgoDays = 36500
+// maxSpanDays keeps a time so long ago one that can be written.
+const maxSpanDays = 36500
 
-// parseAgo reads 3d, 90m, 2h30m and the like.
-func parseAgo(s string) (time.Duration, bool) {
+// ParseSpan reads a length of time as people give it: 3d, 90m, 2h30m and the like. It
+// is false for anything else, and for more than a hundred years.
+func ParseSpan(s string) (time.Duration, bool) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 31)
-		return time.Duration(n) * 24 * time.Hour, err == nil && n <= maxAgoDays
+		return time.Duration(n) * 24 * time.Hour, err == nil && n <= maxSpanDays
 	}
 	d, err := time.ParseDuration(s)
-	return d, err == nil && s[0] >= '0' && s[0] <= '9' && d <= maxAgoDays*24*time.Hour
+	return d, err == nil && s[0] >= '0' && s[0] <= '9' && d <= maxSpanDays*24*time.Hour
 }
 
 // parseNamed reads a name of the store, perhaps of an earlier time: NAME or NAME@{WHEN}.

@@ -79,7 +79,7 @@ func (c *duCmd) Run(s *session) error {
 	}
 	usages, err := dist.Usages(s.ctx, c.Name...)
 	if err != nil {
-		return alone(c.Name, err)
+		return aboutOne(c.Name, err)
 	}
 	info, err := dist.StoreInfo(s.ctx)
 	if err != nil {

@@ -42,6 +42,15 @@ func about(subject string, err error) error {
 	return &subjectError{subject, err}
 }
 
+// aboutOne says that err is about the one word that was given; of several, err itself
+// says about which.
+func aboutOne(words []string, err error) error {
+	if len(words) == 1 {
+		return about(words[0], err)
+	}
+	return err
+}
+
 // errorJSON is the one object that stands for an error with --format json.
 type errorJSON struct {
 	Version   int    `json:"version"`

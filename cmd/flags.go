@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -41,14 +40,8 @@ type span time.Duration
 
 // UnmarshalText takes 30m, 12h, 7d and the like.
 func (s *span) UnmarshalText(text []byte) error {
-	if days, ok := strings.CutSuffix(string(text), "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 36500 {
-			*s = span(time.Duration(n) * 24 * time.Hour)
-			return nil
-		}
-	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d < 0 {
+	d, ok := client.ParseSpan(string(text))
+	if !ok {
 		return usagef("%q is no time such as 30m, 12h or 7d", text)
 	}
 	*s = span(d)

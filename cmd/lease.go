@@ -132,7 +132,7 @@ func (c *leaseAddCmd) Run(s *session) error {
 	}
 	l, err := dist.AddLease(s.ctx, client.LeaseOptions{Note: c.Note, Lasts: lasts}, c.ID...)
 	if err != nil {
-		return alone(c.ID, err)
+		return aboutOne(c.ID, err)
 	}
 	return s.object(newLeaseJSON(l), line(l.ID))
 }
@@ -164,7 +164,7 @@ func (c *leaseRenewCmd) Run(s *session) error {
 	}
 	leases, err := dist.RenewLeases(s.ctx, lasts, c.Lease...)
 	if err != nil {
-		return alone(c.Lease, err)
+		return aboutOne(c.Lease, err)
 	}
 	return s.printLeases(leases)
 }
@@ -198,7 +198,7 @@ func (c *leaseReleaseCmd) Run(s *session) error {
 	}
 	leases, err := dist.ReleaseLeases(s.ctx, c.Force, c.Lease...)
 	if err != nil {
-		return alone(c.Lease, err)
+		return aboutOne(c.Lease, err)
 	}
 	return s.printLeases(leases)
 }
@@ -209,13 +209,4 @@ func (s *session) printLeases(leases []client.Lease) error {
 		return nil
 	}
 	return printList(s.stdout, s.format(), false, leaseListing(s), each(leases))
-}
-
-// alone says that err is about the one word that was given; of several, err itself
-// says about which.
-func alone(words []string, err error) error {
-	if len(words) == 1 {
-		return about(words[0], err)
-	}
-	return err
 }

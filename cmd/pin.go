@@ -51,11 +51,3 @@ func (c *unpinCmd) Run(s *session) error {
 	}
 	return aboutOne(c.Name, err)
 }
-
-// aboutOne says what an error is about where that is certain.
-func aboutOne(names []string, err error) error {
-	if len(names) == 1 {
-		return about(names[0], err)
-	}
-	return err
-}

@@ -142,7 +142,7 @@ func (c *whyCmd) Run(s *session) error {
 	}
 	found, err := dist.Why(s.ctx, client.WhyOptions{Chains: c.Limit}, c.ID...)
 	if err != nil {
-		return alone(c.ID, err)
+		return aboutOne(c.ID, err)
 	}
 	j := newWhyJSON(found)
 	if c.Quiet {
