@@ -80,10 +80,11 @@ func (c *Client) backupFile(ctx context.Context, s *blobstore.Store, to string, 
 }
 
 // backupTo streams a backup. The copy of the catalog is made in a folder whose name
-// begins with beside, or where temporary files are.
+// begins with beside, or, where that is no local disk, which SQLite needs, or is empty,
+// where temporary files are.
 func (c *Client) backupTo(ctx context.Context, s *blobstore.Store, w io.Writer, beside string, o blobstore.BackupOptions) (BackupReport, error) {
 	parent, pattern := "", "dist-backup-"
-	if beside != "" {
+	if beside != "" && fsys.CheckLocal(filepath.Dir(beside)) == nil {
 		parent, pattern = filepath.Split(beside)
 		parent = filepath.Clean(parent)
 	}

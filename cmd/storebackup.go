@@ -22,6 +22,8 @@ func (storeBackupCmd) Help() string {
 
 The tar is a store when it is unpacked. A file appears when it is whole. A folder is a store, too; the next backup to it copies only what it lacks, and removes what the store has given up since. A folder that somebody has written to as a store is refused.
 
+A folder has to be on a file system with locks that the processes of this machine see, and with memory that they share: a local one, or most network shares. A tar file needs nothing of the kind, and is what to write to any other share. Where it goes to a network share, as where it goes to stdout, the catalog is copied first to the folder for temporary files (TMPDIR).
+
 Left out are unfinished ingests, leases of running commands, copies that "dist path" made, limits, and locks. A backup has the identity of its store: do not go on with both, since they cannot be joined again.
 
 Examples:
