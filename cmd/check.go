@@ -32,7 +32,7 @@ Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, cou
 
 --quick takes seconds and finds what is gone or has another size, --sample 10 also reads a tenth of the content, other bytes each time: a check a day reads all of it in some weeks.
 
-When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog stays in the store's folder catalog.old.
+When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog goes to the store's folder catalog.old, until a garbage collection when the grace is over.
 
 Examples:
 

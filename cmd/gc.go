@@ -13,15 +13,15 @@ import (
 // gcCmd is `dist gc`.
 type gcCmd struct {
 	DryRun      bool  `help:"Tell what would be done, and do nothing."`
-	Grace       *span `placeholder:"TIME" help:"Keep what was written less than this long ago, whoever holds it (1h)."`
-	KeepHistory *span `placeholder:"TIME" help:"Keep what names stood for this long, so that \"dist undo\" can bring it back (14d)."`
+	Grace       *span `placeholder:"TIME" help:"Keep what was written less than this long ago, whoever holds it (the store's setting, 1h at first)."`
+	KeepHistory *span `placeholder:"TIME" help:"Keep what names stood for this long, so that \"dist undo\" can bring it back (the store's setting, 14d at first)."`
 	MaxTime     span  `placeholder:"TIME" help:"End after this long; the next run goes on."`
 	Compact     bool  `help:"Also copy packs of which only a little is of no use any more, and those that are still being filled."`
 }
 
 // Help is the longer text of `dist gc --help`.
 func (gcCmd) Help() string {
-	return `Kept is what a name reaches, what a lease holds ("dist lease list"), what names stood for within the time that history is kept, and what was written within the grace. What is about something goes with it: signatures, SBOMs. All else goes: content, and what commands that were killed have left behind. "dist why" tells what keeps something, "dist list --unreferenced" what would go.
+	return `Kept is what a name reaches, what a lease holds ("dist lease list"), what names stood for within the time that history is kept, and what was written within the grace ("dist store set" sets both times). What is about something goes with it: signatures, SBOMs. All else goes: content, and what commands that were killed have left behind. "dist why" tells what keeps something, "dist list --unreferenced" what would go.
 
 Where the store takes more than its quota then ("dist store set quota=20G"), names go, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps. It cannot be undone. With --dry-run they are told.
 

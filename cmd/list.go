@@ -17,7 +17,7 @@ type listCmd struct {
 func (listCmd) Help() string {
 	return `Content that no other content holds comes first, then what it holds, and so on. SIZE is the content's, STORED what it takes on disk; PLACE is "pack" for small content kept together, "loose" for a file of its own, "damaged" for bytes that were found not to match.
 
-With --unreferenced it lists exactly what "dist gc" would take now: neither what leases or the history of names keep, nor what was written within the grace, which is an hour unless the store says otherwise. "dist why" tells of one object what keeps it.
+With --unreferenced it lists exactly what "dist gc" would take now: neither what leases or the history of names keep, nor what was written within the grace, which is the store's setting, an hour at first. "dist why" tells of one object what keeps it.
 
 Examples:
 

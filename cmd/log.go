@@ -22,7 +22,7 @@ func (logCmd) Help() string {
 
 NAME@{1} is what a name was before its last change, NAME@{2} before the last two. NAME@{2h} and NAME@{3d} are what it was so long ago; NAME@{2026-01-31}, NAME@{2026-01-31 15:04} and NAME@{2026-01-31T15:04:00Z} what it was then, by the clock of this machine where no zone is given. That can be used wherever an image or content of the store is read, not as the name of a target, and not for a registry.
 
-What names stood for is kept for 14 days. The history is not cut by that: it may name content that is not here any more.
+What names stood for is kept as long as the store is told, 14 days at first ("dist store set keep-history=30d"). The history is not cut by that: it may name content that is not here any more.
 
 Examples:
 

@@ -28,7 +28,7 @@ func (queryCmd) Help() string {
 
 Digests are text (sha256:…), times are text in UTC (2006-01-02 15:04:05), sizes are bytes. In a table NULL is "-"; bytes are in hexadecimal. In JSON each row is an object; a column whose name was there before, or is "version", gets a number: name_2. Of a value with control characters, a terminal is shown "?".
 
-A value has at most 1 MiB, the text at most 64 KiB. Large sorts and the like use temporary files.
+A value has at most 1 MiB, and so have the values of a row together, where that is put together for a sort or a group; the text has at most 64 KiB. Large sorts and the like use temporary files.
 
 Examples:
 

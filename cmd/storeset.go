@@ -18,9 +18,9 @@ type storeSetCmd struct {
 
 // Help is the longer text of `dist store set --help`.
 func (storeSetCmd) Help() string {
-	return `quota: how many bytes the store may take: packs, files and what is on its way in; the catalog is not counted. K, M, G and T are powers of 1024. What would not fit is refused before its first byte (exit 9). No quota by default.
+	return `quota: how many bytes the store may take: packs, files and what is on its way in; the catalog is not counted. K, M, G and T are powers of 1024. What would not fit is refused before its first byte (exit 9). So is, with a quota or without, what would not fit on the disk; a command that has written says when less than 1 GiB is left there. No quota by default.
 
-grace: how long a garbage collection leaves alone what came in or was written again, whether or not anything holds it. 1h by default.
+grace: how long a garbage collection leaves alone what came in or was written again, whether or not anything holds it, and files that nothing points to. 1h by default.
 
 keep-history: how long it keeps what a name stood for before it was moved or removed. 14d by default.
 
