@@ -2,6 +2,7 @@ package blobstore_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -180,4 +181,143 @@ func TestARestoreRefusesAnotherStoresBackupWithoutAHead(t *testing.T) {
 	must(t, os.Remove(filepath.Join(s.Dir(), "store.json")))
 	_, err = blobstore.Restore(t.Context(), s.Dir(), &tar, blobstore.RestoreOptions{Force: true})
 	want(t, content.ErrConflict, err)
+}
+
+// numbersOf are what a catalog counts up: the last change of a name, and the highest id
+// of a pack.
+func numbersOf(t *testing.T, dir string) (change, pack int64) {
+	t.Helper()
+	catalog(t, dir, func(tx *db.Tx) error {
+		for e, err := range tx.Log("") {
+			if err != nil {
+				return err
+			}
+			change = max(change, e.Seq)
+		}
+		for p, err := range tx.Packs() {
+			if err != nil {
+				return err
+			}
+			pack = max(pack, p.ID)
+		}
+		return nil
+	})
+	return change, pack
+}
+
+// Numbers that were given after the backup are not given again: a rebuild goes by the
+// highest, and a pack's file that is there is not written to.
+func TestARestoreGivesNoNumberAgain(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	a, b := mustStore(t, s, noise(1, 500)), mustStore(t, s, noise(2, 500))
+	move(t, s, "tag", "app:v1", a.Digest)
+	var tar bytes.Buffer
+	_, err := s.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{})
+	must(t, err)
+	for _, d := range []oci.Digest{b.Digest, a.Digest, b.Digest} {
+		move(t, s, "tag", "app:v1", d)
+	}
+	must(t, s.SetSettings(t.Context(), func(to *blobstore.Settings) { to.Quota = 1 << 40 }))
+	must(t, s.Close())
+	// A pack that came later, as when the first one is full.
+	later := filepath.Join(dir, "packs", "2.pack")
+	must(t, os.WriteFile(later, []byte("not for this catalog"), 0o644))
+	change, _ := numbersOf(t, dir)
+
+	restoreOver(t, dir, tar.Bytes())
+	s = open(t, dir)
+	move(t, s, "tag", "app:v2", a.Digest)
+	mustStore(t, s, noise(3, 500))
+	must(t, s.SetSettings(t.Context(), func(to *blobstore.Settings) { to.Quota = 2 << 40 }))
+	must(t, s.Close())
+	now, pack := numbersOf(t, dir)
+	if now <= change || pack <= 2 {
+		t.Errorf("change %d after %d, pack %d", now, change, pack)
+	}
+	if p, err := os.ReadFile(later); err != nil || string(p) != "not for this catalog" {
+		t.Errorf("the later pack: %q, %v", p, err)
+	}
+	must(t, os.Remove(later))
+	rebuild(t, dir)
+	s = open(t, dir)
+	if d, err := s.Resolve(t.Context(), reference(t, "app:v2")); err != nil || d.Digest != a.Digest {
+		t.Errorf("after a rebuild app:v2 is %v, %v", d, err)
+	}
+	if set, err := s.Settings(t.Context()); err != nil || set.Quota != 2<<40 {
+		t.Errorf("after a rebuild the settings are %+v, %v", set, err)
+	}
+}
+
+// What is found damaged while a backup is written is marked in the store, and in the
+// backup by what that finds itself.
+func TestDamageThatIsMarkedDuringABackup(t *testing.T) {
+	t.Parallel()
+	g := newGate("backup.copied")
+	s := openWith(t, empty(t), blobstore.Options{Create: true, Hook: g.hook})
+	small, large, other := noise(1, 500), noise(2, 3<<20), noise(3, 500)
+	for _, p := range [][]byte{small, large, other} {
+		mustStore(t, s, p)
+	}
+	folder := filepath.Join(t.TempDir(), "folder")
+	done := make(chan blobstore.BackupReport, 1)
+	go func() {
+		r, err := s.BackupFolder(context.Background(), folder, blobstore.BackupOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- r
+	}()
+	<-g.reached
+	file := packName(s, "1")
+	flip(t, file, payloadOf(t, file, small)+8)
+	flip(t, blobFile(s, large), 1000)
+	for _, p := range [][]byte{small, large} {
+		if s.Check(t.Context(), oci.DigestBytes(p)) == nil {
+			t.Error("no damage was found")
+		}
+	}
+	close(g.open)
+	if r := <-done; len(r.Damaged) != 2 || r.Objects != 3 {
+		t.Errorf("%+v", r)
+	}
+	for name, dir := range map[string]string{"store": s.Dir(), "backup": folder} {
+		catalog(t, dir, func(tx *db.Tx) error {
+			rows, err := tx.Damaged()
+			if len(rows) != 2 {
+				t.Errorf("%s: %d are marked", name, len(rows))
+			}
+			return err
+		})
+	}
+	holds(t, open(t, folder), other)
+}
+
+// A collection that was marking when the catalog was copied is none of the backup's:
+// nothing would ever end it there.
+func TestABackupForgetsACollection(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	im := newImage(t, noise(1, 500))
+	catalog(t, s.Dir(), func(tx *db.Tx) error { return tx.BeginMarking() })
+	named(t, s, im, "app:v1")
+	changes := func(dir string) (n int) {
+		catalog(t, dir, func(tx *db.Tx) error {
+			objects, _, err := tx.ChangesAfter(0)
+			n = len(objects)
+			return err
+		})
+		return n
+	}
+	if changes(s.Dir()) == 0 {
+		t.Fatal("the store notes no changes")
+	}
+	folder := filepath.Join(t.TempDir(), "folder")
+	backUp(t, s, folder)
+	back := open(t, folder)
+	move(t, back, "tag", "app:v2", im.manifest().Digest)
+	if n := changes(folder); n != 0 {
+		t.Errorf("the backup notes %d changes", n)
+	}
 }

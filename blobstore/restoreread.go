@@ -60,7 +60,8 @@ func parseMember(h *tar.Header) (m member, err error) {
 		}
 	}
 	if file, ok := strings.CutPrefix(name, blobsDir+"/"); ok {
-		if d, err := oci.ParseDigest(strings.Replace(file, "/", ":", 1)); err == nil {
+		alg, hex, _ := strings.Cut(file, "/")
+		if d, ok := digestIn(oci.Algorithm(alg), hex); ok {
 			return member{kind: memberBlob, digest: d}, nil
 		}
 	}
