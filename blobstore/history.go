@@ -57,6 +57,24 @@ func (s *Store) historyBelow(ctx context.Context, name string, below int64) (pag
 	return page, err
 }
 
+// gapless calls fn with the changes of a name, the newest first, for as long as each led
+// to what the next one began with, and now is what the last led to. whole says that
+// nothing is missing up to where fn, or the log, ended. A collection keeps what one
+// transaction changed while it is the last change of one of its names, and drops what
+// came later of the others: what lies behind such a gap says nothing of the time since.
+func gapless(tx *db.Tx, name string, now oci.Digest, fn func(Change) (more bool)) (whole bool, err error) {
+	for c, err := range tx.Log(name) {
+		if err != nil || c.New != now {
+			return false, err
+		}
+		if !fn(c) {
+			break
+		}
+		now = c.Old
+	}
+	return true, nil
+}
+
 // NameBefore says what a name stood for before the newest n of its changes; 0 is now.
 // It need not be held any more. Errors: content.ErrNotFound when the name did not exist
 // then, and when its history does not go back that far.
@@ -67,16 +85,16 @@ func (s *Store) NameBefore(ctx context.Context, ref oci.Reference, n int) (d oci
 	}
 	name, seen := ref.Local().String(), 0
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		for c, err := range tx.Log(name) {
-			if err != nil {
-				return err
-			}
-			if seen++; seen == n {
-				d = c.Old
-				return nil
-			}
+		now, _, err := tx.Ref(name)
+		if err != nil {
+			return err
 		}
-		return nil
+		_, err = gapless(tx, name, now.Object.Digest, func(c Change) bool {
+			d = c.Old
+			seen++
+			return seen < n
+		})
+		return err
 	})
 	switch {
 	case err != nil:
@@ -98,7 +116,7 @@ func (s *Store) NameBefore(ctx context.Context, ref oci.Reference, n int) (d oci
 // its history does not go back that far.
 func (s *Store) NameAt(ctx context.Context, ref oci.Reference, at time.Time) (d oci.Digest, err error) {
 	name := ref.Local().String()
-	known := false // what it was then
+	var known, whole bool // what it was then, and all that came after
 	var oldest Change
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		now, found, err := tx.Ref(name)
@@ -109,21 +127,20 @@ func (s *Store) NameAt(ctx context.Context, ref oci.Reference, at time.Time) (d 
 			d, known = now.Object.Digest, true
 			return nil
 		}
-		for c, err := range tx.Log(name) {
-			if err != nil {
-				return err
-			}
+		whole, err = gapless(tx, name, now.Object.Digest, func(c Change) bool {
 			if oldest = c; !at.Before(c.At) {
 				d, known = c.New, true
-				return nil
 			}
-		}
-		return nil
+			return !known
+		})
+		return err
 	})
 	switch {
 	case err != nil:
 		return "", err
-	case !known && oldest.Old != "":
+	case !known && !whole && oldest.Name == "":
+		return "", fmt.Errorf("name %s: %w: its history does not go back to %s", name, content.ErrNotFound, at.UTC().Format(time.RFC3339))
+	case !known && (!whole || oldest.Old != ""):
 		return "", fmt.Errorf("name %s: %w: its history begins at %s, after %s",
 			name, content.ErrNotFound, oldest.At.Format(time.RFC3339), at.UTC().Format(time.RFC3339))
 	case d == "":

@@ -141,6 +141,63 @@ func TestWhatANameWasBeforeItsHistoryBegins(t *testing.T) {
 	want(t, content.ErrNotFound, err)
 }
 
+// A collection keeps the changes of one transaction together, and so an old change of a
+// name without those that came after it. It says nothing of the time since.
+func TestWhatANameWasIsNotGuessedAcrossAGap(t *testing.T) {
+	t.Parallel()
+	for _, removed := range []bool{false, true} {
+		dir := t.TempDir()
+		s := open(t, dir)
+		ref := reference(t, "a:latest")
+		var ds []oci.Digest
+		for i := range 3 {
+			ds = append(ds, mustStore(t, s, fmt.Append(nil, i)).Digest)
+		}
+		must(t, s.SetNames(t.Context(), // changes 1 and 2, kept for the first
+			content.NameChange{Reference: reference(t, "a:1"), Target: ds[0], Why: "tag"},
+			content.NameChange{Reference: ref, Target: ds[0], Why: "tag"}))
+		target := ds[1]
+		if removed {
+			target = ""
+		}
+		must(t, s.SetNames(t.Context(), content.NameChange{Reference: ref, Target: target, Why: "tag"}))
+		if !removed {
+			move(t, s, "tag", "a:latest", ds[2])
+		}
+		var gap time.Time
+		for c, err := range s.History(t.Context(), "") {
+			must(t, err)
+			if c.Seq == 3 {
+				gap = c.At
+			}
+		}
+		must(t, s.Close())
+		change(t, dir, "DELETE FROM ref_log WHERE seq = 3")
+		s = open(t, dir)
+		for _, at := range []time.Time{gap, gap.Add(-time.Millisecond), gap.Add(-time.Hour)} {
+			d, err := s.NameAt(t.Context(), ref, at)
+			if want(t, content.ErrNotFound, err); d != "" || !strings.Contains(err.Error(), "its history") {
+				t.Errorf("removed %v: at %s it was %s, %v", removed, at, d, err)
+			}
+		}
+		if removed {
+			_, err := s.NameAt(t.Context(), ref, time.Now())
+			want(t, content.ErrNotFound, err)
+			_, err = s.NameBefore(t.Context(), ref, 1)
+			want(t, content.ErrNotFound, err)
+			continue
+		}
+		if d, err := s.NameAt(t.Context(), ref, time.Now().Add(time.Hour)); err != nil || d != ds[2] {
+			t.Errorf("now it is %s, %v", d, err)
+		}
+		if d, err := s.NameBefore(t.Context(), ref, 1); err != nil || d != ds[1] {
+			t.Errorf("before its last change it was %s, %v", d, err)
+		}
+		_, err := s.NameBefore(t.Context(), ref, 2)
+		want(t, content.ErrNotFound, err)
+	}
+}
+
 // A change is what one transaction moved, and undos go further back each time, also in
 // a catalog that was made anew.
 func TestUndoGoesBackOverTransactions(t *testing.T) {
