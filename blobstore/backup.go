@@ -67,8 +67,8 @@ type backup struct {
 type backupTarget interface {
 	// pack takes a pack up to its end. The offset that write began from is returned.
 	pack(p db.Pack, f fsys.File, write packWriter) (from int64, err error)
-	// has says whether the backup has the right bytes of an object, for whose pack, or
-	// itself, pack or loose has been called; from is where that was read.
+	// has says whether the backup has the right bytes of an object. Where it was to be
+	// copied, pack, for its pack, or loose has been called; from is where that was read.
 	has(ctx context.Context, from layout, o db.Object) (bool, error)
 	// loose takes a loose blob, and says whether its bytes are right and how many were
 	// written.
@@ -77,8 +77,9 @@ type backupTarget interface {
 
 // packWriter writes and verifies what lies in a pack behind an offset that is one of a
 // record. What the store has lost is taken from old, an earlier copy of the pack, which
-// may be nil.
-type packWriter func(w io.Writer, from int64, old fsys.File) error
+// may be nil. Without it blank are the stretches of which zeros may have been written,
+// since they could not be read.
+type packWriter func(w io.Writer, from int64, old fsys.File) (blank stretches, err error)
 
 // Backup writes the store as a tar that, unpacked, is a store: store.json, packs up
 // to their ends, loose blobs, and the catalog as the last member. Other processes may
@@ -243,12 +244,13 @@ func (b *backup) pack(ctx context.Context, p db.Pack) error {
 		return err
 	}
 	defer f.Close()
-	begun, err := b.to.pack(p, f, func(w io.Writer, from int64, old fsys.File) error {
+	begun, err := b.to.pack(p, f, func(w io.Writer, from int64, old fsys.File) (stretches, error) {
 		c := packCopy{catalog: b.copy, p: p, from: from, to: w, good: &b.seen, advance: b.advance}
 		if old != nil {
-			return c.mended(ctx, f, old, b.s.head.UUID)
+			return nil, c.mended(ctx, f, old, b.s.head.UUID)
 		}
-		return c.run(ctx, f)
+		err := c.run(ctx, f)
+		return c.blank, err
 	})
 	if err != nil {
 		return fmt.Errorf("pack %d: %w", p.ID, err)
@@ -358,7 +360,14 @@ func (b *backup) loose(ctx context.Context, o db.Object) error {
 	if err != nil {
 		return err
 	}
-	b.s.markDamaged(o.Digest, o)
+	// What could not be read once may be right all the same.
+	here, err := b.s.readLoose(ctx, o.Digest, o.Size, func(int64) {})
+	if err != nil {
+		return err
+	}
+	if !here {
+		b.s.markDamaged(o.Digest, o)
+	}
 	return b.judged(ctx, o, false)
 }
 

@@ -170,7 +170,7 @@ func (t *folderBackup) pack(p db.Pack, f fsys.File, write packWriter) (int64, er
 	if err != nil {
 		return 0, err
 	}
-	err = write(g, 0, old)
+	_, err = write(g, 0, old)
 	if err == nil {
 		err = g.Sync()
 	}
@@ -222,7 +222,7 @@ func (t *folderBackup) grow(p db.Pack, from int64, write packWriter) error {
 	}
 	if err == nil && from < p.End {
 		if _, err = g.Seek(from, io.SeekStart); err == nil {
-			err = write(g, from, nil)
+			_, err = write(g, from, nil)
 		}
 		if err == nil {
 			err = g.Sync()

@@ -25,6 +25,7 @@ type packCopy struct {
 	good    *idSet // gets the objects that the catalog has there, marked damaged or not, and whose bytes are right
 	count   int64  // of them
 	advance func(n int64)
+	blank   stretches // gets, in order, where the pack could not be read, so that zeros may have been copied
 
 	at    int64 // what is written
 	found []pack.Record
@@ -36,7 +37,10 @@ func (c *packCopy) run(ctx context.Context, f fsys.File) error {
 	if err != nil {
 		return err
 	}
-	return c.copy(ctx, legible{f}, fi.Size())
+	r := &blanking{legible: legible{f}}
+	err = c.copy(ctx, r, fi.Size())
+	c.blank = r.blank.ordered()
+	return err
 }
 
 // mended is run, with what the store has lost and an older copy of the pack has.

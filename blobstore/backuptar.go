@@ -20,12 +20,13 @@ import (
 // tarBackup writes a backup as a tar. What has a member cannot be taken back: a blob
 // that turns out damaged stays in it, and the catalog, which comes last, says so.
 type tarBackup struct {
-	w    *tar.Writer
-	time time.Time
+	w     *tar.Writer
+	time  time.Time
+	blank map[int64]stretches // of each pack in it, what may be zeros that the store does not have
 }
 
 func newTarBackup(w io.Writer) *tarBackup {
-	return &tarBackup{tar.NewWriter(w), time.Now().Truncate(time.Second)}
+	return &tarBackup{tar.NewWriter(w), time.Now().Truncate(time.Second), map[int64]stretches{}}
 }
 
 func (t *tarBackup) member(name string, mode, size int64) error {
@@ -52,19 +53,24 @@ func (t *tarBackup) head(h head) error {
 }
 
 // pack implements backupTarget.
-func (t *tarBackup) pack(p db.Pack, _ fsys.File, write packWriter) (int64, error) {
+func (t *tarBackup) pack(p db.Pack, _ fsys.File, write packWriter) (_ int64, err error) {
 	if err := t.member(packName(p.ID), 0o644, p.End); err != nil {
 		return 0, err
 	}
-	return 0, write(t.w, 0, nil)
+	t.blank[p.ID], err = write(t.w, 0, nil)
+	return 0, err
 }
 
-// has implements backupTarget. Nothing can be read in a tar: it has what the store has.
-func (t *tarBackup) has(ctx context.Context, from layout, o db.Object) (bool, error) {
-	if o.Pack > 0 {
-		return from.readRow(o)
+// has implements backupTarget. Nothing can be read in a tar. It has what the store has
+// of a pack that it took, but for what could not be read then; a loose blob that loose
+// did not find right is wrong in it, whatever the store has by now, or not there.
+func (t *tarBackup) has(_ context.Context, from layout, o db.Object) (bool, error) {
+	blank, taken := t.blank[o.Pack]
+	rec := record(o.Digest, o)
+	if !taken || blank.meets(rec.PayloadOffset(), rec.End()) {
+		return false, nil
 	}
-	return from.readLoose(ctx, o.Digest, o.Size, func(int64) {})
+	return from.readRow(o)
 }
 
 // loose implements backupTarget. The member has the size that the catalog tells,

@@ -66,6 +66,11 @@ type legible struct{ r io.ReaderAt }
 const sector = 4096
 
 func (l legible) ReadAt(p []byte, off int64) (int, error) {
+	return l.read(p, off, func(int64, int64) {})
+}
+
+// read is ReadAt, and tells where it reads zeros.
+func (l legible) read(p []byte, off int64, blank func(from, to int64)) (int, error) {
 	n, err := l.r.ReadAt(p, off)
 	if !fsys.Unreadable(err) {
 		return n, err
@@ -75,6 +80,7 @@ func (l legible) ReadAt(p []byte, off int64) (int, error) {
 		m, err := l.r.ReadAt(part, off+int64(n))
 		if fsys.Unreadable(err) {
 			clear(part[m:])
+			blank(off+int64(n+m), off+int64(n+len(part)))
 			m, err = len(part), nil
 		}
 		if n += m; m < len(part) {
@@ -83,3 +89,11 @@ func (l legible) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, nil
 }
+
+// blanking is legible, and keeps where it has ever read zeros.
+type blanking struct {
+	legible
+	blank stretches
+}
+
+func (b *blanking) ReadAt(p []byte, off int64) (int, error) { return b.read(p, off, b.blank.add) }
