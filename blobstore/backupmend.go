@@ -17,7 +17,7 @@ import (
 // lost.
 type patched struct {
 	r, old io.ReaderAt
-	spans  [][2]int64 // from and to, in order, of old
+	spans  stretches // of old, in order
 }
 
 func (m *patched) ReadAt(p []byte, off int64) (int, error) {
@@ -26,10 +26,10 @@ func (m *patched) ReadAt(p []byte, off int64) (int, error) {
 		return n, err
 	}
 	clear(p[n:])
-	for _, s := range m.spans {
+	for _, s := range m.spans.behind(off) {
 		from, to := max(s[0], off), min(s[1], off+int64(len(p)))
 		if from >= to {
-			continue
+			break
 		}
 		if _, err := m.old.ReadAt(p[from-off:to-off], from); err != nil && !errors.Is(err, io.EOF) {
 			return n, err
@@ -53,7 +53,7 @@ func (c *packCopy) mend(ctx context.Context, r io.ReaderAt, size int64, old fsys
 	m := &patched{r: r, old: legible{old}}
 	if _, err := pack.ReadHeader(r); errors.Is(err, content.ErrCorrupt) {
 		if h, err := pack.ReadHeader(m.old); err == nil && hex.EncodeToString(h.Store[:]) == store && h.ID == uint64(c.p.ID) {
-			m.spans = append(m.spans, [2]int64{0, pack.HeaderSize})
+			m.spans.add(0, pack.HeaderSize)
 			size = max(size, pack.HeaderSize)
 		}
 	}
@@ -62,7 +62,7 @@ func (c *packCopy) mend(ctx context.Context, r io.ReaderAt, size int64, old fsys
 		return r, size, err
 	}
 	for _, rec := range lost {
-		m.spans = append(m.spans, [2]int64{rec.Offset, rec.End()})
+		m.spans.add(rec.Offset, rec.End())
 		size = max(size, rec.End())
 	}
 	return m, size, nil
