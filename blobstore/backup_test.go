@@ -123,6 +123,15 @@ func TestABackupTakesBackMarks(t *testing.T) {
 	clean(t, back)
 }
 
+// catalogOnly is a backup of the catalog alone.
+func catalogOnly(t *testing.T, s *blobstore.Store) []byte {
+	t.Helper()
+	var tar bytes.Buffer
+	_, err := s.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{CatalogOnly: true})
+	must(t, err)
+	return tar.Bytes()
+}
+
 // restoreOver restores a backup over the store in dir.
 func restoreOver(t *testing.T, dir string, backup []byte) blobstore.RestoreReport {
 	t.Helper()
@@ -139,9 +148,7 @@ func TestARestoreFindsWhatWasMoved(t *testing.T) {
 	s := open(t, dir)
 	p := noise(1, 500)
 	mustStore(t, s, p)
-	var tar bytes.Buffer
-	_, err := s.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{CatalogOnly: true})
-	must(t, err)
+	tar := catalogOnly(t, s)
 	must(t, s.Close())
 	must(t, os.Rename(packName(s, "1"), filepath.Join(dir, "packs", "7.pack")))
 	f, err := os.OpenFile(filepath.Join(dir, "packs", "7.pack"), os.O_RDWR, 0)
@@ -151,21 +158,59 @@ func TestARestoreFindsWhatWasMoved(t *testing.T) {
 	h.ID = 7
 	_, err = f.WriteAt(pack.EncodeHeader(h), 0)
 	must(t, errors.Join(err, f.Close()))
-	if r := restoreOver(t, dir, tar.Bytes()); len(r.Damaged) > 0 || r.Objects != 1 {
+	if r := restoreOver(t, dir, tar); len(r.Damaged) > 0 || r.Objects != 1 {
 		t.Errorf("%+v", r)
 	}
 	s = open(t, dir)
 	holds(t, s, p)
 	catalog(t, dir, func(tx *db.Tx) error {
-		_, found, err := tx.Pack(7)
+		_, found, err := tx.Pack(8)
 		if !found {
-			t.Error("the catalog does not know the pack")
+			t.Error("the catalog does not know the pack that it was copied to")
 		}
 		return err
 	})
 	if r := check(t, s); len(r.Damaged)+len(r.Catalog) > 0 {
 		t.Errorf("%+v", r)
 	}
+}
+
+// Beside what was moved there are notes of what happened after the backup: the restored
+// catalog does not take them for its own.
+func TestARestoreDoesNotTakeLaterNotesForItsOwn(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	old, later := newImage(t, noise(1, 500)), newImage(t, noise(2, 500))
+	named(t, s, old, "app:v1")
+	mustStore(t, s, noise(3, 500))
+	tar := catalogOnly(t, s)
+	m, err := s.Maintain(t.Context())
+	must(t, err)
+	e, err := m.EmptyPack(t.Context(), 1, nil)
+	must(t, errors.Join(err, m.Close()))
+	if e.Kept != "" {
+		t.Fatal(e.Kept)
+	}
+	named(t, s, later, "app:v1", "app:v2")
+	mustStore(t, s, noise(4, 500)) // behind the notes of these names
+	must(t, s.Close())
+	if r := restoreOver(t, dir, tar); len(r.Damaged) > 0 || r.Names != 1 {
+		t.Errorf("%+v", r)
+	}
+	s = open(t, dir)
+	for range 2 {
+		if r := check(t, s); len(r.Damaged)+len(r.Catalog) > 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if n, err := s.Name(t.Context(), reference(t, "app:v1")); err != nil || n.Target.Digest != old.manifest().Digest {
+		t.Errorf("the name: %+v, %v", n, err)
+	}
+	for _, p := range old.blobs {
+		holds(t, s, p)
+	}
+	holds(t, s, noise(3, 500))
 }
 
 // The packs say which store it is, where store.json does not.

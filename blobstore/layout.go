@@ -61,6 +61,17 @@ func (l layout) blobDir(d oci.Digest) string  { return l.path(blobsDir, d.Algori
 func (l layout) blobPath(d oci.Digest) string { return filepath.Join(l.blobDir(d), d.Encoded()) }
 func (l layout) packPath(id int64) string     { return l.path(packsDir, fmt.Sprintf("%d.pack", id)) }
 
+// lastPack is the highest number of a file in packs/, 0 where there is none.
+func (l layout) lastPack() (last int64, err error) {
+	entries, err := l.list(packsDir)
+	for _, e := range entries {
+		if id, ok := packID(e.Name()); ok {
+			last = max(last, id)
+		}
+	}
+	return last, err
+}
+
 // parseHead reads store.json. Without one, or with one that is none: errNoHead.
 func (l layout) parseHead() (head, error) {
 	var h head

@@ -91,16 +91,11 @@ func (r *rebuilder) appendNotes(buf []byte) (db.Pack, error) {
 		}
 	}
 	p := db.Pack{State: db.PackOpen, Created: time.Now()}
-	entries, err := r.list(packsDir)
+	last, err := r.lastPack()
 	if err != nil {
 		return p, err
 	}
-	for _, e := range entries {
-		if id, ok := packID(e.Name()); ok {
-			p.ID = max(p.ID, id)
-		}
-	}
-	p.ID++
+	p.ID = last + 1
 	h, err := packHeader(r.head.UUID, p)
 	if err != nil {
 		return p, err

@@ -135,7 +135,7 @@ type restorer struct {
 	// counters has the highest number that a pack of the store tells of, for each type.
 	counters    map[pack.NoteType]int64
 	rescue      rescue
-	last        int64       // highest id of a pack that the catalog knows
+	last        int64       // highest id of a pack that the catalog has known, or that was rescued
 	damagedRows []db.Object // marked damaged, and not good
 	bad         []db.Object
 	healed      []db.Object // marked damaged, and good
@@ -360,19 +360,11 @@ func (r *restorer) placePack(id int64) error {
 // setAside gives a pack a number that none has. With its header it gets a new time.
 func (r *restorer) setAside(name string) error {
 	p := db.Pack{ID: r.last, Created: time.Now()}
-	entries, err := r.list(packsDir)
+	id, err := r.lastPack()
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if id, ok := packID(e.Name()); ok {
-			p.ID = max(p.ID, id)
-		}
-	}
-	for id := range r.packs {
-		p.ID = max(p.ID, id)
-	}
-	p.ID++
+	p.ID = max(p.ID, id) + 1
 	if err := r.fs.Rename(name, r.packPath(p.ID)); err != nil {
 		return err
 	}
@@ -380,6 +372,15 @@ func (r *restorer) setAside(name string) error {
 		r.o.Warn(fmt.Sprintf("pack %d, which was replaced, could not be given its number: %v", p.ID, err))
 	}
 	return nil
+}
+
+// lastPack is the highest number that a pack in the store or in the backup has.
+func (r *restorer) lastPack() (int64, error) {
+	last, err := r.layout.lastPack()
+	for id := range r.packs {
+		last = max(last, id)
+	}
+	return last, err
 }
 
 // stagedBlob is the name of a loose blob while it is not placed.

@@ -42,7 +42,6 @@ func (r *restorer) content(ctx context.Context) error {
 		return err
 	}
 	for _, p := range packs {
-		r.last = max(r.last, p.ID)
 		if err := r.choose(ctx, p, inPacks[p.ID]); err != nil {
 			return fmt.Errorf("pack %d: %w", p.ID, err)
 		}
@@ -59,6 +58,9 @@ func (r *restorer) content(ctx context.Context) error {
 func (r *restorer) packRows(ctx context.Context) (rows []db.Pack, err error) {
 	err = r.db.Read(ctx, func(tx *db.Tx) error {
 		t, err := tx.Totals()
+		if err == nil {
+			r.last, err = tx.LastPackID()
+		}
 		r.report.Names = t.Names
 		for p, perr := range tx.Packs() {
 			if perr != nil {
@@ -212,9 +214,12 @@ func (r *restorer) strangers(ctx context.Context) error {
 	for _, e := range entries {
 		if id, ok := packID(e.Name()); ok {
 			if err := r.tail(ctx, id, max(ends[id], pack.HeaderSize)); err != nil {
-				return fmt.Errorf("pack %d: %w", id, err)
+				return errors.Join(fmt.Errorf("pack %d: %w", id, err), r.closeRescued())
 			}
 		}
+	}
+	if err := r.closeRescued(); err != nil {
+		return err
 	}
 	err = r.unknownLoose(ctx, r.db, func(dir string, e fs.DirEntry) error {
 		taken, err := r.looseFile(ctx, filepath.Base(dir), e.Name())
@@ -259,7 +264,9 @@ func (r *restorer) tail(ctx context.Context, id, from int64) error {
 		}
 	}
 	if !slices.Contains(r.taken, id) { // else it gives way
-		r.inTail(f, id, found)
+		if err := r.inTail(f, id, found); err != nil {
+			return err
+		}
 	}
 	return r.count(ctx, found)
 }

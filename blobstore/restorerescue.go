@@ -3,6 +3,10 @@ package blobstore
 import (
 	"context"
 	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -13,23 +17,20 @@ import (
 )
 
 // rescue is what the store has, where the catalog does not look for it, of objects
-// that are not good where it does: it was moved after the backup.
+// that are not good where it does: it was moved after the backup. Records are copied to
+// packs of their own: beside them there are notes of later changes, which the catalog
+// is not to count as its own.
 type rescue struct {
 	wanted map[oci.Digest]db.Object // not good so far
-	packs  map[int64]*rescuedPack
 	loose  []db.Present
-}
-
-type rescuedPack struct {
-	created time.Time
-	rows    []db.Present
-	end     int64 // of its last record
-	dead    int64 // payload bytes of blobs that nobody wants
+	packed []db.Present
+	packs  []db.Pack // that hold these
+	file   fsys.File // the last of them, which is being written; nil before
 }
 
 // wants fills the list of what is not good.
 func (r *restorer) wants() {
-	r.rescue = rescue{wanted: map[oci.Digest]db.Object{}, packs: map[int64]*rescuedPack{}}
+	r.rescue = rescue{wanted: map[oci.Digest]db.Object{}}
 	for _, o := range slices.Concat(r.bad, r.damagedRows) {
 		r.rescue.wanted[o.Digest] = o
 	}
@@ -37,26 +38,84 @@ func (r *restorer) wants() {
 
 // inTail takes what is wanted and right of the records behind the end of a pack of
 // this store.
-func (r *restorer) inTail(f fsys.File, id int64, found []pack.Record) {
+func (r *restorer) inTail(f fsys.File, id int64, found []pack.Record) error {
 	h, err := pack.ReadHeader(f)
 	if err != nil || hex.EncodeToString(h.Store[:]) != r.head.UUID || h.ID != uint64(id) {
-		return
+		return nil
 	}
-	p := &rescuedPack{created: h.Created}
 	for _, rec := range found {
-		p.end = max(p.end, rec.End())
-		if _, wanted := r.rescue.wanted[rec.Digest]; wanted && soundRecord(legible{f}, rec) {
-			row := present(rec, id)
-			row.Media = "" // the catalog knows it
-			p.rows = append(p.rows, row)
-			delete(r.rescue.wanted, rec.Digest)
-		} else {
-			p.dead += rec.StoredSize
+		if _, wanted := r.rescue.wanted[rec.Digest]; !wanted {
+			continue
+		}
+		p := make([]byte, rec.Len())
+		if _, err := (legible{f}).ReadAt(p, rec.Offset); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if read := (shifted{bytesAt(p), -rec.Offset}); !soundRecord(read, rec) {
+			continue
+		}
+		if err := r.record(rec, p); err != nil {
+			return err
 		}
 	}
-	if len(p.rows) > 0 {
-		r.rescue.packs[id] = p
+	return nil
+}
+
+// record writes a record to a pack of what was rescued.
+func (r *restorer) record(rec pack.Record, p []byte) error {
+	v := &r.rescue
+	if n := len(v.packs); n == 0 || v.packs[n-1].End+rec.Len() > pack.MaxPackSize {
+		if err := r.newRescuePack(); err != nil {
+			return err
+		}
 	}
+	to := &v.packs[len(v.packs)-1]
+	if _, err := v.file.WriteAt(p, to.End); err != nil {
+		return err
+	}
+	rec.Offset = to.End
+	row := present(rec, to.ID)
+	row.Media = "" // the catalog knows it
+	v.packed = append(v.packed, row)
+	to.End, to.Live = rec.End(), to.Live+rec.StoredSize
+	delete(v.wanted, rec.Digest)
+	return nil
+}
+
+// newRescuePack begins a pack, which takes its place with those of the backup.
+func (r *restorer) newRescuePack() error {
+	if err := r.closeRescued(); err != nil {
+		return err
+	}
+	id, err := r.lastPack()
+	if err != nil {
+		return err
+	}
+	r.last = max(r.last, id) + 1
+	p := db.Pack{ID: r.last, State: db.PackOpen, End: pack.HeaderSize, Created: time.Now()}
+	h, err := packHeader(r.head.UUID, p)
+	if err != nil {
+		return err
+	}
+	r.rescue.file, err = r.fs.OpenFile(r.path(restoreDir, filepath.Base(packName(p.ID))), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := r.rescue.file.WriteAt(pack.EncodeHeader(h), 0); err != nil {
+		return err
+	}
+	r.rescue.packs = append(r.rescue.packs, p)
+	r.taken = append(r.taken, p.ID)
+	return nil
+}
+
+// closeRescued makes the pack that is being written durable.
+func (r *restorer) closeRescued() error {
+	f := r.rescue.file
+	if r.rescue.file = nil; f == nil {
+		return nil
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // looseFile takes a file in blobs/ that the catalog does not know, if it is wanted and
@@ -94,22 +153,11 @@ func (r *restorer) rescued() {
 
 // adopt points the rows of what was rescued to where it is. They are marked damaged.
 func (r *restorer) adopt(tx *db.Tx) error {
-	if len(r.rescue.loose) > 0 {
-		if _, err := tx.PutObjects(r.rescue.loose); err != nil {
+	for _, p := range r.rescue.packs {
+		if err := tx.RestorePack(p); err != nil {
 			return err
 		}
 	}
-	for id, p := range r.rescue.packs {
-		if _, err := tx.PutObjects(p.rows); err != nil {
-			return err
-		}
-		var live int64
-		for _, row := range p.rows {
-			live += row.Stored
-		}
-		if err := tx.ExtendPack(db.Pack{ID: id, End: p.end, Live: live, Dead: p.dead, Created: p.created}); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := tx.PutObjects(slices.Concat(r.rescue.loose, r.rescue.packed))
+	return err
 }

@@ -17,15 +17,6 @@ func (tx *Tx) RestorePack(p Pack) error {
 	return err
 }
 
-// ExtendPack moves the end of a pack that never grows again, or makes the row of one,
-// for what was found behind it: p.Live and p.Dead are added.
-func (tx *Tx) ExtendPack(p Pack) error {
-	_, err := tx.exec(`INSERT INTO packs (id, state, "end", live, dead, created) VALUES (?, 2, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET state = 2, "end" = max("end", excluded."end"), live = live + excluded.live, dead = dead + excluded.dead`,
-		p.ID, p.End, p.Live, p.Dead, p.Created.UnixMilli())
-	return err
-}
-
 // RestoredRef is a name as its newest note tells.
 type RestoredRef struct {
 	Name    string
