@@ -175,6 +175,35 @@ func TestARestoreFindsWhatWasMoved(t *testing.T) {
 	}
 }
 
+// What was in a pack when the backup was made and is a file now has the row of a file.
+func TestARestoreFindsWhatIsAFileNow(t *testing.T) {
+	t.Parallel()
+	dir := empty(t)
+	s := open(t, dir)
+	p := noise(1, 500)
+	mustStore(t, s, p)
+	tar := catalogOnly(t, s)
+	file := blobFile(s, p)
+	must(t, s.Close())
+	must(t, os.Remove(packName(s, "1")))
+	must(t, os.WriteFile(file, p, 0o444))
+	if r := restoreOver(t, dir, tar); len(r.Damaged) > 0 || r.Objects != 1 {
+		t.Errorf("%+v", r)
+	}
+	catalog(t, dir, func(tx *db.Tx) error {
+		o, _, err := tx.Object(oci.DigestBytes(p))
+		if o.Loc != db.LocLoose || o.Pack != 0 || o.Kind != 0 || o.Stored != 500 {
+			t.Errorf("%+v", o)
+		}
+		return err
+	})
+	s = open(t, dir)
+	holds(t, s, p)
+	if r := check(t, s); len(r.Damaged)+len(r.Catalog) > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Beside what was moved there are notes of what happened after the backup: the restored
 // catalog does not take them for its own.
 func TestARestoreDoesNotTakeLaterNotesForItsOwn(t *testing.T) {

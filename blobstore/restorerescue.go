@@ -131,7 +131,7 @@ func (r *restorer) looseFile(ctx context.Context, alg, name string) (taken bool,
 	}
 	good, err := r.isGood(ctx, d, o.Size)
 	if good {
-		r.rescue.loose = append(r.rescue.loose, db.Present{Digest: d, Size: o.Size, Loc: db.LocLoose, Stored: o.Size, Kind: o.Kind})
+		r.rescue.loose = append(r.rescue.loose, db.Present{Digest: d, Size: o.Size, Loc: db.LocLoose, Stored: o.Size})
 		delete(r.rescue.wanted, d)
 	}
 	return good, err
