@@ -119,10 +119,10 @@ func readSettings(tx *db.Tx) (Settings, error) {
 func (s *Store) SetSettings(ctx context.Context, change func(*Settings)) error {
 	b := newBatch(nil)
 	b.facts = func(tx *db.Tx) ([]pack.Note, error) {
-		was, err := readSettings(tx)
-		now := was
+		now, err := readSettings(tx)
+		was := now.values()
 		if errors.Is(err, content.ErrCorrupt) { // all of them are written anew
-			was, now, err = Settings{-1, -1, -1}, DefaultSettings(), nil
+			now, was, err = DefaultSettings(), nil, nil
 		}
 		if err != nil {
 			return nil, err
@@ -131,20 +131,21 @@ func (s *Store) SetSettings(ctx context.Context, change func(*Settings)) error {
 		if err := now.check(); err != nil {
 			return nil, err
 		}
-		return setSettings(tx, was.values(), now.values())
+		return setSettings(tx, was, now.values())
 	}
 	return s.commit(ctx, b)
 }
 
-// setSettings writes the values that have changed, and returns the notes of them.
+// setSettings writes the values that have changed, or whose old one is not known, and
+// returns the notes of them.
 func setSettings(tx *db.Tx, was, now map[string]int64) (notes []pack.Note, err error) {
 	usual := DefaultSettings().values()
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		value := strconv.FormatInt(now[key], 10)
-		switch {
-		case now[key] == was[key]:
+		if v, known := was[key]; known && v == now[key] {
 			continue
-		case now[key] == usual[key]:
+		}
+		if now[key] == usual[key] {
 			value = ""
 		}
 		if err := putSetting(tx, key, value); err != nil {

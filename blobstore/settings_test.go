@@ -75,6 +75,25 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
+// A value that none can be is not in the way of one that can.
+func TestSettingsAreWrittenOverDamagedOnes(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"much", "-5"} {
+		dir := empty(t)
+		s := open(t, dir)
+		must(t, s.SetSettings(t.Context(), func(now *blobstore.Settings) { now.Grace = time.Minute }))
+		must(t, s.Close())
+		change(t, dir, "UPDATE meta SET v = '"+bad+"' WHERE k = 'setting grace'")
+		s = open(t, dir)
+		_, err := s.Settings(t.Context())
+		want(t, content.ErrCorrupt, err)
+		must(t, s.SetSettings(t.Context(), func(now *blobstore.Settings) { now.Grace, now.KeepHistory = 0, 0 }))
+		if got := settings(t, s); got != (blobstore.Settings{}) {
+			t.Errorf("over %s: %+v", bad, got)
+		}
+	}
+}
+
 func TestPinsStayWithTheNameAndGoWithIt(t *testing.T) {
 	t.Parallel()
 	dir := empty(t)
