@@ -165,7 +165,7 @@ type rebuilder struct {
 	changes   map[int64]pack.Note      // of names, by number
 	trust     map[string]pack.Note     // the newest word on each fact
 	settings  map[string]pack.Note     // and on each setting and pin
-	highest   int64                    // number of a change, believed or not
+	highest   int64                    // number that a change may have been given
 	bad       map[oci.Digest]Damage    // copies that are not good
 	packs     []db.Pack
 }

@@ -149,7 +149,7 @@ type verdict struct {
 	notes []pack.Note
 	bad   []badRecord
 	bytes int64 // payload bytes of blobs, good or not
-	seq   int64 // highest number of a change of names, believed or not
+	seq   int64 // highest number that a change of names may have been given
 	end   int64 // of the last record
 	gap   *pack.GapError
 }
@@ -256,7 +256,7 @@ func (p *packReading) judge(ctx context.Context, batch []pack.Entry) (v verdict,
 		case pack.KindNote:
 			var n pack.Note
 			n, err = pack.ReadNote(p.file, e.Record)
-			if err == nil && n.Type == pack.NoteRef {
+			if err == nil && n.Type == pack.NoteRef && counts(n, e.Salvaged) {
 				v.seq = max(v.seq, n.Seq)
 			}
 			if err == nil && e.Salvaged {
@@ -282,6 +282,12 @@ func (p *packReading) judge(ctx context.Context, batch []pack.Entry) (v verdict,
 
 // errUnwitnessed is why a note behind damage does not count.
 var errUnwitnessed = fmt.Errorf("%w: it lies behind damage and may be part of other content", content.ErrCorrupt)
+
+// counts says whether the numbers of changes are to go on above a note's. One behind
+// damage is not believed; but it may be when the disk can be read again, and then a
+// number that was given out twice would do harm. Who forges one is to leave numbers for
+// the others.
+func counts(n pack.Note, salvaged bool) bool { return !salvaged || n.Seq <= pack.MaxSeq/2 }
 
 // present is the row of a record.
 func present(rec pack.Record, id int64) db.Present {

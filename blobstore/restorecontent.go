@@ -259,7 +259,7 @@ func (r *restorer) tail(ctx context.Context, id, from int64) error {
 		e.Offset += shift
 		if e.Kind == pack.KindBlob {
 			found = append(found, e.Record)
-		} else if n, err := pack.ReadNote(f, e.Record); err == nil {
+		} else if n, err := pack.ReadNote(f, e.Record); err == nil && counts(n, e.Salvaged) {
 			r.counters[n.Type] = max(r.counters[n.Type], n.Seq)
 		}
 	}

@@ -35,6 +35,10 @@ const (
 	NoteSetting NoteType = "setting"
 )
 
+// MaxSeq is the highest Seq of a note, but for those of media types, whose Seq is a
+// time: more changes than there will ever be.
+const MaxSeq = 1 << 53
+
 // Note is a fact that a rebuilt catalog must know and that no blob tells. It is
 // stored as one JSON object; a field that does not belong to its type is left
 // out.
@@ -145,6 +149,8 @@ func (n Note) check() error {
 		return errors.New("it has no type")
 	case n.Seq < 0 || n.Size < 0:
 		return fmt.Errorf("seq %d and size %d must not be negative", n.Seq, n.Size)
+	case n.Seq > MaxSeq && (n.Type == NoteRef || n.Type == NoteTrust || n.Type == NoteSetting):
+		return fmt.Errorf("seq %d is more than %d", n.Seq, int64(MaxSeq))
 	case n.Of < 0 || n.First < 0 || n.Of > 0 && (n.Seq < n.First || n.Seq-n.First >= n.Of):
 		return fmt.Errorf("seq %d is not among the %d from %d on", n.Seq, n.Of, n.First)
 	case n.Type == NoteMedia && (n.Digest == "" || n.Media == ""):

@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -460,5 +461,22 @@ func TestDiskErrorsKeepTheirClass(t *testing.T) {
 	}
 	if !errors.Is(got, errDisk) || errors.Is(got, content.ErrCorrupt) {
 		t.Errorf("Scan: %v", got)
+	}
+}
+
+func TestNumbersOfNotesAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		typ  NoteType
+		seq  int64
+		good bool
+	}{{NoteRef, MaxSeq, true}, {NoteRef, MaxSeq + 1, false}, {NoteTrust, 1<<63 - 1, false}, {NoteSetting, 1<<63 - 1, false}, {NoteRef, -1, false}, {"later", 1<<63 - 1, true}} {
+		_, err := EncodeNote(Note{Type: c.typ, Seq: c.seq, Name: "n"})
+		if got := err == nil; got != c.good {
+			t.Errorf("%s %d is written: %v", c.typ, c.seq, err)
+		}
+		_, err = DecodeNote(fmt.Appendf(nil, `{"type":%q,"seq":%d,"name":"n"}`, c.typ, c.seq))
+		if got := err == nil; got != c.good {
+			t.Errorf("%s %d is read: %v", c.typ, c.seq, err)
+		}
 	}
 }
