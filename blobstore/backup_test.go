@@ -123,6 +123,28 @@ func TestABackupTakesBackMarks(t *testing.T) {
 	clean(t, back)
 }
 
+// What a folder has had wrong is not good for its size: it comes again.
+func TestABackupMendsWhatItHadWrong(t *testing.T) {
+	t.Parallel()
+	s := open(t, empty(t))
+	large := noise(1, 3<<20)
+	mustStore(t, s, large)
+	folder := filepath.Join(t.TempDir(), "folder")
+	backUp(t, s, folder)
+	copied := filepath.Join(folder, "blobs", "sha256", oci.DigestBytes(large).Encoded())
+	flip(t, copied, 1000)
+	flip(t, blobFile(s, large), 1000)
+	want(t, content.ErrCorrupt, s.Check(t.Context(), oci.DigestBytes(large)))
+	if r := backUp(t, s, folder); len(r.Damaged) != 1 {
+		t.Errorf("with both wrong: %+v", r)
+	}
+	mustStore(t, s, large)
+	if r := backUp(t, s, folder); len(r.Damaged) != 0 || r.Kept >= int64(len(large)) {
+		t.Errorf("with the store right: %+v", r)
+	}
+	holds(t, open(t, folder), large)
+}
+
 // catalogOnly is a backup of the catalog alone.
 func catalogOnly(t *testing.T, s *blobstore.Store) []byte {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 	"dist.example/content"
 	"dist.example/db"
 	"dist.example/fsys"
+	"dist.example/oci"
 )
 
 // BackupFolder makes the folder dir a store with the state of this one: what Backup
@@ -36,7 +37,7 @@ func (s *Store) BackupFolder(ctx context.Context, dir string, o BackupOptions) (
 	if err != nil {
 		return BackupReport{}, fmt.Errorf("back up to %s: %w", dir, err)
 	}
-	t := &folderBackup{layout: layout{dir, s.fs}, uuid: s.head.UUID, ends: map[int64]int64{}}
+	t := &folderBackup{layout: layout{dir, s.fs}, uuid: s.head.UUID, ends: map[int64]int64{}, bad: map[oci.Digest]bool{}}
 	unlock, err := t.begin(ctx, s)
 	if err != nil {
 		return BackupReport{}, fmt.Errorf("back up to %s: %w", dir, fsys.Classify(err))
@@ -54,7 +55,8 @@ func (s *Store) BackupFolder(ctx context.Context, dir string, o BackupOptions) (
 type folderBackup struct {
 	layout
 	uuid string
-	ends map[int64]int64 // of packs, in the backup that is there
+	ends map[int64]int64     // of packs, in the backup that is there
+	bad  map[oci.Digest]bool // loose blobs that are not good in it
 }
 
 // begin makes the folder, locks it, and looks what it has.
@@ -124,7 +126,8 @@ func (t *folderBackup) headed(h head) error {
 	return t.writeHead(t.path(headFile), h)
 }
 
-// known reads which packs the backup that is there has, and up to where.
+// known reads which packs the backup that is there has, and up to where, and which
+// blobs it has not got right.
 func (t *folderBackup) known(ctx context.Context) error {
 	if fi, err := t.fs.Stat(t.path(catalogFile)); errors.Is(err, fs.ErrNotExist) || err == nil && fi.Size() == 0 {
 		return nil
@@ -143,6 +146,13 @@ func (t *folderBackup) known(ctx context.Context) error {
 		bad, err := tx.DamagedPacks()
 		for _, id := range bad {
 			delete(t.ends, id) // it comes again
+		}
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Damaged()
+		for _, o := range rows {
+			t.bad[o.Digest] = o.Pack == 0
 		}
 		return err
 	})
@@ -235,7 +245,7 @@ func (t *folderBackup) grow(p db.Pack, from int64, write packWriter) error {
 func (t *folderBackup) loose(ctx context.Context, o db.Object, f fsys.File) (good bool, written int64, err error) {
 	name := t.blobPath(o.Digest)
 	if fi, err := t.fs.Stat(name); err == nil && fi.Mode().IsRegular() && fi.Size() == o.Size {
-		if o.Loc != db.LocDamaged {
+		if o.Loc != db.LocDamaged && !t.bad[o.Digest] {
 			return true, 0, nil
 		}
 		if good, err := t.readLoose(ctx, o.Digest, o.Size, func(int64) {}); good || err != nil {
