@@ -6,12 +6,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"dist.example/blobstore"
 	"dist.example/blobstore/pack"
 	"dist.example/content"
 	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/fsys/fsystest"
 	"dist.example/oci"
 )
 
@@ -152,6 +155,54 @@ func catalogOnly(t *testing.T, s *blobstore.Store) []byte {
 	_, err := s.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{CatalogOnly: true})
 	must(t, err)
 	return tar.Bytes()
+}
+
+// A restore that fails in the middle of its last steps says what is to be done, and that
+// does it.
+func TestARestoreThatFailedIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		op   fsystest.Op
+		file string
+		lost bool // the catalog
+	}{
+		{fsystest.OpSync, "restore.new/catalog.db", false},
+		{fsystest.OpRename, "store.json", true},
+		{fsystest.OpRename, "catalog.db", true},
+	} {
+		dir := empty(t)
+		s := open(t, dir)
+		im := newImage(t, noise(1, 500))
+		named(t, s, im, "app:v1")
+		tar := catalogOnly(t, s)
+		must(t, s.Close())
+		f, err := fsystest.New(fsys.OS(), filepath.Dir(dir))
+		must(t, err)
+		ended := false
+		f.Hook(func(op fsystest.Op, name string) error {
+			if ended && op == c.op && name == filepath.Join(dir, filepath.FromSlash(c.file)) {
+				return syscall.EIO
+			}
+			return nil
+		})
+		_, err = blobstore.Restore(t.Context(), dir, bytes.NewReader(tar), blobstore.RestoreOptions{Force: true, FS: f, Hook: func(point string) {
+			ended = ended || point == "restore.staged"
+		}})
+		if (content.Hint(err) != "") != c.lost || err == nil {
+			t.Errorf("%s of %s: %v, hint %q", c.op, c.file, err, content.Hint(err))
+		}
+		if !c.lost {
+			clean(t, open(t, dir))
+			continue
+		}
+		_, err = blobstore.Open(t.Context(), dir, blobstore.Options{})
+		want(t, content.ErrCorrupt, err)
+		_, err = blobstore.Restore(t.Context(), dir, bytes.NewReader(tar), blobstore.RestoreOptions{})
+		must(t, err)
+		s = open(t, dir)
+		clean(t, s)
+		holds(t, s, im.blobs[0])
+	}
 }
 
 // restoreOver restores a backup over the store in dir.

@@ -92,8 +92,8 @@ const rebuildBatch = 131_072
 // deletions: what was deleted and not collected yet is there again, without its
 // names. Everything that no name reaches is kept for 7 days.
 //
-// A crash leaves the old catalog or none: then the store is refused until a
-// rebuild has been finished. What is found damaged is in the report and is no
+// An error or a crash leaves the old catalog or, at the end, none: then the store is
+// refused until a rebuild has been finished. What is found damaged is in the report and is no
 // error. A store.json that is lost, or that all packs contradict, is made anew.
 // Errors: content.ErrNoStore where there is no store; content.ErrConflict while
 // other processes use the store; content.ErrDenied, content.ErrNoSpace.
@@ -226,8 +226,20 @@ func (l layout) list(dir string) ([]fs.DirEntry, error) {
 
 // replaceCatalog puts the catalog in folder from, which nobody has open any more, in
 // the place of the old one, which moves aside with its log. While there is none, the
-// store is refused; meanwhile runs then.
+// store is refused; meanwhile runs then. The old one does not come back after an error:
+// by then it may not fit to what is here.
 func (l layout) replaceCatalog(from string, hook func(string), meanwhile func() error) error {
+	err := l.exchange(from, hook, meanwhile)
+	if err == nil {
+		return nil
+	}
+	if _, lost := l.fs.Stat(l.path(catalogFile)); errors.Is(lost, fs.ErrNotExist) {
+		err = content.WithHint(err, "the store is without its catalog until this has been done again; the old one is in %s", oldCatalogDir)
+	}
+	return err
+}
+
+func (l layout) exchange(from string, hook func(string), meanwhile func() error) error {
 	hook("rebuild.built")
 	if err := l.syncCatalog(from); err != nil {
 		return err

@@ -71,8 +71,9 @@ type RestoreReport struct {
 // here. What is damaged or missing is marked so in the catalog and is in the report;
 // it is no error. The restored catalog counts as the one that was written last.
 //
-// An error leaves the store as it was. A crash does, too, or leaves one without a
-// catalog, which is refused until Restore, or Rebuild, has been finished.
+// An error leaves the store as it was, and so does a crash; but while what was gathered
+// takes its place, either leaves a store without a catalog, which is refused until
+// Restore, or Rebuild, has been finished. The hint of an error says so.
 //
 // Errors: content.ErrConflict where a store is there and not to be replaced, another
 // one, or in use, or anything else is there; content.ErrInvalid when it is no backup,
