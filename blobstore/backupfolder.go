@@ -64,7 +64,7 @@ func (t *folderBackup) begin(ctx context.Context, s *Store) (unlock func(), err 
 	if err := t.acceptable(s); err != nil {
 		return nil, err
 	}
-	if err := t.fs.MkdirAll(t.dir, 0o755); err != nil {
+	if err := t.makeDir(); err != nil {
 		return nil, err
 	}
 	unlock, err = t.lockAlone(ctx, "back up to", lockWait, s.warn)
@@ -79,10 +79,8 @@ func (t *folderBackup) begin(ctx context.Context, s *Store) (unlock func(), err 
 	if err := t.acceptable(s); err != nil {
 		return unlock, err
 	}
-	for _, dir := range storeFolders() {
-		if err := t.fs.MkdirAll(t.path(filepath.FromSlash(dir)), 0o755); err != nil {
-			return unlock, err
-		}
+	if err := t.makeFolders(); err != nil {
+		return unlock, err
 	}
 	if err := t.headed(s.head); err != nil {
 		return unlock, err

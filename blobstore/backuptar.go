@@ -121,8 +121,3 @@ func (zeros) Read(p []byte) (int, error) {
 
 // packName is the name of a pack below the store's folder, with slashes.
 func packName(id int64) string { return path.Join(packsDir, fmt.Sprintf("%d.pack", id)) }
-
-// storeFolders are the folders of a store, with slashes, parents first.
-func storeFolders() []string {
-	return []string{packsDir, ingestDir, leasesDir, viewsDir, trashDir, blobsDir, blobsDir + "/sha256", blobsDir + "/sha512"}
-}

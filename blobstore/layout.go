@@ -99,17 +99,11 @@ func (l layout) create(hook func(point string)) error {
 	if err := l.refuseForeign(); err != nil {
 		return err
 	}
-	unsynced := []string{l.dir}
-	for dir := l.dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := l.fs.Stat(dir); err == nil {
-			break // its name is no news to the folder above
-		}
-		unsynced = append(unsynced, filepath.Dir(dir))
+	if err := l.makeDir(); err != nil {
+		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
-	for _, d := range []string{"", packsDir, ingestDir, leasesDir, viewsDir, trashDir, filepath.Join(blobsDir, "sha256"), filepath.Join(blobsDir, "sha512")} {
-		if err := l.fs.MkdirAll(l.path(d), 0o755); err != nil {
-			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
-		}
+	if err := l.makeFolders(); err != nil {
+		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
 	hook("store.folders")
 	// Who finds store.json does not look whether its folders are there.
@@ -130,12 +124,45 @@ func (l layout) create(hook func(point string)) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
-	for _, d := range unsynced {
-		if err := l.fs.SyncDir(d); err != nil {
-			return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
-		}
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
 	hook("store.made")
+	return nil
+}
+
+// makeDir makes the store's folder, if there is none, so that its name is durable.
+func (l layout) makeDir() error {
+	var unsynced []string
+	for dir := l.dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := l.fs.Stat(dir); err == nil {
+			break // its name is no news to the folder above
+		}
+		unsynced = append(unsynced, filepath.Dir(dir))
+	}
+	if err := l.fs.MkdirAll(l.dir, 0o755); err != nil {
+		return err
+	}
+	for _, dir := range unsynced {
+		if err := l.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeFolders are the folders of a store, with slashes, parents first.
+func storeFolders() []string {
+	return []string{packsDir, ingestDir, leasesDir, viewsDir, trashDir, blobsDir, blobsDir + "/sha256", blobsDir + "/sha512"}
+}
+
+// makeFolders makes the folders in the store's.
+func (l layout) makeFolders() error {
+	for _, dir := range storeFolders() {
+		if err := l.fs.MkdirAll(l.path(filepath.FromSlash(dir)), 0o755); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -41,7 +41,7 @@ type work struct {
 	prepared func(t *testing.T, dir string)
 	steps    []workStep
 
-	fresh bool // the store is not there yet
+	fresh bool // the store is not there yet; unless it is to be restored, opening it makes it
 	// rebuilds says that the catalog's own files are moved: then these, too, are lost
 	// like others, and a store without them is refused until the work is done again.
 	rebuilds bool
@@ -152,7 +152,7 @@ func (w work) record(t *testing.T) []moment {
 			blobs: map[oci.Digest]bool{}, names: map[string][]oci.Digest{}, parts: map[string]int64{}, streams: map[string]content.IngestOptions{},
 		}},
 	}
-	r.b.o = blobstore.Options{FS: f, Hook: r.point, Create: w.fresh}
+	r.b.o = blobstore.Options{FS: f, Hook: r.point, Create: w.fresh && !w.rebuilds}
 	f.Hook(func(op fsystest.Op, name string) error {
 		if slices.Contains(changes, op) {
 			r.note(fmt.Sprintf("%s %s", op, strings.TrimPrefix(name, dir)))
@@ -327,7 +327,7 @@ func (p pair) judge(t *testing.T, w work) error {
 		return err
 	}
 	b := &bench{t: t, ctx: t.Context(), dir: filepath.Join(dir, "store"), boot: "the next one", lock: new(sync.Mutex), promises: p.promises.clone()}
-	b.o = blobstore.Options{FS: unsynced{fsys.OS()}, Create: w.fresh}
+	b.o = blobstore.Options{FS: unsynced{fsys.OS()}, Create: w.fresh && !w.rebuilds}
 	for name, data := range p.catalog {
 		if err := os.WriteFile(filepath.Join(b.dir, name), data, 0o644); err != nil {
 			return err
@@ -342,7 +342,7 @@ func (p pair) judge(t *testing.T, w work) error {
 		if err := b.kept(!w.hurt); err != nil {
 			return err
 		}
-	} else if !w.rebuilds || !errors.Is(err, content.ErrCorrupt) {
+	} else if !w.rebuilds || p.step == len(w.steps) || !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrNoStore) {
 		return err
 	}
 	if p.step < len(w.steps) {

@@ -39,6 +39,7 @@ func works(t *testing.T) []work {
 		}
 	}
 	onlyOld := func(t *testing.T, s *blobstore.Store) { named(t, s, old, "app:v1") }
+	backup, other := []byte(nil), backedUp(t, old, im)
 	return []work{
 		{name: "a store is made", fresh: true, steps: []workStep{putStep(noise(9, 100))}},
 		{name: "small and large blobs are put", steps: []workStep{
@@ -72,6 +73,13 @@ func works(t *testing.T) []work {
 		{name: "check mends", before: all("app:v1", "app:v2"), prepared: spoilPack, hurt: true, steps: []workStep{checkStep()}},
 		{name: "the catalog is made anew", before: all("app:v1", "app:v2"), rebuilds: true, hurt: true, steps: []workStep{rebuildStep(im, old)}},
 		{name: "the lost catalog is made anew", before: all("app:v1"), prepared: loseCatalog, rebuilds: true, hurt: true, steps: []workStep{rebuildStep(im, old)}},
+		{name: "a store is restored", fresh: true, rebuilds: true, steps: []workStep{restoreStep(&other, im, old)}},
+		{name: "a store is restored over itself", before: all("app:v1"), prepared: func(t *testing.T, dir string) {
+			s := open(t, dir)
+			backup = tarOf(t, s)
+			must(t, s.Close())
+			flip(t, packName(s, "1"), payloadOf(t, packName(s, "1"), noise(1, 1000))+8)
+		}, rebuilds: true, hurt: true, steps: []workStep{restoreStep(&backup, im, old)}},
 	}
 }
 
@@ -411,6 +419,48 @@ func rebuildStep(im, old image) workStep {
 		}
 		if !r.Whole() {
 			return errors.New("the rebuild lacks something")
+		}
+		for _, p := range append(im.blobs, old.blobs...) {
+			b.held(oci.DigestBytes(p))
+		}
+		b.promise(func(p *promises) { p.names["app:v1"] = []oci.Digest{old.manifest().Digest} })
+		return nil
+	}}
+}
+
+// backedUp is the backup of a store that has images, one as app:v1.
+func backedUp(t *testing.T, old, im image) []byte {
+	t.Helper()
+	s := open(t, empty(t))
+	named(t, s, old, "app:v1")
+	named(t, s, im)
+	defer s.Close()
+	return tarOf(t, s)
+}
+
+func tarOf(t *testing.T, s *blobstore.Store) []byte {
+	t.Helper()
+	var tar bytes.Buffer
+	_, err := s.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{})
+	must(t, err)
+	return tar.Bytes()
+}
+
+// restoreStep makes the store what a backup has, which knows the images and app:v1.
+func restoreStep(backup *[]byte, im, old image) workStep {
+	return workStep{"restore", func(b *bench) error {
+		if b.s != nil {
+			if err := b.s.Close(); err != nil {
+				return err
+			}
+			b.s = nil
+		}
+		r, err := blobstore.Restore(b.ctx, b.dir, bytes.NewReader(*backup), blobstore.RestoreOptions{Force: true, FS: b.o.FS, Hook: b.o.Hook})
+		if err != nil {
+			return err
+		}
+		if len(r.Damaged) > 0 {
+			return errors.New("the restore lacks something")
 		}
 		for _, p := range append(im.blobs, old.blobs...) {
 			b.held(oci.DigestBytes(p))

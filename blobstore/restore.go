@@ -146,7 +146,7 @@ func (r *restorer) run(ctx context.Context, from io.Reader) (err error) {
 	if err := r.acceptable(); err != nil {
 		return err
 	}
-	if err := r.fs.MkdirAll(r.dir, 0o755); err != nil {
+	if err := r.makeDir(); err != nil {
 		return err
 	}
 	unlock, err := r.lockAlone(ctx, "restore", r.o.Wait, r.o.Warn)
@@ -314,10 +314,8 @@ func (r *restorer) raise(tx *db.Tx) error {
 
 // place gives names in the store to what came, while there is no catalog.
 func (r *restorer) place() error {
-	for _, dir := range storeFolders() {
-		if err := r.fs.MkdirAll(r.path(filepath.FromSlash(dir)), 0o755); err != nil {
-			return err
-		}
+	if err := r.makeFolders(); err != nil {
+		return err
 	}
 	for _, id := range r.taken {
 		if err := r.placePack(id); err != nil {
