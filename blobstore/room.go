@@ -48,6 +48,11 @@ func (e *RoomError) Lack() int64 { return e.Need - e.Left }
 // Unwrap returns the class.
 func (e *RoomError) Unwrap() error { return content.ErrNoSpace }
 
+// noRoom is a RoomError with what helps, before a transfer and in the middle of one.
+func noRoom(e RoomError) error {
+	return content.WithHint(&e, "`dist gc --dry-run` tells what a collection would free")
+}
+
 // room is what a process knows of the room that the quota leaves.
 type room struct {
 	mu       sync.Mutex
@@ -71,7 +76,7 @@ func (s *Store) spend(n int64) error {
 			return err
 		}
 		if n > left {
-			return &RoomError{Left: left, Quota: s.room.quota}
+			return noRoom(RoomError{Left: left, Quota: s.room.quota})
 		}
 	}
 	s.room.left -= n
@@ -118,7 +123,7 @@ func (s *Store) Fits(ctx context.Context, need int64) error {
 
 func (s *Store) fitsDisk(need int64) error {
 	if free, ok := s.Free(); ok && need > free {
-		return &RoomError{Need: need, Left: free}
+		return noRoom(RoomError{Need: need, Left: free})
 	}
 	return nil
 }
@@ -131,7 +136,7 @@ func (s *Store) fitsQuota(ctx context.Context, need int64) error {
 	}
 	left, err := s.measure(ctx)
 	if err == nil && need > left {
-		err = &RoomError{Need: need, Left: left, Quota: s.room.quota}
+		err = noRoom(RoomError{Need: need, Left: left, Quota: s.room.quota})
 	}
 	return err
 }

@@ -184,7 +184,7 @@ func (in *ingesting) fits(ctx context.Context) error {
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
-	return roomHint(s.Fits(ctx, total-st.Offset))
+	return s.Fits(ctx, total-st.Offset)
 }
 
 // stream stores all of the input, and tells of progress.

@@ -204,7 +204,7 @@ func (p *putting) put(ctx context.Context, name string, r io.Reader, done func(c
 			t.total = sizeOf(r, n)
 		}
 		if err := p.ses.Fits(ctx, t.total); err != nil {
-			return content.Info{}, roomHint(err)
+			return content.Info{}, err
 		}
 		return p.stream(ctx, opts, t, io.MultiReader(bytes.NewReader(head), r), done)
 	}

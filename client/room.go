@@ -150,15 +150,6 @@ func (c *Client) wouldFree(ctx context.Context, s *blobstore.Store, o gc.EvictOp
 		oci.HumanSize(plan.Frees), oci.HumanSize(frees), len(names))
 }
 
-// roomHint adds to a RoomError what helps.
-func roomHint(err error) error {
-	var room *RoomError
-	if !errors.As(err, &room) {
-		return err
-	}
-	return content.WithHint(err, "`dist gc --dry-run` tells what a collection would free")
-}
-
 // warnOfLowSpace says, after something was written, that the disk is nearly full.
 func (c *Client) warnOfLowSpace() {
 	if c.store == nil || c.store.Wrote() == 0 {
