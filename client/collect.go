@@ -2,10 +2,12 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"dist.example/blobstore"
 	"dist.example/gc"
+	"dist.example/oci"
 )
 
 // CollectOptions direct Collect and PlanCollection. Nil durations are the store's
@@ -69,6 +71,7 @@ func (c *Client) PlanCollection(ctx context.Context, o CollectOptions) (*Collect
 		var frees int64
 		plan.Evicts, frees, err = gc.PlanEviction(ctx, s, gc.EvictOptions{Options: o.options(told)}, lack)
 		plan.Frees += frees
+		c.warnOfQuota(lack-frees, "would still take")
 	}
 	return plan, err
 }
@@ -98,5 +101,19 @@ func (c *Client) Collect(ctx context.Context, o CollectOptions) (Collection, err
 	if told.Quota == 0 {
 		return gc.Run(ctx, s, opts)
 	}
-	return gc.Evict(ctx, s, gc.EvictOptions{Options: opts, Lack: over(s, told), Partly: true})
+	report, err := gc.Evict(ctx, s, gc.EvictOptions{Options: opts, Lack: over(s, told), Partly: true})
+	if err != nil || report.Unfinished {
+		return report, err
+	}
+	lack, err := over(s, told)(ctx)
+	c.warnOfQuota(lack, "still takes")
+	return report, err
+}
+
+// warnOfQuota says that all that may go is not enough.
+func (c *Client) warnOfQuota(lack int64, takes string) {
+	if lack > 0 {
+		c.opts.Warn(fmt.Sprintf("the store %s %s more than its quota: the rest is pinned, younger than the grace, or kept by something else than a name",
+			takes, oci.HumanSize(lack)))
+	}
 }
