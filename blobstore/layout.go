@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"dist.example/content"
@@ -97,7 +98,7 @@ func (l layout) parseHead() (head, error) {
 // time agree on one identity: the first to link the file wins.
 func (l layout) create(hook func(point string)) error {
 	if err := l.refuseForeign(); err != nil {
-		return err
+		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
 	}
 	if err := l.makeDir(); err != nil {
 		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
@@ -167,22 +168,23 @@ func (l layout) makeFolders() error {
 }
 
 // refuseForeign keeps a mistyped --store from scattering a store's folders over
-// somebody's files. What an earlier creation left half done is no stranger.
-func (l layout) refuseForeign() error {
+// somebody's files. What an earlier creation left half done is no stranger, nor is what
+// has one of the names besides.
+func (l layout) refuseForeign(besides ...string) error {
+	const hint = "give an empty or a new folder"
 	entries, err := os.ReadDir(l.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		return fmt.Errorf("create store %s: %w: it is a file", l.dir, content.ErrConflict)
+		return content.WithHint(fmt.Errorf("%w: it is a file", content.ErrConflict), hint)
 	}
 	if err != nil {
-		return fmt.Errorf("create store %s: %w", l.dir, fsys.Classify(err))
+		return err
 	}
 	for _, e := range entries {
-		if !ownName(e.Name()) {
-			return content.WithHint(fmt.Errorf("create store %s: %w: the folder holds other files (%s)", l.dir, content.ErrConflict, e.Name()),
-				"give an empty or a new folder")
+		if !ownName(e.Name()) && !slices.Contains(besides, e.Name()) {
+			return content.WithHint(fmt.Errorf("%w: the folder holds other files (%s)", content.ErrConflict, e.Name()), hint)
 		}
 	}
 	return nil

@@ -58,9 +58,13 @@ func (s *Store) Resolve(ctx context.Context, ref oci.Reference) (oci.Descriptor,
 		return oci.Descriptor{}, err
 	}
 	if !found || ref.Digest != "" && !o.Loc.Held() {
-		return oci.Descriptor{}, fmt.Errorf("name %s: %w in this store", ref, content.ErrNotFound)
+		return oci.Descriptor{}, errNoName(ref.String())
 	}
 	return descriptor(o), nil
+}
+
+func errNoName(name string) error {
+	return content.WithHint(fmt.Errorf("name %s: %w in this store", name, content.ErrNotFound), "`dist images` lists the names that are here")
 }
 
 func descriptor(o db.Object) oci.Descriptor {
@@ -74,7 +78,7 @@ func (s *Store) Name(ctx context.Context, ref oci.Reference) (content.Name, erro
 		return content.Name{}, err
 	}
 	if !found {
-		return content.Name{}, fmt.Errorf("name %s: %w in this store", ref.Local(), content.ErrNotFound)
+		return content.Name{}, errNoName(ref.Local().String())
 	}
 	return content.Name{Reference: ref.Local(), Target: descriptor(r.Object), Seq: r.Seq, UpdatedAt: r.Updated, Pinned: r.Pinned, UsedAt: r.Used}, nil
 }

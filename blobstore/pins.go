@@ -2,11 +2,9 @@ package blobstore
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"dist.example/blobstore/pack"
-	"dist.example/content"
 	"dist.example/db"
 	"dist.example/oci"
 )
@@ -32,7 +30,7 @@ func (s *Store) SetPinned(ctx context.Context, pinned bool, names ...oci.Referen
 			name := ref.Local().String()
 			r, found, err := tx.Ref(name)
 			if err == nil && !found {
-				err = fmt.Errorf("name %s: %w in this store", name, content.ErrNotFound)
+				err = errNoName(name)
 			}
 			if err != nil {
 				return nil, err

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"dist.example/blobstore/pack"
@@ -182,7 +180,7 @@ func (r *restorer) acceptable() error {
 		return err
 	}
 	if !r.holdsStore() && err != nil {
-		return r.refuseStrangers()
+		return r.refuseForeign(restoreDir)
 	}
 	_, serr := r.fs.Stat(r.path(restoreDir))
 	_, cerr := r.fs.Stat(r.path(catalogFile))
@@ -191,27 +189,6 @@ func (r *restorer) acceptable() error {
 	}
 	return content.WithHint(fmt.Errorf("%w: a store is there", content.ErrConflict),
 		"--force replaces its catalog, and keeps its content; --store names another folder")
-}
-
-// refuseStrangers refuses a folder that is not empty, but for what a store or a restore
-// that broke off has left.
-func (r *restorer) refuseStrangers() error {
-	entries, err := os.ReadDir(r.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if errors.Is(err, syscall.ENOTDIR) {
-		return fmt.Errorf("%w: it is a file", content.ErrConflict)
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name() != restoreDir && !ownName(e.Name()) {
-			return content.WithHint(fmt.Errorf("%w: the folder holds other files (%s)", content.ErrConflict, e.Name()), "give an empty or a new folder")
-		}
-	}
-	return nil
 }
 
 // prepare reads the backup and makes everything ready beside the store.

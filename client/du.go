@@ -43,7 +43,7 @@ func (c *Client) Usages(ctx context.Context, words ...string) ([]Usage, error) {
 	for i, name := range names {
 		u, ok := byName[name]
 		if !ok {
-			return nil, fmt.Errorf("name %s: %w in this store", name, content.ErrNotFound)
+			return nil, content.WithHint(fmt.Errorf("name %s: %w in this store", name, content.ErrNotFound), "`dist du` lists all names")
 		}
 		found[i] = u
 	}

@@ -58,7 +58,7 @@ func loggedName(ctx context.Context, s *blobstore.Store, name string) (string, e
 	}
 	_, err = s.Name(ctx, ref)
 	if errors.Is(err, content.ErrNotFound) {
-		err = fmt.Errorf("name %s: %w in this store, nor in its history", full, content.ErrNotFound)
+		err = content.WithHint(fmt.Errorf("name %s: %w in this store, nor in its history", full, content.ErrNotFound), "`dist log` lists the changes of all names")
 	}
 	return full, err
 }

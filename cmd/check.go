@@ -177,7 +177,10 @@ func checkError(r client.CheckReport) error {
 			}
 		}
 		text := plural(int64(n), "damaged object")
-		if known > 0 {
+		switch {
+		case known == n:
+			text += ", found before"
+		case known > 0:
 			text += fmt.Sprintf(", %d of them found before", known)
 		}
 		found = append(found, text)

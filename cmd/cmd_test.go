@@ -190,6 +190,7 @@ func TestCallsWithoutAVerb(t *testing.T) {
 		{[]string{"frobnicate"}, 2, "", "dist: unexpected argument frobnicate"},
 		{[]string{"version", "--nonsense"}, 2, "", "dist: version: unknown flag --nonsense"},
 		{[]string{"version", "--format", "xml"}, 2, "", "none of table, json, jsonl or go-template=TEXT"},
+		{[]string{"query", "--format", "csv", "SELECT 1"}, 2, "", "dist query --csv"},
 	} {
 		var stdout, stderr bytes.Buffer
 		exit := Program{}.run(context.Background(), tc.args, strings.NewReader(""), &stdout, &stderr)

@@ -193,8 +193,8 @@ func (j gcJSON) print(w io.Writer) error {
 		}
 	}
 	rows := []wasteJSON{
-		{Kind: "that nothing holds", Count: j.Garbage.Objects, Bytes: j.Garbage.Bytes},
-		{Kind: "that was deleted", Count: j.Given.Objects, Bytes: j.Given.Bytes},
+		{Kind: "objects that nothing holds", Count: j.Garbage.Objects, Bytes: j.Garbage.Bytes},
+		{Kind: "objects that were deleted", Count: j.Given.Objects, Bytes: j.Given.Bytes},
 		{Kind: "packs", Count: j.Packs.Objects, Bytes: j.Packs.Bytes},
 		{Kind: "changes of names", Count: j.Changes},
 	}

@@ -29,6 +29,9 @@ func (f *outputFormat) UnmarshalText(text []byte) error {
 		*f = outputFormat{"go-template", t}
 		return nil
 	}
+	if string(text) == "csv" {
+		return usagef(`"csv" is a format of queries alone: dist query --csv`)
+	}
 	f.template = ""
 	return oneOf(&f.kind, string(text), "table", "json", "jsonl", templatePrefix+"TEXT")
 }
