@@ -126,10 +126,11 @@ func (s *Store) leaseHolds(l db.Lease) bool {
 }
 
 // leaseAlive says whether a process has the lease's file locked, as far as can be told:
-// where it cannot, it may. It asks for its
-// share only, as others that look may do at the same time.
+// where it cannot, it may, save for the file of another user, whose lease lasts for as
+// long as it is renewed. It asks for its share only, as others that look may do at the
+// same time.
 func (s *Store) leaseAlive(id string) bool {
-	f, err := s.fs.OpenFile(s.leasePath(id), os.O_RDWR, 0)
+	f, err := s.fs.OpenFile(s.leasePath(id), os.O_RDONLY, 0)
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission)
 	}

@@ -41,16 +41,18 @@ const (
 // Garbage is one thing in a store that nothing needs, as far as a look could tell: it
 // may be another process's work under way.
 type Garbage struct {
-	Kind  GarbageKind
-	Name  string // of the file below the store's folder; the key of an ingest, the id of a lease
-	Bytes int64
-	Since time.Time // when it was last written; zero for what has no time
+	Kind   GarbageKind
+	Name   string // of the file below the store's folder; the key of an ingest, the id of a lease
+	Bytes  int64
+	Since  time.Time // when it was last written; zero for what has no time
+	folder bool
 }
 
 // viewLife is how long a copy made for Path is promised to last.
 const viewLife = 24 * time.Hour
 
-// Garbage lists what nothing needs, beside objects and dead bytes within packs.
+// Garbage lists what nothing needs, beside objects and dead bytes within packs. Folders
+// are none of the store's: somebody else has made them, and they stay.
 func (s *Store) Garbage(ctx context.Context) iter.Seq2[Garbage, error] {
 	return func(yield func(Garbage, error) bool) {
 		for _, find := range []func(context.Context, func(Garbage) bool) error{
@@ -58,7 +60,7 @@ func (s *Store) Garbage(ctx context.Context) iter.Seq2[Garbage, error] {
 		} {
 			stopped := false
 			err := find(ctx, func(g Garbage) bool {
-				stopped = !yield(g, nil)
+				stopped = (!g.folder || g.Kind == GarbageTrash) && !yield(g, nil)
 				return !stopped
 			})
 			if err != nil && !stopped {
@@ -73,7 +75,7 @@ func (s *Store) Garbage(ctx context.Context) iter.Seq2[Garbage, error] {
 
 // ofFile is garbage that is a file in a folder of the store.
 func ofFile(kind GarbageKind, dir string, e fs.DirEntry) Garbage {
-	g := Garbage{Kind: kind, Name: filepath.Join(dir, e.Name())}
+	g := Garbage{Kind: kind, Name: filepath.Join(dir, e.Name()), folder: e.IsDir()}
 	if fi, err := e.Info(); err == nil { // else it is gone since
 		g.Bytes, g.Since = fi.Size(), fi.ModTime()
 	}
@@ -302,8 +304,8 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 		err = m.s.fs.Remove(name)
 		removed = err == nil
 	}
-	if errors.Is(err, fs.ErrNotExist) || fsys.InUse(err) {
-		return false, nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || fsys.InUse(err) {
+		return false, nil // gone, another user's to remove, or to go another time
 	}
 	if err != nil {
 		return false, fmt.Errorf("remove %s: %w", g.Name, fsys.Classify(err))
@@ -314,14 +316,25 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 	return removed, nil
 }
 
-// removeView removes a copy that nobody has asked for in a day. Who asks for it in
-// this moment finds that it has gone, and makes another.
+// removeView removes a copy that nobody has asked for in a day. One that somebody asks
+// for in this moment comes back.
 func (m *Maintenance) removeView(name string) (bool, error) {
-	fi, err := m.s.fs.Stat(name)
-	if err != nil || time.Since(fi.ModTime()) <= viewLife {
+	old := func(name string) (bool, error) {
+		fi, err := m.s.fs.Stat(name)
+		return err == nil && time.Since(fi.ModTime()) > viewLife, err
+	}
+	if ok, err := old(name); !ok {
 		return false, err
 	}
-	return true, m.s.fs.Remove(name)
+	trash, err := m.discard(name)
+	if err != nil || trash == "" {
+		return false, err
+	}
+	if ok, err := old(trash); !ok {
+		return false, errors.Join(err, m.s.fs.Rename(trash, name))
+	}
+	m.unlink([]string{trash})
+	return true, nil
 }
 
 // removeOrphan removes a file among the blobs that no row points to. Who is about to

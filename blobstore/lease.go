@@ -27,6 +27,10 @@ type lease struct {
 	lasts time.Duration
 	file  fsys.File
 
+	ctx    context.Context // of renewals, which end with close
+	cancel context.CancelFunc
+	run    sync.Mutex // held while it is renewed
+
 	mu      sync.Mutex
 	stored  bool
 	closed  bool
@@ -38,9 +42,11 @@ func (l layout) leasePath(id string) string { return l.path(leasesDir, id) }
 // newLease makes the file of a lease and locks it.
 func (s *Store) newLease(ctx context.Context, kind db.LeaseKind, note string, lasts time.Duration) (*lease, error) {
 	l := &lease{s: s, kind: kind, note: note, lasts: lasts}
+	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for l.file == nil {
 		l.id = freshLeaseID()
 		if err := l.open(ctx); err != nil {
+			l.cancel()
 			return nil, fmt.Errorf("lease: %w", err)
 		}
 	}
@@ -103,10 +109,15 @@ func (l *lease) isStored() bool {
 }
 
 func (l *lease) renew() {
-	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	l.run.Lock()
+	defer l.run.Unlock()
+	ctx, cancel := context.WithTimeout(l.ctx, lockWait)
 	defer cancel()
+	if ctx.Err() != nil {
+		return
+	}
 	// One that has ended is no trouble: names reach what it held.
-	if _, err := l.s.Renew(ctx, l.id, l.lasts); err != nil && !errors.Is(err, content.ErrNotFound) {
+	if _, err := l.s.Renew(ctx, l.id, l.lasts); err != nil && !errors.Is(err, content.ErrNotFound) && l.ctx.Err() == nil {
 		l.s.warn(fmt.Sprintf("the lease of this command could not be renewed: %v", err))
 	}
 	l.mu.Lock()
@@ -116,8 +127,10 @@ func (l *lease) renew() {
 	}
 }
 
-// close lets go of the file. The row, if it is still there, lasts for its time.
+// close lets go of the file, and waits until nothing renews it. The row, if it is still
+// there, lasts for its time.
 func (l *lease) close() {
+	l.cancel()
 	l.mu.Lock()
 	l.closed = true
 	if l.renewal != nil {
@@ -125,6 +138,8 @@ func (l *lease) close() {
 		l.renewal = nil
 	}
 	l.mu.Unlock()
+	l.run.Lock()
+	defer l.run.Unlock()
 	l.s.hook("lease.ended")
 	fsys.RemoveHeld(l.file, l.s.leasePath(l.id), l.s.fs) // what stays, a collection removes
 }

@@ -314,7 +314,7 @@ func TestAPlanOfARepairChangesNothing(t *testing.T) {
 			cutTo(5)(t, filepath.Join(dir, w.blob(w.small)))
 			before := contents(t, dir)
 			c := clientOf(t, dir)
-			o := client.RepairOptions{Check: true, From: []string{w.reg.Ref("app")}}
+			o := client.RepairOptions{Check: len(ids) == 0, From: []string{w.reg.Ref("app")}}
 			plan, err := c.PlanRepair(t.Context(), ids, o)
 			must(t, err)
 			must(t, c.Close())
