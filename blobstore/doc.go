@@ -48,10 +48,10 @@
 //
 // What a reader finds damaged is marked, and counts as absent for who would write
 // it. CheckAll looks over everything beside whoever else is at work; it marks
-// damage and writes again what packs have lost and the catalog knows. Rebuild makes
-// the catalog anew from the packs and loose blobs, with the store for itself: a
-// crash of it leaves the old catalog, or none, and then the store is refused until
-// a rebuild has been finished.
+// damage, takes the mark from what reads right again, and writes again what packs
+// have lost and the catalog knows. Rebuild makes the catalog anew from the packs and
+// loose blobs, with the store for itself: a crash of it leaves the old catalog, or
+// none, and then the store is refused until a rebuild has been finished.
 //
 // # What it does not do
 //
