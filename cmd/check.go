@@ -32,7 +32,7 @@ Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, cou
 
 --quick takes seconds and finds what is gone or has another size, --sample 10 also reads a tenth of the content, other bytes each time: a check a day reads all of it in some weeks.
 
-When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog goes to the store's folder catalog.old, until a garbage collection when the grace is over.
+When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog goes to the store's folder catalog.old, where it stays for 14 days: the first garbage collection after that removes it.
 
 Examples:
 
@@ -215,7 +215,7 @@ func (c *checkCmd) rebuild(s *session, dist *client.Client) error {
 		s.warn(text)
 	}
 	if dir, kept := oldCatalog(s); kept {
-		s.warn("the old catalog is kept in " + dir)
+		s.warn("the old catalog is kept for 14 days in " + dir)
 	}
 	j := newRebuildJSON(report)
 	if s.format().json() {
