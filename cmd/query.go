@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"time"
 
 	"dist.example/schema"
 )
@@ -15,11 +14,11 @@ const maxSQL = 64<<10 + 1
 
 // queryCmd is `dist query`.
 type queryCmd struct {
-	CSV     bool          `name:"csv" help:"Print comma-separated values (RFC 4180), with the names of the columns first."`
-	Limit   int           `placeholder:"N" default:"10000" help:"At most so many rows, 0 for all. Where there are more, stderr says so."`
-	Timeout time.Duration `placeholder:"DURATION" default:"30s" help:"How long it may take, 0 for as long as it takes."`
-	Views   bool          `help:"List what can be asked about: views, and their columns. So does no SQL at all."`
-	SQL     string        `arg:"" optional:"" name:"sql" help:"One SELECT, in SQLite's words; - reads it from stdin."`
+	CSV     bool   `name:"csv" help:"Print comma-separated values (RFC 4180), with the names of the columns first."`
+	Limit   int    `placeholder:"N" default:"10000" help:"At most so many rows, 0 for all. Where there are more, stderr says so."`
+	Timeout span   `placeholder:"TIME" default:"30s" help:"How long it may take, 0 for as long as it takes."`
+	Views   bool   `help:"List what can be asked about: views, and their columns. So does no SQL at all."`
+	SQL     string `arg:"" optional:"" name:"sql" help:"One SELECT, in SQLite's words; - reads it from stdin."`
 }
 
 // Help is the longer text of `dist query --help`.
@@ -50,8 +49,8 @@ func (c *queryCmd) Run(s *session) error {
 	case c.CSV && views:
 		return usagef("--csv is for the rows of a query")
 	}
-	if c.Limit < 0 || c.Timeout < 0 {
-		return usagef("--limit and --timeout are not negative")
+	if c.Limit < 0 {
+		return usagef("--limit is not negative")
 	}
 	dist, err := s.local()
 	if err != nil {

@@ -10,12 +10,13 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"dist.example/client"
 )
 
 func queryBounds(c *queryCmd) client.QueryOptions {
-	return client.QueryOptions{Limit: c.Limit, Timeout: c.Timeout}
+	return client.QueryOptions{Limit: c.Limit, Timeout: time.Duration(c.Timeout)}
 }
 
 // peek reads the first row ahead, nil where there is none, and gives all rows back.
