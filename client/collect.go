@@ -62,17 +62,24 @@ func (c *Client) PlanCollection(ctx context.Context, o CollectOptions) (*Collect
 	if err != nil {
 		return nil, err
 	}
-	plan, err := gc.NewPlan(ctx, s, o.options(told))
+	opts := o.options(told)
+	plan, err := gc.NewPlan(ctx, s, opts)
 	if err != nil || told.Quota == 0 {
 		return plan, err
 	}
 	lack, err := over(s, told)(ctx)
-	if lack -= plan.Frees; err == nil && lack > 0 {
-		var frees int64
-		plan.Evicts, frees, err = gc.PlanEviction(ctx, s, gc.EvictOptions{Options: o.options(told)}, lack)
-		plan.Frees += frees
-		c.warnOfQuota(lack-frees, "would still take")
+	if err == nil && lack > plan.Counted && !opts.Compact { // before a name goes
+		opts.Compact = true
+		plan, err = gc.NewPlan(ctx, s, opts)
 	}
+	if err != nil || lack <= plan.Counted {
+		return plan, err
+	}
+	var frees int64
+	plan.Evicts, frees, err = gc.PlanEviction(ctx, s, gc.EvictOptions{Options: opts}, lack-plan.Counted)
+	plan.Frees += frees
+	plan.Counted += frees
+	c.warnOfQuota(lack-plan.Counted, "would still take")
 	return plan, err
 }
 

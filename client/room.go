@@ -126,28 +126,88 @@ func (c *Client) makeRoom(ctx context.Context, all *coming, ses *blobstore.Sessi
 		return gerr
 	}
 	if err = s.Fits(ctx, all.bytes); errors.As(err, &room) {
-		return content.WithHint(err, "not even without all names that are not pinned, and what came in longer than %s ago, there is enough", told.Grace)
+		return c.notEnough(ctx, s, o, err, room)
 	}
 	return err
 }
 
-// wouldFree adds to a RoomError what a collection would give back, and names that
-// would go.
+// notEnough adds to a RoomError that an eviction did not help, and what history keeps.
+func (c *Client) notEnough(ctx context.Context, s *blobstore.Store, o gc.EvictOptions, cause error, room *RoomError) error {
+	history, err := keptByHistory(ctx, s, o.Options, room)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	more := ""
+	if history > 0 {
+		more = fmt.Sprintf("; `dist gc --compact --keep-history 0s` would free %s of what names stood for before", oci.HumanSize(history))
+	}
+	return content.WithHint(cause, "not even without all names that are not pinned, and what came in longer than %s ago, there is enough%s", o.Grace, more)
+}
+
+// wouldFree adds to a RoomError what would help.
 func (c *Client) wouldFree(ctx context.Context, s *blobstore.Store, o gc.EvictOptions, cause error, room *RoomError) error {
-	plan, err := gc.NewPlan(ctx, s, o.Options)
+	help, err := helps(ctx, s, o, room)
 	if err != nil {
 		return errors.Join(cause, err)
 	}
+	return content.WithHint(cause, "%s", help)
+}
+
+// helps says what gives back what is lacking, in the order of what that costs: a
+// collection, one that compacts, one that takes what names stood for before, then names.
+func helps(ctx context.Context, s *blobstore.Store, o gc.EvictOptions, room *RoomError) (string, error) {
 	lack := room.Lack()
-	if plan.Frees >= lack {
-		return content.WithHint(cause, "`dist gc` would free %s", oci.HumanSize(plan.Frees))
+	frees, err := freed(ctx, s, o.Options, room)
+	if err != nil || frees >= lack {
+		return fmt.Sprintf("`dist gc` would free %s", oci.HumanSize(frees)), err
 	}
-	names, frees, err := gc.PlanEviction(ctx, s, o, lack-plan.Frees)
+	o.Compact = true // as an eviction does
+	frees, err = freed(ctx, s, o.Options, room)
+	help := fmt.Sprintf("`dist gc --compact` would free %s", oci.HumanSize(frees))
+	if err != nil || frees >= lack {
+		return help, err
+	}
+	history, err := keptByHistory(ctx, s, o.Options, room)
 	if err != nil {
-		return errors.Join(cause, err)
+		return "", err
 	}
-	return content.WithHint(cause, "`dist gc` would free %s, and --evict %s more with the names that were not used for longest (%d)",
-		oci.HumanSize(plan.Frees), oci.HumanSize(frees), len(names))
+	if history > 0 {
+		help += fmt.Sprintf(", with --keep-history 0s %s more, which names stood for before", oci.HumanSize(history))
+	}
+	names, evicted, err := gc.PlanEviction(ctx, s, o, lack-frees)
+	if len(names) > 0 {
+		help += fmt.Sprintf(", and --evict %s more with the names that were not used for longest (%d)", oci.HumanSize(evicted), len(names))
+	}
+	return help, err
+}
+
+// keptByHistory is what a collection that compacts would give back besides if no change
+// of a name could be undone.
+func keptByHistory(ctx context.Context, s *blobstore.Store, o gc.Options, room *RoomError) (int64, error) {
+	if o.KeepHistory == 0 {
+		return 0, nil
+	}
+	o.Compact = true
+	with, err := freed(ctx, s, o, room)
+	if err != nil {
+		return 0, err
+	}
+	o.KeepHistory = 0
+	without, err := freed(ctx, s, o, room)
+	return without - with, err
+}
+
+// freed is what a collection would give back: of what counts against the quota, or of
+// the disk, where it is that which lacks room.
+func freed(ctx context.Context, s *blobstore.Store, o gc.Options, room *RoomError) (int64, error) {
+	plan, err := gc.NewPlan(ctx, s, o)
+	switch {
+	case err != nil:
+		return 0, err
+	case room.Quota > 0:
+		return plan.Counted, nil
+	}
+	return plan.Frees, nil
 }
 
 // warnOfLowSpace says, after something was written, that the disk is nearly full.

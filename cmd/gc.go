@@ -23,7 +23,7 @@ type gcCmd struct {
 func (gcCmd) Help() string {
 	return `Kept is what a name reaches, what a lease holds ("dist lease list"), what names stood for within the time that history is kept, and what was written within the grace ("dist store set" sets both times). What is about something goes with it: signatures, SBOMs. All else goes: content, and what commands that were killed have left behind. "dist why" tells what keeps something, "dist list --unreferenced" what would go.
 
-Where the store takes more than its quota then ("dist store set quota=20G"), names go, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps. It cannot be undone. With --dry-run they are told.
+Where the store takes more than its quota then ("dist store set quota=20G"), names go, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps, history too: --keep-history 0s gives up what names stood for before, in place of names. It cannot be undone. With --dry-run they are told.
 
 Other commands may read and write meanwhile. It can be killed at any time: the next run goes on. Bytes of small content, which lies together in packs, come back when all of a pack, or more than half of one that is full, is of no use; --compact gives back nearly all of them.
 

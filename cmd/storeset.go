@@ -22,7 +22,7 @@ func (storeSetCmd) Help() string {
 
 grace: how long a garbage collection leaves alone what came in or was written again, whether or not anything holds it, and files that nothing points to. 1h by default.
 
-keep-history: how long it keeps what a name stood for before it was moved or removed. 14d by default.
+keep-history: how long it keeps what a name stood for before it was moved or removed, which takes room under the quota as all else does. With 0s nothing of that can be undone. 14d by default.
 
 All settings of one call are set, or none. They are kept in the packs too, so that "dist check --rebuild" brings them back. "dist store info" shows them.
 

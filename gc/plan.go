@@ -87,6 +87,9 @@ type Plan struct {
 	Files   []blobstore.Waste
 	Changes int64 // of names, too old to be undone
 	Frees   int64 // bytes that come back, in all
+	// Counted are bytes that count against the quota of the store now, and not then: not
+	// those of files that nobody counts, as tails of packs and copies made for `path`.
+	Counted int64
 	// Evicts are the names that would be given up then. NewPlan leaves that open.
 	Evicts []EvictedName
 
@@ -171,14 +174,20 @@ func (p *Plan) collect(why []byte) {
 		}
 		p.Held.add(o.Stored)
 		if why[i] == 0 && o.Pack == 0 {
-			p.Frees += o.Stored
+			p.frees(o.Stored)
 		}
 	}
 	for _, o := range p.graph.objects {
 		if o.Loc == db.LocDoomed && o.Pack == 0 {
-			p.Frees += o.Stored
+			p.frees(o.Stored)
 		}
 	}
+}
+
+// frees adds bytes that come back, and count against the quota.
+func (p *Plan) frees(bytes int64) {
+	p.Frees += bytes
+	p.Counted += bytes
 }
 
 // forget lets go of the graph: what is left to do needs only the lists.
@@ -208,7 +217,10 @@ func (p *Plan) packs(tx *db.Tx, o Options) error {
 		row.Dead += dying[row.ID]
 		if action := o.action(row); action != "" {
 			p.Packs = append(p.Packs, PackPlan{row.ID, action, row.Live, row.Dead, row.End})
-			p.Frees += row.End - row.Live - live[row.ID]*recordHeader
+			p.frees(row.End - row.Live - live[row.ID]*recordHeader)
+		}
+		if row.State == db.PackDead { // its file is found where files are, if it is there
+			p.Counted += row.End
 		}
 	}
 	slices.SortStableFunc(p.Packs, func(a, b PackPlan) int { return cmp.Compare(share(b), share(a)) })
@@ -258,6 +270,9 @@ func (p *Plan) findFiles(ctx context.Context, s *blobstore.Store, o Options) err
 		p.Files[i].Count++
 		p.Files[i].Bytes += g.Bytes
 		p.Frees += g.Bytes
+		if g.Kind == blobstore.GarbageAbandoned || g.Kind == blobstore.GarbageIngest {
+			p.Counted += g.Bytes
+		}
 	}
 	return nil
 }
