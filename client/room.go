@@ -26,12 +26,13 @@ type coming struct {
 	store *blobstore.Store
 	bytes int64
 	held  []oci.Descriptor // what is here of it
+	parts map[string]bool  // keys of ingests that go on
 }
 
 func newComing(s *blobstore.Store) *coming {
 	p := newPlanned(content.HeldBy(s))
 	p.manifests = &content.Manifests{}
-	return &coming{planned: p, store: s}
+	return &coming{planned: p, store: s, parts: map[string]bool{}}
 }
 
 // add adds a copy of root. What is about it is not looked at: that is little, and to
@@ -46,8 +47,11 @@ func (c *coming) add(ctx context.Context, src content.Fetcher, root oci.Descript
 	c.bring(work)
 	c.bytes += work.MoveBytes
 	for _, i := range work.Items {
-		if i.Action == content.PlanHeld {
+		switch i.Action {
+		case content.PlanHeld:
 			c.held = append(c.held, i.Descriptor)
+		case content.PlanResume:
+			c.parts[i.Descriptor.Digest.String()] = true
 		}
 	}
 	return nil
@@ -88,7 +92,7 @@ func (j *copyJob) fit(ctx context.Context, to any, src content.Fetcher) error {
 
 // makeRoom sees to it that what is coming fits into the store. With evict, garbage is
 // collected and names go for that, where it is enough: not those of spare, nor what of
-// the coming is here. Errors: a RoomError, which says what would help.
+// the coming is here, in part too. Errors: a RoomError, which says what would help.
 func (c *Client) makeRoom(ctx context.Context, all *coming, ses *blobstore.Session, evict bool, spare []oci.Reference) error {
 	s := all.store
 	var room *RoomError
@@ -101,6 +105,7 @@ func (c *Client) makeRoom(ctx context.Context, all *coming, ses *blobstore.Sessi
 		return serr
 	}
 	o := gc.EvictOptions{Options: CollectOptions{}.options(told), Spare: spare}
+	o.Resumes = all.parts
 	if !evict {
 		return c.wouldFree(ctx, s, o, err, room)
 	}

@@ -4,7 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"dist.example/blobstore"
+	"dist.example/content"
 	"dist.example/gc"
 )
 
@@ -33,5 +36,29 @@ func TestWhatIsCountedIsWhatTheQuotaCounts(t *testing.T) {
 	}
 	if more := r.Plan.Frees - want; more != uncounted {
 		t.Errorf("%d bytes are freed and were not counted", more)
+	}
+}
+
+// What somebody is about to go on with is left alone.
+func TestAbandonedIngestsThatGoOnStay(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	ended, err := s.Acquire(ctx, "test", -time.Hour)
+	must(t, err)
+	must(t, os.Remove(filepath.Join(s.Dir(), "leases", ended.ID))) // its owner is dead
+	for _, key := range []string{"a", "b"} {
+		w, err := s.Writer(ctx, content.IngestOptions{Key: key, Total: 2 << 20, Lease: ended.ID})
+		must(t, err)
+		_, err = w.Write(noise(1<<20, 1))
+		must(t, err)
+		must(t, w.Close())
+	}
+	r := run(t, s, gc.Options{Resumes: map[string]bool{"b": true}})
+	if len(r.Files) == 0 || r.Files[0].Kind != string(blobstore.GarbageAbandoned) || r.Files[0].Count != 1 {
+		t.Errorf("%+v went", r.Files)
+	}
+	st, err := s.Status(ctx, "b")
+	if err != nil || st.Offset != 1<<20 {
+		t.Errorf("of b %d bytes are here, %v", st.Offset, err)
 	}
 }

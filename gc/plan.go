@@ -36,6 +36,9 @@ type Options struct {
 	// Compact gives back the dead bytes of every pack that has more than a twentieth
 	// of them, open ones too.
 	Compact bool
+	// Resumes are keys of ingests that somebody is about to go on with: they are left
+	// alone, abandoned or not.
+	Resumes map[string]bool
 	// Observe is told how far the collection is: a blob with the name "gc", whose size
 	// is what is to be given back and copied. nil is fine.
 	Observe content.Observer
@@ -283,6 +286,8 @@ func (p *Plan) findFiles(ctx context.Context, s *blobstore.Store, o Options) err
 func (o Options) removes(g blobstore.Garbage, now time.Time) bool {
 	var age time.Duration
 	switch g.Kind {
+	case blobstore.GarbageAbandoned:
+		return !o.Resumes[g.Name]
 	case blobstore.GarbageOldCatalog:
 		age = oldCatalogsLast
 	case blobstore.GarbageOrphan, blobstore.GarbageIngest, blobstore.GarbageIngestRow, blobstore.GarbageLeaseFile,
