@@ -66,10 +66,16 @@ func (c *committing) names(tx *db.Tx) error {
 	return nil
 }
 
-// setRefs moves names, and returns the notes that tell of it. With a name its pin goes.
+// setRefs moves names, and returns the notes that tell of it. With a name its pin goes,
+// and comes back where an undo brings back the name.
 func setRefs(tx *db.Tx, changes []db.RefChange) (notes []pack.Note, err error) {
-	var unpinned []string
+	var unpinned, pinned []string
 	for _, change := range changes {
+		if again, err := pinsAgain(tx, change); err != nil {
+			return nil, err
+		} else if again {
+			pinned = append(pinned, change.Name)
+		}
 		e, err := tx.SetRef(change)
 		if err != nil {
 			return nil, err
@@ -95,7 +101,22 @@ func setRefs(tx *db.Tx, changes []db.RefChange) (notes []pack.Note, err error) {
 		}
 		notes = append(notes, n)
 	}
+	for _, name := range pinned {
+		n, err := setPinned(tx, name, true)
+		if err != nil {
+			return nil, err
+		}
+		notes = append(notes, n)
+	}
 	return notes, nil
+}
+
+// pinsAgain says whether a change undoes one that a pin went with.
+func pinsAgain(tx *db.Tx, change db.RefChange) (bool, error) {
+	if _, undoes := parseUndo(change.Why); !undoes || change.New == "" {
+		return false, nil
+	}
+	return tx.WentPinned(change.Name)
 }
 
 // packEnd makes what was appended durable and moves the pack's end past it.

@@ -17,7 +17,7 @@ type undoCmd struct {
 
 // Help is the longer text of "dist undo --help".
 func (undoCmd) Help() string {
-	return `One change is everything that one command moved in one transaction: all names of a "dist pull" of several images, with the signatures that are kept under a tag. All names go back to what they were, or none does. Nothing else changes: content stays, and so does a signature that refers to its image.
+	return `One change is everything that one command moved in one transaction: all names of a "dist pull" of several images, with the signatures that are kept under a tag. All names go back to what they were, or none does; one that was removed and had been pinned is pinned again. Nothing else changes: content stays, and so does a signature that refers to its image.
 
 An undo is logged, and is no change that can be undone: the next "dist undo" goes further back. "dist tag NAME@{1} NAME" takes one back.
 

@@ -8,6 +8,14 @@ func (tx *Tx) SetPinned(name string, pinned bool) (bool, error) {
 	return n > 0, err
 }
 
+const selectUnpinned = `SELECT unpinned FROM ref_log WHERE name = ? ORDER BY seq DESC LIMIT 1`
+
+// WentPinned says whether a name is gone that was pinned, as far as the history tells.
+func (tx *Tx) WentPinned(name string) (pinned bool, err error) {
+	_, err = tx.get(selectUnpinned, []any{name}, &pinned)
+	return pinned, err
+}
+
 // usedPrecision is how exactly the use of a name is kept.
 const usedPrecision = time.Hour
 

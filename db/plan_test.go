@@ -33,6 +33,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectAnyRef + `AND name < ? LIMIT 1`,
 		selectLog + `WHERE seq < ? ORDER BY seq DESC`,
 		selectLog + `WHERE name = ? AND seq < ? ORDER BY seq DESC`,
+		selectUnpinned,
 		selectLease + `WHERE id = ?`,
 		selectLease + leasesBeginning,
 		selectKept,

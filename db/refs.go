@@ -306,8 +306,8 @@ func (tx *Tx) writeRef(e LogEntry, target int64) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(`INSERT INTO ref_log (seq, name, old, new, at, why, keeps) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		e.Seq, e.Name, old, now, e.At.UnixMilli(), e.Why, e.Keeps)
+	_, err = tx.exec(`INSERT INTO ref_log (seq, name, old, new, at, why, keeps, unpinned) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.Seq, e.Name, old, now, e.At.UnixMilli(), e.Why, e.Keeps, e.Unpinned)
 	if err != nil || target == 0 {
 		return err
 	}
