@@ -157,13 +157,6 @@ func (tx *Tx) EachRefObject(fn func(object int64)) error {
 	return tx.eachID(`SELECT object FROM refs`, nil, fn)
 }
 
-// EachUndoable calls fn for every object that a name stood for until a change which
-// can be undone, made after since.
-func (tx *Tx) EachUndoable(since time.Time, fn func(object int64)) error {
-	return tx.eachID(`SELECT o.id FROM ref_log l JOIN objects o ON o.digest = l.old WHERE l.keeps = 1 AND l.at > ?`,
-		[]any{since.UnixMilli()}, fn)
-}
-
 func (tx *Tx) eachID(query string, args []any, fn func(id int64)) error {
 	var id int64
 	dest := []any{&id}

@@ -19,15 +19,16 @@ func (tx *Tx) WentPinned(name string) (pinned bool, err error) {
 // usedPrecision is how exactly the use of a name is kept.
 const usedPrecision = time.Hour
 
-// UseDue says whether a use of the name now is to be noted: one in an hour is enough,
-// and the change that set it counts as one.
-func (r Ref) UseDue(now time.Time) bool {
-	last := r.Updated
-	if r.Used.After(last) {
-		last = r.Used
+// LastUsed is when the name was used or, where nothing has since, set.
+func (r Ref) LastUsed() time.Time {
+	if r.Used.After(r.Updated) {
+		return r.Used
 	}
-	return now.Sub(last) >= usedPrecision
+	return r.Updated
 }
+
+// UseDue says whether a use of the name now is to be noted: one in an hour is enough.
+func (r Ref) UseDue(now time.Time) bool { return now.Sub(r.LastUsed()) >= usedPrecision }
 
 // UseRef notes that what a name stands for is used now, to the hour. A name that is
 // not there is no error.

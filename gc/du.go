@@ -136,23 +136,14 @@ func (u *usages) readNames(tx *db.Tx) error {
 
 // readOthers marks what else keeps objects.
 func (u *usages) readOthers(tx *db.Tx, r rules) error {
-	for l, err := range tx.Leases() {
-		if err != nil {
-			return err
+	err := r.eachLeased(tx, func(id int64) {
+		// If it is marked, so is what it reaches.
+		if u.g.here.get(id) && u.other[u.at.of(id)] != many {
+			u.walk(id, func(at int) { u.other[at] = many })
 		}
-		if !l.Counts(tx.Now, r.alive(l.ID)) {
-			continue
-		}
-		held, err := tx.LeaseObjects(l.ID)
-		if err != nil {
-			return err
-		}
-		for _, id := range held {
-			// If it is marked, so is what it reaches.
-			if u.g.here.get(id) && u.other[u.at.of(id)] != many {
-				u.walk(id, func(at int) { u.other[at] = many })
-			}
-		}
+	})
+	if err != nil {
+		return err
 	}
 	return tx.EachUndoableChange(tx.Now.Add(-r.history), func(id int64, e db.LogEntry) {
 		one := u.numberOf(e.Name)

@@ -117,11 +117,7 @@ func (e *evicting) read(tx *db.Tx, r rules) (err error) {
 		case ref.Pinned || e.spare[ref.Name]:
 			e.kept = append(e.kept, ref.Object.ID)
 		default:
-			h := &held{ref: ref, last: ref.Updated}
-			if ref.Used.After(h.last) {
-				h.last = ref.Used
-			}
-			all = append(all, h)
+			all = append(all, &held{ref: ref, last: ref.LastUsed()})
 		}
 	}
 	if err := e.sort(tx, all); err != nil {

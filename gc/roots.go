@@ -37,24 +37,48 @@ func (r rules) readRoots(tx *db.Tx, g *graph) (found roots, err error) {
 	if err = tx.EachRefObject(func(id int64) { found[ByName] = append(found[ByName], id) }); err != nil {
 		return found, err
 	}
-	for l, err := range tx.Leases() {
-		if err != nil {
-			return found, err
-		}
-		if !l.Counts(tx.Now, r.alive(l.ID)) {
-			continue
-		}
-		held, err := tx.LeaseObjects(l.ID)
-		if err != nil {
-			return found, err
-		}
-		found[ByLease] = append(found[ByLease], held...)
+	if err = r.eachLeased(tx, func(id int64) { found[ByLease] = append(found[ByLease], id) }); err != nil {
+		return found, err
 	}
-	err = tx.EachUndoable(tx.Now.Add(-r.history), func(id int64) { found[ByHistory] = append(found[ByHistory], id) })
+	err = tx.EachUndoableChange(tx.Now.Add(-r.history), func(id int64, _ db.LogEntry) { found[ByHistory] = append(found[ByHistory], id) })
 	for _, o := range g.objects {
 		if o.Young && o.Loc != db.LocDoomed {
 			found[ByGrace] = append(found[ByGrace], o.ID)
 		}
 	}
 	return found, err
+}
+
+// lease is one that counts; alive says that its owner lives.
+type lease struct {
+	db.Lease
+	alive bool
+}
+
+// leases are those that count, by creation.
+func (r rules) leases(tx *db.Tx) (found []lease, err error) {
+	for l, err := range tx.Leases() {
+		if err != nil {
+			return nil, err
+		}
+		if alive := r.alive(l.ID); l.Counts(tx.Now, alive) {
+			found = append(found, lease{l, alive})
+		}
+	}
+	return found, nil
+}
+
+// eachLeased calls fn for everything that is under a lease that counts.
+func (r rules) eachLeased(tx *db.Tx, fn func(id int64)) error {
+	leases, err := r.leases(tx)
+	for _, l := range leases {
+		held, err := tx.LeaseObjects(l.ID)
+		if err != nil {
+			return err
+		}
+		for _, id := range held {
+			fn(id)
+		}
+	}
+	return err
 }

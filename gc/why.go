@@ -82,7 +82,7 @@ func Why(ctx context.Context, s *blobstore.Store, o WhyOptions, digests ...oci.D
 			if !ok || obj.Loc == db.LocAbsent || obj.Loc == db.LocDoomed {
 				return fmt.Errorf("blob %s: %w in this store", d, content.ErrNotFound)
 			}
-			w := &why{tx: tx, o: o, alive: s.LeaseAlive}
+			w := &why{tx: tx, o: o, rules: rules{o.Grace, o.KeepHistory, s.LeaseAlive}}
 			if found[i], err = w.explain(obj); err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func Why(ctx context.Context, s *blobstore.Store, o WhyOptions, digests ...oci.D
 type why struct {
 	tx    *db.Tx
 	o     WhyOptions
-	alive func(lease string) bool
+	rules rules
 	nodes map[int64]*node // what is at or above the object
 	order []int64         // of nodes, as they were met
 }
@@ -210,17 +210,13 @@ func (w *why) findRoots() error {
 }
 
 func (w *why) findLeases(add func(int64, Root)) error {
-	var (
-		leases []db.Lease
-		alive  = map[string]bool{}
-	)
-	for l, err := range w.tx.Leases() {
-		if err != nil {
-			return err
-		}
-		if alive[l.ID] = w.alive(l.ID); l.Counts(w.tx.Now, alive[l.ID]) {
-			leases = append(leases, l)
-		}
+	counting, err := w.rules.leases(w.tx)
+	if err != nil {
+		return err
+	}
+	leases, alive := make([]db.Lease, len(counting)), map[string]bool{}
+	for i, l := range counting {
+		leases[i], alive[l.ID] = l.Lease, l.alive
 	}
 	return w.tx.EachLeaseOf(w.order, leases, func(id int64, l db.Lease) {
 		add(id, Root{Reason: ByLease, Lease: l, Alive: alive[l.ID], Until: l.Expires})
