@@ -284,7 +284,7 @@ func (t *folderBackup) has(ctx context.Context, _ layout, o db.Object) (bool, er
 // copy.
 func clone(ctx context.Context, to, from fsys.File, o db.Object) (good bool, err error) {
 	if to.OS() != nil && from.OS() != nil {
-		_, err = fsys.Clone(to.OS(), from.OS())
+		_, err = fsys.Clone(ctx, to.OS(), from.OS())
 	} else {
 		_, err = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{content.UntilDone(ctx, from)}, make([]byte, chunk))
 	}

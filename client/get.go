@@ -133,7 +133,7 @@ func fill(ctx context.Context, s *blobstore.Store, desc oci.Descriptor, f *os.Fi
 	defer ra.Close()
 	if b, ok := ra.(content.Backed); ok {
 		if src, _, _ := b.File(); src != nil {
-			if _, err := fsys.Clone(f, src); err != nil {
+			if _, err := fsys.Clone(ctx, f, src); err != nil {
 				return err
 			}
 			return verifyFile(ctx, s, desc, f)

@@ -1,9 +1,12 @@
 package fsys
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+
+	"dist.example/content"
 )
 
 // How Clone went about it.
@@ -16,8 +19,12 @@ const (
 // Clone makes dst, an empty file opened for writing, a copy of all of src, in
 // the cheapest way that both file systems can, and says which it was. The
 // offset of src does not matter and stays; that of dst is undefined afterwards.
-// Nothing is verified and nothing synced. After an error dst may hold a part.
-func Clone(dst, src *os.File) (how string, err error) {
+// Nothing is verified and nothing synced. When ctx ends a copy ends soon, with its
+// cause. After an error dst may hold a part.
+func Clone(ctx context.Context, dst, src *os.File) (how string, err error) {
+	if err := context.Cause(ctx); err != nil {
+		return "", err
+	}
 	if reflink(dst, src) == nil {
 		return ByReflink, nil
 	}
@@ -25,7 +32,7 @@ func Clone(dst, src *os.File) (how string, err error) {
 	if err != nil {
 		return "", err
 	}
-	n, err := copyRange(dst, src, info.Size())
+	n, err := copyRange(ctx, dst, src, info.Size())
 	if err != nil {
 		return "", fmt.Errorf("copy %s to %s: %w", src.Name(), dst.Name(), err)
 	}
@@ -34,7 +41,7 @@ func Clone(dst, src *os.File) (how string, err error) {
 	}
 	// Some file systems give up early, or before they begin: the rest goes by hand.
 	rest := io.NewSectionReader(src, n, info.Size()-n)
-	if _, err := io.Copy(io.NewOffsetWriter(dst, n), rest); err != nil {
+	if _, err := io.Copy(io.NewOffsetWriter(dst, n), content.UntilDone(ctx, rest)); err != nil {
 		return "", fmt.Errorf("copy %s to %s: %w", src.Name(), dst.Name(), err)
 	}
 	return ByCopy, nil

@@ -127,7 +127,7 @@ func TestClone(t *testing.T) {
 			t.Fatal(err)
 		}
 		dst := open(t, filepath.Join(dir, fmt.Sprint("dst", n)), os.O_RDWR|os.O_CREATE)
-		how, err := fsys.Clone(dst.OS(), src.OS())
+		how, err := fsys.Clone(t.Context(), dst.OS(), src.OS())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,8 +140,15 @@ func TestClone(t *testing.T) {
 	}
 	ro := open(t, filepath.Join(dir, "src"), os.O_RDONLY)
 	full := open(t, write(t, filepath.Join(dir, "full"), "full"), os.O_RDONLY)
-	if _, err := fsys.Clone(ro.OS(), full.OS()); err == nil {
+	if _, err := fsys.Clone(t.Context(), ro.OS(), full.OS()); err == nil {
 		t.Error("cloned into a file that is open for reading")
+	}
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	dst := open(t, filepath.Join(dir, "unwanted"), os.O_RDWR|os.O_CREATE)
+	if _, err := fsys.Clone(ctx, dst.OS(), full.OS()); !errors.Is(err, why) {
+		t.Errorf("a copy that nobody wants: %v", err)
 	}
 }
 

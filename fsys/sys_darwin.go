@@ -1,6 +1,7 @@
 package fsys
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -28,7 +29,7 @@ func writeBack(uintptr, int64, int64) error { return nil }
 // clonefile wants to make the destination itself, which is open here already.
 func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
 
-func copyRange(_, _ *os.File, _ int64) (int64, error) { return 0, nil }
+func copyRange(context.Context, *os.File, *os.File, int64) (int64, error) { return 0, nil }
 
 func freeBytes(dir string) (uint64, error) {
 	var st unix.Statfs_t

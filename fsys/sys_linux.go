@@ -1,6 +1,7 @@
 package fsys
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -30,13 +31,20 @@ func reflink(dst, src *os.File) error {
 	})
 }
 
+// rangeSize is what the system copies between two looks whether the copy is still
+// wanted.
+const rangeSize = 64 << 20
+
 // copyRange copies as much of src as the system does by itself. It reports
 // errors of the disk; that the system cannot do it is none.
-func copyRange(dst, src *os.File, size int64) (done int64, err error) {
+func copyRange(ctx context.Context, dst, src *os.File, size int64) (done int64, err error) {
 	err = onBoth(dst, src, func(d, s int) error {
 		for done < size {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
 			from, to := done, done
-			n, err := unix.CopyFileRange(s, &from, d, &to, int(min(size-done, 1<<30)), 0)
+			n, err := unix.CopyFileRange(s, &from, d, &to, int(min(size-done, rangeSize)), 0)
 			switch {
 			case errors.Is(err, unix.EINTR):
 				continue

@@ -3,6 +3,7 @@
 package fsys
 
 import (
+	"context"
 	"errors"
 	"os"
 
@@ -15,11 +16,11 @@ func dataSync(fd uintptr) error {
 	return again(func() error { return unix.Fsync(int(fd)) })
 }
 
-func writeBack(uintptr, int64, int64) error           { return nil }
-func reflink(_, _ *os.File) error                     { return errors.ErrUnsupported }
-func copyRange(_, _ *os.File, _ int64) (int64, error) { return 0, nil }
-func networkKind(dir string) (string, error)          { return "", nil }
-func bootID() string                                  { return "" }
+func writeBack(uintptr, int64, int64) error                               { return nil }
+func reflink(_, _ *os.File) error                                         { return errors.ErrUnsupported }
+func copyRange(context.Context, *os.File, *os.File, int64) (int64, error) { return 0, nil }
+func networkKind(dir string) (string, error)                              { return "", nil }
+func bootID() string                                                      { return "" }
 
 func freeBytes(dir string) (uint64, error) {
 	return 0, &os.PathError{Op: "statfs", Path: dir, Err: errors.ErrUnsupported}

@@ -1,6 +1,7 @@
 package fsys
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -57,10 +58,10 @@ func unlock(fd uintptr) error {
 
 func dataSync(fd uintptr) error { return windows.FlushFileBuffers(windows.Handle(fd)) }
 
-func writeBack(uintptr, int64, int64) error           { return nil }
-func syncDir(string) error                            { return nil }
-func reflink(_, _ *os.File) error                     { return errors.ErrUnsupported }
-func copyRange(_, _ *os.File, _ int64) (int64, error) { return 0, nil }
+func writeBack(uintptr, int64, int64) error                               { return nil }
+func syncDir(string) error                                                { return nil }
+func reflink(_, _ *os.File) error                                         { return errors.ErrUnsupported }
+func copyRange(context.Context, *os.File, *os.File, int64) (int64, error) { return 0, nil }
 
 func freeBytes(dir string) (uint64, error) {
 	name, err := windows.UTF16PtrFromString(dir)
