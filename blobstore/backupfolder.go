@@ -23,8 +23,9 @@ import (
 // from where they ended, loose blobs that are there are not read again, and what the
 // new catalog does not know goes in the end. Blocks are shared where the file system
 // can; there are never hard links. One that an older version of dist has written is
-// continued like any other. Until the new catalog has its name the folder is the
-// backup that it was.
+// continued like any other. Until the new catalog has its name the folder is the backup
+// that it was; but of a store that has gone another way since, one that was restored say,
+// packs are replaced before that, and a backup that breaks off between is to be done again.
 //
 // Errors are those of Backup, and content.ErrConflict where the folder holds anything
 // else than a backup of this store that nobody has written to, or is in use.
