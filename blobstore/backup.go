@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"dist.example/content"
@@ -308,7 +307,7 @@ func (b *backup) judged(ctx context.Context, o db.Object, good bool) error {
 	case good:
 		return nil
 	case o.Loc == db.LocDamaged:
-		return b.damaged(ctx, o, "found damaged before")
+		return b.damaged(ctx, o, foundBefore)
 	}
 	b.bad = append(b.bad, o)
 	if o.Loc == db.LocPack {
@@ -388,12 +387,7 @@ func (b *backup) unlessCollected(ctx context.Context, gone func(*db.Tx) (bool, e
 }
 
 func (b *backup) damaged(ctx context.Context, o db.Object, problem string) error {
-	d := Damage{Digest: o.Digest, Size: o.Size, Place: placeOf(o), Problem: problem}
-	err := b.copy.Read(ctx, func(tx *db.Tx) (err error) {
-		d.Names, err = tx.NamesAbove(o.ID, damageNames)
-		return err
-	})
-	slices.Sort(d.Names)
+	d, err := damageOf(ctx, b.copy, o, problem)
 	b.report.Damaged = append(b.report.Damaged, d)
 	return err
 }

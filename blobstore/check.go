@@ -287,25 +287,32 @@ const (
 
 // damaged reports an object, and marks it unless it is marked already.
 func (c *checker) damaged(ctx context.Context, o db.Object, place string, problem string) error {
-	d := Damage{Digest: o.Digest, Size: o.Size, Place: place, Problem: problem, Known: o.Loc == db.LocDamaged}
-	if err := c.ranges(ctx, o, &d); err != nil {
+	d, err := damageOf(ctx, c.s.db, o, problem)
+	if err != nil && !c.unreadable(err) {
 		return err
 	}
-	err := c.s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		d.Names, err = tx.NamesAbove(o.ID, damageNames)
-		return err
-	})
-	if err != nil && !c.unreadable(err) {
+	d.Place, d.Known = place, o.Loc == db.LocDamaged
+	if err := c.ranges(ctx, o, &d); err != nil {
 		return err
 	}
 	if o.Loc.Held() {
 		c.s.markDamaged(o.Digest, o)
 	}
-	slices.Sort(d.Names)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report.Damaged = append(c.report.Damaged, d)
 	return nil
+}
+
+// damageOf is what a report says of a damaged object, with names that reach it.
+func damageOf(ctx context.Context, d *db.DB, o db.Object, problem string) (Damage, error) {
+	found := Damage{Digest: o.Digest, Size: o.Size, Place: placeOf(o), Problem: problem}
+	err := d.Read(ctx, func(tx *db.Tx) (err error) {
+		found.Names, err = tx.NamesAbove(o.ID, damageNames)
+		return err
+	})
+	slices.Sort(found.Names)
+	return found, err
 }
 
 // ranges finds out which stretches of a large blob are damaged.

@@ -105,7 +105,7 @@ func (c *committing) doom(tx *db.Tx) ([]db.RefChange, error) {
 	var changes []db.RefChange
 	c.b.deleted = Deletion{Objects: len(verdict.Members)}
 	for _, r := range verdict.Names {
-		changes = append(changes, db.RefChange{Name: r.Name, Expect: &r.Object.Digest, Why: "delete", Forget: true})
+		changes = append(changes, db.RefChange{Name: r.Name, Expect: &r.Object.Digest, Why: whyDelete, Forget: true})
 		c.b.deleted.Names = append(c.b.deleted.Names, r.Name)
 	}
 	ids = ids[:0]

@@ -52,8 +52,12 @@ func (m *Maintenance) evict(ctx context.Context, names []content.Name) (gone map
 	return gone, err
 }
 
-// whyEvict is what the history says of names that made room.
-const whyEvict = "evict"
+// What the history says of names that went with what they stood for: to make room, and
+// since it was deleted.
+const (
+	whyEvict  = "evict"
+	whyDelete = "delete"
+)
 
 // MadeRoom says whether a name went to make room, and is not there since: whoever is
 // about to move it may set it anew. So it may be where no history is kept that would

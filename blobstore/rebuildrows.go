@@ -294,7 +294,7 @@ func (r *rebuilder) history(ctx context.Context) error {
 			n := r.changes[seq]
 			entries[i] = db.LogEntry{
 				Seq: n.Seq, Name: n.Name, Old: n.Old, New: n.New, At: n.When.Truncate(time.Millisecond), Why: n.Why,
-				Keeps: n.Why != "delete" && n.Why != whyEvict,
+				Keeps: n.Why != whyDelete && n.Why != whyEvict,
 			}
 		}
 		if err := r.db.Write(ctx, func(tx *db.Tx) error { return tx.RestoreLog(entries, r.highest) }); err != nil {

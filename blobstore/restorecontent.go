@@ -157,7 +157,7 @@ func (r *restorer) object(ctx context.Context, o db.Object) error {
 	}
 	if o.Loc == db.LocDamaged {
 		r.damagedRows = append(r.damagedRows, o)
-		return r.damaged(ctx, o, "found damaged before")
+		return r.damaged(ctx, o, foundBefore)
 	}
 	r.bad = append(r.bad, o)
 	return r.damaged(ctx, o, "it is not here, or damaged")
@@ -185,11 +185,7 @@ func (r *restorer) inPack(o db.Object) (bool, error) {
 }
 
 func (r *restorer) damaged(ctx context.Context, o db.Object, problem string) error {
-	d := Damage{Digest: o.Digest, Size: o.Size, Place: placeOf(o), Problem: problem}
-	err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
-		d.Names, err = tx.NamesAbove(o.ID, damageNames)
-		return err
-	})
+	d, err := damageOf(ctx, r.db, o, problem)
 	r.report.Damaged = append(r.report.Damaged, d)
 	return err
 }
