@@ -12,7 +12,6 @@ import (
 	"dist.example/content"
 	"dist.example/db"
 	"dist.example/fsys"
-	"dist.example/oci"
 )
 
 // BackupOptions direct Backup and BackupFolder.
@@ -421,43 +420,4 @@ func (b *backup) advance(n int64) {
 
 func (b *backup) tell(kind content.EventKind) {
 	b.o.Observe(content.Event{Kind: kind, Name: "backup", Offset: min(b.done, b.total), Total: b.total})
-}
-
-// eachObject walks over all rows of a catalog in pages, each of its own snapshot.
-func eachObject(ctx context.Context, d *db.DB, do func(db.Object) error) error {
-	for last := int64(0); ; {
-		var page []db.Object
-		err := d.Read(ctx, func(tx *db.Tx) (err error) {
-			page, err = tx.ObjectsAfter(last, checkBatch)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, o := range page {
-			if err := do(o); err != nil {
-				return err
-			}
-		}
-		if len(page) < checkBatch {
-			return nil
-		}
-		last = page[len(page)-1].ID
-	}
-}
-
-// blobName is the name of a loose blob below the store's folder, with slashes.
-func blobName(d oci.Digest) string {
-	return blobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
-}
-
-// CompactCatalog writes the catalog anew without free pages. See db.DB.Compact. Errors:
-// also a RoomError, before anything is written.
-func (s *Store) CompactCatalog(ctx context.Context) (db.Compacted, error) {
-	if err := s.writable(); err != nil {
-		return db.Compacted{}, err
-	}
-	return s.db.Compact(ctx, func(need int64) error {
-		return content.WithHint(s.fitsDisk(need), "it is written anew beside the old one, which stays as it is: make room on the disk of the store")
-	})
 }

@@ -220,3 +220,8 @@ func writeFile(fsx fsys.FS, name string, p []byte, perm fs.FileMode) error {
 	}
 	return err
 }
+
+// blobName is the name of a loose blob below the store's folder, with slashes.
+func blobName(d oci.Digest) string {
+	return blobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
+}

@@ -110,3 +110,26 @@ func (s *Store) Totals(ctx context.Context) (t Totals, err error) {
 	})
 	return t, err
 }
+
+// eachObject walks over all rows of a catalog in pages, each of its own snapshot.
+func eachObject(ctx context.Context, d *db.DB, do func(db.Object) error) error {
+	for last := int64(0); ; {
+		var page []db.Object
+		err := d.Read(ctx, func(tx *db.Tx) (err error) {
+			page, err = tx.ObjectsAfter(last, checkBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, o := range page {
+			if err := do(o); err != nil {
+				return err
+			}
+		}
+		if len(page) < checkBatch {
+			return nil
+		}
+		last = page[len(page)-1].ID
+	}
+}

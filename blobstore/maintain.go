@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"dist.example/content"
 	"dist.example/db"
 	"dist.example/fsys"
 	"dist.example/oci"
@@ -191,4 +192,15 @@ func (s *Store) endedLeases(ctx context.Context) (ids []string, err error) {
 func digestIn(alg oci.Algorithm, name string) (oci.Digest, bool) {
 	d, err := oci.ParseDigest(alg.String() + ":" + name)
 	return d, err == nil
+}
+
+// CompactCatalog writes the catalog anew without free pages. See db.DB.Compact. Errors:
+// also a RoomError, before anything is written.
+func (s *Store) CompactCatalog(ctx context.Context) (db.Compacted, error) {
+	if err := s.writable(); err != nil {
+		return db.Compacted{}, err
+	}
+	return s.db.Compact(ctx, func(need int64) error {
+		return content.WithHint(s.fitsDisk(need), "it is written anew beside the old one, which stays as it is: make room on the disk of the store")
+	})
 }
