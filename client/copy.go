@@ -197,7 +197,14 @@ func (j *copyJob) plan(ctx context.Context, src, dst string, asked int64) (Plan,
 		work.Requests += r.tagging(j.at, work)
 	}
 	p.add(n, j.srcWhere.asking(&work))
-	return p, nil
+	if j.dst.Transport != TransportStore {
+		return p, nil
+	}
+	s, err := j.c.storeIfAny(ctx)
+	if err != nil || s == nil {
+		return p, err
+	}
+	return p, j.c.planRoom(ctx, s, p.MoveBytes, j.o.Evict, []oci.Reference{j.dst.Reference})
 }
 
 // open finds the source and what is to be copied of it.

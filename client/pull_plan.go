@@ -50,5 +50,8 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 		}
 		plan.add(n, im.where.asking(&work))
 	}
-	return plan, nil
+	if p.store == nil {
+		return plan, nil
+	}
+	return plan, p.c.planRoom(ctx, p.store, plan.MoveBytes, p.o.Evict, p.names())
 }

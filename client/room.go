@@ -127,13 +127,51 @@ func (c *Client) makeRoom(ctx context.Context, all *coming, ses *blobstore.Sessi
 	for _, n := range report.Evicted {
 		c.opts.Warn(fmt.Sprintf("%s made room: it was last used on %s", n.Reference, n.LastUsed.Format(time.DateOnly)))
 	}
-	if gerr != nil {
+	if gerr != nil && ctx.Err() != nil {
 		return gerr
 	}
 	if err = s.Fits(ctx, all.bytes); errors.As(err, &room) {
-		return c.notEnough(ctx, s, o, err, room)
+		return errors.Join(c.notEnough(ctx, s, o, err, room), gerr)
+	}
+	if err == nil && gerr != nil { // something could not be removed, and need not be
+		c.opts.Warn(gerr.Error())
 	}
 	return err
+}
+
+// planRoom is makeRoom for a plan that brings so many bytes: it says which names would
+// go, and changes nothing.
+func (c *Client) planRoom(ctx context.Context, s *blobstore.Store, bytes int64, evict bool, spare []oci.Reference) error {
+	var room *RoomError
+	cause := s.Fits(ctx, bytes)
+	if !errors.As(cause, &room) {
+		return cause
+	}
+	told, err := asTold(ctx, s)
+	if err != nil {
+		return err
+	}
+	o := gc.EvictOptions{Options: told, Spare: spare}
+	if !evict {
+		return c.wouldFree(ctx, s, o, cause, room)
+	}
+	o.Compact = true
+	frees, err := freed(ctx, s, o.Options, room)
+	lack := room.Lack() - frees
+	if err != nil || lack <= 0 {
+		return err
+	}
+	names, evicted, err := gc.PlanEviction(ctx, s, o, lack)
+	if err != nil {
+		return err
+	}
+	if evicted < lack {
+		return c.notEnough(ctx, s, o, cause, room)
+	}
+	for _, n := range names {
+		c.opts.Warn(fmt.Sprintf("%s would make room: it was last used on %s", n.Reference, n.LastUsed.Format(time.DateOnly)))
+	}
+	return nil
 }
 
 // notEnough adds to a RoomError that an eviction did not help, and what history keeps.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -43,17 +44,19 @@ func newPlanJSON(p client.Plan) planJSON {
 	return j
 }
 
-// planned ends a verb that was asked for its plan. names are what was asked for.
+// planned ends a verb that was asked for its plan, which is printed also where what it
+// brings does not fit. names are what was asked for.
 func (s *session) planned(p client.Plan, err error, names ...string) error {
 	s.progress.stop()
-	if err != nil {
-		if len(names) == 1 {
-			err = about(names[0], err)
-		}
+	if err != nil && len(names) == 1 {
+		err = about(names[0], err)
+	}
+	var room *client.RoomError
+	if err != nil && !errors.As(err, &room) {
 		return err
 	}
 	j := newPlanJSON(p)
-	return s.object(j, j.print)
+	return firstOf(s.object(j, j.print), err)
 }
 
 // print is the plan as a table, with a line of totals.
