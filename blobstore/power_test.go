@@ -75,10 +75,11 @@ type promises struct {
 	names   map[string][]oci.Digest          // what each may stand for, "" for nothing
 	parts   map[string]int64                 // up to where the ingest with a key is durable
 	streams map[string]content.IngestOptions // and how to ask for it
+	copied  []oci.Digest                     // they are in the backup in the folder beside the store
 }
 
 func (p *promises) clone() *promises {
-	return &promises{p.version, maps.Clone(p.blobs), maps.Clone(p.names), maps.Clone(p.parts), maps.Clone(p.streams)}
+	return &promises{p.version, maps.Clone(p.blobs), maps.Clone(p.names), maps.Clone(p.parts), maps.Clone(p.streams), p.copied}
 }
 
 // promise changes what is promised.
@@ -145,7 +146,7 @@ func (w work) record(t *testing.T) []moment {
 	}
 	f, err := fsystest.New(fsys.OS(), filepath.Dir(dir))
 	must(t, err)
-	must(t, f.TakeOver(func(path string) bool { return !w.rebuilds && isCatalog(path) }))
+	must(t, f.TakeOver(func(path string) bool { return !w.rebuilds && filepath.Dir(path) == dir && isCatalog(path) }))
 	r := &recording{
 		t: t, w: w, f: f, dir: dir, catalog: readCatalog(t, dir),
 		b: &bench{t: t, ctx: t.Context(), dir: dir, lock: new(sync.Mutex), promises: &promises{
@@ -400,7 +401,7 @@ func (b *bench) kept(clean bool) error {
 	if err == nil && (clean && !r.Clean() || len(r.Catalog) > 0) {
 		err = fmt.Errorf("check found: %+v", r)
 	}
-	return errors.Join(append(errs, err, b.parted())...)
+	return errors.Join(append(errs, err, b.parted(), b.inBackup())...)
 }
 
 // parted asks for what is there of ingests.

@@ -71,6 +71,9 @@ func works(t *testing.T) []work {
 		}, hurt: true, steps: []workStep{writerStep(large)}},
 		{name: "copies are made", before: all("app:v1"), steps: []workStep{pathStep(im.blobs[0]), pathStep(im.blobs[1])}},
 		{name: "check mends", before: all("app:v1", "app:v2"), prepared: spoilPack, hurt: true, steps: []workStep{checkStep()}},
+		{name: "a backup goes to a folder", before: all("app:v1"), steps: []workStep{
+			backupStep(im), putStep(noise(5, 1000), noise(11, 280<<10)), backupStep(im, noise(5, 1000), noise(11, 280<<10)),
+		}},
 		{name: "the catalog is made anew", before: all("app:v1", "app:v2"), rebuilds: true, hurt: true, steps: []workStep{rebuildStep(im, old)}},
 		{name: "the lost catalog is made anew", before: all("app:v1"), prepared: loseCatalog, rebuilds: true, hurt: true, steps: []workStep{rebuildStep(im, old)}},
 		{name: "a store is restored", fresh: true, rebuilds: true, steps: []workStep{restoreStep(&other, im, old)}},
@@ -419,48 +422,6 @@ func rebuildStep(im, old image) workStep {
 		}
 		if !r.Whole() {
 			return errors.New("the rebuild lacks something")
-		}
-		for _, p := range append(im.blobs, old.blobs...) {
-			b.held(oci.DigestBytes(p))
-		}
-		b.promise(func(p *promises) { p.names["app:v1"] = []oci.Digest{old.manifest().Digest} })
-		return nil
-	}}
-}
-
-// backedUp is the backup of a store that has images, one as app:v1.
-func backedUp(t *testing.T, old, im image) []byte {
-	t.Helper()
-	s := open(t, empty(t))
-	named(t, s, old, "app:v1")
-	named(t, s, im)
-	defer s.Close()
-	return tarOf(t, s)
-}
-
-func tarOf(t *testing.T, s *blobstore.Store) []byte {
-	t.Helper()
-	var tar bytes.Buffer
-	_, err := s.Backup(t.Context(), &tar, t.TempDir(), blobstore.BackupOptions{})
-	must(t, err)
-	return tar.Bytes()
-}
-
-// restoreStep makes the store what a backup has, which knows the images and app:v1.
-func restoreStep(backup *[]byte, im, old image) workStep {
-	return workStep{"restore", func(b *bench) error {
-		if b.s != nil {
-			if err := b.s.Close(); err != nil {
-				return err
-			}
-			b.s = nil
-		}
-		r, err := blobstore.Restore(b.ctx, b.dir, bytes.NewReader(*backup), blobstore.RestoreOptions{Force: true, FS: b.o.FS, Hook: b.o.Hook})
-		if err != nil {
-			return err
-		}
-		if len(r.Damaged) > 0 {
-			return errors.New("the restore lacks something")
 		}
 		for _, p := range append(im.blobs, old.blobs...) {
 			b.held(oci.DigestBytes(p))
