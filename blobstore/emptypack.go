@@ -2,14 +2,12 @@ package blobstore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -115,12 +113,6 @@ type emptying struct {
 	newest map[string]heldNote // and those that do if they are the newest of their key
 }
 
-// heldNote is a note, and where it is.
-type heldNote struct {
-	pack.Note
-	entry pack.Entry
-}
-
 // run copies what is live and ends with the transaction after which the pack is dead.
 func (e *emptying) run(ctx context.Context) error {
 	fi, err := e.file.Stat()
@@ -172,27 +164,6 @@ func (e *emptying) take(ctx context.Context, entry pack.Entry) error {
 		}
 		return nil
 	}
-}
-
-func (e *emptying) note(ctx context.Context, entry pack.Entry) error {
-	n, err := pack.ReadNote(legible{e.file}, entry.Record)
-	switch {
-	case entry.Salvaged: // it may be part of other content
-		e.damaged = true
-		return nil
-	case errors.Is(err, content.ErrUnsupported):
-		e.kept = packNewer
-		return nil
-	case errors.Is(err, content.ErrCorrupt):
-		e.damaged = true
-		return nil
-	case err != nil:
-		return fsys.Classify(err)
-	}
-	if e.notes = append(e.notes, heldNote{n, entry}); len(e.notes) < copyRecords {
-		return nil
-	}
-	return e.judgeNotes(ctx)
 }
 
 // flush copies the records of the batch that are live.
@@ -272,10 +243,12 @@ func (e *emptying) live(ctx context.Context, batch []pack.Entry) (live []liveRec
 	return live, err
 }
 
-// record appends a record as it is stored, after verifying it: damage must not look
-// like something written just now.
+// record appends a record as it is stored.
 func (e *emptying) record(buf *bytes.Buffer, l liveRecord) error {
-	_, err := pack.ReadBlob(legible{e.file}, l.entry.Record)
+	err := e.copy(buf, l.entry, func(r io.ReaderAt, rec pack.Record) error {
+		_, err := pack.ReadBlob(r, rec)
+		return err
+	})
 	switch {
 	case errors.Is(err, content.ErrUnsupported):
 		e.kept = packNewer
@@ -284,16 +257,29 @@ func (e *emptying) record(buf *bytes.Buffer, l liveRecord) error {
 		e.m.s.markDamaged(l.row.Digest, l.row)
 		e.kept = packDamaged
 		return nil
-	case err != nil:
-		return fsys.Classify(err)
 	}
-	return e.copy(buf, l.entry)
+	return fsys.Classify(err)
 }
 
-// copy appends a record as it is stored.
-func (e *emptying) copy(buf *bytes.Buffer, entry pack.Entry) error {
-	_, err := io.Copy(buf, io.NewSectionReader(e.file, entry.Offset, entry.Len()))
-	return fsys.Classify(err)
+// copy appends a record as it is stored, once verify has found right what was read:
+// damage must not look like something written just now.
+func (e *emptying) copy(buf *bytes.Buffer, entry pack.Entry, verify func(io.ReaderAt, pack.Record) error) error {
+	p := make([]byte, entry.Len())
+	if _, err := (legible{e.file}).ReadAt(p, entry.Offset); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	read := shifted{bytesAt(p), -entry.Offset}
+	again, err := pack.ReadRecord(read, entry.Offset)
+	if err == nil && again != entry.Record {
+		err = fmt.Errorf("record at %d: %w: it reads as another", entry.Offset, content.ErrCorrupt)
+	}
+	if err == nil {
+		err = verify(read, entry.Record)
+	}
+	if err == nil {
+		buf.Write(p)
+	}
+	return err
 }
 
 // errStillLive says that something points into a pack that was found empty.
@@ -309,37 +295,6 @@ func (e *emptying) kill(ctx context.Context) error {
 	return err
 }
 
-func (e *emptying) carryOn(ctx context.Context) error {
-	for _, n := range e.newest {
-		e.carry = append(e.carry, n.entry)
-	}
-	slices.SortFunc(e.carry, func(a, b pack.Entry) int { return cmp.Compare(a.Offset, b.Offset) })
-	for {
-		var buf bytes.Buffer
-		for len(e.carry) > 0 && buf.Len() < copyBytes {
-			if err := e.copy(&buf, e.carry[0]); err != nil {
-				return err
-			}
-			e.carry = e.carry[1:]
-		}
-		if buf.Len() == 0 {
-			return e.m.s.db.Write(ctx, e.dead)
-		}
-		err := e.m.s.appendRecords(ctx, "gc.noted", buf.Bytes(), func(tx *db.Tx, _, _ int64) (live, dead int64, err error) {
-			if len(e.carry) == 0 {
-				err = e.dead(tx)
-			}
-			return 0, 0, err
-		})
-		if err == nil {
-			e.grown += int64(buf.Len())
-		}
-		if err != nil || len(e.carry) == 0 {
-			return err
-		}
-	}
-}
-
 func (e *emptying) dead(tx *db.Tx) error {
 	row, found, err := tx.Pack(e.id)
 	if err != nil || !found {
@@ -349,55 +304,4 @@ func (e *emptying) dead(tx *db.Tx) error {
 		return errStillLive
 	}
 	return tx.KillPack(e.id)
-}
-
-// judgeNotes finds out which of the notes read so far still count: of a name the
-// changes that are in the log, and the newest one, of an object the type that it has,
-// of anything else the newest one, also where this version does not know what it is. A
-// name that is gone needs the note that says so: an older one may lie in another pack.
-func (e *emptying) judgeNotes(ctx context.Context) error {
-	notes := e.notes
-	e.notes = nil
-	return e.m.s.db.Read(ctx, func(tx *db.Tx) error {
-		var (
-			seqs  []int64
-			names []string
-			typed []oci.Digest
-		)
-		for _, n := range notes {
-			switch n.Type {
-			case pack.NoteRef:
-				seqs, names = append(seqs, n.Seq), append(names, n.Name)
-			case pack.NoteMedia:
-				typed = append(typed, n.Digest)
-			}
-		}
-		log, err := tx.LogAt(seqs)
-		if err != nil {
-			return err
-		}
-		last, err := tx.LastChanges(names)
-		if err != nil {
-			return err
-		}
-		rows, err := tx.Objects(typed)
-		for _, n := range notes {
-			_, logged := log[n.Seq]
-			switch {
-			case n.Type == pack.NoteRef && logged:
-				e.carry = append(e.carry, n.entry)
-			case n.Type == pack.NoteRef && n.Seq < last[n.Name], n.Type == pack.NoteMedia && !stillTyped(rows[n.Digest], n.Note):
-			default:
-				if old, ok := e.newest[n.Key()]; !ok || old.Seq < n.Seq || old.Seq == n.Seq && !n.When.Before(old.When) {
-					e.newest[n.Key()] = n
-				}
-			}
-		}
-		return err
-	})
-}
-
-// stillTyped says whether an object is here and has the type that a note gives it.
-func stillTyped(o db.Object, n pack.Note) bool {
-	return o.ID != 0 && o.Loc != db.LocAbsent && o.Loc != db.LocDoomed && o.Media == n.Media
 }
