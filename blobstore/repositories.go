@@ -140,7 +140,7 @@ func (c *committing) exclude(tx *db.Tx) ([]db.RefChange, error) {
 	var changes []db.RefChange
 	for _, r := range refs {
 		if strings.HasPrefix(r.Name, c.b.repo+":") || strings.HasPrefix(r.Name, c.b.repo+"@") {
-			changes = append(changes, db.RefChange{Name: r.Name, Expect: &r.Object.Digest, Why: whyDelete})
+			changes = append(changes, db.RefChange{Name: r.Name, Expect: &r.Object.Digest, Why: "remove"})
 		}
 	}
 	return changes, nil

@@ -190,9 +190,7 @@ func (r *repair) find(ctx context.Context, ids []string, o RepairOptions) (roots
 		return nil, err
 	}
 	for _, d := range found.Damaged {
-		if len(ids) == 0 { // else what of it counts is among what was read
-			r.found = append(r.found, d.Digest)
-		}
+		r.found = append(r.found, d.Digest)
 	}
 	return roots, r.unmarked(ctx, found.Unmarked)
 }

@@ -370,7 +370,7 @@ func (s *server) deleteTag(r *http.Request, at route, found oci.Digest) error {
 	if err != nil {
 		return err
 	}
-	change := content.NameChange{Reference: ref, Why: "delete"}
+	change := content.NameChange{Reference: ref, Why: "remove"}
 	if conditional(r) {
 		change.Expect = &found
 	}
