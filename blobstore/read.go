@@ -226,12 +226,12 @@ func (f *fetched) Close() error { return f.ra.Close() }
 // markDamaged records what a reader found, as well as it can: a store that
 // cannot be written is read all the same.
 func (s *Store) markDamaged(d oci.Digest, row db.Object) {
-	if s.readOnly {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	if !s.notes(ctx) {
 		return
 	}
 	s.hook("damage.found")
-	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
-	defer cancel()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := tx.MarkDamaged(row)
 		return err

@@ -34,7 +34,7 @@ const (
 // First it brings the index up to date, where this process may write and gets the
 // lock soon.
 func (s *Store) Find(ctx context.Context, o SearchOptions) (hits []Hit, more bool, err error) {
-	if !s.readOnly {
+	if s.notes(ctx) {
 		if err := s.updateIndex(ctx); err != nil && !forgone(ctx, err) {
 			return nil, false, err
 		}

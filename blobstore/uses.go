@@ -95,6 +95,20 @@ func (s *Store) Use(ctx context.Context, names ...oci.Reference) {
 	}
 }
 
+// notes says whether what readers find is noted in the store: not in one that is read
+// only, nor in a backup, with which no backup would go on once it has been written to.
+func (s *Store) notes(ctx context.Context) bool {
+	if s.readOnly {
+		return false
+	}
+	backup := false
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		backup, err = tx.IsBackup()
+		return err
+	})
+	return err == nil && !backup
+}
+
 // use is Use for as many names as a transaction takes.
 func (s *Store) use(ctx context.Context, names []oci.Reference) error {
 	var due []string
@@ -108,7 +122,7 @@ func (s *Store) use(ctx context.Context, names []oci.Reference) error {
 			due = append(due, name)
 		}
 	}
-	if len(due) == 0 {
+	if len(due) == 0 || !s.notes(ctx) {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -116,15 +116,21 @@ func errTouched(dir string) error {
 }
 
 func (tx *Tx) untouched(dir string) error {
-	id, err := tx.c.identity()
-	if err != nil {
-		return err
-	}
-	was, found, err := tx.Meta(backupMeta)
-	if err == nil && (!found || was != strconv.FormatInt(id.epoch, 10)) {
+	is, err := tx.IsBackup()
+	if err == nil && !is {
 		err = errTouched(dir)
 	}
 	return err
+}
+
+// IsBackup says whether the catalog is a finished copy that nobody has written to since.
+func (tx *Tx) IsBackup() (bool, error) {
+	id, err := tx.c.identity()
+	if err != nil {
+		return false, err
+	}
+	was, found, err := tx.Meta(backupMeta)
+	return found && was == strconv.FormatInt(id.epoch, 10), err
 }
 
 // Succeed makes a copy that is open for writing the successor of a catalog whose last
