@@ -29,7 +29,9 @@ func (c *checker) packs(ctx context.Context) error {
 		if err := c.pack(ctx, p, true); err != nil {
 			return err
 		}
-		c.report.Packs++
+		if p.State != db.PackDead {
+			c.report.Packs++
+		}
 	}
 	return nil
 }

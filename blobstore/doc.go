@@ -16,6 +16,7 @@
 //	leases/<id>           an empty file that a lease's owner keeps locked
 //	views/<alg>/<hex>     copies of packed blobs made for Path; never the truth
 //	trash/                renamed away, unlinked later
+//	budgets/              of package budgets, which has nothing to do with the rest
 //	restore.new/          what Restore has gathered and verified
 //	catalog.new/          a catalog that Rebuild is making; catalog.old/ the one it replaced
 //
@@ -27,9 +28,9 @@
 //   - A row that says present means durable bytes. Bytes without a row are garbage.
 //   - Names in blobs/ change only under the write lock, or are looked at again
 //     under it.
-//   - Bytes below a pack's recorded end never change, but for a damaged header,
-//     which CheckAll writes again under the pack's lock and Rebuild under the
-//     store's. A pack has one writer at a time: the one that holds the lock on its
+//   - Bytes below a pack's recorded end never change, but for its header: CheckAll
+//     writes a damaged one again under the pack's lock and Rebuild under the store's,
+//     and Restore gives a pack that is in its way another number. A pack has one writer at a time: the one that holds the lock on its
 //     file until its COMMIT returned.
 //   - Nothing is unlinked before the transaction that gives it up is durable.
 //   - A name moves only in a transaction that saw everything it reaches present.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"dist.example/blobstore"
 	"dist.example/content"
@@ -25,15 +26,28 @@ type heals struct {
 	turn   chan struct{} // of one element: one at a time
 	failed map[oci.Digest]error
 	silent map[string]error // registries that did not answer
+	since  time.Time        // when both were empty
 }
 
+// healsAnew is after how long a client tries again what it could not heal.
+const healsAnew = 5 * time.Minute
+
 func newHeals() heals {
-	return heals{make(chan struct{}, 1), map[oci.Digest]error{}, map[string]error{}}
+	return heals{make(chan struct{}, 1), map[oci.Digest]error{}, map[string]error{}, time.Now()}
+}
+
+// forget lets what failed be tried again, once that is long ago.
+func (h *heals) forget() {
+	if time.Since(h.since) > healsAnew {
+		clear(h.failed)
+		clear(h.silent)
+		h.since = time.Now()
+	}
 }
 
 // heal brings a damaged blob again from the sources that the store remembers, with a
-// line about it. What failed once is not tried again. Errors: ErrCorrupt where none
-// gives it.
+// line about it. What failed is not tried again for some minutes. Errors: ErrCorrupt
+// where none gives it.
 func (c *Client) heal(ctx context.Context, d oci.Digest) error {
 	select {
 	case c.heals.turn <- struct{}{}:
@@ -49,6 +63,7 @@ func (c *Client) heal(ctx context.Context, d oci.Digest) error {
 	if info, err := s.Info(ctx, d); err != nil || info.Place != "damaged" {
 		return err
 	}
+	c.heals.forget()
 	if err := c.heals.failed[d]; err != nil || s.ReadOnly() {
 		return cmp.Or(err, error(content.ErrDenied))
 	}

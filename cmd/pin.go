@@ -7,7 +7,7 @@ type pinCmd struct {
 
 // Help is the longer text of `dist pin --help`.
 func (pinCmd) Help() string {
-	return `A pinned name never goes to make room under a quota (dist store set quota=20G), however long nobody has used it. The pin stays when the name comes to stand for something else, and goes with the name; "dist undo" brings back both. All names are pinned, or none: exit 3 if one is not there.
+	return `A pinned name never goes to make room under a quota (dist store set quota=20G), however long nobody has used it. Without pins the names go first that no command used for longest: by their names; what is read by its digest does not count, nor what only asks, as images and inspect do. The pin stays when the name comes to stand for something else, and goes with the name; "dist undo" brings back both. All names are pinned, or none: exit 3 if one is not there.
 
 Examples:
 

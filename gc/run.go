@@ -130,7 +130,8 @@ func (c *collection) endMarking(ctx context.Context) error {
 		return nil
 	}
 	c.marking = false
-	// Writers that go on recording do no harm, and the next collection begins anew.
+	// Writers that go on recording fill a table that the next collection empties, and do
+	// no other harm.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	return c.m.Change(end, (*db.Tx).EndMarking)
