@@ -50,7 +50,7 @@ fmt: ## format all Go files
 	$(GO) tool gofumpt -w .
 
 race: ## run the tests of what is concurrent under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 600s $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 900s $(RACE)
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@for pkg in $$($(GO) list ./...); do \

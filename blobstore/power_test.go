@@ -26,9 +26,11 @@ import (
 // of the store's own files. Of all pairs a sample is looked at.
 const (
 	// powerVar is how many pairs of each work are looked at.
-	powerVar  = "DIST_POWER"
-	powerFew  = 16
-	powerEach = 24 // and at most so many of one moment
+	powerVar = "DIST_POWER"
+	powerFew = 16
+	// powerShort is how many -short does: the race detector sees as much in those.
+	powerShort = 4
+	powerEach  = 24 // and at most so many of one moment
 	// seedVar replays a choice of pairs.
 	seedVar = "DIST_SEED"
 )
@@ -461,7 +463,11 @@ func numberFrom(t *testing.T, name string, otherwise uint64) uint64 {
 func TestThePowerGoes(t *testing.T) {
 	t.Parallel()
 	seed := numberFrom(t, seedVar, rand.Uint64())
-	limit := int(numberFrom(t, powerVar, powerFew))
+	few := uint64(powerFew)
+	if testing.Short() {
+		few = powerShort
+	}
+	limit := int(numberFrom(t, powerVar, few))
 	each := max(powerEach, limit/20)
 	t.Logf("%s=%d %s=%d picks these again", seedVar, seed, powerVar, limit)
 	for i, w := range works(t) {
