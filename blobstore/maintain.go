@@ -122,7 +122,7 @@ func (m *Maintenance) Sweep(ctx context.Context, some []int64) (Swept, error) {
 }
 
 // discard moves a file to the trash and returns its name there, "" when there was
-// none. Under the write lock.
+// none. Under the write lock, if the catalog may know the file.
 func (m *Maintenance) discard(name string) (string, error) {
 	var b [8]byte
 	rand.Read(b[:])
