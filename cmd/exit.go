@@ -23,6 +23,7 @@ const (
 	exitConflict     = 8
 	exitNoRoom       = 9
 	exitPartial      = 10
+	exitBase         = 11
 	exitOffline      = 12
 	exitNoStore      = 13
 	exitUnsupported  = 14
@@ -41,6 +42,7 @@ type exitClass struct {
 // corrupt and invalid.
 var exitClasses = []exitClass{
 	{content.ErrPartial, exitPartial, "partial"},
+	{content.ErrBase, exitBase, "base-missing"},
 	{content.ErrOffline, exitOffline, "offline"},
 	{content.ErrNoStore, exitNoStore, "no-store"},
 	{content.ErrNoSpace, exitNoRoom, "no-room"},

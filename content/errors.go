@@ -41,6 +41,8 @@ var (
 	// ErrUntrusted: the content is sound, and nobody whose word counts vouches for it
 	// under that name: it is not signed, or not as the policy wants it.
 	ErrUntrusted = errors.New("not trusted")
+	// ErrBase: what a delta is on top of is not here, or not all of it.
+	ErrBase = errors.New("base missing")
 	// ErrPartial: some of many failed, and the rest was done, as was asked for.
 	ErrPartial = errors.New("done in part")
 )

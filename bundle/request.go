@@ -1,0 +1,78 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// MaxRequest bounds a request in bytes.
+const MaxRequest = 64 << 20
+
+// Request is what a receiver lacks, written for the sender when a delta could not be
+// imported: the bundle that answers it carries those blobs.
+type Request struct {
+	Version int `json:"version"`
+	// Bundle is the digest of index.json of the bundle that lacked something, and Name
+	// and Serial that one's.
+	Bundle oci.Digest `json:"bundle"`
+	Name   string     `json:"name,omitempty"`
+	Serial int64      `json:"serial,omitempty"`
+	// Store is the id of the store that asks.
+	Store string `json:"store,omitempty"`
+	// Images are what the bundle lists, with their names.
+	Images []RequestedImage `json:"images"`
+	// Missing are the blobs that are lacking, by digest. What the bundle itself carried
+	// is not among them.
+	Missing []BlobEntry `json:"missing"`
+}
+
+// RequestedImage is a name and what it stands for.
+type RequestedImage struct {
+	Name      string     `json:"name,omitempty"`
+	Digest    oci.Digest `json:"digest"`
+	MediaType string     `json:"mediaType,omitempty"`
+}
+
+// Encode gives the one form in which r is written.
+func (r Request) Encode() ([]byte, error) {
+	r.Version = contentsVersion
+	data, err := json.Marshal(r)
+	return append(data, '\n'), err
+}
+
+// ParseRequest reads what Encode wrote. Errors: ErrInvalid for what is no request,
+// ErrUnsupported for another version.
+func ParseRequest(data []byte) (Request, error) {
+	var r Request
+	if len(data) > MaxRequest {
+		return r, tooLarge("request", int64(len(data)), MaxRequest)
+	}
+	if err := parseOnce(data, &r); err != nil {
+		return r, fmt.Errorf("request: %w: %v", content.ErrInvalid, err)
+	}
+	if r.Version != contentsVersion {
+		return r, fmt.Errorf("request: %w: version %d, and only %d is read", content.ErrUnsupported, r.Version, contentsVersion)
+	}
+	digests := []oci.Digest{r.Bundle}
+	for _, i := range r.Images {
+		digests = append(digests, i.Digest)
+	}
+	for _, b := range r.Missing {
+		digests = append(digests, b.Digest)
+	}
+	for _, d := range digests {
+		if _, err := oci.ParseDigest(d.String()); err != nil {
+			return r, fmt.Errorf("request: %w", err)
+		}
+	}
+	ordered := func(a, b BlobEntry) int { return strings.Compare(string(a.Digest), string(b.Digest)) }
+	if !slices.IsSortedFunc(r.Missing, ordered) {
+		return r, fmt.Errorf("request: %w: what is missing is not in order", content.ErrInvalid)
+	}
+	return r, nil
+}
