@@ -40,7 +40,7 @@ const (
 type Contents struct {
 	Version int `json:"version"`
 	// Name of the bundle, for which policies have scopes and receivers remember serials;
-	// "" for none. CheckName says what it may be.
+	// "" for none (oci.CheckBundleName).
 	Name string `json:"name,omitempty"`
 	// Serial grows from one bundle of a name to the next: seconds since 1970, or one more
 	// than the last. 0 for a bundle without a name.
@@ -161,19 +161,6 @@ type PartSum struct {
 	Digest oci.Digest `json:"digest"` // of the part
 }
 
-// CheckName refuses what cannot be a bundle's name: 1 to 128 letters, digits, dots,
-// hyphens, underscores and slashes, neither first nor last a slash. Errors: ErrInvalid.
-func CheckName(name string) error {
-	ok := name != "" && len(name) <= 128 && name[0] != '/' && name[len(name)-1] != '/' && !strings.Contains(name, "//")
-	for _, c := range []byte(name) {
-		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._-/", c) >= 0)
-	}
-	if !ok {
-		return fmt.Errorf("bundle name %.140q: %w: want up to 128 letters, digits, dots, hyphens, underscores and slashes", name, content.ErrInvalid)
-	}
-	return nil
-}
-
 // Encode gives the one form in which c is written. Errors: ErrNoSpace when it is larger
 // than MaxContents: the bundle has too many blobs.
 func (c Contents) Encode() ([]byte, error) {
@@ -229,7 +216,7 @@ func parseOnce(data []byte, v any) error {
 // check refuses what no writer writes.
 func (c Contents) check() error {
 	if c.Name != "" {
-		if err := CheckName(c.Name); err != nil {
+		if err := oci.CheckBundleName(c.Name); err != nil {
 			return err
 		}
 	}
