@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -22,6 +23,9 @@ type (
 	Verification = db.Verification
 )
 
+// MarkBundle is the kind of marks for names of bundles.
+const MarkBundle = db.MarkBundle
+
 // trustFact is something about trust that outlives the catalog: its row, and a note in
 // a pack. Exactly one of Mark and Key is set.
 type trustFact struct {
@@ -33,6 +37,9 @@ type trustFact struct {
 func (f trustFact) name() string {
 	if f.Key != nil {
 		return "key " + string(f.Key.ID)
+	}
+	if f.Mark.Kind == db.MarkBundle {
+		return "bundle " + f.Mark.Name + " " + string(f.Mark.Key)
 	}
 	return "serial " + f.Mark.Name + " " + string(f.Mark.Key)
 }
@@ -95,10 +102,23 @@ func (s *Store) SetTrustedNames(ctx context.Context, marks []TrustMark, changes 
 // TrustMarks lists the highest serials that keys have signed for a name with.
 func (s *Store) TrustMarks(ctx context.Context, name oci.Reference) (marks []TrustMark, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		marks, err = tx.TrustMarks(name.String())
+		marks, err = tx.TrustMarks(db.MarkRef, name.String())
 		return err
 	})
 	return marks, err
+}
+
+// BundleMarks lists the highest serials that keys have signed bundles of a name with, and
+// the time that what bundles say is held against: now, or when the newest of all marks
+// was made where the clock was set back.
+func (s *Store) BundleMarks(ctx context.Context, name string) (marks []TrustMark, now time.Time, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		if marks, err = tx.TrustMarks(db.MarkBundle, name); err == nil {
+			now, err = tx.TrustNow()
+		}
+		return err
+	})
+	return marks, now, err
 }
 
 // PutTrustKey writes what is known of a key: when it counts, and what it is called.

@@ -25,7 +25,7 @@ func TestTheNewestOfManyPushesKeepsTheTag(t *testing.T) {
 	policy := func(o *client.Options) { o.Trust.DefaultPolicy = filepath.Join(dir, "policy.json") }
 	author := newClient(t, withKeys(dir), policy)
 	generateKey(t, author, client.DefaultKey, nil)
-	_, err := author.AddTrust(t.Context(), client.DefaultKey, "r.example", sign.IdentityRule{})
+	_, err := author.AddTrust(t.Context(), client.DefaultKey, client.TrustScope{Scope: "r.example"}, sign.IdentityRule{})
 	must(t, err)
 	server := newClient(t, withKeys(dir), policy)
 	at := serve(t, server, client.ServeOptions{Writable: true, Prefix: "r.example"})

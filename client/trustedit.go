@@ -32,6 +32,22 @@ func (c *Client) policyPath() (string, error) {
 	return "", content.WithHint(fmt.Errorf("policy: %w: there is no configuration folder", content.ErrNotFound), "name the file with --policy or DIST_POLICY")
 }
 
+// TrustScope is a scope of a policy that is to be changed.
+type TrustScope struct {
+	// Bundles says that the scope is the name of bundles, or its beginning before a slash,
+	// and else that of images: a host, a beginning of names, a name, a name with its tag,
+	// *.DOMAIN.
+	Bundles bool
+	Scope   string // "" for all images, or all bundles
+}
+
+func (s TrustScope) transport() string {
+	if s.Bundles {
+		return sign.TransportBundle
+	}
+	return sign.TransportDocker
+}
+
 // ShowTrust tells what the policy says, and what decides about a name; "" asks about
 // none. A policy that is named and not there is ErrNotFound; without any, everything
 // is accepted. Errors: those of sign.ReadPolicy.
@@ -63,6 +79,27 @@ func (c *Client) ShowTrust(name string) (TrustPolicy, error) {
 	return out, nil
 }
 
+// ShowBundleTrust is ShowTrust with what decides about a bundle, whose name may be "".
+// Decides has no requirements where the policy does not speak of bundles.
+func (c *Client) ShowBundleTrust(name string) (TrustPolicy, error) {
+	if name != "" {
+		if err := oci.CheckBundleName(name); err != nil {
+			return TrustPolicy{}, err
+		}
+	}
+	out, err := c.ShowTrust("")
+	if err != nil {
+		return out, err
+	}
+	p, err := c.inForce()
+	if p == nil {
+		p = sign.NewPolicy()
+	}
+	scope, reqs, _ := p.ForBundle(name)
+	out.Decides = &sign.Scope{Transport: sign.TransportBundle, Scope: scope, Requirements: reqs}
+	return out, err
+}
+
 // editTrust changes the policy's file.
 func (c *Client) editTrust(ctx context.Context, change func(*sign.Policy) (*sign.Policy, error)) (TrustPolicy, error) {
 	path, err := c.policyPath()
@@ -79,22 +116,26 @@ func (c *Client) editTrust(ctx context.Context, change func(*sign.Policy) (*sign
 	return TrustPolicy{Path: path, Exists: true, Scopes: p.Scopes(), Lint: p.Lint()}, nil
 }
 
-// AddTrust lets a key vouch for a scope: a host, a beginning of names, a name, a name
-// with its tag, *.DOMAIN, or "" for all names. From then on what it does not sign is
-// refused there. The policy holds the key itself. Errors: ErrInvalid for a scope that
-// matches nothing, ErrNotFound for the key.
-func (c *Client) AddTrust(ctx context.Context, key, scope string, identity sign.IdentityRule) (TrustPolicy, error) {
+// AddTrust lets a key vouch for a scope. From then on what it does not sign is refused
+// there. The policy holds the key itself. Errors: ErrInvalid for a scope that matches
+// nothing, and for a rule about identities in one of bundles, ErrNotFound for the key.
+func (c *Client) AddTrust(ctx context.Context, key string, scope TrustScope, identity sign.IdentityRule) (TrustPolicy, error) {
+	if scope.Bundles && identity.Type != "" {
+		return TrustPolicy{}, fmt.Errorf("bundle %q: %w: the name of a bundle is its identity", scope.Scope, content.ErrInvalid)
+	}
 	k, err := c.publicKey(ctx, key)
 	if err != nil {
 		return TrustPolicy{}, err
 	}
-	return c.editTrust(ctx, func(p *sign.Policy) (*sign.Policy, error) { return p.With(scope, k, identity) })
+	return c.editTrust(ctx, func(p *sign.Policy) (*sign.Policy, error) {
+		return p.With(scope.transport(), scope.Scope, k, identity)
+	})
 }
 
 // RemoveTrust takes a key out of a scope or, for nil, out of all; without a key the
 // scope itself goes. A scope that loses its last key rejects everything. Errors:
 // ErrNotFound when nothing of it is there.
-func (c *Client) RemoveTrust(ctx context.Context, key string, scope *string) (TrustPolicy, error) {
+func (c *Client) RemoveTrust(ctx context.Context, key string, scope *TrustScope) (TrustPolicy, error) {
 	var k *sign.PublicKey
 	if key != "" {
 		var err error
@@ -107,7 +148,12 @@ func (c *Client) RemoveTrust(ctx context.Context, key string, scope *string) (Tr
 			return TrustPolicy{}, fmt.Errorf("policy %s: %w", path, content.ErrNotFound)
 		}
 	}
-	return c.editTrust(ctx, func(p *sign.Policy) (*sign.Policy, error) { return p.Without(scope, k) })
+	return c.editTrust(ctx, func(p *sign.Policy) (*sign.Policy, error) {
+		if scope == nil {
+			return p.Without("", nil, k)
+		}
+		return p.Without(scope.transport(), &scope.Scope, k)
+	})
 }
 
 // SetTrustDefault says what becomes of names that no scope fits: sign.AcceptAnything or

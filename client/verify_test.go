@@ -26,7 +26,7 @@ func TestStrangersSignaturesAreNotKept(t *testing.T) {
 	_, err = stranger.Push(ctx, name, client.PushOptions{})
 	must(t, err)
 	pull(t, c, name)
-	_, err = c.AddTrust(ctx, "release", reg.Host, sign.IdentityRule{})
+	_, err = c.AddTrust(ctx, "release", client.TrustScope{Scope: reg.Host}, sign.IdentityRule{})
 	must(t, err)
 	s, err := c.Open(ctx)
 	must(t, err)
@@ -35,7 +35,7 @@ func TestStrangersSignaturesAreNotKept(t *testing.T) {
 	if sigs, err := s.Signatures(ctx, p.Descriptor.Digest); err != nil || len(sigs) > 0 {
 		t.Errorf("of a stranger's signatures the catalog has %v, %v", sigs, err)
 	}
-	_, err = c.AddTrust(ctx, file(t, "stranger.pub", key.Public.PEM()), reg.Host, sign.IdentityRule{})
+	_, err = c.AddTrust(ctx, file(t, "stranger.pub", key.Public.PEM()), client.TrustScope{Scope: reg.Host}, sign.IdentityRule{})
 	must(t, err)
 	_, err = c.Verify(ctx, name, client.VerifyOptions{})
 	must(t, err)

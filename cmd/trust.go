@@ -44,7 +44,7 @@ func newScopeJSON(s sign.Scope) scopeJSON {
 	j := scopeJSON{Transport: s.Transport, Scope: s.Scope}
 	for _, r := range s.Requirements {
 		one := requirementJSON{Type: string(r.Type), Keys: r.KeyIDs()}
-		if r.Type == sign.SignedBy {
+		if r.Type == sign.SignedBy && s.Transport != sign.TransportBundle {
 			one.Identity = r.Identity.String()
 		}
 		j.Requirements = append(j.Requirements, one)
@@ -55,6 +55,9 @@ func newScopeJSON(s sign.Scope) scopeJSON {
 // needs is what a scope asks for, for people.
 func (j scopeJSON) needs() string {
 	var words []string
+	if len(j.Requirements) == 0 {
+		return "nothing is asked of bundles"
+	}
 	for _, r := range j.Requirements {
 		switch sign.RequirementType(r.Type) {
 		case sign.AcceptAnything:
@@ -62,7 +65,11 @@ func (j scopeJSON) needs() string {
 		case sign.RejectAll:
 			words = append(words, "everything is rejected")
 		default:
-			words = append(words, fmt.Sprintf("signed by %s (%s)", shortDigests(r.Keys, " or "), r.Identity))
+			by := "signed by " + shortDigests(r.Keys, " or ")
+			if r.Identity != "" {
+				by += " (" + r.Identity + ")"
+			}
+			words = append(words, by)
 		}
 	}
 	return strings.Join(words, ", and ")
@@ -71,8 +78,14 @@ func (j scopeJSON) needs() string {
 // title names the scope for people.
 func (j scopeJSON) title() string {
 	switch {
+	case j.Transport == sign.TransportBundle && len(j.Requirements) == 0:
+		return "no scope"
 	case j.Transport == "" || j.Scope == sign.ScopeDefault:
 		return "all other names"
+	case j.Scope == "" && j.Transport == sign.TransportBundle:
+		return "all other bundles"
+	case j.Transport == sign.TransportBundle:
+		return "bundle " + j.Scope
 	case j.Scope == "":
 		return "all other names of " + j.Transport
 	case j.Transport != sign.TransportDocker:
@@ -112,7 +125,8 @@ func (j policyJSON) print(w io.Writer) error {
 // trustShowCmd is `dist trust show`.
 type trustShowCmd struct {
 	policyFlag
-	Name string `arg:"" optional:"" help:"Tell what decides about this name."`
+	Bundle *string `placeholder:"NAME" help:"Tell what decides about bundles of this name; '' for those without one."`
+	Name   string  `arg:"" optional:"" help:"Tell what decides about this name."`
 }
 
 // Help is the longer text of `dist trust show --help`.
@@ -122,12 +136,21 @@ func (trustShowCmd) Help() string {
 Examples:
 
     $ dist trust show
-    $ dist trust show registry.example/team/app:v1`
+    $ dist trust show registry.example/team/app:v1
+    $ dist trust show --bundle site-b/weekly`
 }
 
 // Run prints the policy.
 func (c *trustShowCmd) Run(s *session) error {
-	return s.trusting(c.policyFlag, func(dist *client.Client) (client.TrustPolicy, error) { return dist.ShowTrust(c.Name) })
+	if c.Bundle != nil && c.Name != "" {
+		return usagef("give a name or --bundle")
+	}
+	return s.trusting(c.policyFlag, func(dist *client.Client) (client.TrustPolicy, error) {
+		if c.Bundle != nil {
+			return dist.ShowBundleTrust(*c.Bundle)
+		}
+		return dist.ShowTrust(c.Name)
+	})
 }
 
 // trusting does something to the policy, and prints what it says then.
@@ -148,14 +171,33 @@ func (s *session) trusting(f policyFlag, do func(*client.Client) (client.TrustPo
 // trustAddCmd is `dist trust add`.
 type trustAddCmd struct {
 	policyFlag
-	Scope          string       `required:"" placeholder:"SCOPE" help:"Names that it is for: HOST, HOST/PATH, HOST/PATH:TAG, *.DOMAIN, or all for every name."`
+	scopeFlags
 	SignedIdentity identityRule `placeholder:"RULE" help:"Which name in a signature is good, see verify --help."`
 	Key            string       `arg:"" help:"A label, an id or its first 8 digits, a file, or PLUGIN://KEY."`
+}
+
+// scopeFlags say what of the policy is meant.
+type scopeFlags struct {
+	Scope  string `xor:"scope" placeholder:"SCOPE" help:"Names of images: HOST, HOST/PATH, HOST/PATH:TAG, *.DOMAIN, or all for every name."`
+	Bundle string `xor:"scope" placeholder:"NAME" help:"Bundles (dist export) of this name, or of those that it begins before a slash; all for every bundle."`
+}
+
+// scope is what was asked for, nil for neither.
+func (f scopeFlags) scope() *client.TrustScope {
+	switch {
+	case f.Scope != "":
+		return &client.TrustScope{Scope: everyName(f.Scope)}
+	case f.Bundle != "":
+		return &client.TrustScope{Bundles: true, Scope: everyName(f.Bundle)}
+	}
+	return nil
 }
 
 // Help is the longer text of `dist trust add --help`.
 func (trustAddCmd) Help() string {
 	return `From then on pull, fetch, copy into the store and pushes to serve refuse what the key does not vouch for under that scope. A second key with the same rule is one more that may vouch. The file is made if there is none; it holds the key itself, and other programs read it, too (containers-policy.json).
+
+With --bundle the key vouches for bundles as a whole: dist import then takes none of that name without its signature, which says who has put the bundle together. What the policy asks of each image in it is asked all the same. Once one bundle is spoken of, all others need what --bundle all says, or else what the default says.
 
 Mirrors: images are signed under the name of their origin. --signed-identity remapIdentity=mirror.example/origin=registry.example says so.
 
@@ -164,13 +206,18 @@ Examples:
     $ dist trust add release --scope registry.example/team
     $ dist trust add vendor.pub --scope quay.io/vendor --signed-identity matchRepository
     $ dist trust add cosign.pub --scope registry.example --signed-identity unbound
+    $ dist trust add courier.pub --bundle site-b
     $ dist trust default reject`
 }
 
 // Run adds the key.
 func (c *trustAddCmd) Run(s *session) error {
+	scope := c.scope()
+	if scope == nil {
+		return usagef("say what the key vouches for: --scope or --bundle")
+	}
 	return s.trusting(c.policyFlag, func(dist *client.Client) (client.TrustPolicy, error) {
-		return dist.AddTrust(s.ctx, c.Key, everyName(c.Scope), c.SignedIdentity.IdentityRule)
+		return dist.AddTrust(s.ctx, c.Key, *scope, c.SignedIdentity.IdentityRule)
 	})
 }
 
@@ -185,31 +232,31 @@ func everyName(scope string) string {
 // trustRemoveCmd is `dist trust remove`.
 type trustRemoveCmd struct {
 	policyFlag
-	Scope string `placeholder:"SCOPE" help:"Scope to take the key out of; without a key the scope itself goes. Without it the key goes out of all."`
-	Key   string `arg:"" optional:"" help:"A label, an id or its first 8 digits, or a file."`
+	scopeFlags
+	Key string `arg:"" optional:"" help:"A label, an id or its first 8 digits, or a file."`
 }
 
 // Help is the longer text of `dist trust remove --help`.
 func (trustRemoveCmd) Help() string {
-	return `A scope that loses its last key rejects everything: nothing becomes acceptable by that. A scope that is removed leaves its names to the next longer one, or to the default.
+	return `--scope or --bundle say where the key is taken out; without them it goes out of all scopes. Without a key the scope itself goes.
+
+A scope that loses its last key rejects everything: nothing becomes acceptable by that. A scope that is removed leaves its names to the next longer one, or to the default.
 
 Examples:
 
     $ dist trust remove vendor
-    $ dist trust remove --scope quay.io/vendor`
+    $ dist trust remove --scope quay.io/vendor
+    $ dist trust remove courier --bundle site-b`
 }
 
 // Run removes a key or a scope.
 func (c *trustRemoveCmd) Run(s *session) error {
-	if c.Key == "" && c.Scope == "" {
-		return usagef("neither a key nor --scope is given")
+	scope := c.scope()
+	if c.Key == "" && scope == nil {
+		return usagef("neither a key nor --scope or --bundle is given")
 	}
 	return s.trusting(c.policyFlag, func(dist *client.Client) (client.TrustPolicy, error) {
-		if c.Scope == "" {
-			return dist.RemoveTrust(s.ctx, c.Key, nil)
-		}
-		scope := everyName(c.Scope)
-		return dist.RemoveTrust(s.ctx, c.Key, &scope)
+		return dist.RemoveTrust(s.ctx, c.Key, scope)
 	})
 }
 

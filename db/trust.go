@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -11,9 +12,17 @@ import (
 	"dist.example/oci"
 )
 
-// TrustMark is the highest serial that a key has signed a manifest for a name with.
+// The kinds of marks.
+const (
+	MarkRef    = "ref"    // of a manifest, for a name of images
+	MarkBundle = "bundle" // of the index.json of a bundle, for its name
+)
+
+// TrustMark is the highest serial that a key has signed a manifest for a name with, or
+// the index.json of a bundle for the bundle's name.
 // Its JSON is that of notes in packs.
 type TrustMark struct {
+	Kind   string     `json:"kind,omitempty"` // "" is MarkRef
 	Name   string     `json:"name"`
 	Key    oci.Digest `json:"key"`
 	Serial int64      `json:"serial"`
@@ -25,11 +34,12 @@ type TrustMark struct {
 }
 
 const (
-	putMark = `INSERT INTO trust_state (name, kind, key_id, serial, digest, at) VALUES (?,'ref',?,?,?,?)
+	putMark = `INSERT INTO trust_state (name, kind, key_id, serial, digest, at) VALUES (?,?,?,?,?,?)
 		ON CONFLICT (name, kind, key_id) DO UPDATE SET serial = excluded.serial, digest = excluded.digest, at = excluded.at`
-	selectMarks = `SELECT name, key_id, serial, digest, at FROM trust_state WHERE name = ? AND kind = 'ref' ORDER BY key_id`
+	selectMarks = `SELECT kind, name, key_id, serial, digest, at FROM trust_state WHERE name = ? AND kind = ? ORDER BY key_id`
 
-	selectAllMarks = `SELECT name, key_id, serial, digest, at FROM trust_state WHERE kind = 'ref' ORDER BY name, key_id`
+	selectAllMarks = `SELECT kind, name, key_id, serial, digest, at FROM trust_state ORDER BY kind, name, key_id`
+	selectNow      = `SELECT max(?1, ifnull(max(at), 0)) FROM trust_state`
 )
 
 // PutTrustMark sets a mark. One that is higher by now stays: of the same manifest its
@@ -40,7 +50,7 @@ func (tx *Tx) PutTrustMark(m *TrustMark) error {
 	if err != nil {
 		return err
 	}
-	marks, err := tx.TrustMarks(m.Name)
+	marks, err := tx.TrustMarks(m.kind(), m.Name)
 	if err != nil {
 		return err
 	}
@@ -53,17 +63,36 @@ func (tx *Tx) PutTrustMark(m *TrustMark) error {
 		case old.Digest == m.Digest:
 			m.Serial = old.Serial
 		default:
-			return fmt.Errorf("name %s: %w: a newer manifest was accepted for it meanwhile", m.Name, content.ErrConflict)
+			return fmt.Errorf("name %s: %w: a newer %s was accepted for it meanwhile", m.Name, content.ErrConflict, m.what())
 		}
 	}
-	_, err = tx.exec(putMark, m.Name, string(m.Key), m.Serial, raw, m.At.UnixMilli())
+	_, err = tx.exec(putMark, m.Name, m.kind(), string(m.Key), m.Serial, raw, m.At.UnixMilli())
 	return err
 }
 
-// TrustMarks lists the marks of a name by key.
-func (tx *Tx) TrustMarks(name string) ([]TrustMark, error) { return tx.trustMarks(selectMarks, name) }
+func (m TrustMark) kind() string { return cmp.Or(m.Kind, MarkRef) }
 
-// AllTrustMarks lists the marks of all names, by name and key.
+func (m TrustMark) what() string {
+	if m.kind() == MarkBundle {
+		return "bundle"
+	}
+	return "manifest"
+}
+
+// TrustMarks lists the marks of a name of a kind by key.
+func (tx *Tx) TrustMarks(kind, name string) ([]TrustMark, error) {
+	return tx.trustMarks(selectMarks, name, kind)
+}
+
+// TrustNow is the time that what is signed is held against: that of the transaction, or
+// of the newest mark where a clock was set back.
+func (tx *Tx) TrustNow() (time.Time, error) {
+	now := tx.Now.UnixMilli()
+	_, err := tx.get(selectNow, []any{now}, &now)
+	return fromMilli(now), err
+}
+
+// AllTrustMarks lists the marks of all names, by kind, name and key.
 func (tx *Tx) AllTrustMarks() ([]TrustMark, error) { return tx.trustMarks(selectAllMarks) }
 
 func (tx *Tx) trustMarks(query string, args ...any) (marks []TrustMark, err error) {
@@ -74,11 +103,14 @@ func (tx *Tx) trustMarks(query string, args ...any) (marks []TrustMark, err erro
 			raw []byte
 			at  int64
 		)
-		err := scan(&m.Name, &key, &m.Serial, &raw, &at)
+		err := scan(&m.Kind, &m.Name, &key, &m.Serial, &raw, &at)
 		if err == nil {
 			m.Digest, err = oci.DigestFromRaw(raw)
 		}
 		m.Key, m.At = oci.Digest(key), fromMilli(at)
+		if m.Kind == MarkRef {
+			m.Kind = ""
+		}
 		marks = append(marks, m)
 		return true, err
 	})
@@ -170,8 +202,8 @@ const (
 // were seen first. A clock that was set back does not make now earlier than what keys
 // that were trusted have signed since.
 func (tx *Tx) PutSignatures(sigs []Signature) error {
-	now := tx.Now.UnixMilli()
-	if _, err := tx.get(`SELECT max(?1, ifnull(max(at), 0)) FROM trust_state`, []any{now}, &now); err != nil {
+	now, err := tx.TrustNow()
+	if err != nil {
 		return err
 	}
 	for _, s := range sigs {
@@ -188,7 +220,7 @@ func (tx *Tx) PutSignatures(sigs []Signature) error {
 			return fmt.Errorf("signature %s: %w: %v", s.Blob, content.ErrInvalid, err)
 		}
 		_, err = tx.exec(putSignature, raws[0], s.Kind, s.Predicate, raws[1], raws[2], s.Sig, string(annotations), s.KeyHint,
-			s.Identity, s.Source, now)
+			s.Identity, s.Source, now.UnixMilli())
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ type (
 		Type          string             `json:"_type"`
 		Subject       []statementSubject `json:"subject"`
 		PredicateType string             `json:"predicateType"`
-		Predicate     predicate          `json:"predicate"`
+		Predicate     any                `json:"predicate"`
 	}
 	statementSubject struct {
 		Name        string            `json:"name"`
@@ -67,22 +67,27 @@ func SignBundle(ctx context.Context, s *Signer, st Statement) (data []byte, laye
 		about.Annotations[k] = v
 	}
 	about.Annotations[AnnotationReference] = st.Identity
-	claim, err := json.Marshal(statement{
+	data, err = s.envelop(ctx, statement{
 		Type: statementType, Subject: []statementSubject{about}, PredicateType: oci.PredicateSignature,
 		Predicate: predicate{Creator: st.Creator, Created: st.Created.UTC().Format(time.RFC3339), Serial: st.serial()},
 	})
+	return data, oci.Describe(MediaTypeBundle, data), err
+}
+
+// envelop signs a statement, and puts it into a bundle of sigstore's.
+func (s *Signer) envelop(ctx context.Context, st statement) ([]byte, error) {
+	claim, err := json.Marshal(st)
 	if err != nil {
-		return nil, layer, fmt.Errorf("sign bundle: %w", err)
+		return nil, fmt.Errorf("sign bundle: %w", err)
 	}
 	sig, err := s.sign(ctx, dsse.PAE(envelopeType, claim))
 	if err != nil {
-		return nil, layer, err
+		return nil, err
 	}
-	data, err = json.Marshal(bundle{
+	return json.Marshal(bundle{
 		MediaType: MediaTypeBundle, Material: material{publicKeyHint{s.public.hint()}},
 		Envelope: envelope{claim, envelopeType, []envelopeSignature{{sig}}},
 	})
-	return data, oci.Describe(MediaTypeBundle, data), err
 }
 
 func (c *Candidate) parseBundle(mediaType string, data []byte) error {
@@ -239,13 +244,14 @@ func (c *Candidate) readStatement(r *oci.StrictJSON) error {
 		return err
 	case predicateType == "":
 		return r.Fail("the statement has no predicateType")
-	case predicateType != oci.PredicateSignature: // of whatever type: cosign's attestations have an older one
-		return c.fault(ReasonOtherPredicate, "it states %.100q, which is no signature", predicateType)
+	case predicateType != c.Kind.states(): // of whatever type: cosign's attestations have an older one
+		return c.fault(ReasonOtherPredicate, "it states %.100q, and not %s", predicateType, c.Kind.states())
 	case kind != statementType:
 		return r.Fail("the statement is of type %.80q, not %s", kind, statementType)
 	case subjects != 1:
 		return r.Fail("the statement is about %d subjects, and has to be about one", subjects)
 	}
+	c.predicate = said
 	return c.readPredicate(said)
 }
 

@@ -40,6 +40,17 @@ const (
 	KindBundle  Kind = "bundle"
 )
 
+// states is the type of predicate that a statement of the kind has.
+func (k Kind) states() string {
+	switch k {
+	case kindContents:
+		return PredicateContents
+	case kindReceipt:
+		return PredicateReceipt
+	}
+	return oci.PredicateSignature
+}
+
 // KindOf is the form of the signature that a layer of a manifest carries, "" for
 // none.
 func KindOf(layer oci.Descriptor) Kind {
@@ -112,8 +123,9 @@ type Candidate struct {
 	Fault  Reason
 	Detail string // of Fault, for people
 
-	message []byte // what was signed
-	sig     []byte
+	message   []byte // what was signed
+	sig       []byte
+	predicate []byte // of a statement, as it stands
 }
 
 // Signature is the raw signature, nil where there is none.

@@ -114,7 +114,7 @@ func FuzzPolicy(f *testing.F) {
 			t.Errorf("%+v becomes %+v", before, after)
 		}
 		// What a key vouches for is not accepted once the key is gone.
-		if less, err := p.Without(nil, key(t, sign.ECDSA).Public()); err == nil {
+		if less, err := p.Without(sign.TransportDocker, nil, key(t, sign.ECDSA).Public()); err == nil {
 			if v := less.Judge(reference(t, name), manifest("{}"), c, sign.Facts{}); v.Verified || v.Accepted && !before.Accepted {
 				t.Errorf("without the key: %+v", v)
 			}

@@ -31,6 +31,9 @@ const (
 	ExactRepository        IdentityType = "exactRepository"
 	RemapIdentity          IdentityType = "remapIdentity"
 	Unbound                IdentityType = "unbound"
+
+	// anyIdentity is for what has no name of an image.
+	anyIdentity IdentityType = "any"
 )
 
 // IdentityRule says which names in a signature are good for a name that is asked
@@ -110,6 +113,9 @@ func (r IdentityRule) String() string {
 
 // takes says whether a signature for identity is good for the name want.
 func (r IdentityRule) takes(want oci.Reference, identity string) bool {
+	if r.Type == anyIdentity {
+		return true
+	}
 	if identity == "" {
 		return r.Type == Unbound
 	}

@@ -14,9 +14,15 @@ import (
 // MaxPolicy is the size of the largest policy that is read, in bytes.
 const MaxPolicy = 1 << 20
 
-// TransportDocker is the transport whose scopes are names of images, or beginnings of
-// names. Scopes of others in a policy are checked and not used.
-const TransportDocker = "docker"
+// The transports whose scopes count. Scopes of others in a policy are checked and not
+// used.
+const (
+	// TransportDocker has names of images, or beginnings of names, for scopes.
+	TransportDocker = "docker"
+	// TransportBundle has names of bundles, or beginnings of them that end at a slash, and
+	// "" for all bundles, signed with a name or not.
+	TransportBundle = "dist-bundle"
+)
 
 // RequirementType is what a requirement wants.
 type RequirementType string
@@ -125,14 +131,28 @@ func (p *Policy) readTransport(r *oci.StrictJSON, transport string) error {
 	scopes := map[string][]Requirement{}
 	p.transports[transport] = scopes
 	return r.Object(func(scope string) (err error) {
-		if transport == TransportDocker {
-			if err := checkScope(scope); err != nil {
-				return r.Fail("%v", err)
-			}
+		if err := checkScopeOf(transport, scope); err != nil {
+			return r.Fail("%v", err)
 		}
-		scopes[scope], err = readRequirements(r)
-		return err
+		if scopes[scope], err = readRequirements(r); err != nil || transport != TransportBundle {
+			return err
+		}
+		if slices.ContainsFunc(scopes[scope], func(q Requirement) bool { return q.Identity.Type != "" }) {
+			return r.Fail("bundles have no signedIdentity: the scope is their name")
+		}
+		return nil
 	})
+}
+
+// checkScopeOf is checkScope, and its like for bundles.
+func checkScopeOf(transport, scope string) error {
+	switch {
+	case transport == TransportDocker:
+		return checkScope(scope)
+	case transport == TransportBundle && scope != "":
+		return oci.CheckBundleName(scope)
+	}
+	return nil
 }
 
 // checkScope refuses what could never match, such as a name that is not written in
@@ -307,6 +327,28 @@ func (p *Policy) For(name oci.Reference) (scope string, reqs []Requirement) {
 		}
 	}
 	return ScopeDefault, p.fallback
+}
+
+// ForBundle finds what a bundle of that name needs, "" for one that has none: the
+// longest scope that is the name or its beginning before a slash, then "" for all, then
+// the policy's default. demanded is false where the policy does not speak of bundles at
+// all: then nothing is asked of them, and of each image what the policy says for its
+// name.
+func (p *Policy) ForBundle(name string) (scope string, reqs []Requirement, demanded bool) {
+	scopes, speaks := p.transports[TransportBundle]
+	if !speaks {
+		return "", nil, false
+	}
+	for s := name; s != ""; {
+		if reqs, ok := scopes[s]; ok {
+			return s, slices.Clone(reqs), true
+		}
+		s = s[:max(0, strings.LastIndexByte(s, '/'))]
+	}
+	if reqs, ok := scopes[""]; ok {
+		return "", slices.Clone(reqs), true
+	}
+	return ScopeDefault, slices.Clone(p.fallback), true
 }
 
 // ScopeDefault stands for the policy's default.

@@ -42,20 +42,20 @@ func (p *Policy) Scopes() []Scope {
 	return all
 }
 
-// With is p with a key for a scope of images: as one more of the keys of the rule for
+// With is p with a key for a scope of a transport, images or bundles: as one more of the keys of the rule for
 // the same identity, or in a rule of its own, which has to be met beside the others.
 // What accepted or rejected everything there goes. Errors: ErrInvalid for a scope that
 // could never match; ErrUnsupported where the rule for that identity names its keys by
 // their files.
-func (p *Policy) With(scope string, key *PublicKey, identity IdentityRule) (*Policy, error) {
-	if err := checkScope(scope); err != nil {
+func (p *Policy) With(transport, scope string, key *PublicKey, identity IdentityRule) (*Policy, error) {
+	if err := checkScopeOf(transport, scope); err != nil {
 		return nil, err
 	}
 	n := p.clone()
-	scopes := n.transports[TransportDocker]
+	scopes := n.transports[transport]
 	if scopes == nil {
 		scopes = map[string][]Requirement{}
-		n.transports[TransportDocker] = scopes
+		n.transports[transport] = scopes
 	}
 	reqs := slices.DeleteFunc(scopes[scope], func(r Requirement) bool { return r.Type != SignedBy })
 	i := slices.IndexFunc(reqs, func(r Requirement) bool { return r.Identity.String() == identity.String() })
@@ -72,26 +72,29 @@ func (p *Policy) With(scope string, key *PublicKey, identity IdentityRule) (*Pol
 	return n, nil
 }
 
-// Without is p without a key, in one scope of images or, for nil, wherever it stands.
+// Without is p without a key, in one scope of a transport or, for nil, wherever it stands.
 // A rule that loses its last key rejects everything from then on: nothing becomes
 // acceptable by that. Without a key the scope itself goes. Errors: ErrNotFound when
 // nothing of it is there; ErrInvalid for neither a key nor a scope; ErrUnsupported for
 // a key that the policy names by its file.
-func (p *Policy) Without(scope *string, key *PublicKey) (*Policy, error) {
+func (p *Policy) Without(transport string, scope *string, key *PublicKey) (*Policy, error) {
 	n := p.clone()
 	if key == nil && scope == nil {
 		return nil, fmt.Errorf("%w: neither a key nor a scope is given", content.ErrInvalid)
 	}
 	if key == nil {
-		if _, ok := n.transports[TransportDocker][*scope]; !ok {
+		if _, ok := n.transports[transport][*scope]; !ok {
 			return nil, fmt.Errorf("scope %q: %w in the policy", *scope, content.ErrNotFound)
 		}
-		delete(n.transports[TransportDocker], *scope)
+		delete(n.transports[transport], *scope)
+		if len(n.transports[transport]) == 0 { // as if it had never been spoken of
+			delete(n.transports, transport)
+		}
 		return n, nil
 	}
 	found := false
 	for _, s := range n.Scopes() {
-		if scope != nil && (s.Transport != TransportDocker || s.Scope != *scope) {
+		if scope != nil && (s.Transport != transport || s.Scope != *scope) {
 			continue
 		}
 		left, had, err := withoutKey(s.Requirements, key)
@@ -276,8 +279,10 @@ func (p *Policy) Lint() []string {
 			say("every name without a scope of its own is accepted, signed or not")
 		case s.Transport == TransportDocker && s.Scope == "":
 			say("every image without a narrower scope is accepted, signed or not")
+		case s.Transport == TransportBundle && s.Scope == "":
+			say("every bundle without a narrower scope is accepted, signed or not")
 		}
-		if s.Transport != "" && s.Transport != TransportDocker {
+		if !slices.Contains([]string{"", TransportDocker, TransportBundle}, s.Transport) {
 			say("dist has no such transport, and does not use this")
 		}
 	}

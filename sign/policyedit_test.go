@@ -38,14 +38,14 @@ func short(s *sign.Signer) string { return s.Public().ID().Encoded()[:8] }
 
 func with(t testing.TB, p *sign.Policy, scope string, s *sign.Signer, rule sign.IdentityRule) *sign.Policy {
 	t.Helper()
-	p, err := p.With(scope, s.Public(), rule)
+	p, err := p.With(sign.TransportDocker, scope, s.Public(), rule)
 	must(t, err)
 	return p
 }
 
 func without(t testing.TB, p *sign.Policy, scope string, s *sign.Signer) *sign.Policy {
 	t.Helper()
-	p, err := p.Without(in(scope), s.Public())
+	p, err := p.Without(sign.TransportDocker, in(scope), s.Public())
 	must(t, err)
 	return p
 }
@@ -133,11 +133,11 @@ func TestAKeyIsRemovedWhereverItStands(t *testing.T) {
 	expectRules(t, gone, "", sign.ScopeDefault, "matchRepoDigestOrExact "+short(one))
 
 	for _, s := range []string{scope, "registry.example"} {
-		if _, err := gone.Without(&s, one.Public()); !errors.Is(err, content.ErrNotFound) {
+		if _, err := gone.Without(sign.TransportDocker, &s, one.Public()); !errors.Is(err, content.ErrNotFound) {
 			t.Errorf("removing what is not in %s: %v", s, err)
 		}
 	}
-	if _, err := p.Without(nil, key(t, sign.RSA).Public()); !errors.Is(err, content.ErrNotFound) {
+	if _, err := p.Without(sign.TransportDocker, nil, key(t, sign.RSA).Public()); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("removing a key that is nowhere: %v", err)
 	}
 }
@@ -153,15 +153,15 @@ func in(scope string) *string {
 func TestAScopeIsRemoved(t *testing.T) {
 	t.Parallel()
 	p := with(t, sign.NewPolicy(), scope, key(t, sign.ECDSA), sign.IdentityRule{})
-	q, err := p.Without(in(scope), nil)
+	q, err := p.Without(sign.TransportDocker, in(scope), nil)
 	must(t, err)
 	expectRules(t, q, "docker", scope, "nothing")
 	for _, s := range []string{"registry.example", ""} {
-		if _, err := p.Without(&s, nil); !errors.Is(err, content.ErrNotFound) {
+		if _, err := p.Without(sign.TransportDocker, &s, nil); !errors.Is(err, content.ErrNotFound) {
 			t.Errorf("removing scope %q, which is not there: %v", s, err)
 		}
 	}
-	if _, err := sign.NewPolicy().Without(in(scope), nil); !errors.Is(err, content.ErrNotFound) {
+	if _, err := sign.NewPolicy().Without(sign.TransportDocker, in(scope), nil); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("removing a scope of none: %v", err)
 	}
 }
@@ -173,11 +173,11 @@ func TestKeysInFilesAreNotEdited(t *testing.T) {
 	writeFile(t, file, one.Public().PEM())
 	p := parsePolicy(t, `{"default":`+accept+`,"transports":{"docker":{"`+scope+`":[{"type":"sigstoreSigned","keyPath":"`+filepath.ToSlash(file)+`"}]}}}`)
 	for _, s := range []string{scope, ""} {
-		if _, err := p.Without(in(s), one.Public()); !errors.Is(err, content.ErrUnsupported) {
+		if _, err := p.Without(sign.TransportDocker, in(s), one.Public()); !errors.Is(err, content.ErrUnsupported) {
 			t.Errorf("removing a key in a file from %q: %v", s, err)
 		}
 	}
-	if _, err := p.With(scope, two.Public(), sign.IdentityRule{}); !errors.Is(err, content.ErrUnsupported) {
+	if _, err := p.With(sign.TransportDocker, scope, two.Public(), sign.IdentityRule{}); !errors.Is(err, content.ErrUnsupported) {
 		t.Errorf("adding a key to one in a file: %v", err)
 	}
 	expectRules(t, with(t, p, scope, one, sign.IdentityRule{}), "docker", scope, "matchRepoDigestOrExact "+short(one))

@@ -21,7 +21,7 @@ func TestAPolicyIsMadeAndChanged(t *testing.T) {
 	}
 	one := key(t, sign.ECDSA)
 	p, err := sign.EditPolicy(t.Context(), path, func(p *sign.Policy) (*sign.Policy, error) {
-		return p.With(scope, one.Public(), sign.IdentityRule{})
+		return p.With(sign.TransportDocker, scope, one.Public(), sign.IdentityRule{})
 	})
 	must(t, err)
 	back, err := sign.ReadPolicy(path)
@@ -64,7 +64,7 @@ func TestChangesAtOnceLoseNothing(t *testing.T) {
 	for i := range n {
 		all.Go(func() {
 			_, err := sign.EditPolicy(t.Context(), path, func(p *sign.Policy) (*sign.Policy, error) {
-				return p.With(fmt.Sprintf("%s/app%d", scope, i), key(t, sign.ECDSA).Public(), sign.IdentityRule{})
+				return p.With(sign.TransportDocker, fmt.Sprintf("%s/app%d", scope, i), key(t, sign.ECDSA).Public(), sign.IdentityRule{})
 			})
 			if err != nil {
 				t.Error(err)
@@ -115,7 +115,7 @@ func TestWhatAnAuthorOfAPolicyShouldKnow(t *testing.T) {
 	for _, row := range []struct{ text, want string }{
 		{`{"default":` + reject + `}`, ""},
 		{`{"default":` + reject + `,"transports":{"docker":{"a.example":[{"type":"sigstoreSigned",` + one + `}],"b.example":` + accept + `}}}`, ""},
-		{`{"default":` + reject + `,"transports":{"dist-bundle":{"":` + reject + `}}}`, `dist-bundle "": dist has no such transport, and does not use this`},
+		{`{"default":` + reject + `,"transports":{"other-thing":{"":` + reject + `}}}`, `other-thing "": dist has no such transport, and does not use this`},
 		{`{"default":` + accept + `}`, "default: every name without a scope of its own is accepted, signed or not"},
 		{`{"default":` + reject + `,"transports":{"docker":{"":` + accept + `}}}`, `docker "": every image without a narrower scope is accepted, signed or not`},
 		{`{"default":[{"type":"insecureAcceptAnything"},{"type":"reject"}]}`, "default: insecureAcceptAnything beside other requirements changes nothing"},

@@ -96,7 +96,7 @@ func TestAScopeThatCouldNeverMatchIsRefused(t *testing.T) {
 		if _, err := sign.ParsePolicy([]byte(text)); !errors.Is(err, content.ErrInvalid) || !strings.Contains(err.Error(), "scope") {
 			t.Errorf("scope %q in a policy: %v", scope, err)
 		}
-		if _, err := sign.NewPolicy().With(scope, key(t, sign.ECDSA).Public(), sign.IdentityRule{}); !errors.Is(err, content.ErrInvalid) {
+		if _, err := sign.NewPolicy().With(sign.TransportDocker, scope, key(t, sign.ECDSA).Public(), sign.IdentityRule{}); !errors.Is(err, content.ErrInvalid) {
 			t.Errorf("scope %q is added: %v", scope, err)
 		}
 	}
