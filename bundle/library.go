@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,8 +38,8 @@ type Library struct {
 	own    oci.Reference
 	warn   func(string)
 	close  func() error
-	tar    os.FileInfo // the archive as it was opened, nil for a folder
-	change sync.Once   // telling of a changed archive
+	tars   []tarred  // the archive as it was opened, or its volumes; none for a folder
+	change sync.Once // telling of a changed archive
 
 	current atomic.Pointer[view]
 
@@ -57,7 +56,8 @@ var (
 )
 
 // OpenLibrary opens the layout in the folder path, or the archive that path is; which
-// form that has it finds out. warn is told, in a line each, what the owner of the place
+// form that has it finds out. Of a bundle in volumes, path is any of them, and all have
+// to be there. warn is told, in a line each, what the owner of the place
 // should know; nil is fine. The caller closes the Library.
 //
 // Errors: ErrNotFound where nothing of that kind is, ErrInvalid for a file that is no
@@ -92,23 +92,23 @@ func (l *Library) openShelf(ctx context.Context) (shelf, error) {
 	if fi.IsDir() {
 		return openFolder(l.path)
 	}
-	l.tar = fi
-	a, err := openArchive(ctx, l.path)
-	if err != nil {
+	if l.tars, err = openTars(ctx, l.path); err != nil {
 		return nil, err
 	}
-	a.reopen = l.reopen
-	sh, err := dockerOrOCIShelf(ctx, a)
+	for _, t := range l.tars {
+		t.reopen = func() (*os.File, error) { return l.reopen(t) }
+	}
+	sh, err := together(ctx, l.tars)
 	if errors.Is(err, content.ErrNotFound) {
 		err = fmt.Errorf("%w: neither index.json nor a manifest.json of Docker's that is whole", err)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", l.path, err)
 	} else {
-		err = l.unchanged(nil)
+		err = l.unchanged()
 	}
 	if err != nil {
-		_ = a.Close()
+		closeTars(l.tars)
 		return nil, err
 	}
 	return sh, nil
@@ -135,8 +135,13 @@ func (l *Library) read(ctx context.Context, sh shelf) error {
 	if err != nil {
 		return err
 	}
-	if written := cmp.Or(l.tar, list); written != nil {
-		v.written = written.ModTime()
+	if list != nil {
+		v.written = list.ModTime()
+	}
+	for _, t := range l.tars {
+		if at := t.info.ModTime(); at.After(v.written) {
+			v.written = at
+		}
 	}
 	l.current.Store(v)
 	l.list = list
@@ -146,13 +151,13 @@ func (l *Library) read(ctx context.Context, sh shelf) error {
 // view is what the place holds now.
 func (l *Library) view(ctx context.Context) (*view, error) {
 	err := context.Cause(ctx)
-	if err == nil && l.tar != nil {
-		err = l.unchanged(nil)
+	if err == nil {
+		err = l.unchanged()
 	}
 	if err != nil {
 		return nil, err
 	}
-	if l.tar == nil && l.reading.TryLock() {
+	if l.tars == nil && l.reading.TryLock() {
 		defer l.reading.Unlock()
 		if now := time.Now(); now.Sub(l.looked) >= l.pause {
 			l.looked = now
@@ -178,21 +183,22 @@ func (l *Library) refresh(ctx context.Context) {
 	l.failing = err != nil
 }
 
-// unchanged says whether the archive is still the one that was opened; f, if it is
-// not nil, is a file of it, which else is looked up by its name.
-func (l *Library) unchanged(f *os.File) error {
-	stat := func() (os.FileInfo, error) { return os.Stat(l.path) }
-	if f != nil {
-		stat = f.Stat
+// unchanged says whether the files are still those that were opened.
+func (l *Library) unchanged() error {
+	for _, t := range l.tars {
+		fi, err := os.Stat(t.path)
+		if err != nil || unlike(fi, t.info) {
+			return l.changed(t)
+		}
 	}
-	fi, err := stat()
-	if err == nil && !unlike(fi, l.tar) {
-		return nil
-	}
+	return nil
+}
+
+func (l *Library) changed(t tarred) error {
 	l.change.Do(func() {
-		l.warn(l.path + " is not the file any more that it was when it was opened: it has to be opened again")
+		l.warn(t.path + " is not the file any more that it was when it was opened: it has to be opened again")
 	})
-	return fmt.Errorf("%s: %w: the file has changed since it was opened", l.path, content.ErrUnavailable)
+	return fmt.Errorf("%s: %w: the file has changed since it was opened", t.path, content.ErrUnavailable)
 }
 
 // unlike says whether two looks at a file have found different ones.
@@ -203,15 +209,15 @@ func unlike(a, b os.FileInfo) bool {
 	return !os.SameFile(a, b) || a.Size() != b.Size() || !a.ModTime().Equal(b.ModTime())
 }
 
-// reopen opens the archive once more.
-func (l *Library) reopen() (*os.File, error) {
-	f, err := os.Open(l.path)
+// reopen opens an archive once more.
+func (l *Library) reopen(t tarred) (*os.File, error) {
+	f, err := os.Open(t.path)
 	if err != nil {
 		return nil, fsys.Classify(err)
 	}
-	if err := l.unchanged(f); err != nil {
+	if fi, err := f.Stat(); err != nil || unlike(fi, t.info) {
 		_ = f.Close()
-		return nil, err
+		return nil, l.changed(t)
 	}
 	return f, nil
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
-	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
 )
@@ -49,37 +49,58 @@ func (in Inspection) ArtifactType() string {
 	return ""
 }
 
-// Inspect describes an object. Of an index, platform picks the image to describe
-// in its place; nil describes the index.
+// holding is what can be inspected: the store, and what is read in place.
+type holding interface {
+	content.Fetcher
+	content.InfoReader
+	content.NameReader
+	Complete(ctx context.Context, d oci.Digest) (bool, error)
+	Reach(ctx context.Context, d oci.Digest) (held, known int64, err error)
+}
+
+// Inspect describes an object of the store, or an image in a bundle
+// (bundle:PATH:NAME). Of an index, platform picks the image to describe in its place;
+// nil describes the index.
 func (c *Client) Inspect(ctx context.Context, id string, platform *oci.Platform) (Inspection, error) {
+	if at, in := strings.CutPrefix(id, TransportBundle+":"); in {
+		return c.inspectInPlace(ctx, at, platform)
+	}
 	s, desc, err := c.find(ctx, id)
 	if err != nil {
 		return Inspection{}, err
 	}
+	in, err := inspect(ctx, s, desc, platform)
+	if err == nil {
+		in.Sources, err = s.Sources(ctx, in.Digest)
+	}
+	if err != nil || in.Index == nil && in.Manifest == nil {
+		return in, err
+	}
+	name, err := nameHere(ctx, s, id, in.Digest)
+	if err == nil {
+		in.Signatures, in.Verified, err = c.standing(ctx, s, name, in.Info.Descriptor())
+	}
+	return in, err
+}
+
+// inspect describes an object as far as who holds it knows of it.
+func inspect(ctx context.Context, s holding, desc oci.Descriptor, platform *oci.Platform) (in Inspection, err error) {
 	if platform != nil && oci.IsIndex(desc.MediaType) {
 		if desc, err = selectImage(ctx, s, desc, Platforms{Only: platform}); err != nil {
-			return Inspection{}, err
+			return in, err
 		}
 	}
-	in := Inspection{}
 	if in.Info, err = s.Info(ctx, desc.Digest); err != nil {
 		return in, err
 	}
 	if err := in.surroundings(ctx, s); err != nil {
 		return in, err
 	}
-	if err := in.document(ctx, s); err != nil || in.Index == nil && in.Manifest == nil {
-		return in, err
-	}
-	name, err := nameHere(ctx, s, id, desc.Digest)
-	if err == nil {
-		in.Signatures, in.Verified, err = c.standing(ctx, s, name, desc)
-	}
-	return in, err
+	return in, in.document(ctx, s)
 }
 
-// surroundings looks at what the store knows of the object.
-func (in *Inspection) surroundings(ctx context.Context, s *blobstore.Store) (err error) {
+// surroundings looks at what is known of the object besides.
+func (in *Inspection) surroundings(ctx context.Context, s holding) (err error) {
 	for n, err := range s.Names(ctx, "") {
 		if err != nil {
 			return err
@@ -88,15 +109,12 @@ func (in *Inspection) surroundings(ctx context.Context, s *blobstore.Store) (err
 			in.Names = append(in.Names, n.Reference)
 		}
 	}
-	if in.Sources, err = s.Sources(ctx, in.Digest); err != nil {
-		return err
-	}
 	in.Held, in.Known, err = s.Reach(ctx, in.Digest)
 	return err
 }
 
 // document parses the object itself.
-func (in *Inspection) document(ctx context.Context, s *blobstore.Store) error {
+func (in *Inspection) document(ctx context.Context, s holding) error {
 	desc := in.Info.Descriptor()
 	switch {
 	case oci.IsImageConfig(desc.MediaType):
@@ -123,7 +141,7 @@ func (in *Inspection) document(ctx context.Context, s *blobstore.Store) error {
 	return err
 }
 
-func (in *Inspection) parts(ctx context.Context, s *blobstore.Store, data []byte) error {
+func (in *Inspection) parts(ctx context.Context, s holding, data []byte) error {
 	edges, err := oci.Successors(in.MediaType, data)
 	if err != nil {
 		return err
@@ -140,7 +158,7 @@ func (in *Inspection) parts(ctx context.Context, s *blobstore.Store, data []byte
 
 // imageConfig reads a manifest and, if it is an image's and here, its
 // configuration.
-func imageConfig(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (*oci.Manifest, *oci.Image, error) {
+func imageConfig(ctx context.Context, s holding, desc oci.Descriptor) (*oci.Manifest, *oci.Image, error) {
 	data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
 	if err != nil {
 		return nil, nil, err
@@ -159,7 +177,7 @@ func imageConfig(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (
 	return &m, cfg, err
 }
 
-func readConfig(ctx context.Context, s *blobstore.Store, desc oci.Descriptor) (*oci.Image, error) {
+func readConfig(ctx context.Context, s holding, desc oci.Descriptor) (*oci.Image, error) {
 	data, err := content.ReadAll(ctx, s, desc, oci.MaxConfigSize)
 	if err != nil {
 		return nil, err

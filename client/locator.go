@@ -13,6 +13,7 @@ import (
 const (
 	TransportRegistry = "docker" // docker://REFERENCE, or a reference alone
 	TransportStore    = "store"  // the store's own names
+	TransportBundle   = "bundle" // bundle:PATH[:NAME], an archive or a layout in place
 )
 
 // Locator says where an image is, or is to go: a transport and a place that this

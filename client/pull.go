@@ -80,7 +80,7 @@ type PullOptions struct {
 // and for two images under one name; ErrUnsupported for a section of an unknown
 // type; ErrConflict when a name was moved by somebody else meanwhile.
 func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summary, error) {
-	p, err := c.newPull(names, o)
+	p, err := c.newPull(ctx, names, o)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -99,7 +99,7 @@ func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summa
 
 // PlanPull says what Pull would do. No store is made. Errors: as Pull.
 func (c *Client) PlanPull(ctx context.Context, names []string, o PullOptions) (Plan, error) {
-	p, err := c.newPull(names, o)
+	p, err := c.newPull(ctx, names, o)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -144,9 +144,13 @@ type pulled struct {
 	admitted admitted // by the policy
 }
 
-func (c *Client) newPull(names []string, o PullOptions) (*pull, error) {
+func (c *Client) newPull(ctx context.Context, names []string, o PullOptions) (*pull, error) {
 	p := &pull{c: c, o: o, start: time.Now(), asked: c.Traffic().Requests}
-	for _, e := range slices.Concat(words(names), o.List) {
+	entries, err := c.spread(ctx, slices.Concat(words(names), o.List))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
 		im, err := p.image(e)
 		if err != nil {
 			return nil, e.at(err)
@@ -165,7 +169,6 @@ func (c *Client) newPull(names []string, o PullOptions) (*pull, error) {
 	if len(p.images) != 1 {
 		return nil, fmt.Errorf("%w: one name is for one image, not for %d", content.ErrInvalid, len(p.images))
 	}
-	var err error
 	p.images[0].name, err = oci.ParseReference(o.As)
 	return p, err
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"dist.example/bundle"
 	"dist.example/content"
 )
 
@@ -36,9 +35,9 @@ func (c *Client) servedPlace(ctx context.Context, o ServeOptions) (content.Libra
 	if o.Writable || len(o.Mirror) > 0 {
 		return nil, nil, fmt.Errorf("serve %s: %w: layouts and archives are served as they are, not written", o.Place, content.ErrInvalid)
 	}
-	l, err := bundle.OpenLibrary(ctx, o.Place, c.opts.Warn)
+	l, err := c.openLibrary(ctx, o.Place)
 	if err != nil {
-		return nil, nil, withoutStore(o.Place, err)
+		return nil, nil, err
 	}
 	if o.Verify {
 		if err := l.Verify(ctx, c.opts.Observe); err != nil {
@@ -54,6 +53,6 @@ func withoutStore(path string, err error) error {
 	if _, serr := os.Stat(filepath.Join(path, "store.json")); serr != nil || !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
-	return content.WithHint(fmt.Errorf("serve %s: %w: it is a store, not a layout", path, content.ErrInvalid),
-		"dist serve --store %s", path)
+	return content.WithHint(fmt.Errorf("%s: %w: it is a store, not a layout", path, content.ErrInvalid),
+		"--store %s names it", path)
 }

@@ -21,7 +21,7 @@ type Signature struct {
 // of its signatures, and whether some vouch for it under name. Nothing but the store is
 // asked. Without a policy none counts.
 func (c *Client) standing(ctx context.Context, s *blobstore.Store, name oci.Reference, desc oci.Descriptor) ([]Signature, bool, error) {
-	v, found, err := c.verdict(ctx, s, name, desc)
+	v, found, err := c.verdict(ctx, s, s, placesIn(s, name), name, desc)
 	if err != nil {
 		return nil, false, err
 	}
@@ -29,10 +29,11 @@ func (c *Client) standing(ctx context.Context, s *blobstore.Store, name oci.Refe
 	return sigs, v.Verified, err
 }
 
-// verdict is that of the policy in force, on what was found in the store; the zero
-// Verdict where there is no policy, or nothing.
-func (c *Client) verdict(ctx context.Context, s *blobstore.Store, name oci.Reference, desc oci.Descriptor) (v sign.Verdict, all []*sign.Candidate, err error) {
-	found, err := findSignatures(ctx, desc.Digest, placesIn(s, name)...)
+// verdict is that of the policy in force, on what was found in places; the zero
+// Verdict where there is no policy, or nothing. src has the manifest, and s, which may be
+// nil, what is known of keys.
+func (c *Client) verdict(ctx context.Context, s *blobstore.Store, src content.Fetcher, places []content.Fetcher, name oci.Reference, desc oci.Descriptor) (v sign.Verdict, all []*sign.Candidate, err error) {
+	found, err := findSignatures(ctx, desc.Digest, places...)
 	if err != nil {
 		return v, nil, err
 	}
@@ -41,7 +42,7 @@ func (c *Client) verdict(ctx context.Context, s *blobstore.Store, name oci.Refer
 		return v, found.all, err
 	}
 	t := &trial{c: c, name: name, store: s, found: found.all, source: name.Name()}
-	if t.subject, _, err = readSubject(ctx, s, desc); err != nil {
+	if t.subject, _, err = readSubject(ctx, src, desc); err != nil {
 		return v, nil, err
 	}
 	_, reqs := policy.For(name)
@@ -103,7 +104,7 @@ func (c *Client) vouchedFor(ctx context.Context, s *blobstore.Store, n content.N
 	if err != nil || !demanding || !oci.HasSuccessors(n.Target.MediaType) {
 		return false, err
 	}
-	v, _, err := c.verdict(ctx, s, n.Reference, n.Target)
+	v, _, err := c.verdict(ctx, s, s, placesIn(s, n.Reference), n.Reference, n.Target)
 	if damage(err) != nil {
 		return false, nil
 	}

@@ -56,6 +56,8 @@ func (c *Client) transport(name string) (content.Transport, error) {
 		return bundle.OCIArchive{Epoch: c.opts.Epoch}, nil
 	case "docker-archive":
 		return bundle.DockerArchive{Epoch: c.opts.Epoch}, nil
+	case TransportBundle:
+		return bundle.InPlace{}, nil
 	}
 	return plugin.Find(name, plugin.Options{Offline: c.opts.Registry.Offline, Warn: c.opts.Warn})
 }

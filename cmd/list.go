@@ -10,7 +10,8 @@ import (
 // listCmd is `dist list`.
 type listCmd struct {
 	quietFlag
-	Unreferenced bool `help:"List only what nothing keeps: what the next collection takes."`
+	Unreferenced bool   `help:"List only what nothing keeps: what the next collection takes."`
+	Place        string `arg:"" optional:"" help:"bundle:PATH lists what an archive, its volumes or a layout has, in place of the store."`
 }
 
 // Help is the longer text of `dist list --help`.
@@ -24,17 +25,24 @@ Examples:
     $ dist list
     $ dist list -q
     $ dist list --unreferenced
+    $ dist list bundle:site.tar
     $ dist list --format 'go-template={{.digest}} {{.mediaType}}'`
 }
 
 // Run lists what the store holds.
 func (c *listCmd) Run(s *session) error {
+	if c.Place != "" && c.Unreferenced {
+		return usagef("--unreferenced is about the store")
+	}
 	dist, err := s.local()
 	if err != nil {
 		return err
 	}
 	items := dist.List(s.ctx)
-	if c.Unreferenced {
+	switch {
+	case c.Place != "":
+		items = dist.ListPlace(s.ctx, c.Place)
+	case c.Unreferenced:
 		items = dist.Unreferenced(s.ctx)
 	}
 	return printList(s.stdout, s.format(), c.Quiet, infoListing(s), items)

@@ -1,0 +1,116 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"dist.example/bundle"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// spread puts all images of a bundle in the place of a word that names none of them.
+func (c *Client) spread(ctx context.Context, entries []ListEntry) (all []ListEntry, err error) {
+	for _, e := range entries {
+		path, whole, err := wholeBundle(e.Word)
+		if err != nil {
+			return nil, e.at(err)
+		}
+		if !whole {
+			all = append(all, e)
+			continue
+		}
+		images, err := bundle.ListImages(ctx, path)
+		if err != nil {
+			return nil, e.at(err)
+		}
+		for _, im := range images {
+			one := e
+			one.Word = TransportBundle + ":" + im.Place
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+// wholeBundle says whether word is bundle:PATH without a name.
+func wholeBundle(word string) (path string, ok bool, err error) {
+	at, ok := strings.CutPrefix(word, TransportBundle+":")
+	if !ok {
+		return "", false, nil
+	}
+	p, err := bundle.ParsePlace(at)
+	return p.Path, err == nil && !p.One, err
+}
+
+// openLibrary opens a place that is read where it stands.
+func (c *Client) openLibrary(ctx context.Context, path string) (*bundle.Library, error) {
+	l, err := bundle.OpenLibrary(ctx, path, c.opts.Warn)
+	return l, withoutStore(path, err)
+}
+
+// inspectInPlace describes an image in a bundle.
+func (c *Client) inspectInPlace(ctx context.Context, at string, platform *oci.Platform) (in Inspection, err error) {
+	p, err := bundle.ParsePlace(at)
+	if err != nil {
+		return in, err
+	}
+	found, err := c.openElsewhere(ctx, Locator{Transport: TransportBundle, Place: at})
+	if err != nil {
+		return in, err
+	}
+	defer found.done()
+	l, err := c.openLibrary(ctx, p.Path)
+	if err != nil {
+		return in, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	if in, err = inspect(ctx, l, found.desc, platform); err != nil || in.Index == nil && in.Manifest == nil {
+		return in, err
+	}
+	s, err := c.storeIfAny(ctx)
+	if err != nil {
+		return in, err
+	}
+	v, all, err := c.verdict(ctx, s, found.src, []content.Fetcher{found.src}, found.name, in.Info.Descriptor())
+	if err == nil {
+		in.Signatures, err = c.outcomes(ctx, v, all)
+	}
+	in.Verified = v.Verified
+	return in, err
+}
+
+// ListPlace lists the content of the place that bundle:PATH names, in the order of
+// digests.
+func (c *Client) ListPlace(ctx context.Context, word string) iter.Seq2[content.Info, error] {
+	return func(yield func(content.Info, error) bool) {
+		if err := c.listPlace(ctx, word, yield); err != nil {
+			yield(content.Info{}, err)
+		}
+	}
+}
+
+// listPlace returns the errors that yield has not been told of.
+func (c *Client) listPlace(ctx context.Context, word string, yield func(content.Info, error) bool) error {
+	path, whole, err := wholeBundle(word)
+	if err == nil && !whole {
+		err = content.WithHint(fmt.Errorf("%s: %w: want bundle:PATH", word, content.ErrInvalid), "`dist inspect %s` tells of one image", word)
+	}
+	if err != nil {
+		return err
+	}
+	l, err := c.openLibrary(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer l.Close() // it is only read
+	for info, err := range l.All(ctx) {
+		if !yield(info, err) || err != nil {
+			return nil
+		}
+	}
+	return nil
+}
