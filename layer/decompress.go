@@ -43,28 +43,50 @@ func Decompress(r io.Reader, c Compression) (io.ReadCloser, error) {
 }
 
 func decompress(r io.Reader, c Compression, l limits) (io.ReadCloser, error) {
-	d := &decompressor{in: &source{r: r}, c: c, limits: l}
+	return capped(r, "layer", c.String(), l, c.decoder)
+}
+
+// Capped is Decompress for something else than a layer, which messages call what, in a
+// form that decoder reads. What decoder returns may be nil to release nothing. Errors:
+// those of Decompress's reader; any other of a decoder is ErrCorrupt.
+func Capped(r io.Reader, what, form string, decoder func(*bufio.Reader) (io.Reader, func(), error)) (io.ReadCloser, error) {
+	return capped(r, what, form, defaultLimits(), decoder)
+}
+
+func capped(r io.Reader, what, form string, l limits, decoder func(*bufio.Reader) (io.Reader, func(), error)) (io.ReadCloser, error) {
+	d := &decompressor{in: &source{r: r}, what: what, form: form, limits: l}
 	// The decoders read in small steps where they are not given a bufio.Reader.
-	buffered := bufio.NewReaderSize(d.in, 64<<10)
-	switch c {
-	case Gzip:
-		zr, err := gzip.NewReader(buffered)
-		if err != nil {
-			return nil, d.class(err)
-		}
-		d.out, d.release = zr, func() { _ = zr.Close() }
-	case Zstd:
-		zr, err := zstd.NewReader(buffered,
-			zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(2))
-		if err != nil {
-			return nil, d.class(err)
-		}
-		d.out, d.release = zr, zr.Close
-	default:
-		d.out, d.release = buffered, func() {}
+	out, release, err := decoder(bufio.NewReaderSize(d.in, 64<<10))
+	if err != nil {
+		return nil, d.class(err)
 	}
+	d.out, d.release = out, release
 	return d, nil
 }
+
+// decoder begins to read what is compressed with c. It may hold memory, and be reading
+// ahead, until it is released.
+func (c Compression) decoder(r *bufio.Reader) (io.Reader, func(), error) {
+	switch c {
+	case Gzip:
+		zr, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		return zr, func() { _ = zr.Close() }, nil
+	case Zstd:
+		zr, err := zstd.NewReader(r,
+			zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(2))
+		if err != nil {
+			return nil, nil, err
+		}
+		return zr, zr.Close, nil
+	}
+	return r, nil, nil
+}
+
+// Decoder is Compression's for Capped.
+func (c Compression) Decoder() func(*bufio.Reader) (io.Reader, func(), error) { return c.decoder }
 
 // source counts what is read and keeps its own error apart from a decoder's. A
 // decoder may read it from a goroutine of its own.
@@ -94,7 +116,8 @@ func (s *source) failure() error {
 type decompressor struct {
 	in      *source
 	out     io.Reader
-	c       Compression
+	what    string // messages call it that
+	form    string
 	limits  limits
 	release func()
 	n       int64
@@ -117,10 +140,10 @@ func (d *decompressor) Read(p []byte) (int, error) {
 // check holds the plain bytes so far to the caps.
 func (d *decompressor) check() error {
 	if d.n > d.limits.size {
-		return fmt.Errorf("layer: %w: its tar is larger than %d bytes", content.ErrUnsupported, d.limits.size)
+		return fmt.Errorf("%s: %w: its tar is larger than %d bytes", d.what, content.ErrUnsupported, d.limits.size)
 	}
 	if in := d.in.n.Load(); d.n > d.limits.floor && d.n/d.limits.ratio > in {
-		return fmt.Errorf("layer: %w: %d bytes expand to more than %d times their size", content.ErrUnsupported, in, d.limits.ratio)
+		return fmt.Errorf("%s: %w: %d bytes expand to more than %d times their size", d.what, content.ErrUnsupported, in, d.limits.ratio)
 	}
 	return nil
 }
@@ -135,11 +158,11 @@ func (d *decompressor) class(err error) error {
 	case err == io.EOF: // a wrapped one is not the end
 		return err
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return fmt.Errorf("layer: %w: its zstd window is larger than %d bytes", content.ErrUnsupported, MaxWindow)
+		return fmt.Errorf("%s: %w: its zstd window is larger than %d bytes", d.what, content.ErrUnsupported, MaxWindow)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("layer: %w: the %s stream ends early", content.ErrCorrupt, d.c)
+		return fmt.Errorf("%s: %w: the %s stream ends early", d.what, content.ErrCorrupt, d.form)
 	}
-	return fmt.Errorf("layer: %w: %s stream: %v", content.ErrCorrupt, d.c, err)
+	return fmt.Errorf("%s: %w: %s stream: %v", d.what, content.ErrCorrupt, d.form, err)
 }
 
 // Close is idempotent.
@@ -149,7 +172,7 @@ func (d *decompressor) Close() error {
 		d.release = nil
 	}
 	if d.err == nil {
-		d.err = errors.New("layer: read after close")
+		d.err = fmt.Errorf("%s: read after close", d.what)
 	}
 	return nil
 }

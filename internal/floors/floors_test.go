@@ -51,7 +51,7 @@ var table = []row{
 
 	{name: "blobstore", floor: 3},
 	{name: "blobstore/memory", floor: 3},
-	{name: "bundle", floor: 3},
+	{name: "bundle", floor: 3, owns: []string{"github.com/ulikunitz/xz"}},
 	{name: "registryserver/access", floor: 3, owns: []string{"golang.org/x/crypto"}},
 
 	{name: "gc", floor: 4},
