@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -50,15 +51,41 @@ func parseDockerManifest(data []byte) ([]dockerImage, error) {
 // dockerShelf shows the images of an archive of Docker's own form as a layout. The
 // manifests are made here: the same archive always gives the same ones.
 type dockerShelf struct {
-	*archive
+	dockerFiles
 	index []byte                    // stands in for index.json
 	made  map[oci.Digest][]byte     // manifests and configurations
-	parts map[oci.Digest]member     // layers
-	known map[member]oci.Descriptor // compressed layers, by where they stand
+	parts map[oci.Digest]dockerFile // layers
+	known map[string]oci.Descriptor // compressed layers, by their names
+}
+
+// dockerFiles are the members of an archive of Docker's own form.
+type dockerFiles interface {
+	// document is that of a shelf, for the name of any member.
+	document(name string, limit int64) ([]byte, error)
+	// file finds a member, by its name or that of a link. Errors: ErrNotFound,
+	// ErrUnsupported.
+	file(name string) (dockerFile, error)
+	io.Closer
+}
+
+// dockerFile is a member that may be a layer.
+type dockerFile struct {
+	name   string // its own
+	size   int64
+	digest oci.Digest // "" where it has to be read for that
+	open   func() (content.ReaderAt, error)
+}
+
+// file implements dockerFiles.
+func (a *archive) file(name string) (dockerFile, error) {
+	real, m, err := a.find(name)
+	f := dockerFile{name: real, size: m.size, open: func() (content.ReaderAt, error) { return a.part(m) }}
+	f.digest, _ = blobDigest(real)
+	return f, err
 }
 
 // openDocker reads what an archive without an index.json holds.
-func openDocker(ctx context.Context, a *archive) (*dockerShelf, error) {
+func openDocker(ctx context.Context, a dockerFiles) (*dockerShelf, error) {
 	data, err := a.document("manifest.json", maxDockerManifest)
 	if err != nil {
 		return nil, err
@@ -68,8 +95,8 @@ func openDocker(ctx context.Context, a *archive) (*dockerShelf, error) {
 		return nil, err
 	}
 	s := &dockerShelf{
-		archive: a,
-		made:    map[oci.Digest][]byte{}, parts: map[oci.Digest]member{}, known: map[member]oci.Descriptor{},
+		dockerFiles: a,
+		made:        map[oci.Digest][]byte{}, parts: map[oci.Digest]dockerFile{}, known: map[string]oci.Descriptor{},
 	}
 	var list []oci.Descriptor
 	for _, i := range images {
@@ -102,7 +129,7 @@ func (i dockerImage) listed(desc oci.Descriptor) []oci.Descriptor {
 
 // add makes the manifest of one image.
 func (s *dockerShelf) add(ctx context.Context, i dockerImage) (oci.Descriptor, error) {
-	data, err := s.archive.document(i.Config, oci.MaxConfigSize)
+	data, err := s.dockerFiles.document(i.Config, oci.MaxConfigSize)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -146,35 +173,54 @@ func (s *dockerShelf) layer(ctx context.Context, name string, diffID oci.Digest)
 	if _, err := oci.ParseDigest(diffID.String()); err != nil {
 		return oci.Descriptor{}, fmt.Errorf("diff_id: %w: %w", content.ErrCorrupt, err)
 	}
-	real, m, err := s.find(name)
+	f, err := s.file(name)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	if d, ok := s.known[m]; ok {
+	if d, ok := s.known[f.name]; ok {
 		return d, nil // read once, however many images share it
 	}
-	head := make([]byte, min(m.size, 4))
-	if _, err := s.r.ReadAt(head, m.off); err != nil {
-		return oci.Descriptor{}, fsys.Classify(err)
+	c, err := f.compression()
+	if err != nil {
+		return oci.Descriptor{}, err
 	}
-	c := layer.Detect(head)
-	d := oci.Descriptor{MediaType: c.MediaType(), Digest: diffID, Size: m.size}
+	d := oci.Descriptor{MediaType: c.MediaType(), Digest: diffID, Size: f.size}
 	if c != layer.None {
-		if d.Digest, err = s.digest(ctx, real, m); err != nil {
+		if d.Digest, err = f.sum(ctx); err != nil {
 			return oci.Descriptor{}, err
 		}
-		s.known[m] = d
+		s.known[f.name] = d
 	}
-	s.parts[d.Digest] = m
+	s.parts[d.Digest] = f
 	return d, nil
 }
 
-// digest is that of a member, by its name or by its bytes.
-func (s *dockerShelf) digest(ctx context.Context, name string, m member) (oci.Digest, error) {
-	if d, ok := blobDigest(name); ok {
-		return d, nil
+// compression is how the file is compressed, by its first bytes.
+func (f dockerFile) compression() (layer.Compression, error) {
+	ra, err := f.open()
+	if err != nil {
+		return layer.None, err
 	}
-	d, _, err := oci.DigestReader(content.UntilDone(ctx, io.NewSectionReader(s.r, m.off, m.size)))
+	defer ra.Close()
+	head := make([]byte, min(f.size, 4))
+	_, err = ra.ReadAt(head, 0)
+	if errors.Is(err, io.EOF) && int64(len(head)) == f.size {
+		err = nil
+	}
+	return layer.Detect(head), fsys.Classify(err)
+}
+
+// sum is the digest of the file, by its name or by its bytes.
+func (f dockerFile) sum(ctx context.Context) (oci.Digest, error) {
+	if f.digest != "" {
+		return f.digest, nil
+	}
+	ra, err := f.open()
+	if err != nil {
+		return "", err
+	}
+	defer ra.Close()
+	d, _, err := oci.DigestReader(content.UntilDone(ctx, io.NewSectionReader(ra, 0, f.size)))
 	return d, fsys.Classify(err)
 }
 
@@ -183,7 +229,7 @@ func (s *dockerShelf) document(name string, limit int64) ([]byte, error) {
 	if name == "index.json" {
 		return s.index, nil
 	}
-	return s.archive.document(name, limit)
+	return s.dockerFiles.document(name, limit)
 }
 
 // blob implements shelf.
@@ -191,8 +237,8 @@ func (s *dockerShelf) blob(d oci.Digest) (content.ReaderAt, error) {
 	if p, ok := s.made[d]; ok {
 		return sectionOfBytes(p), nil
 	}
-	if m, ok := s.parts[d]; ok {
-		return s.part(m)
+	if f, ok := s.parts[d]; ok {
+		return f.open()
 	}
 	return nil, fmt.Errorf("%s: %w in the archive", d, content.ErrNotFound)
 }
@@ -202,8 +248,8 @@ func (s *dockerShelf) size(d oci.Digest) (int64, error) {
 	if p, ok := s.made[d]; ok {
 		return int64(len(p)), nil
 	}
-	if m, ok := s.parts[d]; ok {
-		return m.size, nil
+	if f, ok := s.parts[d]; ok {
+		return f.size, nil
 	}
 	return 0, fmt.Errorf("%s: %w in the archive", d, content.ErrNotFound)
 }
