@@ -24,6 +24,8 @@ type admission struct {
 	apart bool
 	// rollback lets an older signature count again.
 	rollback bool
+	// under is the name whose requirements count, where that is not name.
+	under oci.Reference
 }
 
 // admitted is what came of an admission.
@@ -51,7 +53,10 @@ func (c *Client) demands(name oci.Reference) (*sign.Policy, bool, error) {
 // admit holds a manifest to the policy in force. Errors: ErrUntrusted, with what speaks
 // against it; those of the policy and of the places.
 func (c *Client) admit(ctx context.Context, a admission) (admitted, error) {
-	policy, demanding, err := c.demands(a.name)
+	if a.under == (oci.Reference{}) {
+		a.under = a.name
+	}
+	policy, demanding, err := c.demands(a.under)
 	if err != nil || !demanding {
 		return admitted{}, err
 	}
@@ -63,7 +68,7 @@ func (c *Client) admit(ctx context.Context, a admission) (admitted, error) {
 }
 
 func (c *Client) judgeAdmission(ctx context.Context, policy *sign.Policy, a admission) (admitted, error) {
-	scope, reqs := policy.For(a.name)
+	scope, reqs := policy.For(a.under)
 	for _, r := range reqs {
 		if r.Type == sign.RejectAll { // nothing has to be fetched for that
 			return admitted{}, sign.Verdict{Scope: scope, Met: []sign.Met{{Requirement: r}}}.Err()

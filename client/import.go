@@ -1,0 +1,430 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/bundle"
+	"dist.example/content"
+	"dist.example/oci"
+)
+
+// ImportOptions direct Import.
+type ImportOptions struct {
+	// Map renames images: OLD=NEW, where OLD is a name, or what names begin with up to a
+	// slash, a colon or their end; or of an image without a name, its tag or its digest.
+	// The longest counts.
+	Map []string
+	// Replace moves names that stand for something else. Without it they are only moved
+	// where the policy vouches for what comes.
+	Replace bool
+	// Lock is as in PullOptions.
+	Lock string
+	// Verify hashes again what is here already, and takes it from the bundle where it is
+	// damaged.
+	Verify bool
+	// Reference keeps large blobs in the archive's own blocks, where the file system can
+	// share those between files. Where it cannot they are copied.
+	Reference bool
+	// Request is the file that is written when the base of a delta is missing; "" puts
+	// PLACE.request.json beside the bundle.
+	Request string
+	// AllowRollback takes a bundle, and images, older than those that were accepted.
+	AllowRollback bool
+	// Evict is as in PullOptions.
+	Evict bool
+	// Stdin is what the place - reads.
+	Stdin io.Reader
+}
+
+// ImportSummary is the account of Import. Its names are those of the store.
+type ImportSummary struct {
+	Summary
+	// Bundle and Serial are what the bundle is called, "" and 0 for what has no name.
+	Bundle string
+	Serial int64
+	// Vouchers are the ids of the keys that vouch for the bundle by the policy.
+	Vouchers []oci.Digest
+	// Nameless are images that have no name, and are kept without for some days.
+	Nameless []oci.Descriptor
+	// Absent is how many images of indexes were left out by the sender.
+	Absent int
+}
+
+// keepImported is how long what came without a name is kept, and what came of a bundle
+// whose volumes are not all there.
+const keepImported = DefaultKeep
+
+// Import brings what bundles, archives and layouts in files hold into the store, which is
+// made when there is none, and lets its names stand for it: all names or, with an error,
+// none. A place is a file, a folder, or - for Stdin; several are the volumes of one bundle,
+// in any order, and those that are missing may come by another call.
+//
+// Before anything of it comes the bundle is held to the policy, where it can be known what
+// it is; then each blob is verified, and each image held to the policy, under the name
+// that the bundle says and under the name that it gets. What is here already is not
+// written again, and in a file not read. After an error the blobs that came are kept for
+// the next try.
+//
+// Errors: ErrCorrupt for what is damaged, or not what the bundle's contents say;
+// ErrUntrusted; ErrConflict for a name that stands for something else; ErrNoSpace;
+// ErrPartial when volumes are missing; ErrBase when a delta is on top of what is not here,
+// and then a Request was written; ErrUnsupported; ErrInvalid for what is no bundle.
+func (c *Client) Import(ctx context.Context, places []string, o ImportOptions) (ImportSummary, error) {
+	im, err := c.newImport(places, o)
+	if err != nil {
+		return ImportSummary{}, err
+	}
+	defer im.close()
+	if im.store, err = c.Init(ctx); err != nil {
+		return ImportSummary{}, err
+	}
+	if err = im.run(ctx); err == nil && o.Lock != "" {
+		err = writeLock(o.Lock, im.lock())
+	}
+	return im.summary(), err
+}
+
+// imports is one run of Import.
+type imports struct {
+	c      *Client
+	o      ImportOptions
+	places []string
+	names  []renaming
+	start  time.Time
+	plans  bool // nothing is to be changed
+
+	store  *blobstore.Store   // nil where there is none, in a plan
+	ses    *blobstore.Session // nil before something has to be written
+	in     *bundle.Incoming   // once all of it can be read
+	stream *storing           // what brought it, nil where it is read in place
+	bundle admittedBundle
+
+	images   []*imported
+	absent   map[oci.Digest]bool // left out by the sender
+	attached *attachedNames
+	stats    content.Stats
+}
+
+// imported is one image of an import.
+type imported struct {
+	bundle.IncomingImage
+	name     oci.Reference // that it gets, zero for none
+	old      oci.Digest    // what the name stands for, "" for nothing
+	admitted admitted
+}
+
+func (c *Client) newImport(places []string, o ImportOptions) (*imports, error) {
+	if len(places) == 0 {
+		return nil, fmt.Errorf("import: %w: no file and no folder is given", content.ErrInvalid)
+	}
+	names, err := parseRenamings(o.Map)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.inForce(); err != nil {
+		return nil, err
+	}
+	return &imports{c: c, o: o, places: places, names: names, start: time.Now(), absent: map[oci.Digest]bool{}}, nil
+}
+
+// close gives back what was opened. What the session holds stays under its lease.
+func (im *imports) close() {
+	if im.ses != nil {
+		if err := im.ses.Close(); err != nil {
+			im.c.opts.Warn(fmt.Sprintf("what came is not kept: %v", err))
+		}
+	}
+	if im.in != nil {
+		_ = im.in.Close() // it was only read
+	}
+}
+
+func (im *imports) run(ctx context.Context) error {
+	if err := im.open(ctx); err != nil {
+		return err
+	}
+	if err := im.look(ctx); err != nil {
+		return err
+	}
+	if im.stream == nil {
+		if err := im.begin(ctx); err != nil {
+			return err
+		}
+		if err := im.fit(ctx); err != nil {
+			return err
+		}
+	}
+	if err := im.finish(ctx); err != nil {
+		return err
+	}
+	im.remember(ctx)
+	return nil
+}
+
+// begin opens the session that everything comes by.
+func (im *imports) begin(ctx context.Context) (err error) {
+	if im.ses == nil {
+		im.ses, err = im.store.Begin(ctx, blobstore.SessionOptions{Note: "import"})
+	}
+	return err
+}
+
+// look finds out what is to become of which name, and whether it may.
+func (im *imports) look(ctx context.Context) error {
+	if err := im.list(); err != nil {
+		return err
+	}
+	if err := im.findBase(ctx); err != nil {
+		return err
+	}
+	if err := im.standing(ctx); err != nil {
+		return err
+	}
+	if err := im.admitAll(ctx); err != nil {
+		return err
+	}
+	return im.unmoved()
+}
+
+// standing finds out what the names stand for now.
+func (im *imports) standing(ctx context.Context) error {
+	for _, i := range im.images {
+		if i.old = ""; im.store == nil || i.name == (oci.Reference{}) {
+			continue
+		}
+		n, err := im.store.Name(ctx, i.name)
+		if err != nil && !errors.Is(err, content.ErrNotFound) {
+			return err
+		}
+		i.old = n.Target.Digest
+	}
+	return nil
+}
+
+// unmoved refuses to move names that stand for something else, where nobody vouches for
+// what comes. Errors: ErrConflict.
+func (im *imports) unmoved() error {
+	var moved []string
+	for _, i := range im.images {
+		if i.old != "" && i.old != i.Target.Digest && len(i.admitted.vouchers) == 0 && !im.o.Replace {
+			moved = append(moved, i.name.String())
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	return content.WithHint(fmt.Errorf("import: %w: %s would stand for something else", content.ErrConflict, fewOf(moved)),
+		"--replace moves names, and --map OLD=NEW gives others")
+}
+
+// fewOf lists some of many words.
+func fewOf(words []string) string {
+	const few = 5
+	if len(words) <= few {
+		return joined(words)
+	}
+	return fmt.Sprintf("%s and %d more", joined(words[:few]), len(words)-few)
+}
+
+// admitAll holds the images to the policy: under the name that the bundle gives them, and
+// what the policy wants of the name that they get, too.
+func (im *imports) admitAll(ctx context.Context) error {
+	for _, i := range im.images {
+		if i.name == (oci.Reference{}) {
+			continue
+		}
+		asked := i.Name
+		if asked == (oci.Reference{}) {
+			asked = i.name
+		}
+		a := admission{name: asked.Local(), desc: i.Target, src: im.in, store: im.store, rollback: im.o.AllowRollback}
+		for _, under := range []oci.Reference{asked.Local(), i.name.Local()} {
+			a.under = under
+			out, err := im.c.admit(ctx, a)
+			if err != nil {
+				return fmt.Errorf("import %s: %w", i.name, err)
+			}
+			i.admitted.add(out)
+		}
+	}
+	return nil
+}
+
+// add takes what another admission of the same image came to.
+func (a *admitted) add(b admitted) {
+	for _, m := range b.marks {
+		if !slices.Contains(a.marks, m) {
+			a.marks = append(a.marks, m)
+		}
+	}
+	for _, v := range b.vouchers {
+		if !slices.Contains(a.vouchers, v) {
+			a.vouchers = append(a.vouchers, v)
+		}
+	}
+}
+
+// finish brings what is not here yet, and gives the names.
+func (im *imports) finish(ctx context.Context) error {
+	im.attached = newAttachedNames(im.store)
+	for try := 0; ; try++ {
+		if err := im.copyAll(ctx); err != nil {
+			return err
+		}
+		if err := im.keepNameless(ctx); err != nil {
+			return err
+		}
+		im.c.hook("import.copied")
+		im.ses.Trust(im.marks()...)
+		err := im.ses.Commit(ctx, im.changes()...)
+		im.c.hook("import.named")
+		var missing *blobstore.MissingError
+		switch {
+		case err == nil, try == 2:
+			return err
+		case errors.As(err, &missing) && im.stream == nil: // given up or found damaged meanwhile
+		case errors.Is(err, content.ErrConflict):
+			if again, lerr := im.overtaken(ctx); lerr != nil || !again {
+				return errors.Join(err, lerr)
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// overtaken looks at the names again, after somebody else has moved one of them, and says
+// whether they may be moved as they stand now.
+func (im *imports) overtaken(ctx context.Context) (bool, error) {
+	again, err := im.attached.moved(ctx)
+	if err != nil {
+		return false, err
+	}
+	before := im.olds()
+	if err := im.standing(ctx); err != nil {
+		return false, err
+	}
+	return (again || !slices.Equal(before, im.olds())) && im.unmoved() == nil, nil
+}
+
+func (im *imports) olds() (olds []oci.Digest) {
+	for _, i := range im.images {
+		olds = append(olds, i.old)
+	}
+	return olds
+}
+
+func (im *imports) copyAll(ctx context.Context) error {
+	for _, i := range im.images {
+		repo := i.name
+		if repo == (oci.Reference{}) {
+			repo = i.Name
+		}
+		var to content.Pusher = keeping{im.session(), attachingTo{im.attached, repo}}
+		if repo == (oci.Reference{}) { // an attachment would have no name either
+			to = im.session()
+		}
+		stats, err := content.Copy(ctx, to, im.in, i.Target, im.options())
+		if im.stream == nil {
+			im.stats = im.stats.Add(stats)
+		} else {
+			im.stats.Referrers += stats.Referrers
+		}
+		if err != nil {
+			return fmt.Errorf("import %s: %w", i.Label(), im.found(err))
+		}
+	}
+	return nil
+}
+
+// found gives what a bundle lacks, and should have, its class.
+func (im *imports) found(err error) error {
+	if errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", content.ErrCorrupt, err)
+	}
+	return err
+}
+
+// session is where everything goes to.
+func (im *imports) session() session {
+	if im.o.Verify {
+		return verifying{im.ses, im.store}
+	}
+	return im.ses
+}
+
+func (im *imports) options() content.CopyOptions {
+	return content.CopyOptions{
+		Jobs: im.c.opts.Jobs, Children: im.children, Referrers: true, Observe: im.observe, Warn: im.c.opts.Warn,
+	}
+}
+
+// children leaves out what the sender left out.
+func (im *imports) children(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
+	edges, err := Platforms{All: true}.children(parent, edges)
+	return slices.DeleteFunc(edges, func(e oci.Edge) bool { return im.absent[e.Digest] }), err
+}
+
+// observe passes progress on, but what a stream brought was told of when it came.
+func (im *imports) observe(e content.Event) {
+	if im.stream == nil {
+		im.c.opts.Observe(e)
+	}
+	if e.Kind == content.EventFinished {
+		im.c.hook("import.blob")
+	}
+}
+
+func (im *imports) marks() []blobstore.TrustMark {
+	marks := slices.Clone(im.bundle.marks)
+	for _, i := range im.images {
+		marks = append(marks, i.admitted.marks...)
+	}
+	return marks
+}
+
+func (im *imports) changes() []content.NameChange {
+	var changes []content.NameChange
+	for _, i := range im.images {
+		if i.name == (oci.Reference{}) || i.old == i.Target.Digest {
+			continue
+		}
+		same := func(c content.NameChange) bool { return c.Reference == i.name }
+		if !slices.ContainsFunc(changes, same) { // it may be listed twice
+			changes = append(changes, content.NameChange{Reference: i.name, Expect: &i.old, Target: i.Target.Digest, Why: "import"})
+		}
+	}
+	return append(changes, im.attached.changes("import")...)
+}
+
+// lock is what was imported, as lines of a lock.
+func (im *imports) lock() (lines []lockLine) {
+	for _, i := range im.images {
+		if i.name != (oci.Reference{}) {
+			lines = append(lines, lockLine{name: i.name, digest: i.Target.Digest})
+		}
+	}
+	return lines
+}
+
+func (im *imports) summary() ImportSummary {
+	s := ImportSummary{Vouchers: im.bundle.vouchers, Absent: len(im.absent)}
+	s.Stats, s.Elapsed, s.Looked = im.stats, time.Since(im.start), true
+	if im.in != nil && im.in.Contents != nil {
+		s.Bundle, s.Serial = im.in.Contents.Name, im.in.Contents.Serial
+	}
+	for _, i := range im.images {
+		if i.name == (oci.Reference{}) {
+			s.Nameless = append(s.Nameless, i.Target)
+			continue
+		}
+		s.Names = append(s.Names, Moved{i.name.String(), i.Target, i.old != i.Target.Digest, i.admitted.vouchers})
+	}
+	return s
+}
