@@ -29,6 +29,7 @@ func groups() []kong.Group {
 		{Key: "remote", Title: "Registries:"},
 		{Key: "author", Title: "Making and looking into images:"},
 		{Key: "trust", Title: "Signatures and trust:"},
+		{Key: "airgap", Title: "Across an air gap:"},
 		{Key: "ask", Title: "Asking what is here:"},
 		{Key: "store", Title: "The store and this program:"},
 		{Key: "network", Title: "Network flags:"},
@@ -83,6 +84,8 @@ func verbs() []verb {
 		{"sign", "trust", "Sign a manifest for its name.", new(signCmd)},
 		{"verify", "trust", "Say which key vouches for a name, and why other signatures do not count.", new(verifyCmd)},
 		{"trust", "trust", "Say whose signatures count for which names.", new(trustCmd)},
+
+		{"import", "airgap", "Bring what a bundle or an archive in a file holds into the store.", new(importCmd)},
 
 		{"query", "ask", "Answer a SELECT over what the store knows.", new(queryCmd)},
 		{"search", "ask", "Find names and what manifests say by words.", new(searchCmd)},

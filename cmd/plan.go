@@ -51,12 +51,17 @@ func (s *session) planned(p client.Plan, err error, names ...string) error {
 	if err != nil && len(names) == 1 {
 		err = about(names[0], err)
 	}
-	var room *client.RoomError
-	if err != nil && !errors.As(err, &room) {
+	if err != nil && !isRoom(err) {
 		return err
 	}
 	j := newPlanJSON(p)
 	return firstOf(s.object(j, j.print), err)
+}
+
+// isRoom says that something would not fit, which a plan tells beside all else.
+func isRoom(err error) bool {
+	var room *client.RoomError
+	return errors.As(err, &room)
 }
 
 // print is the plan as a table, with a line of totals.
