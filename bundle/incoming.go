@@ -119,14 +119,30 @@ func (s listedShelf) document(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// unlisted implements shelf.
+// unlisted implements shelf: what looks like a manifest, whatever the contents, which may
+// not be signed, call it.
 func (s listedShelf) unlisted([]entry) (out []oci.Digest) {
 	for _, b := range s.contents.Blobs {
-		if oci.HasSuccessors(b.MediaType) {
+		if mayBeManifest(s.shelf, b.Digest, b.Size) {
 			out = append(out, b.Digest)
 		}
 	}
 	return out
+}
+
+// mayBeManifest says whether a blob has the size, and the first byte, of a manifest.
+func mayBeManifest(sh shelf, d oci.Digest, size int64) bool {
+	if size > oci.MaxManifestSize {
+		return false
+	}
+	ra, err := sh.blob(d)
+	if err != nil {
+		return false
+	}
+	defer ra.Close()
+	first := make([]byte, 1)
+	n, _ := ra.ReadAt(first, 0)
+	return n == 1 && first[0] == '{'
 }
 
 // openIncomingFolder opens a layout in a folder.
@@ -313,26 +329,12 @@ func (a *arrived) size(d oci.Digest) (int64, error) {
 func (a *arrived) unlisted([]entry) []oci.Digest {
 	a.once.Do(func() {
 		for _, d := range slices.Sorted(maps.Keys(a.r.blobs)) {
-			if a.mayBeManifest(d) {
+			if mayBeManifest(a, d, a.r.blobs[d]) {
 				a.manifests = append(a.manifests, d)
 			}
 		}
 	})
 	return a.manifests
-}
-
-func (a *arrived) mayBeManifest(d oci.Digest) bool {
-	if a.r.blobs[d] > oci.MaxManifestSize {
-		return false
-	}
-	ra, err := a.blob(d)
-	if err != nil {
-		return false
-	}
-	defer ra.Close()
-	first := make([]byte, 1)
-	n, _ := ra.ReadAt(first, 0)
-	return n == 1 && first[0] == '{'
 }
 
 // Close implements shelf.
@@ -359,6 +361,18 @@ func (in *Incoming) Has(d oci.Digest) bool {
 	}
 	_, err := in.shelf.size(d)
 	return err == nil
+}
+
+// Unlisted are the blobs that may be there without an image that reaches them: of a bundle
+// all that it lists, else what may be a manifest.
+func (in *Incoming) Unlisted() (all []oci.Digest) {
+	if in.Contents == nil {
+		return in.shelf.unlisted(in.entries)
+	}
+	for _, b := range in.Contents.Blobs {
+		all = append(all, b.Digest)
+	}
+	return all
 }
 
 // Provenance is what the sender knew of where blobs come from, the zero value for nothing.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"dist.example/blobstore"
@@ -109,6 +110,9 @@ type imports struct {
 	absent   map[oci.Digest]bool // left out by the sender
 	attached *attachedNames
 	stats    content.Stats
+
+	mu    sync.Mutex
+	types map[oci.Digest]oci.Descriptor // of blobs, as the manifests say
 }
 
 // imported is one image of an import.
@@ -130,7 +134,10 @@ func (c *Client) newImport(places []string, o ImportOptions) (*imports, error) {
 	if _, err := c.inForce(); err != nil {
 		return nil, err
 	}
-	return &imports{c: c, o: o, places: places, names: names, start: time.Now(), absent: map[oci.Digest]bool{}}, nil
+	return &imports{
+		c: c, o: o, places: places, names: names, start: time.Now(),
+		absent: map[oci.Digest]bool{}, types: map[oci.Digest]oci.Descriptor{},
+	}, nil
 }
 
 // close gives back what was opened. What the session holds stays under its lease.
@@ -280,6 +287,13 @@ func (im *imports) finish(ctx context.Context) error {
 		if err := im.keepNameless(ctx); err != nil {
 			return err
 		}
+		if im.stream != nil {
+			if err := im.stream.noteTypes(ctx); err != nil {
+				return err
+			}
+		} else if err := im.verifyRest(ctx); err != nil {
+			return err
+		}
 		im.c.hook("import.copied")
 		im.ses.Trust(im.marks()...)
 		err := im.ses.Commit(ctx, im.changes()...)
@@ -343,6 +357,29 @@ func (im *imports) copyAll(ctx context.Context) error {
 	return nil
 }
 
+// verifyRest reads what no image reached: a signature that is damaged is none, and must
+// not be left behind in silence.
+func (im *imports) verifyRest(ctx context.Context) error {
+	for _, d := range im.in.Unlisted() {
+		here, err := im.ses.Exists(ctx, oci.Descriptor{Digest: d})
+		if err != nil {
+			return err
+		}
+		if here {
+			continue
+		}
+		r, err := im.in.Fetch(ctx, oci.Descriptor{Digest: d, Size: -1})
+		if err != nil {
+			return im.found(err)
+		}
+		_, err = io.Copy(io.Discard, r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return fmt.Errorf("import %s: %w", im.places[0], im.found(err))
+		}
+	}
+	return nil
+}
+
 // found gives what a bundle lacks, and should have, its class.
 func (im *imports) found(err error) error {
 	if errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrCorrupt) {
@@ -365,9 +402,16 @@ func (im *imports) options() content.CopyOptions {
 	}
 }
 
-// children leaves out what the sender left out.
+// children leaves out what the sender left out, and learns what blobs are.
 func (im *imports) children(parent oci.Descriptor, edges []oci.Edge) ([]oci.Edge, error) {
 	edges, err := Platforms{All: true}.children(parent, edges)
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	for _, e := range edges {
+		if !oci.HasSuccessors(e.MediaType) {
+			im.types[e.Digest] = e.Descriptor
+		}
+	}
 	return slices.DeleteFunc(edges, func(e oci.Edge) bool { return im.absent[e.Digest] }), err
 }
 

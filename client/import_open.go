@@ -95,7 +95,7 @@ func (im *imports) receiver() taker {
 	if im.plans {
 		return newPlanning(im)
 	}
-	im.stream = &storing{im: im}
+	im.stream = &storing{im: im, taken: map[oci.Digest]bool{}}
 	return im.stream
 }
 

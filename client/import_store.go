@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"dist.example/bundle"
 	"dist.example/content"
@@ -17,8 +19,9 @@ import (
 type storing struct {
 	im      *imports
 	begun   bool
-	came    []oci.Digest // whole blobs of this tar, taken or here before
-	volumes *volumes     // nil for a bundle in one piece
+	came    []oci.Digest        // whole blobs of this tar, taken or here before
+	taken   map[oci.Digest]bool // by this run
+	volumes *volumes            // nil for a bundle in one piece
 }
 
 // Begin implements bundle.Receiver: the bundle is judged, and has room, before anything of
@@ -107,8 +110,29 @@ func (s *storing) Blob(ctx context.Context, b bundle.Coming) (oci.Digest, error)
 	desc.Digest = d
 	s.tell(content.EventFinished, desc, desc.Size)
 	s.came = append(s.came, d)
+	s.taken[d] = true
 	s.im.c.hook("import.blob")
 	return d, nil
+}
+
+// noteTypes gives blobs the types that manifests say: what came of a stream came before
+// anybody knew, or with a type that nothing vouched for.
+func (s *storing) noteTypes(ctx context.Context) error {
+	if err := s.im.ses.Flush(ctx); err != nil {
+		return err
+	}
+	var descs []oci.Descriptor
+	for _, d := range slices.Sorted(maps.Keys(s.im.types)) {
+		info, err := s.im.store.Info(ctx, d)
+		if err != nil && !errors.Is(err, content.ErrNotFound) {
+			return err
+		}
+		desc := s.im.types[d]
+		if err == nil && info.MediaType != desc.MediaType && (s.taken[d] || info.MediaType == oci.MediaTypeOctets) {
+			descs = append(descs, desc)
+		}
+	}
+	return s.im.store.NoteTypes(ctx, descs...)
 }
 
 // wrong gives a blob that is not what it is said to be its class.
@@ -262,7 +286,11 @@ func (s *storing) complete(ctx context.Context, r *bundle.Reception) error {
 			return err
 		}
 	}
-	return s.volumes.complete(ctx, r)
+	err := s.volumes.complete(ctx, r)
+	if errors.Is(err, content.ErrPartial) { // the leases of the volumes keep what came
+		err = errors.Join(err, s.im.ses.Commit(ctx))
+	}
+	return err
 }
 
 // ReaderAt implements content.Provider.
