@@ -2,9 +2,7 @@ package bundle
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -17,7 +15,7 @@ type InPlace struct{}
 
 var _ content.Transport = InPlace{}
 
-// Source implements content.Transport, as OCIArchive.Source.
+// Source implements content.Transport, as OCIArchive.Source. The source is an InBundle.
 func (InPlace) Source(ctx context.Context, at string) (content.ImageSource, error) {
 	p, err := parsePlace(at)
 	if err == nil {
@@ -26,11 +24,33 @@ func (InPlace) Source(ctx context.Context, at string) (content.ImageSource, erro
 	if err != nil {
 		return nil, err
 	}
-	sh, err := openPlace(ctx, p.path)
+	in, err := OpenWhole(ctx, p.path)
 	if err != nil {
 		return nil, err
 	}
-	return newSource(p, sh)
+	return InBundle{in, p, in.Close}, nil
+}
+
+// InBundle is one image of a bundle, as a source.
+type InBundle struct {
+	*Incoming
+	at    place
+	close func() error
+}
+
+// Image implements content.ImageSource.
+func (s InBundle) Image(ctx context.Context) (oci.Reference, oci.Descriptor, error) {
+	return s.image(ctx, s.at)
+}
+
+// Close implements io.Closer.
+func (s InBundle) Close() error { return s.close() }
+
+// At is the image that a place in the bundle names, as InPlace.Source has it. Closing it
+// leaves the bundle open. Errors: ErrInvalid.
+func (in *Incoming) At(at string) (InBundle, error) {
+	p, err := parsePlace(at)
+	return InBundle{in, p, func() error { return nil }}, err
 }
 
 // Target implements content.Transport: ErrUnsupported.
@@ -39,21 +59,43 @@ func (InPlace) Target(_ context.Context, at string) (content.ImageTarget, error)
 		"`dist export` writes one")
 }
 
-// openPlace opens the layout, the archive or the volumes at path.
-func openPlace(ctx context.Context, path string) (shelf, error) {
-	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
-		return openFolder(path)
+// OpenWhole is OpenIncoming for all that there is of a bundle: at names any of its volumes,
+// and the others are found by their names. Errors: also ErrNotFound for a volume that is
+// missing.
+func OpenWhole(ctx context.Context, at string) (*Incoming, error) {
+	in, err := OpenIncoming(ctx, at)
+	if err != nil || in.Volume == nil {
+		return in, err
 	}
-	all, err := openTars(ctx, path)
+	_ = in.Close() // nothing was read from it
+	all, err := openTars(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	sh, err := together(ctx, all)
+	in, err = wholeOf(ctx, at, all)
 	if err != nil {
 		closeTars(all)
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return sh, nil
+	return in, err
+}
+
+// wholeOf holds all volumes of a bundle to its contents.
+func wholeOf(ctx context.Context, at string, all []tarred) (*Incoming, error) {
+	r := NewReception(scanner{})
+	for _, t := range all {
+		if err := r.ReceiveFile(ctx, t.path, t.r, t.info.Size()); err != nil {
+			return nil, err
+		}
+	}
+	err := r.Complete()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", at, err)
+	}
+	sh, err := together(ctx, all)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", at, err)
+	}
+	return newIncoming(at, sh, r.head, r.docs)
 }
 
 // Place is what `bundle:PATH[:NAME][@DIGEST]` says behind its first colon.
@@ -69,36 +111,13 @@ func ParsePlace(s string) (Place, error) {
 	return Place{p.path, p.name != "" || p.digest != ""}, err
 }
 
-// Listed is an image as index.json lists it.
-type Listed struct {
-	// Reference is its name in full, the zero Reference where it has none.
-	Reference oci.Reference
-	// Place names it alone, for InPlace.Source.
-	Place string
-	oci.Descriptor
-}
-
-// ListImages lists what the index.json of the place at path does, in that order, what is
-// about others left out. Errors: as InPlace.Source.
-func ListImages(ctx context.Context, path string) (images []Listed, err error) {
-	sh, err := openPlace(ctx, path)
-	if err != nil {
-		return nil, err
+// Place names the image alone, for InPlace.Source, in the place at path.
+func (i IncomingImage) Place(path string) string {
+	switch {
+	case i.Name != (oci.Reference{}):
+		return path + ":" + i.Name.String()
+	case i.Tag != "":
+		return path + ":" + i.Tag
 	}
-	defer func() { err = errors.Join(err, sh.Close()) }()
-	entries, err := readListing(sh)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	for _, e := range plain(entries) {
-		l := Listed{Reference: e.full, Place: path + "@" + e.Digest.String(), Descriptor: e.Descriptor}
-		switch {
-		case e.full != (oci.Reference{}):
-			l.Place = path + ":" + e.full.String()
-		case e.tag != "":
-			l.Place = path + ":" + e.tag
-		}
-		images = append(images, l)
-	}
-	return images, nil
+	return path + "@" + i.Target.Digest.String()
 }

@@ -78,13 +78,18 @@ func readListing(sh shelf) ([]entry, error) {
 
 // Image implements content.ImageSource.
 func (s *source) Image(ctx context.Context) (oci.Reference, oci.Descriptor, error) {
+	return s.image(ctx, s.place)
+}
+
+// image is the one that p names.
+func (s *source) image(ctx context.Context, p place) (oci.Reference, oci.Descriptor, error) {
 	if err := context.Cause(ctx); err != nil {
 		return oci.Reference{}, oci.Descriptor{}, err
 	}
-	if s.place.digest != "" {
-		return s.byDigest(ctx)
+	if p.digest != "" {
+		return s.byDigest(ctx, p)
 	}
-	e, err := pick(s.entries, s.place)
+	e, err := pick(s.entries, p)
 	if err != nil {
 		return oci.Reference{}, oci.Descriptor{}, err
 	}
@@ -94,16 +99,16 @@ func (s *source) Image(ctx context.Context) (oci.Reference, oci.Descriptor, erro
 }
 
 // byDigest finds a manifest whether it is listed or not.
-func (s *source) byDigest(ctx context.Context) (oci.Reference, oci.Descriptor, error) {
+func (s *source) byDigest(ctx context.Context, p place) (oci.Reference, oci.Descriptor, error) {
 	var name oci.Reference
 	for _, e := range s.entries {
-		if e.Digest == s.place.digest && name == (oci.Reference{}) {
+		if e.Digest == p.digest && name == (oci.Reference{}) {
 			name = e.full
 		}
 	}
-	desc, _, err := s.manifest(ctx, s.place.digest)
+	desc, _, err := s.manifest(ctx, p.digest)
 	if err != nil {
-		return name, desc, fmt.Errorf("image in %s: %w", s.place.path, err)
+		return name, desc, fmt.Errorf("image in %s: %w", p.path, err)
 	}
 	return name, desc, nil
 }

@@ -130,6 +130,9 @@ func vouchers(v sign.Verdict) (ids []oci.Digest) {
 // admitAll holds the images of a pull to the policy, before anything of them comes. What
 // is here is judged by what is here, and its place is asked only when that does not do.
 func (p *pull) admitAll(ctx context.Context) error {
+	if err := p.admitBundles(ctx); err != nil {
+		return err
+	}
 	for _, im := range p.images {
 		if err := p.admit(ctx, im); err != nil {
 			return fmt.Errorf("pull %s: %w", im.Word, im.at(err))
@@ -178,6 +181,7 @@ func (im *pulled) asked() oci.Reference {
 
 // marks are those of all images, for the transaction of their names.
 func (p *pull) marks() (marks []blobstore.TrustMark) {
+	marks = slices.Clone(p.bundleMarks)
 	for _, im := range p.images {
 		marks = append(marks, im.admitted.marks...)
 	}

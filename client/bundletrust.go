@@ -27,6 +27,18 @@ type bundleClaim struct {
 	allowRollback bool
 }
 
+// claimOf is what a bundle says of itself.
+func claimOf(h bundle.Head, allowRollback bool) bundleClaim {
+	claim := bundleClaim{index: h.Index, allowRollback: allowRollback}
+	if h.Contents != nil {
+		claim.contents = *h.Contents
+	}
+	if h.Signed {
+		claim.signed = h.Member
+	}
+	return claim
+}
+
 // admittedBundle is what came of a bundleClaim.
 type admittedBundle struct {
 	marks []blobstore.TrustMark // for the transaction that gives the names

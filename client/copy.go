@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dist.example/blobstore"
+	"dist.example/bundle"
 	"dist.example/content"
 	"dist.example/oci"
 )
@@ -283,12 +284,20 @@ func (j *copyJob) admit(ctx context.Context, to any) error {
 	if !ok {
 		return nil
 	}
+	var marks []blobstore.TrustMark
+	if in, ok := j.src.(bundle.InBundle); ok {
+		out, err := j.c.admitBundle(ctx, store.store, claimOf(in.Head, false))
+		if err != nil {
+			return err
+		}
+		marks = out.marks
+	}
 	a := admission{name: j.dst.Reference.Local(), desc: j.root, src: j.src, store: store.store}
 	if j.srcWhere.Transport == TransportRegistry {
 		a.name = j.srcWhere.Reference.Local()
 	}
 	out, err := j.c.admit(ctx, a)
-	store.Trust(out.marks...)
+	store.Trust(append(marks, out.marks...)...)
 	return err
 }
 

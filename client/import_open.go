@@ -39,14 +39,7 @@ func (im *imports) open(ctx context.Context) error {
 
 // admitBundle holds the bundle to the policy.
 func (im *imports) admitBundle(ctx context.Context, h bundle.Head) (err error) {
-	claim := bundleClaim{index: h.Index, allowRollback: im.o.AllowRollback}
-	if h.Contents != nil {
-		claim.contents = *h.Contents
-	}
-	if h.Signed {
-		claim.signed = h.Member
-	}
-	if im.bundle, err = im.c.admitBundle(ctx, im.store, claim); err != nil {
+	if im.bundle, err = im.c.admitBundle(ctx, im.store, claimOf(h, im.o.AllowRollback)); err != nil {
 		return fmt.Errorf("import %s: %w", im.places[0], err)
 	}
 	im.c.hook("import.admitted")

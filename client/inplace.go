@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 
 	"dist.example/bundle"
@@ -12,8 +14,37 @@ import (
 	"dist.example/oci"
 )
 
+// bundles are those that a pull reads, by their path: each is opened once, however many
+// images come from it.
+type bundles map[string]*bundle.Incoming
+
+// open opens one, unless that was done.
+func (b bundles) open(ctx context.Context, path string) (*bundle.Incoming, error) {
+	if in := b[path]; in != nil {
+		return in, nil
+	}
+	in, err := bundle.OpenWhole(ctx, path)
+	if err == nil {
+		b[path] = in
+	}
+	return in, err
+}
+
+// source is the image that a place names.
+func (b bundles) source(ctx context.Context, at string) (content.ImageSource, error) {
+	p, err := bundle.ParsePlace(at)
+	if err != nil {
+		return nil, err
+	}
+	in, err := b.open(ctx, p.Path)
+	if err != nil {
+		return nil, err
+	}
+	return in.At(at)
+}
+
 // spread puts all images of a bundle in the place of a word that names none of them.
-func (c *Client) spread(ctx context.Context, entries []ListEntry) (all []ListEntry, err error) {
+func (b bundles) spread(ctx context.Context, entries []ListEntry) (all []ListEntry, err error) {
 	for _, e := range entries {
 		path, whole, err := wholeBundle(e.Word)
 		if err != nil {
@@ -23,17 +54,36 @@ func (c *Client) spread(ctx context.Context, entries []ListEntry) (all []ListEnt
 			all = append(all, e)
 			continue
 		}
-		images, err := bundle.ListImages(ctx, path)
+		in, err := b.open(ctx, path)
 		if err != nil {
 			return nil, e.at(err)
 		}
-		for _, im := range images {
+		for _, im := range in.Images() {
 			one := e
-			one.Word = TransportBundle + ":" + im.Place
+			one.Word = TransportBundle + ":" + im.Place(path)
 			all = append(all, one)
 		}
 	}
 	return all, nil
+}
+
+// close gives all of them up.
+func (b bundles) close() {
+	for _, in := range b {
+		_ = in.Close() // they were only read
+	}
+}
+
+// admitBundles holds the bundles that a pull reads to the policy.
+func (p *pull) admitBundles(ctx context.Context) error {
+	for _, path := range slices.Sorted(maps.Keys(p.bundles)) {
+		out, err := p.c.admitBundle(ctx, p.store, claimOf(p.bundles[path].Head, p.o.AllowRollback))
+		if err != nil {
+			return fmt.Errorf("pull %s:%s: %w", TransportBundle, path, err)
+		}
+		p.bundleMarks = append(p.bundleMarks, out.marks...)
+	}
+	return nil
 }
 
 // wholeBundle says whether word is bundle:PATH without a name.

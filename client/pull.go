@@ -123,6 +123,9 @@ type pull struct {
 	manifests *content.Manifests
 	// attached are the names of what is about the images by tags.
 	attached *attachedNames
+	// bundles are those that images come from, and bundleMarks what the policy said.
+	bundles     bundles
+	bundleMarks []blobstore.TrustMark
 }
 
 // pulled is one image of a pull.
@@ -145,15 +148,24 @@ type pulled struct {
 }
 
 func (c *Client) newPull(ctx context.Context, names []string, o PullOptions) (*pull, error) {
-	p := &pull{c: c, o: o, start: time.Now(), asked: c.Traffic().Requests}
-	entries, err := c.spread(ctx, slices.Concat(words(names), o.List))
-	if err != nil {
+	p := &pull{c: c, o: o, start: time.Now(), asked: c.Traffic().Requests, bundles: bundles{}}
+	if err := p.find(ctx, slices.Concat(words(names), o.List)); err != nil {
+		p.close()
 		return nil, err
+	}
+	return p, nil
+}
+
+// find finds out which images are meant.
+func (p *pull) find(ctx context.Context, entries []ListEntry) error {
+	entries, err := p.bundles.spread(ctx, entries)
+	if err != nil {
+		return err
 	}
 	for _, e := range entries {
 		im, err := p.image(e)
 		if err != nil {
-			return nil, e.at(err)
+			return e.at(err)
 		}
 		same := func(other *pulled) bool {
 			return other.where == im.where && other.name == im.name &&
@@ -163,14 +175,14 @@ func (c *Client) newPull(ctx context.Context, names []string, o PullOptions) (*p
 			p.images = append(p.images, im)
 		}
 	}
-	if o.As == "" {
-		return p, nil
+	if p.o.As == "" {
+		return nil
 	}
 	if len(p.images) != 1 {
-		return nil, fmt.Errorf("%w: one name is for one image, not for %d", content.ErrInvalid, len(p.images))
+		return fmt.Errorf("%w: one name is for one image, not for %d", content.ErrInvalid, len(p.images))
 	}
-	p.images[0].name, err = oci.ParseReference(o.As)
-	return p, err
+	p.images[0].name, err = oci.ParseReference(p.o.As)
+	return err
 }
 
 // image finds out where an entry's image is, and under which name it is kept as far
@@ -224,6 +236,7 @@ func (p *pull) close() {
 			_ = im.src.Close() // it was only read
 		}
 	}
+	p.bundles.close()
 }
 
 func (p *pull) summary() Summary {

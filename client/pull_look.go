@@ -101,7 +101,11 @@ func (p *pull) ask(ctx context.Context, im *pulled) error {
 }
 
 func (p *pull) open(ctx context.Context, im *pulled) (err error) {
-	if im.src == nil {
+	switch {
+	case im.src != nil:
+	case im.where.Transport == TransportBundle:
+		im.src, err = p.bundles.source(ctx, im.where.Place)
+	default:
 		im.src, err = p.c.source(ctx, im.where)
 	}
 	return err
