@@ -158,9 +158,7 @@ func (t *archiveTarget) addTags() error {
 	if len(list) == 0 {
 		return nil
 	}
-	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: list}
-	x.SchemaVersion = 2
-	data, desc, err := oci.Encode(oci.MediaTypeIndex, x)
+	data, desc, err := tagIndex(list)
 	if err != nil {
 		return err
 	}
@@ -169,4 +167,11 @@ func (t *archiveTarget) addTags() error {
 	}
 	_, err = t.tar.add(blobName(desc.Digest), desc.Size, bytes.NewReader(data))
 	return err
+}
+
+// tagIndex is the index that says which attachments an archive has, under which tags.
+func tagIndex(tags []oci.Descriptor) ([]byte, oci.Descriptor, error) {
+	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: tags}
+	x.SchemaVersion = 2
+	return oci.Encode(oci.MediaTypeIndex, x)
 }

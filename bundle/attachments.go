@@ -84,11 +84,22 @@ func cosignImage(entries []entry) oci.Digest {
 // cosignSuffix is what e is to the one image in a layout of cosign's, "" when it is no
 // attachment.
 func (e entry) cosignSuffix() string {
-	switch e.Annotations[cosignKind] {
-	case cosignPrefix + "sigs":
-		return oci.SuffixSignature
-	case cosignPrefix + "atts":
-		return oci.SuffixAttestation
+	for _, suffix := range oci.AttachmentSuffixes() {
+		if word := cosignWord(suffix); word != "" && e.Annotations[cosignKind] == cosignPrefix+word {
+			return suffix
+		}
+	}
+	return ""
+}
+
+// cosignWord is what cosign calls attachments of a kind in a layout, "" for a kind that
+// it keeps in none.
+func cosignWord(suffix string) string {
+	switch suffix {
+	case oci.SuffixSignature:
+		return "sigs"
+	case oci.SuffixAttestation:
+		return "atts"
 	}
 	return ""
 }

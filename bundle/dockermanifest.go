@@ -14,12 +14,21 @@ import (
 // cannot stand in one: anything but an image of one platform, and with strict what
 // Docker would not load.
 func dockerManifest(ctx context.Context, from fetch, root oci.Descriptor, name oci.Reference, strict bool) ([]byte, error) {
-	m, err := onlyImage(ctx, from, root)
+	i, err := newDockerImage(ctx, from, root, name, strict)
 	if err != nil {
 		return nil, err
 	}
+	return json.Marshal([]dockerImage{i})
+}
+
+// newDockerImage is the entry of manifest.json for root.
+func newDockerImage(ctx context.Context, from fetch, root oci.Descriptor, name oci.Reference, strict bool) (dockerImage, error) {
+	m, err := onlyImage(ctx, from, root)
+	if err != nil {
+		return dockerImage{}, err
+	}
 	if !oci.IsImageConfig(m.Config.MediaType) {
-		return nil, unloadable("an artifact of type " + oci.ArtifactType(m))
+		return dockerImage{}, unloadable("an artifact of type " + oci.ArtifactType(m))
 	}
 	i := dockerImage{Config: blobName(m.Config.Digest), Layers: []string{}}
 	if name.Tag != "" {
@@ -28,11 +37,11 @@ func dockerManifest(ctx context.Context, from fetch, root oci.Descriptor, name o
 	for _, l := range m.Layers {
 		c, isTar := layer.Promised(l.MediaType)
 		if !isTar || oci.IsNonDistributable(l.MediaType) || (strict && c == layer.Zstd) {
-			return nil, unloadable("a layer of type " + l.MediaType)
+			return dockerImage{}, unloadable("a layer of type " + l.MediaType)
 		}
 		i.Layers = append(i.Layers, blobName(l.Digest))
 	}
-	return json.Marshal([]dockerImage{i})
+	return i, nil
 }
 
 // onlyImage is the one image that root is, or that an index has.

@@ -55,6 +55,10 @@ func (Layout) Target(ctx context.Context, at string) (content.ImageTarget, error
 	if err != nil {
 		return nil, err
 	}
+	return newLayoutTarget(p)
+}
+
+func newLayoutTarget(p place) (*layoutTarget, error) {
 	made, err := makeFolder(p.path)
 	if err != nil {
 		return nil, err
@@ -275,6 +279,22 @@ func (t *layoutTarget) finish(ctx context.Context, root oci.Descriptor, name oci
 	if err := complete(ctx, t.source.Fetch, t.has, root); err != nil {
 		return err
 	}
+	return t.change(ctx, func(old []byte) error {
+		if err := t.tags.stillHold(old); err != nil {
+			return err
+		}
+		items := append([]oci.Descriptor{listed(root, full, tag)}, t.referrersOf(root.Digest)...)
+		index, err := addTo(old, append(items, t.tags.list()...))
+		if err != nil {
+			return err
+		}
+		return t.folder.write("index.json", index)
+	})
+}
+
+// change lets do change what the layout lists, which is old, nil for nothing yet, while
+// nobody else can. The blobs are durable before, and the new names afterwards.
+func (t *layoutTarget) change(ctx context.Context, do func(old []byte) error) error {
 	if err := t.prepare(ctx); err != nil {
 		return err
 	}
@@ -292,15 +312,7 @@ func (t *layoutTarget) finish(ctx context.Context, root oci.Descriptor, name oci
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return err
 	}
-	if err := t.tags.stillHold(old); err != nil {
-		return err
-	}
-	items := append([]oci.Descriptor{listed(root, full, tag)}, t.referrersOf(root.Digest)...)
-	index, err := addTo(old, append(items, t.tags.list()...))
-	if err != nil {
-		return err
-	}
-	if err := t.folder.write("index.json", index); err != nil {
+	if err := do(old); err != nil {
 		return err
 	}
 	for _, dir := range t.made {

@@ -37,8 +37,9 @@ type keep struct{ io.Writer }
 
 func (keep) Close() error { return nil }
 
-// newCompressor compresses to w. Its Close ends the stream and leaves w open.
-func newCompressor(w io.Writer, c Compression) (io.WriteCloser, error) {
+// NewCompressor compresses to w. Its Close ends the stream and leaves w open. The bytes
+// depend on what is written and on nothing else.
+func NewCompressor(w io.Writer, c Compression) (io.WriteCloser, error) {
 	switch c {
 	case Gzip:
 		return newGzipWriter(w), nil

@@ -237,7 +237,7 @@ func TestCancelledReadEnds(t *testing.T) {
 func TestDecompressClosesTwice(t *testing.T) {
 	for _, c := range []Compression{None, Gzip, Zstd} {
 		var b bytes.Buffer
-		w, err := newCompressor(&b, c)
+		w, err := NewCompressor(&b, c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -93,7 +93,7 @@ func Write(ctx context.Context, w io.Writer, root string, o Options) (Result, er
 func stream(w io.Writer, c Compression, produce func(*tar.Writer) (members int, err error)) (Result, error) {
 	out := newSink(w)
 	last := newStage(out)
-	comp, err := newCompressor(last, c)
+	comp, err := NewCompressor(last, c)
 	if err != nil {
 		_ = last.Close()
 		return Result{}, err
