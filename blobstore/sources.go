@@ -1,6 +1,7 @@
 package blobstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -91,4 +92,29 @@ func (s *Store) NoteLooks(ctx context.Context, locator string, roots ...oci.Dige
 		}
 		return nil
 	})
+}
+
+// What is known of where content comes from, and of who vouches for it; see package db.
+type (
+	SeenAt   = db.SeenAt
+	Vouching = db.Vouching
+)
+
+// Provenance is what is known of some objects: where they came from, by locator and
+// digest, and for those that are manifests whose signatures were found good, by subject
+// and key.
+func (s *Store) Provenance(ctx context.Context, digests []oci.Digest) (sources []SeenAt, vouched []Vouching, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if sources, err = tx.SourcesOf(digests); err == nil {
+			vouched, err = tx.Vouchings(digests)
+		}
+		return err
+	})
+	slices.SortFunc(sources, func(a, b SeenAt) int {
+		return cmp.Or(cmp.Compare(a.Locator, b.Locator), cmp.Compare(a.Digest, b.Digest))
+	})
+	slices.SortFunc(vouched, func(a, b Vouching) int {
+		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Key, b.Key))
+	})
+	return sources, vouched, err
 }

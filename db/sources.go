@@ -1,6 +1,10 @@
 package db
 
-import "time"
+import (
+	"time"
+
+	"dist.example/oci"
+)
 
 // ObjectSource is a place that an object can be had from.
 type ObjectSource struct {
@@ -40,5 +44,40 @@ func (tx *Tx) Sources(object int64) ([]ObjectSource, error) {
 			found = append(found, s)
 			return true, err
 		})
+	return found, err
+}
+
+// SeenAt is a place that an object came from, by their digest and locator.
+type SeenAt struct {
+	Digest    oci.Digest
+	Locator   string
+	FirstSeen time.Time
+	LastOK    time.Time
+}
+
+// SourcesOf lists where some objects can be had from, in no order.
+func (tx *Tx) SourcesOf(ds []oci.Digest) ([]SeenAt, error) {
+	raws, err := rawArgs(ds)
+	if err != nil {
+		return nil, err
+	}
+	var found []SeenAt
+	err = inChunks(raws, func(args []any, list string) error {
+		return tx.each(`SELECT o.digest, s.locator, s.first_seen, s.last_ok FROM objects o CROSS JOIN sources s ON s.object = o.id
+			WHERE o.digest IN (`+list+`)`, args, func(scan func(...any) error) (bool, error) {
+			var (
+				raw         []byte
+				s           SeenAt
+				first, last int64
+			)
+			err := scan(&raw, &s.Locator, &first, &last)
+			if err == nil {
+				s.Digest, err = oci.DigestFromRaw(raw)
+			}
+			s.FirstSeen, s.LastOK = fromMilli(first), fromMilli(last)
+			found = append(found, s)
+			return true, err
+		})
+	})
 	return found, err
 }

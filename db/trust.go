@@ -338,3 +338,38 @@ func (tx *Tx) ForgetVerifications(subject, but oci.Digest) error {
 	_, err = tx.exec(`DELETE FROM verifications WHERE policy_digest <> ? AND signature_id IN (SELECT id FROM signatures WHERE subject_digest = ?)`, by, raw)
 	return err
 }
+
+// Vouching is a signature that was found to be good.
+type Vouching struct {
+	Subject oci.Digest
+	Key     oci.Digest
+	At      time.Time // when that was found last
+}
+
+// Vouchings lists by which keys some manifests are signed, each pair once, in no order.
+func (tx *Tx) Vouchings(subjects []oci.Digest) ([]Vouching, error) {
+	raws, err := rawArgs(subjects)
+	if err != nil {
+		return nil, err
+	}
+	var found []Vouching
+	err = inChunks(raws, func(args []any, list string) error {
+		return tx.each(`SELECT s.subject_digest, v.key_id, max(v.at) FROM signatures s CROSS JOIN verifications v ON v.signature_id = s.id
+			WHERE v.outcome = 'made' AND s.subject_digest IN (`+list+`) GROUP BY 1, 2`, args, func(scan func(...any) error) (bool, error) {
+			var (
+				raw []byte
+				key string
+				at  int64
+				v   Vouching
+			)
+			err := scan(&raw, &key, &at)
+			if err == nil {
+				v.Subject, err = oci.DigestFromRaw(raw)
+			}
+			v.Key, v.At = oci.Digest(key), fromMilli(at)
+			found = append(found, v)
+			return true, err
+		})
+	})
+	return found, err
+}
