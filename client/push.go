@@ -269,9 +269,9 @@ func (c *Client) using(ctx context.Context, src content.ImageSource, verb string
 	return release, err
 }
 
-// hold keeps a graph from being collected while it is read. A read-only store has
+// hold keeps graphs from being collected while they are read. A read-only store has
 // no collection.
-func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, root oci.Digest) (release func(), err error) {
+func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, roots ...oci.Digest) (release func(), err error) {
 	if s.ReadOnly() {
 		return func() {}, nil
 	}
@@ -287,7 +287,7 @@ func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, root
 			c.opts.Warn(fmt.Sprintf("the lease of this %s stays for a day: %v", verb, err))
 		}
 	}
-	if err := s.Hold(ctx, l.ID, root); err != nil {
+	if err := s.Hold(ctx, l.ID, roots...); err != nil {
 		release()
 		return nil, err
 	}

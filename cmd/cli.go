@@ -27,6 +27,7 @@ func groups() []kong.Group {
 		{Key: "content", Title: "Content, named by digest:"},
 		{Key: "names", Title: "Names:"},
 		{Key: "remote", Title: "Registries:"},
+		{Key: "airgap", Title: "Across an air gap:"},
 		{Key: "author", Title: "Making and looking into images:"},
 		{Key: "trust", Title: "Signatures and trust:"},
 		{Key: "airgap", Title: "Across an air gap:"},
@@ -72,6 +73,8 @@ func verbs() []verb {
 		{"tags", "remote", "List the tags of a repository.", new(tagsCmd)},
 		{"fetch", "remote", "Bring an image into the store, or print one object of a repository.", new(fetchCmd)},
 		{"fetch-object", "remote", "Print one object of a repository.", new(fetchObjectCmd)},
+
+		{"export", "airgap", "Write images with all about them into a file that other programs load, too.", new(exportCmd)},
 
 		{"pack", "author", "Make an image, an artifact or an index of files and content put before, or add to one.", new(packCmd)},
 		{"tree", "author", "Show what is about an image: signatures, attestations, SBOMs and the like.", new(treeCmd)},

@@ -1,0 +1,296 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/bundle"
+	"dist.example/content"
+	"dist.example/layer"
+	"dist.example/oci"
+)
+
+// Export writes images of the store, with all that is here of them and about them, into
+// a file, a folder or a stream that other programs load and Import takes in: a bundle
+// (docs/FORMATS.md). Of an index, images that are not here are left out, with a line
+// about it. What is damaged is healed, where that can be. Nothing has the name of the
+// file before it is whole; nothing is kept elsewhere meanwhile, and a stream has no
+// room but what the store takes.
+//
+// Errors: ErrNotFound for a name, or a part of an image, that is not here; ErrInvalid
+// for options that exclude each other; ErrUnsupported for what Docker does not load, in
+// its form; ErrCorrupt, ErrNoSpace, ErrDenied; those of the key.
+func (c *Client) Export(ctx context.Context, names []string, o ExportOptions) (ExportSummary, error) {
+	start := time.Now()
+	e, err := c.newExport(ctx, names, o)
+	if err != nil {
+		return ExportSummary{}, err
+	}
+	release, err := c.hold(ctx, e.store, "export", e.roots()...)
+	if err != nil {
+		return ExportSummary{}, err
+	}
+	defer release()
+	e.store.Use(ctx, e.used...)
+	out, err := e.layOut(ctx, e.seal())
+	if err != nil {
+		return ExportSummary{}, err
+	}
+	c.hook("export.begun")
+	if err := e.write(ctx, out); err != nil {
+		return ExportSummary{}, err
+	}
+	sum := ExportSummary{ExportPlan: e.plan(out), Signed: o.Sign, Elapsed: time.Since(start)}
+	_, sum.Index = out.Contents()
+	if err := e.record(ctx, out); err != nil {
+		return sum, err
+	}
+	if o.Lock != "" {
+		err = writeLock(o.Lock, e.lock())
+	}
+	return sum, err
+}
+
+// PlanExport says what Export would carry, and writes nothing. The size of a bundle that
+// is to be signed may be a block off. Errors: as Export.
+func (c *Client) PlanExport(ctx context.Context, names []string, o ExportOptions) (ExportPlan, error) {
+	ctx = blobstore.AsItIs(ctx) // a plan changes nothing
+	e, err := c.newExport(ctx, names, o)
+	if err != nil {
+		return ExportPlan{}, err
+	}
+	out, err := e.layOut(ctx, e.sealLike())
+	if err != nil {
+		return ExportPlan{}, err
+	}
+	return e.plan(out), nil
+}
+
+// export is one run of Export.
+type export struct {
+	c      *Client
+	o      ExportOptions
+	to     exportTarget
+	store  *blobstore.Store
+	images []ExportedImage
+	used   []oci.Reference // names that the images have here
+	cargo  *collector
+	base   *base // nil for none
+}
+
+// newExport finds out what is to be exported, and whether it can be.
+func (c *Client) newExport(ctx context.Context, names []string, o ExportOptions) (*export, error) {
+	e := &export{c: c, o: o, to: whereTo(o)}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if e.store, err = c.Open(ctx); err != nil {
+		return nil, err
+	}
+	c.healing(e.store)
+	if err := e.choose(ctx, names); err != nil {
+		return nil, err
+	}
+	if e.base, err = c.exportBase(ctx, e.store, o); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// check refuses options that exclude each other.
+func (e *export) check() error {
+	given := slices.DeleteFunc([]string{e.o.For, e.o.Since, e.o.Request}, func(s string) bool { return s == "" })
+	switch {
+	case e.o.Output == "":
+		return fmt.Errorf("export: %w: nobody says where to", content.ErrInvalid)
+	case len(given) > 1:
+		return fmt.Errorf("export: %w: what is left out is told by a site, a bundle or a request, not by several", content.ErrInvalid)
+	case !e.o.Sign && !e.o.Expires.IsZero():
+		return fmt.Errorf("export: %w: only a signed bundle expires", content.ErrInvalid)
+	case e.o.Name != "":
+		return cmp.Or(bundle.CheckName(e.o.Name), e.to.check(e.o))
+	}
+	return e.to.check(e.o)
+}
+
+// roots are what is exported.
+func (e *export) roots() (roots []oci.Digest) {
+	for _, i := range e.images {
+		roots = append(roots, i.Target.Digest)
+	}
+	slices.Sort(roots)
+	return slices.Compact(roots)
+}
+
+// lock is the names with their digests.
+func (e *export) lock() (lines []lockLine) {
+	for _, i := range e.images {
+		lines = append(lines, lockLine{name: i.Name, digest: i.Target.Digest, platform: e.o.Platform})
+	}
+	return lines
+}
+
+// layOut collects what goes along, and lays the bundle out.
+func (e *export) layOut(ctx context.Context, seal sealer) (*bundle.Outgoing, error) {
+	if err := e.collect(ctx); err != nil {
+		return nil, err
+	}
+	cargo, err := e.bundled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	compression := layer.None
+	if e.o.Compress != "" {
+		if compression, err = layer.ParseCompression(e.o.Compress); err != nil {
+			return nil, err
+		}
+	}
+	out, err := bundle.NewOutgoing(ctx, cargo, bundle.WriteOptions{
+		Form: e.to.form, ListReferrers: e.o.OCIReferrers, Epoch: e.c.opts.Epoch, Split: e.o.Split, Compression: compression,
+		Seal: seal, Jobs: e.c.opts.Jobs, Observe: e.c.opts.Observe, Hook: e.c.opts.Hook,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return out, nil
+}
+
+// bundled is what the bundle is made of.
+func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
+	cargo := bundle.Cargo{From: e.store, Made: e.cargo.made}
+	for _, i := range e.images {
+		cargo.Images = append(cargo.Images, bundle.NamedImage{Name: i.Name, Target: i.Target})
+	}
+	cargo.Referrers, cargo.Absent = e.cargo.referrers(), e.cargo.absent
+	left := bundle.Base{}
+	for _, b := range e.cargo.blobs() {
+		if e.base != nil && e.base.has(b.Digest) {
+			left.Blobs++
+			left.Size += b.Size
+			continue
+		}
+		cargo.Blobs = append(cargo.Blobs, b)
+	}
+	if e.base != nil {
+		about := *e.base.about
+		about.Blobs, about.Size = left.Blobs, left.Size
+		cargo.Base = &about
+	}
+	if err := e.identify(ctx, &cargo.Contents); err != nil {
+		return cargo, err
+	}
+	if e.o.NoProvenance {
+		return cargo, nil
+	}
+	var err error
+	cargo.Provenance, err = e.provenance(ctx, cargo.Blobs)
+	return cargo, err
+}
+
+// identify gives the bundle its name and serial, and a signed one what it says of when
+// and by what it was made.
+func (e *export) identify(ctx context.Context, c *bundle.Contents) (err error) {
+	if c.Name = e.o.Name; c.Name != "" {
+		if c.Serial, c.Previous, err = e.c.nextSerial(ctx, e.store, c.Name); err != nil {
+			return err
+		}
+	}
+	if e.base != nil && e.base.previous != "" {
+		c.Previous = e.base.previous
+	}
+	if e.o.Sign {
+		c.Created, c.Creator = time.Now().UTC().Truncate(time.Second), e.c.opts.Trust.Creator
+		if !e.o.Expires.IsZero() {
+			c.Expires = e.o.Expires.UTC().Truncate(time.Second)
+		}
+	}
+	return nil
+}
+
+// provenance is what the store knows of where blobs come from, and of who vouches.
+func (e *export) provenance(ctx context.Context, blobs []bundle.BlobEntry) (*bundle.Provenance, error) {
+	digests := make([]oci.Digest, len(blobs))
+	for i, b := range blobs {
+		digests[i] = b.Digest
+	}
+	sources, vouched, err := e.store.Provenance(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	p := &bundle.Provenance{}
+	for _, s := range sources {
+		if n := len(p.Sources); n == 0 || p.Sources[n-1].Locator != s.Locator {
+			p.Sources = append(p.Sources, bundle.SourceEntry{Locator: s.Locator})
+		}
+		last := &p.Sources[len(p.Sources)-1]
+		last.Objects = append(last.Objects, bundle.SourceSeen{Digest: s.Digest, FirstSeen: s.FirstSeen.UTC(), LastOK: s.LastOK.UTC()})
+	}
+	for _, v := range vouched {
+		p.Vouched = append(p.Vouched, bundle.VouchingRecord{Subject: v.Subject, Key: v.Key, At: v.At.UTC()})
+	}
+	return p, nil
+}
+
+// plan is what is carried.
+func (e *export) plan(out *bundle.Outgoing) ExportPlan {
+	contents, _ := out.Contents()
+	p := ExportPlan{
+		Images: e.images, Blobs: len(contents.Blobs), Bytes: contents.TotalSize, Serial: contents.Serial,
+		Referrers: e.cargo.about(),
+	}
+	if contents.Base != nil {
+		p.LeftBlobs, p.LeftBytes = contents.Base.Blobs, contents.Base.Size
+	}
+	p.Files = e.to.files(out.Volumes(), e.o.Split > 0)
+	for _, f := range p.Files {
+		p.Size += f.Size
+	}
+	return p
+}
+
+// sealer signs the contents of a bundle; nil leaves them unsigned.
+type sealer func(ctx context.Context, contents bundle.Contents, index oci.Digest) ([]byte, error)
+
+func (e *export) seal() sealer {
+	if !e.o.Sign {
+		return nil
+	}
+	return func(ctx context.Context, contents bundle.Contents, index oci.Digest) ([]byte, error) {
+		return e.c.signBundle(ctx, e.o.Key, contents, index)
+	}
+}
+
+// sealLike takes as much room as a signature would, for a plan, which opens no key.
+func (e *export) sealLike() sealer {
+	if !e.o.Sign {
+		return nil
+	}
+	return func(_ context.Context, contents bundle.Contents, _ oci.Digest) ([]byte, error) {
+		data, err := contents.Encode()
+		const statement, envelope = 300, 400 // around the predicate, and around its base64
+		return make([]byte, (len(data)+statement)/3*4+envelope), err
+	}
+}
+
+// record notes what was sent, for the deltas to come.
+func (e *export) record(ctx context.Context, out *bundle.Outgoing) error {
+	contents, index := out.Contents()
+	sent := sentBundle{contents: contents, index: index}
+	for _, i := range e.images {
+		sent.images = append(sent.images, bundle.NamedImage{Name: i.Name, Target: i.Target})
+	}
+	for _, b := range e.cargo.blobs() {
+		sent.closure = append(sent.closure, b.Digest)
+	}
+	err := e.c.recordExport(ctx, e.store, sent)
+	if errors.Is(err, content.ErrDenied) {
+		return nil // a store that is only read keeps no record
+	}
+	return err
+}

@@ -1,0 +1,193 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"dist.example/blobstore"
+	"dist.example/bundle"
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// exportTarget is where an export goes, and in which form.
+type exportTarget struct {
+	path string
+	kind exportKind
+	form bundle.Form
+}
+
+type exportKind int
+
+const (
+	exportToFile exportKind = iota
+	exportToStream
+	exportToFolder
+	exportToDevice // or a named pipe: what is there, and no regular file
+)
+
+// whereTo tells the kinds of outputs apart.
+func whereTo(o ExportOptions) exportTarget {
+	t := exportTarget{path: o.Output}
+	switch o.Form {
+	case ExportDocker:
+		t.form = bundle.FormDocker
+	case ExportOCI:
+		t.form = bundle.FormOCI
+	}
+	fi, err := os.Stat(o.Output)
+	switch {
+	case o.Output == "-" && o.Form != ExportLayout:
+		t.kind = exportToStream
+	case o.Form == ExportLayout || strings.HasSuffix(filepath.ToSlash(o.Output), "/") || err == nil && fi.IsDir():
+		t.kind, t.form = exportToFolder, bundle.FormFolder
+	case err == nil && !fi.Mode().IsRegular():
+		t.kind = exportToDevice
+	}
+	return t
+}
+
+// check refuses options that the output does not go with.
+func (t exportTarget) check(o ExportOptions) error {
+	switch folder := t.kind == exportToFolder; {
+	case folder && o.Output == "-":
+		return fmt.Errorf("export: %w: a layout is a folder, and no stream", content.ErrInvalid)
+	case folder && o.Form != ExportMixed && o.Form != ExportLayout:
+		return fmt.Errorf("export to %s: %w: a folder is an OCI layout; an archive wants the name of a file", t.path, content.ErrInvalid)
+	case folder && o.Compress != "":
+		return fmt.Errorf("export to %s: %w: a folder is not compressed", t.path, content.ErrInvalid)
+	case o.Split != 0 && t.kind != exportToFile:
+		return fmt.Errorf("export to %s: %w: volumes are files FILE.001, FILE.002 and so on", t.path, content.ErrInvalid)
+	case o.Split != 0 && o.Compress != "":
+		return fmt.Errorf("export to %s: %w: how large a compressed volume becomes is not known before", t.path, content.ErrInvalid)
+	case o.Form == ExportDocker && o.For+o.Since+o.Request != "":
+		return fmt.Errorf("export to %s: %w: Docker wants to find everything in its archive", t.path, content.ErrInvalid)
+	}
+	return nil
+}
+
+// files are what is written.
+func (t exportTarget) files(sizes []int64, volumes bool) (files []ExportFile) {
+	for i, n := range sizes {
+		f := ExportFile{Path: t.path, Size: n}
+		if volumes {
+			f.Path = bundle.VolumeName(t.path, i+1)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// write writes the bundle. A file is written again when damage that was met on the way
+// has been healed; a stream has got a part by then.
+func (e *export) write(ctx context.Context, out *bundle.Outgoing) error {
+	if err := e.fits(out); err != nil {
+		return err
+	}
+	err := e.writeOnce(ctx, out)
+	damaged := new(bundle.DamagedBlob)
+	if !errors.As(err, &damaged) || !e.mends(ctx, damaged.Digest) {
+		return e.told(err)
+	}
+	if e.to.kind == exportToStream || e.to.kind == exportToDevice {
+		return content.WithHint(e.told(err), "it has been healed: run it again")
+	}
+	return e.told(e.writeOnce(ctx, out))
+}
+
+func (e *export) told(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("export to %s: %w", e.to.path, err)
+}
+
+// mends lets the store see for itself that a blob is damaged, and says whether it has
+// been healed.
+func (e *export) mends(ctx context.Context, d oci.Digest) bool {
+	asItIs := blobstore.AsItIs(ctx)
+	return e.store.Check(asItIs, d) != nil && e.c.heal(asItIs, d) == nil
+}
+
+func (e *export) writeOnce(ctx context.Context, out *bundle.Outgoing) error {
+	switch e.to.kind {
+	case exportToStream:
+		return out.WriteTo(ctx, e.o.Stdout)
+	case exportToDevice:
+		return e.writeDevice(ctx, out)
+	case exportToFolder:
+		alone, err := out.WriteFolder(ctx, e.to.path)
+		if err == nil && !alone {
+			e.c.opts.Warn(fmt.Sprintf("%s lists other images, too: it says nothing of where all of it comes from", e.to.path))
+		}
+		return err
+	}
+	err := out.WriteFile(ctx, e.to.path)
+	if err == nil && e.o.Split > 0 {
+		e.warnOfStale(len(out.Volumes()))
+	}
+	return err
+}
+
+// fits refuses what the disk has no room for, before anything is written. How much a
+// compressed file takes is not known.
+func (e *export) fits(out *bundle.Outgoing) error {
+	if e.to.kind != exportToFile || e.o.Compress != "" {
+		return nil
+	}
+	var need int64
+	for _, n := range out.Volumes() {
+		need += n
+	}
+	free := fsys.FreeBytes
+	if e.c.opts.FreeBytes != nil {
+		free = e.c.opts.FreeBytes
+	}
+	have, err := free(filepath.Dir(e.to.path))
+	if err != nil || uint64(need) <= have {
+		return nil // who does not tell is found out by writing
+	}
+	return fmt.Errorf("export to %s: %w: it takes %s, and %s are free", e.to.path, content.ErrNoSpace, oci.HumanSize(need), oci.HumanSize(int64(have)))
+}
+
+// writeDevice writes to what is there. To open a pipe takes somebody who reads it.
+func (e *export) writeDevice(ctx context.Context, out *bundle.Outgoing) error {
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	ready := make(chan opened, 1)
+	go func() {
+		f, err := os.OpenFile(e.to.path, os.O_WRONLY, 0)
+		ready <- opened{f, err}
+	}()
+	var o opened
+	select {
+	case o = <-ready:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if o.err != nil {
+		return fsys.Classify(o.err)
+	}
+	err := out.WriteTo(ctx, o.f)
+	if fi, serr := o.f.Stat(); err == nil && serr == nil && fi.Mode()&fs.ModeDevice != 0 && fi.Mode()&fs.ModeCharDevice == 0 {
+		err = fsys.Classify(o.f.Sync())
+	}
+	return errors.Join(err, o.f.Close())
+}
+
+// warnOfStale tells of volumes that an earlier, larger export has left behind the last
+// one.
+func (e *export) warnOfStale(volumes int) {
+	next := bundle.VolumeName(e.to.path, volumes+1)
+	if _, err := os.Lstat(next); err == nil {
+		e.c.opts.Warn(fmt.Sprintf("%s is of another bundle: this one has %d volumes", next, volumes))
+	}
+}
