@@ -53,12 +53,31 @@ func OpenIncoming(ctx context.Context, at string) (*Incoming, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.reopen = func() (*os.File, error) { return sameFile(at, fi) }
 	in, err := incomingArchive(ctx, at, a, fi.Size())
 	if err != nil {
 		_ = a.Close()
 		return nil, err
 	}
 	return in, nil
+}
+
+// sameFile opens a file once more. Errors: ErrConflict when the name leads to another by
+// now.
+func sameFile(at string, fi os.FileInfo) (*os.File, error) {
+	f, err := os.Open(at)
+	if err != nil {
+		return nil, fsys.Classify(err)
+	}
+	now, err := f.Stat()
+	if err == nil && !os.SameFile(fi, now) {
+		err = fmt.Errorf("%s: %w: it was replaced while it was read", at, content.ErrConflict)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // scanner is a Receiver that takes nothing.

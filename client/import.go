@@ -111,8 +111,9 @@ type imports struct {
 	attached *attachedNames
 	stats    content.Stats
 
-	mu    sync.Mutex
-	types map[oci.Digest]oci.Descriptor // of blobs, as the manifests say
+	mu     sync.Mutex
+	shares blockShares
+	types  map[oci.Digest]oci.Descriptor // of blobs, as the manifests say
 }
 
 // imported is one image of an import.
@@ -392,6 +393,9 @@ func (im *imports) found(err error) error {
 func (im *imports) session() session {
 	if im.o.Verify {
 		return verifying{im.ses, im.store}
+	}
+	if im.o.Reference && im.stream == nil {
+		return referencing{im.ses, im}
 	}
 	return im.ses
 }

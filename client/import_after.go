@@ -52,6 +52,7 @@ func (im *imports) keepNameless(ctx context.Context) error {
 // failure is told of.
 func (im *imports) remember(ctx context.Context) {
 	im.store.Use(ctx, im.references()...)
+	im.tellShares()
 	for _, i := range im.images {
 		if i.name == (oci.Reference{}) {
 			im.c.opts.Warn(fmt.Sprintf("%s has no name, and is kept for a week; `dist tag %s NAME` gives it one", i.Label(), oci.ShortDigest(i.Target.Digest)))

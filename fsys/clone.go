@@ -16,6 +16,30 @@ const (
 	ByCopy      = "copy"            // through this process
 )
 
+// CloneRange makes dst, an empty file opened for writing, a copy of n bytes of src from off
+// on, whose whole blocks are shared until one side changes; the rest of the last block is
+// copied. off has to be a multiple of the file system's block size. Nothing is verified
+// and nothing synced. Errors: content.ErrUnsupported where blocks cannot be shared, and
+// then dst is still empty; those of the disk.
+func CloneRange(dst, src *os.File, off, n int64) error {
+	block := blockSize(src.Name())
+	if block <= 0 || off%block != 0 {
+		return fmt.Errorf("share blocks of %s: %w", src.Name(), content.ErrUnsupported)
+	}
+	whole := n - n%block
+	if whole > 0 {
+		if err := reflinkRange(dst, src, off, whole); err != nil {
+			return fmt.Errorf("share blocks of %s: %w: %v", src.Name(), content.ErrUnsupported, err)
+		}
+	}
+	tail := make([]byte, n-whole)
+	if _, err := src.ReadAt(tail, off+whole); err != nil {
+		return Classify(err)
+	}
+	_, err := dst.WriteAt(tail, whole)
+	return Classify(err)
+}
+
 // Clone makes dst, an empty file opened for writing, a copy of all of src, in
 // the cheapest way that both file systems can, and says which it was. The
 // offset of src does not matter and stays; that of dst is undefined afterwards.

@@ -29,6 +29,8 @@ func writeBack(uintptr, int64, int64) error { return nil }
 // clonefile wants to make the destination itself, which is open here already.
 func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
 
+func reflinkRange(_, _ *os.File, _, _ int64) error { return errors.ErrUnsupported }
+
 func copyRange(context.Context, *os.File, *os.File, int64) (int64, error) { return 0, nil }
 
 func freeBytes(dir string) (uint64, error) {

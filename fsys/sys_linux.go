@@ -31,6 +31,14 @@ func reflink(dst, src *os.File) error {
 	})
 }
 
+// reflinkRange shares whole blocks of src with the beginning of dst.
+func reflinkRange(dst, src *os.File, off, n int64) error {
+	return onBoth(dst, src, func(d, s int) error {
+		r := unix.FileCloneRange{Src_fd: int64(s), Src_offset: uint64(off), Src_length: uint64(n)}
+		return again(func() error { return unix.IoctlFileCloneRange(d, &r) })
+	})
+}
+
 // rangeSize is what the system copies between two looks whether the copy is still
 // wanted.
 const rangeSize = 64 << 20

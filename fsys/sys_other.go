@@ -16,8 +16,10 @@ func dataSync(fd uintptr) error {
 	return again(func() error { return unix.Fsync(int(fd)) })
 }
 
-func writeBack(uintptr, int64, int64) error                               { return nil }
-func reflink(_, _ *os.File) error                                         { return errors.ErrUnsupported }
+func writeBack(uintptr, int64, int64) error { return nil }
+func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
+
+func reflinkRange(_, _ *os.File, _, _ int64) error                        { return errors.ErrUnsupported }
 func copyRange(context.Context, *os.File, *os.File, int64) (int64, error) { return 0, nil }
 func networkKind(dir string) (string, error)                              { return "", nil }
 func bootID() string                                                      { return "" }
