@@ -118,9 +118,13 @@ type DocumentFacts struct {
 }
 
 // JudgeDocument holds a signed document to requirements, as Judge does a manifest:
-// index is the digest of the file that it has to be about. An unsigned one is nil.
+// index is the digest of the file that it has to be about, "" where there is none and it
+// can only be refused. An unsigned one is nil.
 func JudgeDocument(d *Document, index oci.Digest, reqs []Requirement, f DocumentFacts) Verdict {
-	subject := Subject{oci.Descriptor{Digest: index}, map[string]string{"sha256": index.Encoded()}}
+	subject := Subject{oci.Descriptor{Digest: index}, map[string]string{}}
+	if index != "" {
+		subject.hashes["sha256"] = index.Encoded()
+	}
 	var found []*Candidate
 	if d != nil {
 		found = append(found, d.Candidate)
