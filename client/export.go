@@ -111,6 +111,9 @@ func (e *export) check() error {
 		return fmt.Errorf("export: %w: nobody says where to", content.ErrInvalid)
 	case len(given) > 1:
 		return fmt.Errorf("export: %w: what is left out is told by a site, a bundle or a request, not by several", content.ErrInvalid)
+	case e.o.Sign && e.o.Name == "":
+		return content.WithHint(fmt.Errorf("export: %w: a bundle that is signed wants a name", content.ErrInvalid),
+			"--name says what its receivers know it by, for example site-b/weekly")
 	case !e.o.Sign && !e.o.Expires.IsZero():
 		return fmt.Errorf("export: %w: only a signed bundle expires", content.ErrInvalid)
 	case e.o.Name != "":

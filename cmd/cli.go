@@ -27,7 +27,6 @@ func groups() []kong.Group {
 		{Key: "content", Title: "Content, named by digest:"},
 		{Key: "names", Title: "Names:"},
 		{Key: "remote", Title: "Registries:"},
-		{Key: "airgap", Title: "Across an air gap:"},
 		{Key: "author", Title: "Making and looking into images:"},
 		{Key: "trust", Title: "Signatures and trust:"},
 		{Key: "airgap", Title: "Across an air gap:"},
@@ -74,8 +73,6 @@ func verbs() []verb {
 		{"fetch", "remote", "Bring an image into the store, or print one object of a repository.", new(fetchCmd)},
 		{"fetch-object", "remote", "Print one object of a repository.", new(fetchObjectCmd)},
 
-		{"export", "airgap", "Write images with all about them into a file that other programs load, too.", new(exportCmd)},
-
 		{"pack", "author", "Make an image, an artifact or an index of files and content put before, or add to one.", new(packCmd)},
 		{"tree", "author", "Show what is about an image: signatures, attestations, SBOMs and the like.", new(treeCmd)},
 		{"attach", "author", "Attach files to an image: an SBOM, a report, anything that is about it.", new(attachCmd)},
@@ -88,6 +85,7 @@ func verbs() []verb {
 		{"verify", "trust", "Say which key vouches for a name, and why other signatures do not count.", new(verifyCmd)},
 		{"trust", "trust", "Say whose signatures count for which names.", new(trustCmd)},
 
+		{"export", "airgap", "Write images with all about them into a file that other programs load, too.", new(exportCmd)},
 		{"import", "airgap", "Bring what a bundle or an archive in a file holds into the store.", new(importCmd)},
 
 		{"query", "ask", "Answer a SELECT over what the store knows.", new(queryCmd)},
