@@ -83,12 +83,13 @@ const rebuildBatch = 131_072
 
 // Rebuild makes the catalog of the store in folder dir anew, from its packs and
 // loose blobs alone: objects, edges, media types, names and their history, keys and
-// the serials that they have signed with, settings and pins. The old catalog, whatever it was, is moved to catalog.old. Beside it, damaged pack headers
+// the serials that they have signed with, settings, pins and sites. The old catalog, whatever it was, is moved to catalog.old. Beside it, damaged pack headers
 // are written again, and the removal of names that are lost is appended to a pack.
 // It needs the store for itself. Memory grows with the objects that have a note of
 // their type, and with the changes of names.
 //
-// Not restored are leases, sources, which signatures were seen when, verifications, unfinished ingests, and
+// Not restored are leases, what sites have, all bundles but the last of each name, sources,
+// which signatures were seen when, verifications, unfinished ingests, and
 // deletions: what was deleted and not collected yet is there again, without its
 // names. Everything that no name reaches is kept for 7 days.
 //

@@ -42,7 +42,7 @@ func (m *Maintenance) retell(ctx context.Context, id int64) (kept string, err er
 }
 
 // toldAgain are notes of all that outlives the catalog and that no check compares with its
-// notes: trust, settings and pins.
+// notes: trust, settings, pins, sites and bundles.
 func toldAgain(tx *db.Tx) (notes []pack.Note, err error) {
 	if notes, err = trustToldAgain(tx); err != nil {
 		return nil, err
@@ -79,7 +79,8 @@ func toldAgain(tx *db.Tx) (notes []pack.Note, err error) {
 		}
 		notes = append(notes, n)
 	}
-	return notes, nil
+	sites, err := sitesToldAgain(tx)
+	return append(notes, sites...), err
 }
 
 func trustToldAgain(tx *db.Tx) (notes []pack.Note, err error) {

@@ -178,7 +178,7 @@ func settingNote(tx *db.Tx, key, value string) (pack.Note, error) {
 	return n, err
 }
 
-// restoreSettings writes the settings and pins that the packs tell of. Those of later
+// restoreSettings writes the settings, pins and sites that the packs tell of. Those of later
 // versions are kept as they are.
 func (r *rebuilder) restoreSettings(ctx context.Context) error {
 	if len(r.settings) == 0 {
@@ -202,6 +202,9 @@ func (r *rebuilder) restoreSetting(tx *db.Tx, n pack.Note) error {
 			return nil
 		}
 		_, err := tx.SetPinned(name, true) // where the name is lost, so is its pin
+		return err
+	}
+	if taken, err := r.restoreSite(tx, n); taken || err != nil {
 		return err
 	}
 	v, err := strconv.ParseInt(string(n.Value), 10, 64)

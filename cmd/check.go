@@ -32,7 +32,7 @@ Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, cou
 
 --quick takes seconds and finds what is gone or has another size, --sample 10 also reads a tenth of the content, other bytes each time: a check a day reads all of it in some weeks.
 
-When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog goes to the store's folder catalog.old, where it stays for 14 days: the first garbage collection after that removes it.
+When the catalog itself is wrong or lost, --rebuild makes a new one from the content: objects, types, names and their history. It needs the store for itself: stop "dist serve" first. It says what cannot be restored: leases, sources, what sites have (until their next receipts), what was pushed to which repository, unfinished ingests, and deletions. What no name reaches is kept for 7 days. Where "dist serve" gives repositories to different people: until things are pushed again, an index that has a name brings all that it lists, and a signature goes with what it signs. The old catalog goes to the store's folder catalog.old, where it stays for 14 days: the first garbage collection after that removes it.
 
 Examples:
 
@@ -261,7 +261,7 @@ func notRestored(r client.RebuildReport) []string {
 	if r.Kept > 0 {
 		lines = append(lines, fmt.Sprintf("%s without a name kept for 7 days, deleted ones among them if their bytes were still here", plural(r.Kept, "object")))
 	}
-	return append(lines, "leases, sources, what was pushed to which repository and what signatures were verified could not be restored: only the catalog had them")
+	return append(lines, "leases, sources, what sites have, what was pushed to which repository and what signatures were verified could not be restored: only the catalog had them")
 }
 
 func rebuildFaults(r client.RebuildReport) string {

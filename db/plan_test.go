@@ -48,6 +48,13 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		selectNaming,
 		selectSighting + `WHERE name = ?`,
 		selectSightingsOf,
+		selectInventory,
+		selectInventoryBlocks,
+		selectInventoryNames,
+		selectSites + `WHERE s.name = ?`,
+		selectLastBundle,
+		deleteSameBundle,
+		forgetClosures,
 	} {
 		check(t, d.Read(t.Context(), func(tx *Tx) error {
 			return tx.each("EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?")), func(scan func(...any) error) (bool, error) {

@@ -164,9 +164,46 @@ FROM main.packs p;
 
 -- Receiving sites.
 --   name     of the site
---   objects  how many it said it holds
---   updated  when it last said so
+--   objects  how many it said it holds, NULL where that is not known
+--   updated  when its last receipt came here, NULL before the first
+--   names    how many names it said it has, NULL where that is not known
+--   made     when that receipt was made
+--   serial   of that receipt, 0 before the first
+--   receipt  digest of that receipt
+--   store    id of the store there, empty before the first receipt
+--   note     what somebody said of it
+--   signed   1 when its receipts have to be signed, else 0
 CREATE TEMP VIEW sites AS
-SELECT s.name, (SELECT count(*) FROM main.site_objects o WHERE o.site = s.id) AS objects,
-       datetime(s.updated / 1000, 'unixepoch') AS updated
-FROM main.sites s;
+SELECT s.name, i.objects,
+       datetime(s.updated / 1000, 'unixepoch') AS updated,
+       i.names,
+       datetime(s.made / 1000, 'unixepoch') AS made,
+       s.serial,
+       CASE substr(s.receipt, 1, 1) WHEN x'01' THEN 'sha256:' WHEN x'02' THEN 'sha512:' END || lower(hex(substr(s.receipt, 2))) AS receipt,
+       s.store, s.note, s.spki_der IS NOT NULL AS signed
+FROM main.sites s LEFT JOIN main.inventories i ON i.id = s.inventory;
+
+-- Bundles that were sent from here or have come here, oldest first by id.
+--   direction  sent, or received
+--   name       of the bundle, empty for none
+--   serial     of the bundle, 0 for none
+--   digest     of its index.json
+--   site       which it was made for, as its sender calls it, empty for none
+--   base       index.json of the bundle that it is on top of, NULL for none
+--   created    when it says it was made, NULL where it does not
+--   at         when it was sent, or had come
+--   images     how many it lists
+--   blobs      how many it carries
+--   size       of these
+--   objects    how many its images reach, NULL where that is not remembered
+--   id         its number in this catalog
+CREATE TEMP VIEW bundles AS
+SELECT CASE b.direction WHEN 1 THEN 'sent' WHEN 2 THEN 'received' ELSE 'other' END AS direction,
+       b.name, b.serial,
+       CASE substr(b.digest, 1, 1) WHEN x'01' THEN 'sha256:' ELSE 'sha512:' END || lower(hex(substr(b.digest, 2))) AS digest,
+       b.site,
+       CASE substr(b.base, 1, 1) WHEN x'01' THEN 'sha256:' WHEN x'02' THEN 'sha512:' END || lower(hex(substr(b.base, 2))) AS base,
+       datetime(b.created / 1000, 'unixepoch') AS created,
+       datetime(b.at / 1000, 'unixepoch') AS at,
+       b.images, b.blobs, b.size, i.objects, b.id
+FROM main.bundles b LEFT JOIN main.inventories i ON i.id = b.inventory;
