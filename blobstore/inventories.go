@@ -106,6 +106,15 @@ func (w *InventoryWriter) end(d oci.Digest) error {
 	return w.flush()
 }
 
+// Discard gives up what was written, if it has not been used. It is for who will not use
+// it: what is neither used nor discarded goes after a day.
+func (w *InventoryWriter) Discard(ctx context.Context) {
+	err := w.s.db.Write(ctx, func(tx *db.Tx) error { return tx.DropInventory(w.inventory.ID) })
+	if err == nil {
+		w.s.trimInventories(ctx)
+	}
+}
+
 // inventoryOf writes digests as an inventory, unless there is one with the same.
 func (s *Store) inventoryOf(ctx context.Context, digests []oci.Digest) (*InventoryWriter, error) {
 	raws, err := rawSorted(digests)
@@ -179,6 +188,21 @@ func (s *Store) InventoryDigests(ctx context.Context, id int64) (set oci.DigestS
 		return err
 	})
 	return set, err
+}
+
+// InventoryHere counts the objects of an inventory of which this store knows the size,
+// and their bytes, here or not.
+func (s *Store) InventoryHere(ctx context.Context, set *oci.DigestSet) (objects, bytes int64, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.EachByDigest(func(_ int64, _ db.Loc, size int64, raw []byte) error {
+			if set.HasRaw(raw) {
+				objects++
+				bytes += size
+			}
+			return nil
+		})
+	})
+	return objects, bytes, err
 }
 
 // InventoryNames lists the names of an inventory in order, by its id; 0 has none.

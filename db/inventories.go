@@ -72,8 +72,7 @@ func (tx *Tx) FinishInventory(i Inventory) (id int64, err error) {
 		return 0, err
 	}
 	if found && was.ID != i.ID {
-		_, err := tx.exec(`UPDATE inventories SET created = 0 WHERE id = ? AND digest IS NULL`, i.ID)
-		return was.ID, err
+		return was.ID, tx.DropInventory(i.ID)
 	}
 	raw, err := oci.RawDigest(i.Digest)
 	if err != nil {
@@ -137,6 +136,12 @@ func (tx *Tx) InventoryNames(id int64) iter.Seq2[InventoryName, error] {
 			return err == nil && yield(n), err
 		})
 	})
+}
+
+// DropInventory gives up an inventory that is not whole; any other stays.
+func (tx *Tx) DropInventory(id int64) error {
+	_, err := tx.exec(`UPDATE inventories SET created = 0 WHERE id = ? AND digest IS NULL`, id)
+	return err
 }
 
 // GiveUpInventories gives up the whole inventories that no site and no bundle has any

@@ -104,6 +104,13 @@ func (tx *Tx) Totals() (Totals, error) {
 	return t, err
 }
 
+// Generation counts the transactions that have changed something: it is never the same
+// for two states of a store, and goes on above what it was when the catalog is made anew.
+func (tx *Tx) Generation() (n int64, err error) {
+	_, err = tx.get(`SELECT generation FROM head`, nil, &n)
+	return n, err
+}
+
 // Size is that of the catalog's file in bytes, without the write-ahead log.
 func (d *DB) Size() int64 {
 	fi, err := d.fs.Stat(d.file)

@@ -3,6 +3,7 @@ package oci
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"sort"
 )
 
@@ -43,14 +44,38 @@ func (s *DigestSet) AppendRaw(block []byte) error {
 // Has says whether d is in the set.
 func (s *DigestSet) Has(d Digest) bool {
 	raw, err := RawDigest(d)
-	if err != nil {
-		return false
-	}
+	return err == nil && s.HasRaw(raw)
+}
+
+// HasRaw is Has for a digest in its raw form.
+func (s *DigestSet) HasRaw(raw []byte) bool {
 	all, width := s.raws[raw[0]], len(raw)
 	n := len(all) / width
 	i := sort.Search(n, func(i int) bool { return bytes.Compare(all[i*width:(i+1)*width], raw) >= 0 })
 	return i < n && bytes.Equal(all[i*width:(i+1)*width], raw)
 }
 
+// Raws yields the raw forms in order. They are the set's own, and not to be changed.
+func (s *DigestSet) Raws() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for alg, all := range s.raws {
+			width := rawWidth(byte(alg))
+			for ; len(all) > 0; all = all[width:] {
+				if !yield(all[:width:width]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Count is how many digests of an algorithm are in the set.
+func (s *DigestSet) Count(a Algorithm) int {
+	if a == SHA512 {
+		return len(s.raws[2]) / rawWidth(2)
+	}
+	return len(s.raws[1]) / rawWidth(1)
+}
+
 // Len is how many digests are in the set.
-func (s *DigestSet) Len() int { return len(s.raws[1])/rawWidth(1) + len(s.raws[2])/rawWidth(2) }
+func (s *DigestSet) Len() int { return s.Count(SHA256) + s.Count(SHA512) }

@@ -35,6 +35,19 @@ func TestDigestSetHasWhatWasAdded(t *testing.T) {
 	if set.Len() != 1000 {
 		t.Errorf("%d digests", set.Len())
 	}
+	var all [][]byte
+	for raw := range set.Raws() {
+		all = append(all, raw)
+	}
+	if !slices.EqualFunc(all, raws, bytes.Equal) || set.Count(SHA512) != 334 || set.Count(SHA256) != 666 {
+		t.Errorf("it yields %d digests, %d of sha512", len(all), set.Count(SHA512))
+	}
+	for raw := range set.Raws() {
+		if !bytes.Equal(raw, raws[0]) {
+			t.Errorf("it does not begin with the first")
+		}
+		break
+	}
 	for _, d := range in {
 		if !set.Has(d) {
 			t.Errorf("%s is not there", d)
