@@ -40,15 +40,23 @@ func cutMoment(word string, now time.Time) (name string, m *moment, err error) {
 	if n, err := strconv.ParseUint(when, 10, 31); err == nil {
 		return name, &moment{back: int(n)}, nil
 	}
-	if ago, ok := ParseSpan(when); ok {
-		return name, &moment{at: now.Add(-ago)}, nil
-	}
-	for _, layout := range momentLayouts {
-		if at, err := time.ParseInLocation(layout, when, now.Location()); err == nil {
-			return name, &moment{at: at}, nil
-		}
+	if at, ok := parseWhen(when, now); ok {
+		return name, &moment{at: at}, nil
 	}
 	return "", nil, errMoment(word)
+}
+
+// parseWhen reads a time: so long ago, or a date.
+func parseWhen(word string, now time.Time) (time.Time, bool) {
+	if ago, ok := ParseSpan(word); ok {
+		return now.Add(-ago), true
+	}
+	for _, layout := range momentLayouts {
+		if at, err := time.ParseInLocation(layout, word, now.Location()); err == nil {
+			return at, true
+		}
+	}
+	return time.Time{}, false
 }
 
 func errMoment(word string) error {

@@ -1,0 +1,244 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dist.example/blobstore"
+	"dist.example/bundle"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// base is what the receiver of an export has: that is left out.
+type base struct {
+	about *bundle.Base
+	// previous is the digest of index.json of the bundle of the name that the same site
+	// got last, "" where no site is known, or it got none.
+	previous oci.Digest
+	has      func(oci.Digest) bool
+}
+
+// exportBase finds what the receiver of an export has: whoever has imported the bundles
+// that o.Since tells, which o.For narrows down to those for a site; the site o.For, by its
+// receipt; or who wrote the request o.Request. nil is for an export of everything.
+//
+// Errors: ErrNotFound for a site, or a bundle that was sent, that is not known, and for
+// what is requested and not here; ErrInvalid for what is no request, or may be several
+// bundles.
+func (c *Client) exportBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*base, error) {
+	switch {
+	case o.Since != "":
+		return sinceBase(ctx, s, o)
+	case o.For != "":
+		return c.siteBase(ctx, s, o)
+	case o.Request != "":
+		return requestBase(ctx, s, o)
+	}
+	return nil, nil
+}
+
+// siteBase is what a site said it has. Before its first receipt that is nothing.
+func (c *Client) siteBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*base, error) {
+	site, err := s.Site(ctx, o.For)
+	if err != nil {
+		return nil, err
+	}
+	b := &base{about: &bundle.Base{Site: site.Name, Store: site.Store}}
+	if b.previous, err = lastFor(ctx, s, o.Name, site.Name); err != nil {
+		return nil, err
+	}
+	if site.Inventory == 0 {
+		c.opts.Warn(fmt.Sprintf("what site %s has is not known: all is exported, as if it had nothing", site.Name))
+		c.opts.Warn(fmt.Sprintf("hint: `dist site receipt -o FILE` there and `dist site update %s FILE` here tell it", site.Name))
+	} else {
+		b.about.Receipt, b.about.Created = site.Receipt, site.Made
+	}
+	set, err := s.InventoryDigests(ctx, site.Inventory)
+	b.has = set.Has
+	return b, err
+}
+
+// lastFor is index.json of the bundle of a name that a site got last, "" for none.
+func lastFor(ctx context.Context, s *blobstore.Store, name, site string) (oci.Digest, error) {
+	if name == "" || site == "" {
+		return "", nil
+	}
+	for b, err := range s.Bundles(ctx, db.Sent) {
+		if err != nil {
+			return "", err
+		}
+		if b.Name == name && b.Site == site {
+			return b.Digest, nil
+		}
+	}
+	return "", nil
+}
+
+// sinceBase is what the bundles leave their receiver with that o.Since tells, and those
+// that they are on top of.
+func sinceBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*base, error) {
+	var sent []blobstore.Bundle // the newest first
+	for b, err := range s.Bundles(ctx, db.Sent) {
+		if err != nil {
+			return nil, err
+		}
+		if o.For == "" || b.Site == o.For {
+			sent = append(sent, b)
+		}
+	}
+	from, err := sinceBundles(sent, o)
+	if err != nil {
+		return nil, err
+	}
+	newest := from[0]
+	b := &base{about: &bundle.Base{
+		Site: newest.Site, Bundle: newest.Digest, Name: newest.Name, Serial: newest.Serial, Created: newest.Created,
+	}}
+	if b.previous, err = lastFor(ctx, s, o.Name, newest.Site); err != nil {
+		return nil, err
+	}
+	sets, err := closures(ctx, s, chained(from, sent))
+	if err != nil {
+		return nil, err
+	}
+	if len(sets) == 0 {
+		return nil, content.WithHint(fmt.Errorf("export since %s: %w: what that left its receiver with is not remembered any more", o.Since, content.ErrNotFound),
+			"name a newer bundle, or let the receiver write a receipt (dist site)")
+	}
+	b.has = func(d oci.Digest) bool {
+		return slices.ContainsFunc(sets, func(set oci.DigestSet) bool { return set.Has(d) })
+	}
+	return b, nil
+}
+
+// chained adds to bundles those that they are on top of, and so on, as far as sent has
+// them.
+func chained(from, sent []blobstore.Bundle) []blobstore.Bundle {
+	seen := map[int64]bool{}
+	all := slices.Clone(from)
+	for _, b := range all {
+		seen[b.ID] = true
+	}
+	for i := 0; i < len(all); i++ {
+		if all[i].Base == "" {
+			continue
+		}
+		below := slices.IndexFunc(sent, func(b blobstore.Bundle) bool { return b.Digest == all[i].Base && !seen[b.ID] })
+		if below >= 0 {
+			seen[sent[below].ID] = true
+			all = append(all, sent[below])
+		}
+	}
+	return all
+}
+
+// closures are what the images of bundles reach, where that is remembered. Bundles share
+// what is the same.
+func closures(ctx context.Context, s *blobstore.Store, bundles []blobstore.Bundle) (sets []oci.DigestSet, err error) {
+	seen := map[int64]bool{0: true}
+	for _, b := range bundles {
+		if seen[b.Inventory] {
+			continue
+		}
+		seen[b.Inventory] = true
+		set, err := s.InventoryDigests(ctx, b.Inventory)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, set)
+	}
+	return sets, nil
+}
+
+// requestBase leaves out all but what a receiver lacks.
+func requestBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*base, error) {
+	data, err := fsys.ReadCapped(o.Request, bundle.MaxRequest)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", o.Request, fsys.Classify(err))
+	}
+	r, err := bundle.ParseRequest(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Request, err)
+	}
+	missing := map[oci.Digest]bool{}
+	for _, b := range r.Missing {
+		missing[b.Digest] = true
+	}
+	if err := hereAll(ctx, s, r.Missing); err != nil {
+		return nil, fmt.Errorf("request %s: %w", o.Request, err)
+	}
+	b := &base{
+		about: &bundle.Base{Store: r.Store, Bundle: r.Bundle, Name: r.Name, Serial: r.Serial, Request: oci.DigestBytes(data)},
+		has:   func(d oci.Digest) bool { return !missing[d] },
+	}
+	for site, err := range s.Sites(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if r.Store != "" && site.Store == r.Store {
+			b.about.Site = site.Name
+		}
+	}
+	b.previous, err = lastFor(ctx, s, o.Name, b.about.Site)
+	return b, err
+}
+
+// hereAll refuses with ErrNotFound where one of blobs is not here, and names those.
+func hereAll(ctx context.Context, s *blobstore.Store, blobs []bundle.BlobEntry) error {
+	var lacking []string
+	for _, b := range blobs {
+		held, err := content.HeldBy(s).Exists(ctx, oci.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size})
+		if err != nil {
+			return err
+		}
+		if !held {
+			lacking = append(lacking, b.Digest.String())
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	return content.WithHint(fmt.Errorf("%w here: %s", content.ErrNotFound, fewDigests(lacking)),
+		"pull the images of the request again, by their digests")
+}
+
+// fewDigests are some of many words, and how many more there are.
+func fewDigests(words []string) string {
+	const few = 5
+	if len(words) <= few {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(words[:few], ", "), len(words)-few)
+}
+
+// requestedImages are the images of a request as a list, for an export that answers it.
+// Errors: those of reading it.
+func requestedImages(path string) ([]ListEntry, error) {
+	data, err := fsys.ReadCapped(path, bundle.MaxRequest)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", path, fsys.Classify(err))
+	}
+	r, err := bundle.ParseRequest(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var list []ListEntry
+	for _, i := range r.Images {
+		word := i.Digest.String()
+		if i.Name != "" {
+			ref, err := oci.ParseReference(i.Name)
+			if err != nil {
+				return nil, fmt.Errorf("request %s: %w", path, err)
+			}
+			ref.Digest = i.Digest
+			word = ref.String()
+		}
+		list = append(list, ListEntry{Word: word, Where: path})
+	}
+	return list, nil
+}

@@ -1,0 +1,63 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dist.example/blobstore"
+	"dist.example/bundle"
+	"dist.example/content"
+	"dist.example/db"
+	"dist.example/oci"
+)
+
+// sentBundle is a bundle that was written to its end.
+type sentBundle struct {
+	contents bundle.Contents
+	index    oci.Digest // of index.json
+	images   []bundle.NamedImage
+	closure  []oci.Digest // all that the images reach, what was left out among it
+}
+
+// recordExport notes in the catalog what was exported, for the deltas and the serials to
+// come. It says nothing of what has arrived: only a receipt does. A store that is only
+// read keeps no record, which is told where the bundle has a name.
+func (c *Client) recordExport(ctx context.Context, s *blobstore.Store, sent sentBundle) error {
+	b := bundleRow(db.Sent, sent.contents, sent.index, len(sent.images))
+	err := s.RecordBundle(ctx, b, sent.closure)
+	if errors.Is(err, content.ErrDenied) {
+		if b.Name != "" {
+			c.opts.Warn(fmt.Sprintf("the store is only read: it does not remember bundle %s, serial %d", b.Name, b.Serial))
+		}
+		return nil
+	}
+	return err
+}
+
+// recordImport notes that a bundle has come, with what it says of itself.
+func (c *Client) recordImport(ctx context.Context, s *blobstore.Store, contents bundle.Contents, index oci.Digest, images int) error {
+	return s.RecordBundle(ctx, bundleRow(db.Received, contents, index, images), nil)
+}
+
+func bundleRow(d db.Direction, contents bundle.Contents, index oci.Digest, images int) blobstore.Bundle {
+	b := blobstore.Bundle{
+		Direction: d, Name: contents.Name, Serial: contents.Serial, Digest: index, Created: contents.Created,
+		Images: images, Blobs: len(contents.Blobs), Size: contents.TotalSize,
+	}
+	if contents.Base != nil {
+		b.Site, b.Base = contents.Base.Site, contents.Base.Bundle
+	}
+	return b
+}
+
+// nextSerial is the serial of the next bundle of a name: seconds since 1970, or one more
+// than the last. previous is the digest of index.json of that one, "" for none.
+func (c *Client) nextSerial(ctx context.Context, s *blobstore.Store, name string) (serial int64, previous oci.Digest, err error) {
+	last, found, err := s.LastSent(ctx, name)
+	if serial = time.Now().Unix(); err != nil || !found {
+		return serial, "", err
+	}
+	return max(serial, last.Serial+1), last.Digest, nil
+}
