@@ -18,10 +18,7 @@ import (
 // maxVolumes bounds the volumes of a bundle: each is an open file.
 const maxVolumes = 1000
 
-// VolumePath is the file of volume n of a bundle that is written to path.
-func VolumePath(path string, n int) string { return fmt.Sprintf("%s.%03d", path, n) }
-
-// cutVolumePath is the inverse of VolumePath; ok is false for the name of no volume.
+// cutVolumePath is the inverse of VolumeName; ok is false for the name of no volume.
 func cutVolumePath(path string) (base string, n int, ok bool) {
 	const digits = 3
 	i := len(path)
@@ -32,7 +29,7 @@ func cutVolumePath(path string) (base string, n int, ok bool) {
 		return "", 0, false
 	}
 	n, err := strconv.Atoi(path[i:])
-	return path[:i-1], n, err == nil && n > 0 && VolumePath(path[:i-1], n) == path
+	return path[:i-1], n, err == nil && n > 0 && VolumeName(path[:i-1], n) == path
 }
 
 // tarred is a tar that was opened.
@@ -74,7 +71,7 @@ func openTars(ctx context.Context, path string) (all []tarred, err error) {
 		if n == v.Number {
 			continue
 		}
-		other, err := openTar(ctx, VolumePath(base, n))
+		other, err := openTar(ctx, VolumeName(base, n))
 		if err != nil {
 			return all, fmt.Errorf("volume %d of %d: %w", n, v.Of, err)
 		}

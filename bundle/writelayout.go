@@ -18,9 +18,7 @@ const (
 	// that file systems can share their blocks with a store; large is which those are.
 	alignment = 4096
 	large     = 1 << 20
-	// maxVolumes bounds the volumes of a bundle, and leastShare is how much of the blobs
-	// each has to have room for.
-	maxVolumes = 10_000
+	// leastShare is how much of the blobs each volume has to have room for.
 	leastShare = 64 << 10
 	// tarEnd is how long the mark of a tar's end is.
 	tarEnd = 1024

@@ -117,7 +117,7 @@ func (e *export) check() error {
 	case !e.o.Sign && !e.o.Expires.IsZero():
 		return fmt.Errorf("export: %w: only a signed bundle expires", content.ErrInvalid)
 	case e.o.Name != "":
-		return cmp.Or(bundle.CheckName(e.o.Name), e.to.check(e.o))
+		return cmp.Or(oci.CheckBundleName(e.o.Name), e.to.check(e.o))
 	}
 	return e.to.check(e.o)
 }
