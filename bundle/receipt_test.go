@@ -13,8 +13,8 @@ import (
 	"dist.example/oci"
 )
 
-// told is what a receipt says, all of it in memory.
-type told struct {
+// saidIn is what a receipt says, all of it in memory.
+type saidIn struct {
 	about Receipt
 	names []string
 	of    []oci.Digest
@@ -22,7 +22,7 @@ type told struct {
 	seal  ReceiptSeal
 }
 
-func readTold(data []byte) (t told, err error) {
+func readTold(data []byte) (t saidIn, err error) {
 	t.seal, err = ReadReceipt(iotest.OneByteReader(bytes.NewReader(data)), ReceiptVisitor{
 		Begin: func(r Receipt) error { t.about = r; return nil },
 		Name: func(name string, d oci.Digest) error {
@@ -35,7 +35,7 @@ func readTold(data []byte) (t told, err error) {
 }
 
 // writeTold writes it again.
-func writeTold(t told) ([]byte, error) {
+func writeTold(t saidIn) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := NewReceiptWriter(&b, t.about)
 	if err != nil {
@@ -57,8 +57,8 @@ func writeTold(t told) ([]byte, error) {
 }
 
 // someReceipt tells of so many objects of each algorithm, and of as many names up to a hundred.
-func someReceipt(sha256, sha512 int) told {
-	t := told{about: Receipt{Store: "u", Site: "plant-1", Serial: 7, Created: time.Unix(1_700_000_000, 0).UTC(), Size: 12}}
+func someReceipt(sha256, sha512 int) saidIn {
+	t := saidIn{about: Receipt{Store: "u", Site: "plant-1", Serial: 7, Created: time.Unix(1_700_000_000, 0).UTC(), Size: 12}}
 	for i := range sha256 + sha512 {
 		text := fmt.Appendf(nil, "%d", i)
 		d := oci.DigestBytes(text)
@@ -121,17 +121,17 @@ func TestReceiptsAreSmall(t *testing.T) {
 
 func TestReceiptsAreWrittenInOrder(t *testing.T) {
 	some := someReceipt(3, 1)
-	for what, spoil := range map[string]func(*told){
-		"names fall":          func(r *told) { slices.Reverse(r.names) },
-		"a name too many":     func(r *told) { r.about.Names-- },
-		"a name is lacking":   func(r *told) { r.about.Names++ },
-		"objects fall":        func(r *told) { slices.Reverse(r.raws) },
-		"an object twice":     func(r *told) { r.raws[1] = r.raws[0] },
-		"an object too many":  func(r *told) { r.about.SHA256-- },
-		"an object lacks":     func(r *told) { r.about.SHA512++ },
-		"too many are said":   func(r *told) { r.about.SHA256 = 1 << 40 },
-		"the store has no id": func(r *told) { r.about.Store = "" },
-		"a site with a blank": func(r *told) { r.about.Site = "a b" },
+	for what, spoil := range map[string]func(*saidIn){
+		"names fall":          func(r *saidIn) { slices.Reverse(r.names) },
+		"a name too many":     func(r *saidIn) { r.about.Names-- },
+		"a name is lacking":   func(r *saidIn) { r.about.Names++ },
+		"objects fall":        func(r *saidIn) { slices.Reverse(r.raws) },
+		"an object twice":     func(r *saidIn) { r.raws[1] = r.raws[0] },
+		"an object too many":  func(r *saidIn) { r.about.SHA256-- },
+		"an object lacks":     func(r *saidIn) { r.about.SHA512++ },
+		"too many are said":   func(r *saidIn) { r.about.SHA256 = 1 << 40 },
+		"the store has no id": func(r *saidIn) { r.about.Store = "" },
+		"a site with a blank": func(r *saidIn) { r.about.Site = "a b" },
 	} {
 		r := some
 		r.names, r.raws = slices.Clone(some.names), slices.Clone(some.raws)

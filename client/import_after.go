@@ -63,6 +63,11 @@ func (im *imports) remember(ctx context.Context) {
 	if err := im.noteProvenance(ctx); err != nil {
 		im.c.opts.Warn(fmt.Sprintf("where the content came from is not noted: %v", err))
 	}
+	if c := im.in.Contents; c != nil {
+		if err := im.c.recordImport(ctx, im.store, *c, im.in.Index, len(im.images)); err != nil {
+			im.c.opts.Warn(fmt.Sprintf("that the bundle came is not noted: %v", err))
+		}
+	}
 	if im.stream != nil && im.stream.volumes != nil {
 		if err := im.stream.volumes.release(ctx); err != nil {
 			im.c.opts.Warn(fmt.Sprintf("the leases of the volumes stay until they expire: %v", err))
