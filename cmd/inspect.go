@@ -23,11 +23,14 @@ type inspectCmd struct {
 func (inspectCmd) Help() string {
 	return `Shows what a manifest, an index or an image's configuration says, and how much of it is here. The document itself, byte for byte, is what get prints.
 
+bundle:PATH tells of a bundle (dist export), or of an archive or a layout of another program, where it stands: what it says of itself, whose signature it has, which images are in it and what the policy says of them. bundle:PATH:NAME shows one image in it. Of a bundle in volumes PATH is any of them.
+
 Examples:
 
     $ dist inspect redis:7
     $ dist inspect --platform linux/arm64 redis:7
-    $ dist inspect --format json redis:7`
+    $ dist inspect --format json redis:7
+    $ dist inspect bundle:site.tar`
 }
 
 // inspectJSON is an object as inspect shows it: what the store knows, then the
@@ -95,6 +98,12 @@ func (c *inspectCmd) Run(s *session) error {
 	dist, err := s.local()
 	if err != nil {
 		return err
+	}
+	if client.IsWholeBundle(c.ID) {
+		if c.Platform.Platform != nil {
+			return usagef("--platform is for an image; bundle:PATH:NAME names one")
+		}
+		return s.inspectBundle(dist, c.ID)
 	}
 	in, err := dist.Inspect(s.ctx, c.ID, c.Platform.Platform)
 	if err != nil {

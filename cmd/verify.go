@@ -20,7 +20,7 @@ type verifyCmd struct {
 	SignedIdentity identityRule `placeholder:"RULE" help:"With --key, which name in a signature is good: matchRepoDigestOrExact (the default), matchExact, matchRepository, exactReference=NAME, exactRepository=NAME, remapIdentity=PREFIX=SIGNEDPREFIX, or unbound, which takes signatures for no name, as cosign's bundles are."`
 	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" help:"Ask for this to be signed with it. May be repeated."`
 	Name           string       `placeholder:"NAME" help:"Name that it is to be vouched for under, in place of the one that REF says."`
-	Ref            string       `arg:"" help:"What to verify: a name, a digest or its beginning in the store; docker://REF or another locator for one elsewhere."`
+	Ref            string       `arg:"" help:"What to verify: a name, a digest or its beginning in the store; docker://REF or another locator for one elsewhere; bundle:PATH for a whole bundle."`
 }
 
 // identityRule is the value of --signed-identity.
@@ -42,12 +42,15 @@ A name is part of what is signed. cosign signs for no name in its bundles, and w
 
 Without --key the policy decides. Where the policy accepts anything, nobody vouches: that is exit 5, too.
 
+bundle:PATH reads a whole bundle (dist export), all of its volumes or an archive of another program, hashes every byte, and judges the signature of the bundle and those of its images; what is damaged is exit 4. Of volumes some of which are missing each that is there is checked by itself, and the exit code is 10. With --key that key has to have signed the bundle.
+
 Examples:
 
     $ dist verify registry.example/team/app:v1
     $ dist verify --key vendor.pub registry.example/team/app:v1
     $ dist verify --key cosign.pub --signed-identity unbound docker://registry.example/team/app:v1
-    $ dist verify --policy policy.json --format json demo:v1`
+    $ dist verify --policy policy.json --format json demo:v1
+    $ dist verify --key courier.pub bundle:site.tar`
 }
 
 type verifiedJSON struct {
@@ -72,9 +75,14 @@ func (c *verifyCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	v, verr := dist.Verify(s.ctx, c.Ref, client.VerifyOptions{
-		Keys: c.Key, Identity: c.SignedIdentity.IdentityRule, Annotations: annotations, Name: c.Name,
-	})
+	o := client.VerifyOptions{Keys: c.Key, Identity: c.SignedIdentity.IdentityRule, Annotations: annotations, Name: c.Name}
+	if client.IsWholeBundle(c.Ref) {
+		if c.Name != "" || len(annotations) > 0 || o.Identity.Type != "" {
+			return usagef("--name, --annotation and --signed-identity are for one image; bundle:PATH:NAME names one")
+		}
+		return s.verifyBundle(dist, c.Ref, c.Quiet, o)
+	}
+	v, verr := dist.Verify(s.ctx, c.Ref, o)
 	if verr != nil && !errors.Is(verr, content.ErrUntrusted) {
 		return about(c.Ref, verr)
 	}
