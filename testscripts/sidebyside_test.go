@@ -240,6 +240,7 @@ func (b *beside) once(t *testing.T, r row, tl tool) (f figure) {
 		b.folders++
 		to := filepath.Join(b.dir, fmt.Sprintf("to%d", b.folders)) // plain, for regctl
 		defer os.RemoveAll(to)
+		defer os.RemoveAll(to + ".tar")
 		args := r.prepare(t, b, r, tl, to)
 		settle()
 		var err error

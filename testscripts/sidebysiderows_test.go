@@ -20,7 +20,10 @@ type tool struct {
 	pull  func(host, tag, to string) []string
 	push  func(from, tag, host string) []string
 	copy  func(from, to string) []string
-	can   func(b *beside, r row) bool // nil for everything
+	// export writes an archive of what is kept in from, and load takes one in at to.
+	export func(from, tag, to string) []string
+	load   func(file, tag, to string) []string
+	can    func(b *beside, r row) bool // nil for everything
 }
 
 // imageIn is the name of an image in a registry.
@@ -45,9 +48,10 @@ func tools(dist string) []tool {
 				return []string{"push", "-q", "--store", from, "-r", host, "bench/app:" + tag}
 			},
 			copy: func(from, to string) []string { return []string{"copy", "-q", from, to} },
-			can: func(b *beside, r row) bool {
-				return !r.copies || b.command(dist, "copy", "--help").Run() == nil
+			export: func(from, tag, to string) []string {
+				return []string{"export", "-q", "--store", from, "bench/app:" + tag, "-o", to}
 			},
+			load: func(file, _, to string) []string { return []string{"import", "-q", "--store", to, file} },
 		},
 		{
 			name: "crane", program: "crane", leaves: "pull --format oci: a layout, not synced",
@@ -58,6 +62,7 @@ func tools(dist string) []tool {
 				return []string{"push", "--insecure", from, imageIn(host, tag)}
 			},
 			copy: func(from, to string) []string { return []string{"copy", "--insecure", from, to} },
+			can:  func(_ *beside, r row) bool { return !r.archive },
 		},
 		{
 			name: "oras", program: "oras", leaves: "copy --to-oci-layout: a layout, not synced",
@@ -69,6 +74,12 @@ func tools(dist string) []tool {
 			},
 			copy: func(from, to string) []string {
 				return []string{"copy", "--no-tty", "--from-plain-http", "--to-plain-http", from, to}
+			},
+			export: func(from, tag, to string) []string { // from a registry, which is all that it can
+				return []string{"backup", "--no-tty", "--plain-http", "--output", to, from}
+			},
+			load: func(file, tag, to string) []string {
+				return []string{"copy", "--no-tty", "--from-oci-layout", "--to-oci-layout", file + ":" + tag, to + ":" + tag}
 			},
 		},
 		{
@@ -82,6 +93,12 @@ func tools(dist string) []tool {
 			copy: func(from, to string) []string {
 				return []string{"image", "copy", "--host", plain(repoHost(from)), "--host", plain(repoHost(to)), from, to}
 			},
+			export: func(from, tag, to string) []string {
+				return []string{"image", "export", "ocidir://" + from + ":" + tag, to}
+			},
+			load: func(file, tag, to string) []string {
+				return []string{"image", "import", "ocidir://" + to + ":" + tag, file}
+			},
 		},
 		{
 			name: "skopeo", program: "skopeo", leaves: "copy to oci: a layout, synced blob by blob",
@@ -94,8 +111,30 @@ func tools(dist string) []tool {
 			copy: func(from, to string) []string {
 				return []string{"--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", "docker://" + from, "docker://" + to}
 			},
+			export: func(from, tag, to string) []string {
+				return []string{"--insecure-policy", "copy", "-q", "oci:" + from + ":" + tag, "oci-archive:" + to + ":" + tag}
+			},
+			load: func(file, tag, to string) []string {
+				return []string{"--insecure-policy", "copy", "-q", "oci-archive:" + file + ":" + tag, "oci:" + to + ":" + tag}
+			},
+		},
+		{
+			name: "ctr", program: "ctr", leaves: "into containerd, which runs: its content store, synced",
+			can: func(_ *beside, r row) bool { return r.archive && os.Geteuid() == 0 && has("containerd") },
+			export: func(from, tag, to string) []string {
+				return []string{"-a", from, "-n", "bench", "images", "export", to, imageIn("docker.io", tag)}
+			},
+			load: func(file, _, to string) []string {
+				return []string{"-a", to, "-n", "bench", "images", "import", "--no-unpack", file}
+			},
 		},
 	}
+}
+
+// has says whether a program is installed.
+func has(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
 }
 
 // row is one operation. prepare makes what it needs, anew for each run, and
@@ -104,7 +143,7 @@ type row struct {
 	name    string
 	what    string
 	image   string
-	copies  bool
+	archive bool // only some tools know archives
 	prepare func(t *testing.T, b *beside, r row, tl tool, to string) []string
 }
 
@@ -121,8 +160,15 @@ var rows = []row{
 	{name: "push-many", what: "push to an empty registry", image: "many", prepare: pushCold},
 	{name: "push-four", what: "push to an empty registry", image: "four", prepare: pushCold},
 	{name: "push-again", what: "push, nothing new", image: "four", prepare: pushAgain},
-	{name: "copy-mount", what: "copy to another repository", image: "four", copies: true, prepare: copyMount},
-	{name: "copy-across", what: "copy to an empty registry", image: "four", copies: true, prepare: copyAcross},
+	{name: "copy-mount", what: "copy to another repository", image: "four", prepare: copyMount},
+	{name: "copy-across", what: "copy to an empty registry", image: "four", prepare: copyAcross},
+	{name: "export-many", what: "export to an archive", image: "many", archive: true, prepare: exported},
+	{name: "export-four", what: "export to an archive", image: "four", archive: true, prepare: exported},
+	{name: "export-large", what: "export to an archive", image: "large", archive: true, prepare: exported},
+	{name: "import-many", what: "import of an archive", image: "many", archive: true, prepare: imported},
+	{name: "import-four", what: "import of an archive", image: "four", archive: true, prepare: imported},
+	{name: "import-large", what: "import of an archive", image: "large", archive: true, prepare: imported},
+	{name: "import-again", what: "import, nothing new", image: "four", archive: true, prepare: importedAgain},
 }
 
 // pullCold pulls to where nothing is yet. A store is made before: that is done once in
