@@ -69,6 +69,9 @@ bench-peers: build ## measure dist beside crane, oras, regctl and skopeo; ROWS=r
 		$(GO) test -count=1 -timeout 3600s -run '^TestSideBySide' -v ./testscripts | grep -v '^ *\(===\|---\)'
 
 e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
+	@PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; for program in umoci dockerd cosign; do \
+		command -v $$program >/dev/null || echo "$$program is absent: what meets it is left out"; \
+	done
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
 		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 1200s ./testscripts
 	$(MAKE) soak
