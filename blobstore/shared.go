@@ -31,7 +31,6 @@ func (in *ingest) share(ctx context.Context, src *os.File, off, n int64) error {
 	if err := fsys.CloneRange(dst, src, off, n); err != nil {
 		return err
 	}
-	in.s.hook("ingest.shared")
 	in.stop() // there is nothing in it
 	return in.rehash(ctx, n, nil, false)
 }

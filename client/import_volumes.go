@@ -163,7 +163,7 @@ func (v *volumes) join(ctx context.Context, s *storing) (whole []oci.Digest, err
 func (v *volumes) joinOne(ctx context.Context, s *storing, desc oci.Descriptor) (done bool, err error) {
 	w, err := v.open(ctx, desc)
 	if errors.Is(err, content.ErrExists) {
-		return true, nil
+		return true, v.drop(ctx, desc.Digest)
 	}
 	if err != nil {
 		return false, err
@@ -182,38 +182,76 @@ func (v *volumes) joinOne(ctx context.Context, s *storing, desc oci.Descriptor) 
 		}
 		return false, content.WithHint(err, "its parts do not make the blob: import the volumes that have them again")
 	}
-	if err == nil {
-		s.im.stats.MovedBlobs++
-		s.tell(content.EventFinished, desc, desc.Size)
-		s.im.c.hook("import.joined")
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	s.im.stats.MovedBlobs++
+	s.tell(content.EventFinished, desc, desc.Size)
+	s.im.c.hook("import.joined")
+	return true, v.drop(ctx, desc.Digest)
 }
 
 // append puts the part that waits for the end of w behind it, and drops it. False where
-// there is none.
+// there is none. One that an earlier try has put there in part is put there anew.
 func (v *volumes) append(ctx context.Context, s *storing, w content.Writer, desc oci.Descriptor) (bool, error) {
-	key := apartKey(desc.Digest, w.Status().Offset)
-	st, err := v.im.store.Status(ctx, key)
-	if errors.Is(err, content.ErrNotFound) || err == nil && (st.Live || st.Offset != st.Total) {
-		return false, nil
+	at := w.Status().Offset
+	parts, err := v.waiting(ctx, desc.Digest)
+	i := slices.IndexFunc(parts, func(p waitingPart) bool { return p.offset <= at && at < p.offset+p.size })
+	if err != nil || i < 0 {
+		return false, err
 	}
+	p := parts[i]
+	if p.offset < at {
+		if err := w.(cutter).Cut(ctx, p.offset); err != nil {
+			return false, err
+		}
+	}
+	part, err := v.im.store.Part(ctx, p.key)
 	if err != nil {
 		return false, err
 	}
-	part, err := v.im.store.Part(ctx, key)
-	if err != nil {
-		return false, err
-	}
-	err = s.fill(ctx, w, io.NewSectionReader(part, 0, st.Total), desc)
+	err = s.fill(ctx, w, io.NewSectionReader(part, 0, p.size), desc)
 	if cerr := part.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
 		s.im.c.hook("import.appended")
-		err = v.im.store.Abort(ctx, key)
+		err = v.im.store.Abort(ctx, p.key)
 	}
 	return err == nil, err
+}
+
+// waitingPart is a part in an ingest of its own.
+type waitingPart struct {
+	key          string
+	offset, size int64
+}
+
+// waiting are the parts of a blob that came whole and wait for others, in the order of
+// their names.
+func (v *volumes) waiting(ctx context.Context, d oci.Digest) (parts []waitingPart, err error) {
+	for st, err := range v.im.store.Active(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		name, ok := strings.CutPrefix(st.Key, "import ")
+		of, offset, isPart := bundle.ParsePartName(name)
+		if ok && isPart && of == d && !st.Live && st.Offset == st.Total {
+			parts = append(parts, waitingPart{st.Key, offset, st.Total})
+		}
+	}
+	return parts, nil
+}
+
+// drop takes away the parts that wait for a blob that is here.
+func (v *volumes) drop(ctx context.Context, d oci.Digest) error {
+	parts, err := v.waiting(ctx, d)
+	for _, p := range parts {
+		if err := v.im.store.Abort(ctx, p.key); err != nil && !errors.Is(err, content.ErrNotFound) && !errors.Is(err, content.ErrConflict) {
+			return err
+		}
+	}
+	return err
 }
 
 // end notes that a volume has come whole, and keeps what it brought.

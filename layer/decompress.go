@@ -57,6 +57,9 @@ func capped(r io.Reader, what, form string, l limits, decoder func(*bufio.Reader
 	d := &decompressor{in: &source{r: r}, what: what, form: form, limits: l}
 	// The decoders read in small steps where they are not given a bufio.Reader.
 	out, release, err := decoder(bufio.NewReaderSize(d.in, 64<<10))
+	if err == io.EOF { // not even a header is there
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return nil, d.class(err)
 	}

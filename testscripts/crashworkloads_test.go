@@ -72,7 +72,7 @@ func call(args ...string) command { return command{args: args} }
 
 // workloads are commands for all that writes to a store.
 func workloads() []workload {
-	return slices.Concat(putting(), ingesting(), moving(), keeping(), healing(), collecting(), preserving())
+	return slices.Concat(putting(), ingesting(), moving(), importing(), keeping(), healing(), collecting(), preserving())
 }
 
 func made(b *box) { b.dist("init") }
@@ -274,6 +274,32 @@ func moving() []workload {
 		{name: "copy", prepare: pulled, command: call("copy", "store:$PULL/app:v1", "$PUSH/copied:v1"), quiet: true, only: []string{"copy.", "hold."}},
 		{name: "sync", prepare: pulled, command: call("sync", "$PULL/app:v1", "--to", "$PUSH/synced"), quiet: true, only: []string{"sync."}},
 		{name: "fetch", prepare: made, command: call("fetch", "$PULL/app:v1"), quiet: true, only: []string{"pull."}},
+	}
+}
+
+// importing are workloads that bring bundles from files.
+func importing() []workload {
+	exported := func(b *box, args ...string) {
+		b.dist("--store", "sender", "pull", "--all-platforms", "$PULL/app:v1", "$PULL/multi:v1")
+		b.dist(append([]string{"--store", "sender", "export", "--all"}, args...)...)
+		b.must(os.RemoveAll(filepath.Join(b.dir, "sender")))
+		made(b)
+	}
+	points := []string{"import.", "ingest.", "names."}
+	return []workload{
+		{name: "import", prepare: func(b *box) { exported(b, "-o", "site.tar") }, command: call("import", "site.tar"), quiet: true, only: points},
+		{name: "import a stream", prepare: func(b *box) { exported(b, "--compress", "gzip", "-o", "site.tar.gz") }, command: call("import", "site.tar.gz"), quiet: true, only: points},
+		{name: "import volumes", prepare: func(b *box) {
+			exported(b, "--split", "700K", "-o", "site.tar")
+		}, command: call("import", "site.tar.001", "site.tar.002", "site.tar.003", "site.tar.004"), quiet: true, only: points},
+		{name: "import the first volume last", prepare: func(b *box) {
+			exported(b, "--split", "700K", "-o", "site.tar")
+			b.ok(command{args: []string{"import", "site.tar.004", "site.tar.003", "site.tar.002"}, exit: 10})
+		}, command: call("import", "site.tar.001"), quiet: true, only: points},
+		{name: "import a volume", prepare: func(b *box) {
+			exported(b, "--split", "700K", "-o", "site.tar")
+			b.ok(command{args: []string{"import", "site.tar.001"}, exit: 10})
+		}, command: command{args: []string{"import", "site.tar.003"}, exit: 10}, quiet: true, only: points},
 	}
 }
 
