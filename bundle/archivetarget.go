@@ -221,7 +221,7 @@ func (t *archiveTarget) documents(ctx context.Context, root oci.Descriptor, full
 	if err != nil {
 		return nil, err
 	}
-	docs := []document{{"oci-layout", []byte(`{"imageLayoutVersion":"` + layoutVersion + `"}`)}, {"index.json", index}}
+	docs := []document{{"oci-layout", layoutFile()}, {"index.json", index}}
 	manifest, err := dockerManifest(ctx, t.Fetch, root, full, t.docker)
 	switch {
 	case err == nil:

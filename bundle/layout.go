@@ -121,7 +121,7 @@ func (t *layoutTarget) makeLayout(ctx context.Context) error {
 		err = checkLayout(data)
 	} else {
 		// Its lock is on this very file, which therefore is never replaced.
-		err = t.folder.fill("oci-layout", []byte(`{"imageLayoutVersion":"`+layoutVersion+`"}`))
+		err = t.folder.fill("oci-layout", layoutFile())
 	}
 	if err != nil {
 		return err

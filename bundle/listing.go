@@ -18,6 +18,9 @@ const annotationName = "io.containerd.image.name"
 // image-layout.md).
 const layoutVersion = "1.0.0"
 
+// layoutFile is what the file oci-layout says.
+func layoutFile() []byte { return []byte(`{"imageLayoutVersion":"` + layoutVersion + `"}`) }
+
 // maxLayoutFile bounds the file oci-layout.
 const maxLayoutFile = 4 << 10
 

@@ -42,11 +42,8 @@ func (f *tarFile) add(name string, size int64, r io.Reader) (member, error) {
 func (f *tarFile) write(name string, size int64, r io.Reader) (m member, end int64, err error) {
 	w := &position{file: f.file, off: f.size}
 	tw := tar.NewWriter(w)
-	mtime := time.Unix(0, 0)
-	if !f.epoch.IsZero() {
-		mtime = f.epoch.Truncate(time.Second)
-	}
-	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: mtime}); err != nil {
+	h := memberHeader(name, size, memberTime(f.epoch))
+	if err := tw.WriteHeader(&h); err != nil {
 		return m, 0, fsys.Classify(err)
 	}
 	m = member{off: w.off, size: size}

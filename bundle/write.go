@@ -177,7 +177,7 @@ func (w *Outgoing) prepare(ctx context.Context, cargo Cargo) error {
 	if err != nil {
 		return err
 	}
-	w.docs = append([]document{{"oci-layout", []byte(`{"imageLayoutVersion":"` + layoutVersion + `"}`)}, sealed, {"index.json", index}}, others...)
+	w.docs = append([]document{{"oci-layout", layoutFile()}, sealed, {"index.json", index}}, others...)
 	return nil
 }
 

@@ -55,11 +55,16 @@ func memberTime(epoch time.Time) time.Time {
 	return epoch.Truncate(time.Second)
 }
 
+// memberHeader is what the header of every member says.
+func memberHeader(name string, size int64, mtime time.Time) tar.Header {
+	return tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: mtime}
+}
+
 // tarHeader is the header of a member whose header begins at an offset of the file: one
 // block, or with a PAX header before it where its size needs that or where its bytes
 // have to be moved to a multiple of alignment.
 func tarHeader(name string, size, at int64, mtime time.Time) ([]byte, error) {
-	h := tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: mtime}
+	h := memberHeader(name, size, mtime)
 	head, err := encodeHeader(h)
 	if err != nil || size < large || (at+int64(len(head)))%alignment == 0 {
 		return head, err
