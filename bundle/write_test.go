@@ -359,6 +359,24 @@ func TestABundleThatFailsLeavesNothing(t *testing.T) {
 // cutTemp says whether s is a volume's name, which has no temporary ending.
 func cutTemp(s string) bool { return len(s) == len("out.tar.001") }
 
+func TestWhatWasLeftBehindIsSweptOnceItIsOld(t *testing.T) {
+	c, _ := cargo(t, 100)
+	dir := t.TempDir()
+	old := time.Now().Add(-25 * time.Hour)
+	for name, at := range map[string]time.Time{
+		"out.tar.dist-0123456789abcdef": old, "out.tar.002.dist-0123456789abcdef": old,
+		"out.tar.dist-fedcba9876543210": time.Now(), "out.tar.dist-notes": old, "other.tar.dist-0123456789abcdef": old,
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+		must(t, os.Chtimes(filepath.Join(dir, name), at, at))
+	}
+	must(t, outgoing(t, c, bundle.WriteOptions{}).WriteFile(t.Context(), filepath.Join(dir, "out.tar")))
+	want := []string{"other.tar.dist-0123456789abcdef", "out.tar", "out.tar.dist-fedcba9876543210", "out.tar.dist-notes"}
+	if got := entriesOf(t, dir); !slices.Equal(got, want) {
+		t.Errorf("there are %q", got)
+	}
+}
+
 func TestABundleOutlivesAPowerCut(t *testing.T) {
 	c, _ := cargo(t, 3<<20, 100)
 	for _, loss := range []fsystest.Loss{fsystest.Truncated, fsystest.Zeroed} {

@@ -2,13 +2,13 @@ package bundle
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"dist.example/content"
 	"dist.example/fsys"
@@ -61,7 +61,8 @@ func (w *Outgoing) planned() {
 // WriteFile writes the bundle to the file path, or to volumes VolumeName(path, n). They
 // have temporary names until all of them are whole and durable; then they replace what
 // was there, the last volume first, so that a crash in between leaves a set without a
-// first one. Errors: as WriteTo; ErrInvalid for a path that is no regular file's;
+// first one. What a crash leaves under temporary names, the next export to path removes
+// once it is a day old. Errors: as WriteTo; ErrInvalid for a path that is no regular file's;
 // ErrNoSpace, ErrDenied.
 func (w *Outgoing) WriteFile(ctx context.Context, path string) (err error) {
 	var temps, names []string
@@ -72,6 +73,7 @@ func (w *Outgoing) WriteFile(ctx context.Context, path string) (err error) {
 			}
 		}
 	}()
+	w.sweep(path, time.Now())
 	w.planned()
 	c := &carrying{}
 	defer c.close()
@@ -101,14 +103,27 @@ func (w *Outgoing) WriteFile(ctx context.Context, path string) (err error) {
 	return fsys.Classify(w.o.FS.SyncDir(filepath.Dir(path)))
 }
 
+// sweep removes what exports to path that were killed have left behind, once it is old.
+// What cannot be removed stays.
+func (w *Outgoing) sweep(path string, now time.Time) {
+	entries, _ := w.o.FS.ReadDir(filepath.Dir(path))
+	for _, e := range entries {
+		name, temp, ok := strings.Cut(e.Name(), tempPrefix)
+		if !ok || !strings.HasPrefix(name, filepath.Base(path)) || len(tempPrefix)+len(temp) != len(tempName()) {
+			continue
+		}
+		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && now.Sub(fi.ModTime()) > tempAge {
+			_ = w.o.FS.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+}
+
 // beside makes a file for what will be called name.
 func (w *Outgoing) beside(name string) (string, fsys.File, error) {
 	if fi, err := w.o.FS.Stat(name); err == nil && !fi.Mode().IsRegular() {
 		return "", nil, fmt.Errorf("write %s: %w: it is there, and no regular file", name, content.ErrInvalid)
 	}
-	var r [8]byte
-	_, _ = rand.Read(r[:]) // never fails
-	temp := name + "." + hex.EncodeToString(r[:])
+	temp := name + tempName()
 	file, err := w.o.FS.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	return temp, file, fsys.Classify(err)
 }
