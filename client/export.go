@@ -87,7 +87,7 @@ type export struct {
 func (c *Client) newExport(ctx context.Context, names []string, o ExportOptions) (*export, error) {
 	e := &export{c: c, o: o, to: whereTo(o)}
 	if err := e.check(); err != nil {
-		return nil, err
+		return nil, e.told(err)
 	}
 	var err error
 	if e.store, err = c.Open(ctx); err != nil {
@@ -108,14 +108,14 @@ func (e *export) check() error {
 	given := slices.DeleteFunc([]string{e.o.For, e.o.Since, e.o.Request}, func(s string) bool { return s == "" })
 	switch {
 	case e.o.Output == "":
-		return fmt.Errorf("export: %w: nobody says where to", content.ErrInvalid)
+		return fmt.Errorf("%w: nobody says where to", content.ErrInvalid)
 	case len(given) > 1:
-		return fmt.Errorf("export: %w: what is left out is told by a site, a bundle or a request, not by several", content.ErrInvalid)
+		return fmt.Errorf("%w: what is left out is told by a site, a bundle or a request, not by several", content.ErrInvalid)
 	case e.o.Sign && e.o.Name == "":
-		return content.WithHint(fmt.Errorf("export: %w: a bundle that is signed wants a name", content.ErrInvalid),
+		return content.WithHint(fmt.Errorf("%w: a bundle that is signed wants a name", content.ErrInvalid),
 			"--name says what its receivers know it by, for example site-b/weekly")
 	case !e.o.Sign && !e.o.Expires.IsZero():
-		return fmt.Errorf("export: %w: only a signed bundle expires", content.ErrInvalid)
+		return fmt.Errorf("%w: only a signed bundle expires", content.ErrInvalid)
 	case e.o.Name != "":
 		return cmp.Or(oci.CheckBundleName(e.o.Name), e.to.check(e.o))
 	}
@@ -158,10 +158,10 @@ func (e *export) layOut(ctx context.Context, seal sealer) (*bundle.Outgoing, err
 		Form: e.to.form, ListReferrers: e.o.OCIReferrers, Epoch: e.c.opts.Epoch, Split: e.o.Split, Compression: compression,
 		Seal: seal, Jobs: e.c.opts.Jobs, Observe: e.c.opts.Observe, Hook: e.c.opts.Hook,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+	if e.o.Form == ExportDocker && errors.Is(err, content.ErrUnsupported) {
+		err = content.WithHint(err, "of an index, --platform takes one image; without --docker all of this goes along")
 	}
-	return out, nil
+	return out, e.told(err)
 }
 
 // bundled is what the bundle is made of.

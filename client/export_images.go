@@ -15,7 +15,7 @@ import (
 // choose finds the images that were asked for.
 func (e *export) choose(ctx context.Context, names []string) error {
 	if len(names)+len(e.o.List) == 0 && !e.o.All {
-		return fmt.Errorf("export: %w: neither a name nor a list is given", content.ErrInvalid)
+		return e.told(fmt.Errorf("%w: neither a name nor a list is given", content.ErrInvalid))
 	}
 	if e.o.All {
 		if err := e.chooseAll(ctx); err != nil {
@@ -49,7 +49,7 @@ func (e *export) chooseAll(ctx context.Context) error {
 		e.used = append(e.used, n.Reference)
 	}
 	if !any {
-		return content.WithHint(fmt.Errorf("export: %w: no image has a name here", content.ErrNotFound), "`dist pull` brings some")
+		return e.told(content.WithHint(fmt.Errorf("%w: no image has a name here", content.ErrNotFound), "`dist pull` brings some"))
 	}
 	return nil
 }

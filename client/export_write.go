@@ -57,17 +57,17 @@ func whereTo(o ExportOptions) exportTarget {
 func (t exportTarget) check(o ExportOptions) error {
 	switch folder := t.kind == exportToFolder; {
 	case folder && o.Output == "-":
-		return fmt.Errorf("export: %w: a layout is a folder, and no stream", content.ErrInvalid)
+		return fmt.Errorf("%w: a layout is a folder, and no stream", content.ErrInvalid)
 	case folder && o.Form != ExportMixed && o.Form != ExportLayout:
-		return fmt.Errorf("export to %s: %w: a folder is an OCI layout; an archive wants the name of a file", t.path, content.ErrInvalid)
+		return fmt.Errorf("%w: a folder is an OCI layout; an archive wants the name of a file", content.ErrInvalid)
 	case folder && o.Compress != "":
-		return fmt.Errorf("export to %s: %w: a folder is not compressed", t.path, content.ErrInvalid)
+		return fmt.Errorf("%w: a folder is not compressed", content.ErrInvalid)
 	case o.Split != 0 && t.kind != exportToFile:
-		return fmt.Errorf("export to %s: %w: volumes are files FILE.001, FILE.002 and so on", t.path, content.ErrInvalid)
+		return fmt.Errorf("%w: volumes are files FILE.001, FILE.002 and so on", content.ErrInvalid)
 	case o.Split != 0 && o.Compress != "":
-		return fmt.Errorf("export to %s: %w: how large a compressed volume becomes is not known before", t.path, content.ErrInvalid)
+		return fmt.Errorf("%w: how large a compressed volume becomes is not known before", content.ErrInvalid)
 	case o.Form == ExportDocker && o.For+o.Since+o.Request != "":
-		return fmt.Errorf("export to %s: %w: Docker wants to find everything in its archive", t.path, content.ErrInvalid)
+		return fmt.Errorf("%w: Docker wants to find everything in its archive", content.ErrInvalid)
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (t exportTarget) files(sizes []int64, volumes bool) (files []ExportFile) {
 // has been healed; a stream has got a part by then.
 func (e *export) write(ctx context.Context, out *bundle.Outgoing) error {
 	if err := e.fits(out); err != nil {
-		return err
+		return e.told(err)
 	}
 	err := e.writeOnce(ctx, out)
 	damaged := new(bundle.DamagedBlob)
@@ -101,6 +101,7 @@ func (e *export) write(ctx context.Context, out *bundle.Outgoing) error {
 	return e.told(e.writeOnce(ctx, out))
 }
 
+// told says of an error where to the export was.
 func (e *export) told(err error) error {
 	if err == nil {
 		return nil
@@ -153,7 +154,7 @@ func (e *export) fits(out *bundle.Outgoing) error {
 	if err != nil || uint64(need) <= have {
 		return nil // who does not tell is found out by writing
 	}
-	return fmt.Errorf("export to %s: %w: it takes %s, and %s are free", e.to.path, content.ErrNoSpace, oci.HumanSize(need), oci.HumanSize(int64(have)))
+	return fmt.Errorf("%w: it takes %s, and %s are free", content.ErrNoSpace, oci.HumanSize(need), oci.HumanSize(int64(have)))
 }
 
 // writeDevice writes to what is there. To open a pipe takes somebody who reads it.

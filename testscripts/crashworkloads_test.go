@@ -274,6 +274,9 @@ func moving() []workload {
 		{name: "copy", prepare: pulled, command: call("copy", "store:$PULL/app:v1", "$PUSH/copied:v1"), quiet: true, only: []string{"copy.", "hold."}},
 		{name: "sync", prepare: pulled, command: call("sync", "$PULL/app:v1", "--to", "$PUSH/synced"), quiet: true, only: []string{"sync."}},
 		{name: "fetch", prepare: made, command: call("fetch", "$PULL/app:v1"), quiet: true, only: []string{"pull."}},
+		{name: "export", prepare: pulled, command: call("export", "$PULL/app:v1", "-o", "out.tar"), proof: []string{"pull", "--store", "other", "oci-archive:out.tar"}, only: []string{"export.", "hold."}},
+		{name: "export volumes", prepare: pulled, command: call("export", "$PULL/app:v1", "--split", "1M", "-o", "out.tar"), proof: []string{"pull", "--store", "other", "bundle:out.tar.001"}, only: []string{"export."}},
+		{name: "export a folder", prepare: pulled, command: call("export", "$PULL/app:v1", "-o", "out/"), proof: []string{"pull", "--store", "other", "oci:out"}, only: []string{"export."}},
 	}
 }
 
