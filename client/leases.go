@@ -17,7 +17,7 @@ import (
 // Lease is a lease and what it keeps.
 type Lease = blobstore.LeaseInfo
 
-// maxNote is the length of the longest note of a lease, in bytes.
+// maxNote is the length of the longest note of a lease or site, in bytes.
 const maxNote = 1000
 
 // LeaseOptions direct AddLease.
@@ -42,8 +42,8 @@ func (c *Client) Leases(ctx context.Context) iter.Seq2[Lease, error] {
 // may move on. Errors: ErrInvalid for a note that is no line of text of at most 1000
 // bytes; those of Lookup.
 func (c *Client) AddLease(ctx context.Context, o LeaseOptions, words ...string) (Lease, error) {
-	if len(o.Note) > maxNote || !utf8.ValidString(o.Note) || strings.ContainsFunc(o.Note, unicode.IsControl) {
-		return Lease{}, fmt.Errorf("lease: %w: a note is a line of text of at most %d bytes", content.ErrInvalid, maxNote)
+	if err := checkNote("lease", o.Note); err != nil {
+		return Lease{}, err
 	}
 	s, err := c.Open(ctx)
 	if err != nil {
@@ -61,6 +61,14 @@ func (c *Client) AddLease(ctx context.Context, o LeaseOptions, words ...string) 
 		o.Lasts = DefaultKeep
 	}
 	return s.AddLease(ctx, o.Note, o.Lasts, digests...)
+}
+
+// checkNote refuses a note that is no line of text. Errors: ErrInvalid.
+func checkNote(of, note string) error {
+	if len(note) > maxNote || !utf8.ValidString(note) || strings.ContainsFunc(note, unicode.IsControl) {
+		return fmt.Errorf("%s: %w: a note is a line of text of at most %d bytes", of, content.ErrInvalid, maxNote)
+	}
+	return nil
 }
 
 // RenewLeases lets leases last for d from now (0 means DefaultKeep), all of them or

@@ -87,6 +87,7 @@ func verbs() []verb {
 
 		{"export", "airgap", "Write images with all about them into a file that other programs load, too.", new(exportCmd)},
 		{"import", "airgap", "Bring what a bundle or an archive in a file holds into the store.", new(importCmd)},
+		{"site", "airgap", "Know what receiving sites have: add, list, show, update and forget them; write a receipt.", new(siteCmd)},
 
 		{"query", "ask", "Answer a SELECT over what the store knows.", new(queryCmd)},
 		{"search", "ask", "Find names and what manifests say by words.", new(searchCmd)},

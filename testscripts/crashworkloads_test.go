@@ -323,6 +323,17 @@ func keeping() []workload {
 				"DROP INDEX objects_loose", "DROP INDEX ref_log_old", "ALTER TABLE ref_log DROP COLUMN unpinned", "DROP TABLE search", "DROP TABLE search_facts", "ALTER TABLE refs DROP COLUMN pinned", "ALTER TABLE refs DROP COLUMN used", "DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",
 				"DROP TABLE repositories", "DROP TABLE repository_objects", "DROP INDEX edges_to_subjects", "DROP TABLE sightings", "PRAGMA user_version = 1")
 		}, command: call("tag", "$APP1", "demo/app:v1"), only: []string{"db."}},
+		{
+			name: "site update", prepare: func(b *box) {
+				both(b)
+				b.dist("site", "add", "here")
+				b.dist("site", "receipt", "-o", "old.receipt")
+				b.dist("site", "update", "here", "old.receipt")
+				b.dist("remove", "$PULL/app:v2")
+				b.dist("site", "receipt", "-o", "new.receipt")
+			}, command: call("site", "update", "here", "new.receipt"), proof: []string{"site", "show", "here"},
+			only: []string{"inventory.", "site.", "names."},
+		},
 		{name: "sign", prepare: func(b *box) {
 			pulled(b)
 			b.dist("key", "generate", "--no-passphrase")
