@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"strings"
@@ -95,4 +96,63 @@ func parseSelector(word string) (s selector, ok bool, err error) {
 		s.filter, err = NewTagFilter(pattern, "")
 	}
 	return s, true, err
+}
+
+// tagLists are the tags of repositories, each of which is listed once.
+type tagLists struct {
+	c  *Client
+	of map[oci.Reference][]string
+}
+
+func newTagLists(c *Client) *tagLists { return &tagLists{c, map[oci.Reference][]string{}} }
+
+func (t *tagLists) list(ctx context.Context, repo oci.Reference) ([]string, error) {
+	if tags, listed := t.of[repo]; listed {
+		return tags, nil
+	}
+	remote, err := t.c.registry()
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for tag, err := range remote.Repository(repo).Tags(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("tags of %s: %w", repo.Name(), err)
+		}
+		tags = append(tags, tag)
+	}
+	t.of[repo] = tags
+	return tags, nil
+}
+
+// locatedEntry is an entry that names one image, and where that is.
+type locatedEntry struct {
+	ListEntry
+	where Locator
+}
+
+// pick makes one entry of each tag that e selects. Errors: ErrNotFound when none
+// fits.
+func (t *tagLists) pick(ctx context.Context, e ListEntry, sel selector) ([]locatedEntry, error) {
+	tags, err := t.list(ctx, sel.repo)
+	if err != nil {
+		return nil, err
+	}
+	var picked []locatedEntry
+	for _, tag := range tags {
+		if !sel.filter.Match(tag) {
+			continue
+		}
+		ref, err := sel.repo.WithTag(tag)
+		if err != nil {
+			return nil, err
+		}
+		one := e
+		one.Word = ref.String()
+		picked = append(picked, locatedEntry{one, Locator{Transport: TransportRegistry, Place: one.Word, Reference: ref}})
+	}
+	if picked == nil {
+		return nil, fmt.Errorf("%s: %w: none of the %d tags fits", e.Word, content.ErrNotFound, len(tags))
+	}
+	return picked, nil
 }

@@ -112,8 +112,8 @@ type syncRun struct {
 
 	items  []*syncItem
 	byName map[string]*syncItem
-	tags   map[oci.Reference][]string // of source repositories that were listed
-	extra  []*extraTag                // to be deleted
+	tags   *tagLists   // of source repositories
+	extra  []*extraTag // to be deleted
 	stay   map[oci.Reference]map[oci.Digest]oci.Reference
 	share  *sharing
 	spent  int64 // requests that only planning made
@@ -150,7 +150,7 @@ func (c *Client) newSync(o SyncOptions) (*syncRun, error) {
 	}
 	r := &syncRun{
 		c: c, o: o, base: base, jobs: c.opts.Jobs, start: time.Now(), asked: c.Traffic().Requests,
-		byName: map[string]*syncItem{}, tags: map[oci.Reference][]string{}, share: newSharing(),
+		byName: map[string]*syncItem{}, tags: newTagLists(c), share: newSharing(),
 		stay: map[oci.Reference]map[oci.Digest]oci.Reference{},
 	}
 	if r.jobs <= 0 {

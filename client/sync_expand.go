@@ -95,41 +95,16 @@ func (r *syncRun) expandOne(ctx context.Context, e ListEntry) error {
 	return r.add(it, name)
 }
 
-// expandTags adds the tags that sel picks. A repository's tags are listed once.
+// expandTags adds the tags that sel picks.
 func (r *syncRun) expandTags(ctx context.Context, e ListEntry, sel selector) error {
-	tags, listed := r.tags[sel.repo]
-	if !listed {
-		remote, err := r.c.registry()
-		if err != nil {
-			return err
-		}
-		for tag, err := range remote.Repository(sel.repo).Tags(ctx) {
-			if err != nil {
-				return fmt.Errorf("tags of %s: %w", sel.repo.Name(), err)
-			}
-			tags = append(tags, tag)
-		}
-		r.tags[sel.repo] = tags
+	picked, err := r.tags.pick(ctx, e, sel)
+	if err != nil {
+		return err
 	}
-	found := false
-	for _, tag := range tags {
-		if !sel.filter.Match(tag) {
-			continue
-		}
-		ref, err := sel.repo.WithTag(tag)
-		if err != nil {
+	for _, one := range picked {
+		if err := r.add(&syncItem{ListEntry: one.ListEntry, where: one.where}, one.where.Reference); err != nil {
 			return err
 		}
-		found = true
-		one := e
-		one.Word = ref.String()
-		l := Locator{Transport: TransportRegistry, Place: one.Word, Reference: ref}
-		if err := r.add(&syncItem{ListEntry: one, where: l}, ref); err != nil {
-			return err
-		}
-	}
-	if !found {
-		return fmt.Errorf("%s: %w: none of the %d tags fits", e.Word, content.ErrNotFound, len(tags))
 	}
 	return nil
 }
