@@ -13,7 +13,7 @@ import (
 const (
 	exitOK           = 0
 	exitUnclassified = 1
-	exitDiffers      = 1 // asked for by `diff --exit-code`, and no error
+	exitDiffers      = 1 // asked for by `diff --exit-code` and `lock --check`, and no error
 	exitUsage        = 2
 	exitNotFound     = 3
 	exitIntegrity    = 4

@@ -35,6 +35,25 @@ func (s *session) readList(path string) ([]client.ListEntry, error) {
 	return client.ReadList(interruptible(s.ctx, io.Reader(f)), path)
 }
 
+// listedOrNamed reads the lists among words, which are paths of files or "-", and
+// takes every other word as it is.
+func (s *session) listedOrNamed(words []string) ([]client.ListEntry, error) {
+	var entries []client.ListEntry
+	for _, word := range words {
+		fi, err := os.Stat(word)
+		if word != "-" && (err != nil || !fi.Mode().IsRegular()) {
+			entries = append(entries, client.ListEntry{Word: word})
+			continue
+		}
+		list, err := s.readLists([]string{word})
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, list...)
+	}
+	return entries, nil
+}
+
 // ifDigest is a digest, or absent; the zero value asks for nothing.
 type ifDigest struct{ want *oci.Digest }
 

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"io"
-	"os"
 
 	"dist.example/client"
 )
@@ -44,7 +43,7 @@ Examples:
 
 // Run syncs and prints each target with its digest.
 func (c *syncCmd) Run(s *session) error {
-	entries, err := c.entries(s)
+	entries, err := s.listedOrNamed(c.Source)
 	if err != nil {
 		return err
 	}
@@ -77,24 +76,6 @@ func firstOf(errs ...error) error {
 		}
 	}
 	return nil
-}
-
-// entries reads lists, and takes every other word as it is.
-func (c *syncCmd) entries(s *session) ([]client.ListEntry, error) {
-	var entries []client.ListEntry
-	for _, word := range c.Source {
-		fi, err := os.Stat(word)
-		if word != "-" && (err != nil || !fi.Mode().IsRegular()) {
-			entries = append(entries, client.ListEntry{Word: word})
-			continue
-		}
-		list, err := s.readLists([]string{word})
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, list...)
-	}
-	return entries, nil
 }
 
 // approve shows the plan of a run that deletes and asks, unless that was answered
