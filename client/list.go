@@ -18,7 +18,7 @@ const (
 	maxListLine = 4 << 10  // bytes of one of its lines
 )
 
-// ListEntry is one line of a list: what it names, and for which platform.
+// ListEntry is one name of a list, and for which platform it is.
 type ListEntry struct {
 	// Word is a reference or a locator; in a list for Sync, also a repository with
 	// a glob or a range of versions in place of the tag.
@@ -30,66 +30,96 @@ type ListEntry struct {
 	Where string
 }
 
+// ListOptions direct ReadList where a list is one that others have made.
+type ListOptions struct {
+	// PassedOver is told what a list names and cannot be taken, or not as the list says,
+	// each with its place (FILE:LINE). nil is told nothing.
+	PassedOver func(where, what string)
+	// Open opens a file beside the list that the list names. The caller closes it. nil
+	// has none opened.
+	Open func(path string) (io.ReadCloser, error)
+}
+
+const byteOrderMark = "\xef\xbb\xbf"
+
 // ReadList reads a list or a lock: one `name[@digest] [platform]` a line, between
 // blanks. Empty lines and everything from a # on that begins a word count for
 // nothing; a byte order mark and line ends of Windows are taken. At most 10 MiB,
 // lines of at most 4 KiB. name is the file's, for messages.
 //
-// Errors: ErrInvalid, with file and line; those of r.
-func ReadList(r io.Reader, name string) ([]ListEntry, error) {
+// It also reads what names images in YAML or JSON: manifests of hauler, objects of
+// Kubernetes, values of charts. What is what is seen from the first line that says
+// anything. There the names are given in full, and what is named twice is one entry.
+//
+// Errors: ErrInvalid, with file and line where there is one; those of r and o.Open.
+func ReadList(r io.Reader, name string, o ListOptions) ([]ListEntry, error) {
+	data, err := readListBytes(r, name)
+	if err != nil {
+		return nil, err
+	}
+	if isYAML(data) {
+		return readYAMLList(data, name, o)
+	}
 	var entries []ListEntry
-	limited := &io.LimitedReader{R: r, N: maxList + 1}
-	lines := bufio.NewScanner(limited)
-	lines.Buffer(make([]byte, 0, maxListLine+2), maxListLine+2)
-	for n := 1; lines.Scan(); n++ {
-		line := lines.Bytes()
-		if n == 1 {
-			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
-		}
-		where := fmt.Sprintf("%s:%d", name, n)
-		e, ok, err := parseListLine(string(line))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", where, err)
-		}
-		if ok {
-			e.Where = where
-			entries = append(entries, e)
-		}
-	}
-	err := lines.Err()
-	if err == nil && limited.N == 0 {
-		err = fmt.Errorf("%s: %w: the list is larger than %d MiB", name, content.ErrInvalid, maxList>>20)
-	}
-	if errors.Is(err, bufio.ErrTooLong) {
-		err = fmt.Errorf("%s: %w: a line of more than %d bytes", name, content.ErrInvalid, maxListLine)
-	}
+	err = eachListLine(data, name, func(where string, words []string) error {
+		e, err := parseListLine(words)
+		e.Where = where
+		entries = append(entries, e)
+		return err
+	})
 	return entries, err
 }
 
-// parseListLine reads one line; ok is false for one that names nothing.
-func parseListLine(line string) (e ListEntry, ok bool, err error) {
-	words := strings.Fields(line)
-	if i := slices.IndexFunc(words, func(w string) bool { return w[0] == '#' }); i >= 0 {
-		words = words[:i]
+func readListBytes(r io.Reader, name string) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxList+1))
+	if err == nil && len(data) > maxList {
+		err = fmt.Errorf("%s: %w: the list is larger than %d MiB", name, content.ErrInvalid, maxList>>20)
 	}
+	return data, err
+}
+
+// eachListLine gives the words of each line that has any, without comments.
+func eachListLine(data []byte, name string, line func(where string, words []string) error) error {
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, []byte(byteOrderMark))))
+	lines.Buffer(make([]byte, 0, maxListLine+2), maxListLine+2)
+	for n := 1; lines.Scan(); n++ {
+		words := strings.Fields(lines.Text())
+		if i := slices.IndexFunc(words, func(w string) bool { return w[0] == '#' }); i >= 0 {
+			words = words[:i]
+		}
+		if len(words) == 0 {
+			continue
+		}
+		where := fmt.Sprintf("%s:%d", name, n)
+		if err := line(where, words); err != nil {
+			return fmt.Errorf("%s: %w", where, err)
+		}
+	}
+	err := lines.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = fmt.Errorf("%s: %w: a line of more than %d bytes", name, content.ErrInvalid, maxListLine)
+	}
+	return err
+}
+
+// parseListLine reads the words of one line.
+func parseListLine(words []string) (e ListEntry, err error) {
 	switch len(words) {
-	case 0:
-		return e, false, nil
 	case 1:
 	case 2:
 		p, err := oci.ParsePlatform(words[1])
 		if err != nil {
-			return e, false, err
+			return e, err
 		}
 		e.Platform = &p
 	default:
-		return e, false, fmt.Errorf("%w: want NAME, or NAME and PLATFORM, not %d words", content.ErrInvalid, len(words))
+		return e, fmt.Errorf("%w: want NAME, or NAME and PLATFORM, not %d words", content.ErrInvalid, len(words))
 	}
 	if strings.ContainsFunc(words[0], func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
-		return e, false, fmt.Errorf("%w: a character that no name has", content.ErrInvalid)
+		return e, fmt.Errorf("%w: a character that no name has", content.ErrInvalid)
 	}
 	e.Word = words[0]
-	return e, true, nil
+	return e, nil
 }
 
 // at says where in a list err comes from.

@@ -3,6 +3,7 @@ package client_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 func TestReadList(t *testing.T) {
 	t.Parallel()
 	list := "\xef\xbb\xbf# heading\r\n\r\nredis:7\r\n\t redis:8 linux/arm64 # why\nredis:7.2#x\n"
-	got, err := client.ReadList(strings.NewReader(list), "f")
+	got, err := client.ReadList(strings.NewReader(list), "f", client.ListOptions{})
 	must(t, err)
 	var text []string
 	for _, e := range got {
@@ -35,7 +36,7 @@ func TestReadListRefuses(t *testing.T) {
 		"a zero byte":   "red\x00is\n",
 		"no characters": "redis\xff\n",
 	} {
-		if _, err := client.ReadList(strings.NewReader(list), "f"); !errors.Is(err, content.ErrInvalid) || !strings.HasPrefix(err.Error(), "f:") {
+		if _, err := client.ReadList(strings.NewReader(list), "f", client.ListOptions{}); !errors.Is(err, content.ErrInvalid) || !strings.HasPrefix(err.Error(), "f:") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -44,8 +45,14 @@ func TestReadListRefuses(t *testing.T) {
 func FuzzReadList(f *testing.F) {
 	f.Add("\xef\xbb\xbfredis:7 linux/amd64 # c\r\n\r\nquay.io/a/b@sha256:00\n")
 	f.Add("redis:>=1.2,<2\n#\n # x")
+	f.Add("apiVersion: v1\nspec:\n- &a image: redis:7\n- *a\n--- # x\nimage: {repository: a/b, tag: 1.0}\n")
+	f.Add("apiVersion: content.hauler.cattle.io/v1\nkind: Images\nspec: {images: [{name: a/b, platform: linux/arm64}]}")
+	f.Add("apiVersion: content.hauler.cattle.io/v1\nkind: Charts\nspec: {charts: [{name: a, repoURL: 'oci://b.example', version: 1.0.0+2}]}")
+	f.Add("apiVersion: content.hauler.cattle.io/v1\nkind: ImageTxts\nspec: {imageTxts: [{ref: a, sources: {exclude: [b]}}]}")
 	f.Fuzz(func(t *testing.T, list string) {
-		got, err := client.ReadList(strings.NewReader(list), "f")
+		// What a list names beside it is the list itself.
+		o := client.ListOptions{Open: func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(list)), nil }}
+		got, err := client.ReadList(strings.NewReader(list), "f", o)
 		if err != nil {
 			if !errors.Is(err, content.ErrInvalid) {
 				t.Fatal(err)
@@ -59,7 +66,7 @@ func FuzzReadList(f *testing.F) {
 			}
 			fmt.Fprintln(&again, e.Word, oci.FormatPlatform(e.Platform))
 		}
-		back, err := client.ReadList(strings.NewReader(again.String()), "f")
+		back, err := client.ReadList(strings.NewReader(again.String()), "f", client.ListOptions{})
 		if err != nil || len(back) != len(got) {
 			t.Fatalf("written again: %d of %d entries, %v", len(back), len(got), err)
 		}

@@ -33,7 +33,8 @@ type PlannedName struct {
 	Action    NameAction
 	Move      int64
 	Held      int64
-	Referrers int // manifests about it that go along
+	Referrers int    // manifests about it that go along
+	Where     string // FILE:LINE of the list that names it, "" for none
 }
 
 // Plan says what a verb would do, and nothing of it has been done: nothing was

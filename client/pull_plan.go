@@ -29,7 +29,7 @@ func (p *pull) plan(ctx context.Context) (Plan, error) {
 	one := newPlanned(here)
 	names := newAttachedNames(p.store)
 	for _, im := range p.images {
-		n := PlannedName{Name: im.name.String(), Target: im.desc, Old: im.old, Action: action(im.old, im.desc.Digest)}
+		n := PlannedName{Name: im.name.String(), Target: im.desc, Old: im.old, Action: action(im.old, im.desc.Digest), Where: im.Where}
 		if !im.needed && !im.look {
 			n.Held = im.size
 			plan.add(n, nil)

@@ -17,7 +17,7 @@ func (r *syncRun) plan(ctx context.Context) (Plan, error) {
 		if it.failed {
 			continue
 		}
-		n := PlannedName{Name: it.name.String(), Old: it.old.Digest, Action: action(it.old.Digest, it.root.Digest)}
+		n := PlannedName{Name: it.name.String(), Old: it.old.Digest, Action: action(it.old.Digest, it.root.Digest), Where: it.Where}
 		var work *content.Plan
 		if pending[it] {
 			var err error

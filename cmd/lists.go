@@ -3,6 +3,7 @@ package cmd
 import (
 	"io"
 	"os"
+	"path/filepath"
 
 	"dist.example/client"
 	"dist.example/fsys"
@@ -24,15 +25,23 @@ func (s *session) readLists(paths []string) ([]client.ListEntry, error) {
 }
 
 func (s *session) readList(path string) ([]client.ListEntry, error) {
+	o := client.ListOptions{
+		PassedOver: func(where, what string) { s.warn(printable(where + ": " + what)) },
+		Open:       func(beside string) (io.ReadCloser, error) { return os.Open(beside) },
+	}
 	if path == "-" {
-		return client.ReadList(s.stdin, "stdin")
+		return client.ReadList(s.stdin, "stdin", o)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fsys.Classify(err)
 	}
 	defer f.Close()
-	return client.ReadList(interruptible(s.ctx, io.Reader(f)), path)
+	o.Open = func(beside string) (io.ReadCloser, error) {
+		list, err := os.Open(filepath.Join(filepath.Dir(path), beside))
+		return list, fsys.Classify(err)
+	}
+	return client.ReadList(interruptible(s.ctx, io.Reader(f)), path, o)
 }
 
 // listedOrNamed reads the lists among words, which are paths of files or "-", and

@@ -27,6 +27,8 @@ func (lockCmd) Help() string {
 
 Each name costs one request to its registry, several at once, and nothing is fetched. Of an image for several platforms the lock has the digest of all of it; a platform in the list stays behind the name. Names that have a digest already are not asked about. Tags are chosen by a glob (redis:7.*) or a range of versions (redis:^7.2) as in sync; the lock has those that there are now. When one name fails, no lock is written.
 
+Lists may also be what others have: objects of Kubernetes, values of charts, manifests of hauler (see dist pull).
+
 --check LOCK asks about all names of a lock and prints those that stand for something else now, and those that are gone (now: gone). The exit code is 0 when nothing has moved, 1 when something has, and another one when a registry could not be asked. To follow, make the lock anew and compare: it is text, sorted, one image a line.
 
 Examples:

@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"dist.example/client"
 	"dist.example/oci"
@@ -32,13 +34,14 @@ type plannedJSON struct {
 	Move      int64      `json:"moveBytes"`
 	Held      int64      `json:"heldBytes"`
 	Referrers int        `json:"referrers"`
+	Where     string     `json:"where,omitempty"`
 }
 
 func newPlanJSON(p client.Plan) planJSON {
 	j := planJSON{Names: []plannedJSON{}, Move: p.MoveBytes, Held: p.HeldBytes, Requests: p.Requests, Referrers: p.Referrers}
 	for _, n := range p.Names {
 		j.Names = append(j.Names, plannedJSON{
-			n.Name, string(n.Action), n.Target.Digest, n.Old, n.Target.MediaType, n.Move, n.Held, n.Referrers,
+			n.Name, string(n.Action), n.Target.Digest, n.Old, n.Target.MediaType, n.Move, n.Held, n.Referrers, n.Where,
 		})
 	}
 	return j
@@ -66,9 +69,18 @@ func isRoom(err error) bool {
 
 // print is the plan as a table, with a line of totals.
 func (j planJSON) print(w io.Writer) error {
-	t := newTable(w, columns("NAME", "ACTION", "DIGEST", "MOVE|", "HELD|"))
+	titles := []string{"NAME", "ACTION", "DIGEST", "MOVE|", "HELD|"}
+	listed := slices.ContainsFunc(j.Names, func(n plannedJSON) bool { return n.Where != "" })
+	if listed {
+		titles = append(titles, "LISTED")
+	}
+	t := newTable(w, columns(titles...))
 	for _, n := range j.Names {
-		if err := t.add(n.Name, n.Action, oci.ShortDigest(n.Digest), oci.HumanSize(n.Move), oci.HumanSize(n.Held)); err != nil {
+		cells := []string{n.Name, n.Action, oci.ShortDigest(n.Digest), oci.HumanSize(n.Move), oci.HumanSize(n.Held)}
+		if listed {
+			cells = append(cells, cmp.Or(n.Where, "-"))
+		}
+		if err := t.add(cells...); err != nil {
 			return err
 		}
 	}

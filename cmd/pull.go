@@ -44,6 +44,8 @@ What does not fit under the store's quota, or on its disk, is refused before any
 
 A list has one NAME[@DIGEST] a line, perhaps with a platform (OS/ARCH) after it; # begins a comment. A line NAME:TAG@DIGEST pulls the digest and names it NAME:TAG, so that a lock brings back the same names with the same content. (Among the arguments NAME:TAG@DIGEST is kept as NAME@DIGEST.)
 
+A list may also be YAML or JSON: objects of Kubernetes, the values of a chart, or a manifest of hauler. Every field called image is read, and hauler's images and charts of registries; what cannot be taken is told on stderr, and --plan says of each name where it was read.
+
 Images also come from other places: ` + transportPlaces + `. They are called what the place calls them, or --as.
 
 Examples:
@@ -53,6 +55,7 @@ Examples:
     $ dist pull -r localhost:5000 demo/go:v1
     $ dist pull --from images.txt --lock images.lock
     $ dist pull --plan --from images.lock
+    $ kubectl get deployments -A -o yaml | dist pull --from -
     $ dist pull oci-archive:redis.tar --as redis:7`
 }
 

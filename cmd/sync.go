@@ -27,6 +27,8 @@ type syncCmd struct {
 func (syncCmd) Help() string {
 	return `A word that is the path of a file is a list: one NAME[@DIGEST] a line, perhaps with a platform (OS/ARCH) after it; # begins a comment. Any other is a reference (redis:7), a locator (oci:DIR:TAG), or selects tags: by a glob (redis:7.*, with * ? and [a-z]) or by a range of versions (redis:^7.2, redis:~1.4, redis:>=1.2,<2). Lists may hold these, too. Quote them for the shell. A version's tag has one to three numbers; what follows a hyphen makes it a prerelease, which a range takes only if it names one (redis:>=7.2-0).
 
+A list may also be YAML or JSON: objects of Kubernetes, the values of a chart, or a manifest of hauler. Every field called image is read, and hauler's images and charts of registries; what cannot be taken is told on stderr, and --plan says of each name where it was read.
+
 docker.io/library/redis goes to REGISTRY/PREFIX/library/redis. Two sources that would fall on one name are refused (exit 2).
 
 All content goes first, each blob once, and mounted where the registry has it; the tags come last, and only when everything has arrived: all or none, unless --keep-going. A second sync makes one request per tag at each registry; of names with a digest only the target is asked.
@@ -38,6 +40,7 @@ Examples:
     $ dist sync images.txt --to localhost:5000/mirror
     $ dist sync 'redis:^7.2' 'nginx:1.27*' --to registry.example/hub --plan
     $ dist sync --lock images.lock images.txt --to localhost:5000 --keep-going
+    $ helm template ./shop | dist sync - --to localhost:5000 --plan
     $ dist sync 'registry.example/team/app:v*' --to backup.example --delete --yes`
 }
 

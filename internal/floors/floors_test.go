@@ -62,7 +62,7 @@ var table = []row{
 	// The paths of repositories.
 	{name: "registryserver/pages", floor: 4, beside: []string{"registryserver"}},
 
-	{name: "client", floor: 5, owns: []string{"github.com/Masterminds/semver/v3"}},
+	{name: "client", floor: 5, owns: []string{"github.com/Masterminds/semver/v3", "go.yaml.in/yaml/v3"}},
 
 	{name: "cmd", floor: 6, owns: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
 
