@@ -86,9 +86,9 @@ func verbs() []verb {
 		{"trust", "trust", "Say whose signatures count for which names.", new(trustCmd)},
 
 		{"export", "airgap", "Write images with all about them into a file that other programs load, too.", new(exportCmd)},
-		{"lock", "airgap", "Write down which digests names stand for now, or say what has moved since.", new(lockCmd)},
 		{"import", "airgap", "Bring what a bundle or an archive in a file holds into the store.", new(importCmd)},
 		{"site", "airgap", "Know what receiving sites have: add, list, show, update and forget them; write a receipt.", new(siteCmd)},
+		{"lock", "airgap", "Write down which digests names stand for now, or say what has moved since.", new(lockCmd)},
 
 		{"query", "ask", "Answer a SELECT over what the store knows.", new(queryCmd)},
 		{"search", "ask", "Find names and what manifests say by words.", new(searchCmd)},
