@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -294,7 +295,9 @@ func damagedBlob(d oci.Digest, err error) error { return &DamagedBlob{err, d} }
 // listImages are the images as index.json lists them, by name.
 func listImages(images []NamedImage) (items []oci.Descriptor) {
 	images = slices.Clone(images)
-	slices.SortFunc(images, func(a, b NamedImage) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	slices.SortFunc(images, func(a, b NamedImage) int {
+		return cmp.Or(strings.Compare(a.Name.String(), b.Name.String()), cmp.Compare(a.Target.Digest, b.Target.Digest))
+	})
 	for _, i := range images {
 		items = append(items, listed(i.Target, i.Name, i.Name.Tag))
 	}

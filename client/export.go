@@ -47,8 +47,10 @@ func (c *Client) Export(ctx context.Context, names []string, o ExportOptions) (E
 	}
 	sum := ExportSummary{ExportPlan: e.plan(out), Signed: o.Sign, Elapsed: time.Since(start)}
 	_, sum.Index = out.Contents()
-	if err := e.record(ctx, out); err != nil {
-		return sum, err
+	if e.alone {
+		if err := e.record(ctx, out); err != nil {
+			return sum, err
+		}
 	}
 	if o.Lock != "" {
 		err = writeLock(o.Lock, e.lock())
@@ -81,6 +83,7 @@ type export struct {
 	used   []oci.Reference // names that the images have here
 	cargo  *collector
 	base   *base // nil for none
+	alone  bool  // what was written is a bundle: a layout with other images is none
 }
 
 // newExport finds out what is to be exported, and whether it can be.
@@ -94,6 +97,11 @@ func (c *Client) newExport(ctx context.Context, names []string, o ExportOptions)
 		return nil, err
 	}
 	c.healing(e.store)
+	if o.Request != "" && len(names)+len(o.List) == 0 && !o.All {
+		if e.o.List, err = requestedImages(o.Request); err != nil {
+			return nil, err
+		}
+	}
 	if err := e.choose(ctx, names); err != nil {
 		return nil, err
 	}
@@ -105,12 +113,11 @@ func (c *Client) newExport(ctx context.Context, names []string, o ExportOptions)
 
 // check refuses options that exclude each other.
 func (e *export) check() error {
-	given := slices.DeleteFunc([]string{e.o.For, e.o.Since, e.o.Request}, func(s string) bool { return s == "" })
 	switch {
 	case e.o.Output == "":
 		return fmt.Errorf("%w: nobody says where to", content.ErrInvalid)
-	case len(given) > 1:
-		return fmt.Errorf("%w: what is left out is told by a site, a bundle or a request, not by several", content.ErrInvalid)
+	case e.o.Request != "" && e.o.For+e.o.Since != "":
+		return fmt.Errorf("%w: a request says itself what is left out", content.ErrInvalid)
 	case e.o.Sign && e.o.Name == "":
 		return content.WithHint(fmt.Errorf("%w: a bundle that is signed wants a name", content.ErrInvalid),
 			"--name says what its receivers know it by, for example site-b/weekly")
@@ -134,7 +141,9 @@ func (e *export) roots() (roots []oci.Digest) {
 // lock is the names with their digests.
 func (e *export) lock() (lines []lockLine) {
 	for _, i := range e.images {
-		lines = append(lines, lockLine{name: i.Name, digest: i.Target.Digest, platform: e.o.Platform})
+		if i.Name != "" {
+			lines = append(lines, lockLine{name: i.ref, digest: i.Target.Digest})
+		}
 	}
 	return lines
 }
@@ -168,12 +177,12 @@ func (e *export) layOut(ctx context.Context, seal sealer) (*bundle.Outgoing, err
 func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
 	cargo := bundle.Cargo{From: e.store, Made: e.cargo.made}
 	for _, i := range e.images {
-		cargo.Images = append(cargo.Images, bundle.NamedImage{Name: i.Name, Target: i.Target})
+		cargo.Images = append(cargo.Images, bundle.NamedImage{Name: i.ref, Target: i.Target})
 	}
 	cargo.Referrers, cargo.Absent = e.cargo.referrers(), e.cargo.absent
-	left := bundle.Base{}
+	left, has := bundle.Base{}, e.leaves()
 	for _, b := range e.cargo.blobs() {
-		if e.base != nil && e.base.has(b.Digest) {
+		if has(b.Digest) {
 			left.Blobs++
 			left.Size += b.Size
 			continue
@@ -194,6 +203,24 @@ func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
 	var err error
 	cargo.Provenance, err = e.provenance(ctx, cargo.Blobs)
 	return cargo, err
+}
+
+// leaves says what is left out, since the receiver has it.
+func (e *export) leaves() func(oci.Digest) bool {
+	if e.base == nil {
+		return func(oci.Digest) bool { return false }
+	}
+	if e.o.Request == "" {
+		return e.base.has
+	}
+	wanted := map[oci.Digest]bool{}
+	for _, b := range e.cargo.blobs() {
+		if !e.base.has(b.Digest) {
+			wanted[b.Digest] = true
+		}
+	}
+	e.cargo.spread(wanted)
+	return func(d oci.Digest) bool { return !wanted[d] }
 }
 
 // identify gives the bundle its name and serial, and a signed one what it says of when
@@ -281,19 +308,15 @@ func (e *export) sealLike() sealer {
 	}
 }
 
-// record notes what was sent, for the deltas to come.
+// record notes what was sent, for the deltas and serials to come.
 func (e *export) record(ctx context.Context, out *bundle.Outgoing) error {
 	contents, index := out.Contents()
 	sent := sentBundle{contents: contents, index: index}
 	for _, i := range e.images {
-		sent.images = append(sent.images, bundle.NamedImage{Name: i.Name, Target: i.Target})
+		sent.images = append(sent.images, bundle.NamedImage{Name: i.ref, Target: i.Target})
 	}
 	for _, b := range e.cargo.blobs() {
 		sent.closure = append(sent.closure, b.Digest)
 	}
-	err := e.c.recordExport(ctx, e.store, sent)
-	if errors.Is(err, content.ErrDenied) {
-		return nil // a store that is only read keeps no record
-	}
-	return err
+	return e.c.recordExport(ctx, e.store, sent)
 }

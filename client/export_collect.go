@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type collector struct {
 	types map[oci.Digest]string
 	made  map[oci.Digest][]byte // what the copy made, and the store does not have
 	refs  []bundle.ReferrerEntry
+	below map[oci.Digest][]oci.Digest // what manifests list, without their subjects
 	tags  map[string]attachedName
 	// absent are what indexes list and the store lacks.
 	absent []oci.Digest
@@ -35,6 +37,7 @@ var _ content.Attacher = (*collector)(nil)
 func newCollector(s *blobstore.Store) *collector {
 	return &collector{
 		store: s, sizes: map[oci.Digest]int64{}, types: map[oci.Digest]string{}, made: map[oci.Digest][]byte{}, tags: map[string]attachedName{},
+		below: map[oci.Digest][]oci.Digest{},
 	}
 }
 
@@ -109,6 +112,7 @@ func (c *collector) manifest(desc oci.Descriptor, data []byte) error {
 	for _, e := range edges {
 		if e.Role != oci.RoleSubject {
 			c.typed(e.Descriptor)
+			c.below[desc.Digest] = append(c.below[desc.Digest], e.Digest)
 			continue
 		}
 		kind, err := artifactType(desc, data)
@@ -190,6 +194,26 @@ func (c *collector) referrers() []bundle.ReferrerEntry {
 		all = append(all, bundle.ReferrerEntry{Digest: a.desc.Digest, Subject: subject, Tag: tag})
 	}
 	return all
+}
+
+// spread adds to wanted what whoever lacks a manifest of it cannot know of: all that it
+// lists, and all that is about it.
+func (c *collector) spread(wanted map[oci.Digest]bool) {
+	about := map[oci.Digest][]oci.Digest{}
+	for _, r := range c.referrers() {
+		about[r.Subject] = append(about[r.Subject], r.Digest)
+	}
+	todo := slices.Collect(maps.Keys(wanted))
+	for len(todo) > 0 {
+		d := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, next := range slices.Concat(c.below[d], about[d]) {
+			if !wanted[next] {
+				wanted[next] = true
+				todo = append(todo, next)
+			}
+		}
+	}
 }
 
 // about counts the manifests about others.

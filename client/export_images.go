@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,9 @@ func (e *export) choose(ctx context.Context, names []string) error {
 			return fmt.Errorf("export %s: %w", entry.Word, entry.at(err))
 		}
 	}
-	slices.SortFunc(e.images, func(a, b ExportedImage) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	slices.SortFunc(e.images, func(a, b ExportedImage) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Target.Digest, b.Target.Digest))
+	})
 	return nil
 }
 
@@ -39,7 +42,7 @@ func (e *export) chooseAll(ctx context.Context) error {
 			return err
 		}
 		if !oci.HasSuccessors(n.Target.MediaType) {
-			e.c.opts.Warn(fmt.Sprintf("%s is left out: it stands for %s, and bundles name manifests only", n.Reference, n.Target.MediaType))
+			e.c.opts.Warn(fmt.Sprintf("%s is left out: it stands for %s, and bundles list manifests only", n.Reference, n.Target.MediaType))
 			continue
 		}
 		any = true
@@ -57,6 +60,9 @@ func (e *export) chooseAll(ctx context.Context) error {
 // chooseOne takes what an entry names.
 func (e *export) chooseOne(ctx context.Context, entry ListEntry) error {
 	word := strings.TrimPrefix(strings.TrimPrefix(entry.Word, TransportRegistry+"://"), TransportStore+":")
+	if d, err := oci.ParseDigest(word); err == nil {
+		return e.takeNameless(ctx, d)
+	}
 	ref, when, err := parseNamed(word)
 	if err != nil {
 		return err
@@ -69,8 +75,7 @@ func (e *export) chooseOne(ctx context.Context, entry ListEntry) error {
 		return err
 	}
 	if !oci.HasSuccessors(desc.MediaType) {
-		return content.WithHint(fmt.Errorf("%w: it stands for %s, and bundles name manifests only", content.ErrUnsupported, desc.MediaType),
-			"`dist pack` makes an image of layers")
+		return notExportable(desc)
 	}
 	platform := e.o.Platform
 	if entry.Platform != nil {
@@ -84,6 +89,27 @@ func (e *export) chooseOne(ctx context.Context, entry ListEntry) error {
 	return e.take(ctx, name, desc, platform)
 }
 
+// takeNameless takes an image that its digest alone says.
+func (e *export) takeNameless(ctx context.Context, d oci.Digest) error {
+	info, err := e.store.Info(ctx, d)
+	if err != nil {
+		return err
+	}
+	if !oci.HasSuccessors(info.MediaType) {
+		return notExportable(info.Descriptor())
+	}
+	if slices.ContainsFunc(e.images, func(i ExportedImage) bool { return i.Target.Digest == d }) {
+		return nil
+	}
+	e.images = append(e.images, ExportedImage{Target: info.Descriptor()})
+	return nil
+}
+
+func notExportable(desc oci.Descriptor) error {
+	return content.WithHint(fmt.Errorf("%w: it is %s, and bundles list manifests only", content.ErrUnsupported, desc.MediaType),
+		"`dist pack` makes an image of layers")
+}
+
 // take adds an image under a name, unless it is there already. Errors: ErrConflict when
 // the name stands for another.
 func (e *export) take(ctx context.Context, name oci.Reference, desc oci.Descriptor, platform *oci.Platform) (err error) {
@@ -93,7 +119,7 @@ func (e *export) take(ctx context.Context, name oci.Reference, desc oci.Descript
 		}
 	}
 	for _, other := range e.images {
-		if other.Name == name {
+		if other.ref == name {
 			if other.Target.Digest != desc.Digest {
 				return fmt.Errorf("%w: the name is given twice, for %s and for %s", content.ErrInvalid, other.Target.Digest, desc.Digest)
 			}
@@ -104,7 +130,7 @@ func (e *export) take(ctx context.Context, name oci.Reference, desc oci.Descript
 		return content.WithHint(err, "pull that platform first")
 	}
 	desc = oci.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size, Platform: desc.Platform}
-	e.images = append(e.images, ExportedImage{Name: name, Target: desc})
+	e.images = append(e.images, ExportedImage{Name: name.String(), ref: name, Target: desc})
 	return nil
 }
 
@@ -122,17 +148,17 @@ func (e *export) collect(ctx context.Context) error {
 			},
 		})
 		if err != nil {
-			return fmt.Errorf("export %s: %w", im.Name, err)
+			return fmt.Errorf("export %s: %w", im, err)
 		}
 		if !oci.IsIndex(im.Target.MediaType) {
 			im.Held, im.Known = 1, 1
 		}
 		if im.Held < im.Known {
 			if e.o.Form == ExportDocker {
-				return content.WithHint(fmt.Errorf("export %s: %w in Docker's archives: an index of which %d of %d images are here", im.Name, content.ErrUnsupported, im.Held, im.Known),
+				return content.WithHint(fmt.Errorf("export %s: %w in Docker's archives: an index of which %d of %d images are here", im, content.ErrUnsupported, im.Held, im.Known),
 					"choose one with --platform")
 			}
-			e.c.opts.Warn(fmt.Sprintf("%s: %d of its %d images are here, and go along", im.Name, im.Held, im.Known))
+			e.c.opts.Warn(fmt.Sprintf("%s: %d of its %d images are here, and go along", im, im.Held, im.Known))
 		}
 	}
 	return nil

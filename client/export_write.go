@@ -117,14 +117,15 @@ func (e *export) mends(ctx context.Context, d oci.Digest) bool {
 }
 
 func (e *export) writeOnce(ctx context.Context, out *bundle.Outgoing) error {
+	e.alone = true
 	switch e.to.kind {
 	case exportToStream:
 		return out.WriteTo(ctx, e.o.Stdout)
 	case exportToDevice:
 		return e.writeDevice(ctx, out)
 	case exportToFolder:
-		alone, err := out.WriteFolder(ctx, e.to.path)
-		if err == nil && !alone {
+		var err error
+		if e.alone, err = out.WriteFolder(ctx, e.to.path); err == nil && !e.alone {
 			e.c.opts.Warn(fmt.Sprintf("%s lists other images, too: it says nothing of where all of it comes from", e.to.path))
 		}
 		return err

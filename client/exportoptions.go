@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"io"
 	"time"
 
@@ -50,8 +51,10 @@ type ExportOptions struct {
 	Name string
 	// Expires is when a signed bundle is too old to be imported, zero for never.
 	Expires time.Time
-	// For is a site, Since a bundle or a date, Request the file with what somebody lacks:
-	// what is known to be there is left out. At most one of them is given.
+	// What is known to be at the receiver is left out: For is a site, of which the last
+	// receipt counts, or with Since what it was sent; Since is a bundle or a date. Request
+	// is a file with what somebody lacks, and nothing else goes along. Without names, the
+	// images are then those of the request. See Client.exportBase.
 	For, Since, Request string
 	// Lock is a file to write the names with their digests to, when all is done.
 	Lock string
@@ -59,12 +62,17 @@ type ExportOptions struct {
 
 // ExportedImage is one name of an export.
 type ExportedImage struct {
-	Name   oci.Reference
+	Name   string // in full, "" for an image that its digest alone says
 	Target oci.Descriptor
 	// Held and Known count, of an index, the images that are carried and those that it
 	// lists; both are 1 for an image alone.
 	Held, Known int
+
+	ref oci.Reference // what Name says
 }
+
+// String is the name, or the digest where there is none.
+func (i ExportedImage) String() string { return cmp.Or(i.Name, i.Target.Digest.String()) }
 
 // ExportPlan says what an export carries.
 type ExportPlan struct {

@@ -29,9 +29,9 @@ type exportCmd struct {
 	passphraseFlags
 	BundleName string `name:"name" placeholder:"NAME" help:"Name of the bundle, for which policies say whose signatures count. It gives the bundle a serial, by which receivers tell old from new."`
 	Expires    expiry `placeholder:"WHEN" help:"When a signed bundle is too old to be imported: 30d, or a date such as 2027-12-31."`
-	For        string `placeholder:"SITE" help:"Leave out what this site has, by its last receipt and what was exported for it since."`
-	Since      string `placeholder:"BUNDLE|DATE" help:"Leave out what an earlier export had: the name of its bundle, the digest of its index.json, or all that were exported since a date."`
-	Request    string `type:"path" placeholder:"FILE" help:"Export what a receiver lacks, by the request that its import has written, and nothing else."`
+	For        string `placeholder:"SITE" help:"Leave out what this site has, by its last receipt (dist site)."`
+	Since      string `placeholder:"BUNDLE|DATE" help:"Leave out what earlier exports had, whoever they were for or, with --for, for that site: a bundle by its name or the digest of its index.json, or all since a date."`
+	Request    string `type:"path" placeholder:"FILE" help:"Export what a receiver lacks, by the request that its import has written, and nothing else. Without names, the images are those of the request."`
 	Lock       string `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 	planFlag
 	jobsFlag
@@ -140,7 +140,7 @@ func (c *exportCmd) Run(s *session) error {
 
 // options are what was asked for.
 func (c *exportCmd) options(s *session) (o client.ExportOptions, err error) {
-	if len(c.Name)+len(c.From) == 0 && !c.All {
+	if len(c.Name)+len(c.From) == 0 && !c.All && c.Request == "" {
 		return o, usagef("neither a name nor a list (--from) nor --all is given")
 	}
 	output := c.Output
@@ -235,7 +235,7 @@ func newExportPlanJSON(p client.ExportPlan) exportPlanJSON {
 		Referrers: p.Referrers, Serial: p.Serial, Size: p.Size, Files: []exportFileJSON{},
 	}
 	for _, i := range p.Images {
-		j.Images = append(j.Images, exportImageJSON{i.Name.String(), i.Target.Digest, i.Target.MediaType, i.Held, i.Known})
+		j.Images = append(j.Images, exportImageJSON{i.Name, i.Target.Digest, i.Target.MediaType, i.Held, i.Known})
 	}
 	for _, f := range p.Files {
 		j.Files = append(j.Files, exportFileJSON(f))
@@ -247,7 +247,7 @@ func newExportPlanJSON(p client.ExportPlan) exportPlanJSON {
 func (j exportPlanJSON) print(w io.Writer) error {
 	t := newTable(w, columns("NAME", "DIGEST", "IMAGES|"))
 	for _, i := range j.Images {
-		if err := t.add(i.Name, oci.ShortDigest(i.Digest), fmt.Sprintf("%d/%d", i.Held, i.Known)); err != nil {
+		if err := t.add(dash(i.Name), oci.ShortDigest(i.Digest), fmt.Sprintf("%d/%d", i.Held, i.Known)); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func newExportedJSON(sum client.ExportSummary) exportedJSON {
 func (j exportedJSON) print(w io.Writer, quiet bool) error {
 	for _, i := range j.Images {
 		text := i.Digest.String()
-		if !quiet {
+		if !quiet && i.Name != "" {
 			text = i.Name + " " + text
 		}
 		if _, err := fmt.Fprintln(w, text); err != nil {
