@@ -54,6 +54,16 @@
 // than any in an image, are passed over, links are followed inside of it only, sparse members are refused. A compressed
 // archive is refused (ErrUnsupported), since nobody can read it at offsets.
 //
+// # Bundles
+//
+// A bundle is an archive, or a layout, of which all is known before it is written: an
+// Outgoing is laid out, and then written to a stream, a file, volumes or a folder. Its
+// documents stand in front of the blobs, so that whoever reads a stream knows of each
+// what it is; docs/FORMATS.md has its form. Blobs are read, hashed and written at the
+// same time, and nothing is spooled. A file has its name when it is whole and durable;
+// volumes get theirs together, the first one last. A crash leaves files FILE.dist-*,
+// which the next export to FILE removes once they are a day old.
+//
 // # In place
 //
 // OpenLibrary shows all that a layout or an archive holds, many images at once, for
