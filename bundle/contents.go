@@ -62,7 +62,8 @@ type Contents struct {
 	// Documents are the digests of the members that are no blobs, by name: index.json
 	// always, manifest.json and ProvenanceFile where they are.
 	Documents map[string]oci.Digest `json:"documents"`
-	// Referrers are the manifests that are about others and that index.json does not list.
+	// Referrers are the manifests here that are about others and that index.json does not
+	// list.
 	Referrers []ReferrerEntry `json:"referrers,omitempty"`
 	// Absent are the manifests that an index here lists and that the sender left out or
 	// never had, by digest.

@@ -39,7 +39,7 @@ type Cargo struct {
 	Images []NamedImage
 	// Contents are those of the bundle, but for what is found out here: TotalSize,
 	// Documents and the order. Referrers are all that there are; those that index.json
-	// lists are left out of what is written.
+	// lists, and those that are not carried, are left out of what is written.
 	Contents
 	// Provenance is nil for none.
 	Provenance *Provenance
@@ -219,7 +219,10 @@ func (w *Outgoing) settle(cargo Cargo, made map[oci.Digest][]byte) {
 	for _, d := range w.listed {
 		names[d.Digest] = true
 	}
-	c.Referrers = slices.DeleteFunc(slices.Clone(c.Referrers), func(r ReferrerEntry) bool { return names[r.Digest] })
+	c.Referrers = slices.DeleteFunc(slices.Clone(c.Referrers), func(r ReferrerEntry) bool {
+		_, carried := w.held[r.Digest]
+		return names[r.Digest] || !carried
+	})
 	slices.SortFunc(c.Referrers, func(a, b ReferrerEntry) int {
 		return strings.Compare(string(a.Digest)+a.Tag+string(a.Subject), string(b.Digest)+b.Tag+string(b.Subject))
 	})
