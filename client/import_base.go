@@ -16,8 +16,8 @@ import (
 
 // findBase finds out what the images reach and is neither in the bundle nor here. Images
 // of an index that the sender left out, or an archive of somebody else's does not have,
-// may be missing. Errors: ErrBase, when a Request was written; ErrCorrupt for an archive
-// that lacks something.
+// may be missing. Errors: ErrBase, when a Request was written and what the bundle carries
+// is kept; ErrCorrupt for an archive that lacks something.
 func (im *imports) findBase(ctx context.Context) error {
 	b := &baseWalk{im: im, seen: map[oci.Digest]bool{}, lacking: map[oci.Digest]oci.Descriptor{}}
 	if im.in.Contents != nil {
@@ -41,6 +41,9 @@ func (im *imports) findBase(ctx context.Context) error {
 	}
 	err := fmt.Errorf("import %s: %w: %s, and neither are in the bundle nor here: %s", im.places[0], content.ErrBase, howMany(len(words), "blob"), fewOf(words))
 	if im.plans {
+		return err
+	}
+	if err := im.keepCarried(ctx); err != nil {
 		return err
 	}
 	return im.writeRequest(b.lacking, err)
@@ -191,7 +194,7 @@ func (im *imports) writeRequest(lacking map[oci.Digest]oci.Descriptor, err error
 	if eerr != nil {
 		return errors.Join(err, fmt.Errorf("request %s: %w", path, eerr))
 	}
-	return content.WithHint(err, "%s tells the sender what is missing: `dist export --request %s` there makes a bundle of it; import that, then this one again", path, filepath.Base(path))
+	return content.WithHint(err, "%s tells the sender what is missing: `dist export --request %s` there makes a bundle of it; import that, and this one again if it still lacks something", path, filepath.Base(path))
 }
 
 // requestPath is where the request goes.

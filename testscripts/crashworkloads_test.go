@@ -303,6 +303,12 @@ func importing() []workload {
 			exported(b, "--split", "700K", "-o", "site.tar")
 			b.ok(command{args: []string{"import", "site.tar.001"}, exit: 10})
 		}, command: command{args: []string{"import", "site.tar.003"}, exit: 10}, quiet: true, only: points},
+		{name: "import a delta without its base", prepare: func(b *box) {
+			b.dist("--store", "sender", "pull", "$PULL/app:v1")
+			b.dist("--store", "sender", "export", "--all", "--name", "site", "-o", "site.tar")
+			b.dist("--store", "sender", "pull", "$PULL/app:v2")
+			exported(b, "--since", "site", "-o", "delta.tar")
+		}, command: command{args: []string{"import", "delta.tar"}, exit: 11}, quiet: true, only: []string{"import.kept", "import.blob"}},
 	}
 }
 
