@@ -30,7 +30,7 @@ type exportCmd struct {
 	BundleName string `name:"name" placeholder:"NAME" help:"Name of the bundle, for which policies say whose signatures count. It gives the bundle a serial, by which receivers tell old from new."`
 	Expires    expiry `placeholder:"WHEN" help:"When a signed bundle is too old to be imported: 30d, or a date such as 2027-12-31."`
 	For        string `placeholder:"SITE" help:"Leave out what this site has, by its last receipt (dist site)."`
-	Since      string `placeholder:"BUNDLE|DATE" help:"Leave out what earlier exports had, whoever they were for or, with --for, for that site: a bundle by its name or the digest of its index.json, or all since a date."`
+	Since      string `placeholder:"BUNDLE|DATE" help:"Leave out what earlier exports had, with --for those for that site: the last bundle of a name, NAME@SERIAL, one by the digest of its index.json, or all that --name says up to a date (2027-12-31, 7d)."`
 	Request    string `type:"path" placeholder:"FILE" help:"Export what a receiver lacks, by the request that its import has written, and nothing else. Without names, the images are those of the request."`
 	Lock       string `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 	planFlag
