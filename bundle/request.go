@@ -14,7 +14,7 @@ import (
 const MaxRequest = 64 << 20
 
 // Request is what a receiver lacks, written for the sender when a delta could not be
-// imported: the bundle that answers it carries those blobs.
+// imported: the bundle that answers it carries those blobs, and what they list.
 type Request struct {
 	Version int `json:"version"`
 	// Bundle is the digest of index.json of the bundle that lacked something, and Name
@@ -27,7 +27,8 @@ type Request struct {
 	// Images are what the bundle lists, with their names.
 	Images []RequestedImage `json:"images"`
 	// Missing are the blobs that are lacking, by digest. What the bundle itself carried
-	// is not among them.
+	// is not among them, nor what is below a manifest that is: nobody there knows of it.
+	// Of what is about an image neither size nor type are known.
 	Missing []BlobEntry `json:"missing"`
 }
 

@@ -57,8 +57,8 @@ type ImportSummary struct {
 	Absent int
 }
 
-// keepImported is how long what came without a name is kept, and what came of a bundle
-// whose volumes are not all there.
+// keepImported is how long what came without a name is kept, what came of a bundle whose
+// volumes are not all there, and what came of a delta whose base is not.
 const keepImported = DefaultKeep
 
 // Import brings what bundles, archives and layouts in files hold into the store, which is
@@ -74,8 +74,9 @@ const keepImported = DefaultKeep
 //
 // Errors: ErrCorrupt for what is damaged, or not what the bundle's contents say;
 // ErrUntrusted; ErrConflict for a name that stands for something else; ErrNoSpace;
-// ErrPartial when volumes are missing; ErrBase when a delta is on top of what is not here,
-// and then a Request was written; ErrUnsupported; ErrInvalid for what is no bundle.
+// ErrPartial when volumes are missing; ErrBase when a delta is on top of what is not here:
+// then what it carries is kept for a week and a Request was written, and the import of what
+// answers that finishes it; ErrUnsupported; ErrInvalid for what is no bundle.
 func (c *Client) Import(ctx context.Context, places []string, o ImportOptions) (ImportSummary, error) {
 	im, err := c.newImport(places, o)
 	if err != nil {

@@ -67,8 +67,8 @@ func (im *imports) remember(ctx context.Context) {
 		if err := im.c.recordImport(ctx, im.store, *c, im.in.Index, len(im.images)); err != nil {
 			im.c.opts.Warn(fmt.Sprintf("that the bundle came is not noted: %v", err))
 		}
-		if err := im.releaseCarried(ctx); err != nil {
-			im.c.opts.Warn(fmt.Sprintf("the lease of an earlier try stays until it expires: %v", err))
+		if err := im.finished(ctx); err != nil {
+			im.c.opts.Warn(fmt.Sprintf("the leases on what came before stay until they expire: %v", err))
 		}
 	}
 	if im.stream != nil && im.stream.volumes != nil {

@@ -16,8 +16,8 @@ import (
 
 // findBase finds out what the images reach and is neither in the bundle nor here. Images
 // of an index that the sender left out, or an archive of somebody else's does not have,
-// may be missing. Errors: ErrBase, when a Request was written and what the bundle carries
-// is kept; ErrCorrupt for an archive that lacks something.
+// may be missing. Errors: ErrBase, when what came is kept and a Request was written;
+// ErrCorrupt for an archive that lacks something; those of keeping.
 func (im *imports) findBase(ctx context.Context) error {
 	b := &baseWalk{im: im, seen: map[oci.Digest]bool{}, lacking: map[oci.Digest]oci.Descriptor{}}
 	if im.in.Contents != nil {
@@ -27,6 +27,9 @@ func (im *imports) findBase(ctx context.Context) error {
 		if err := b.walk(ctx, i.Target); err != nil {
 			return fmt.Errorf("import %s: %w", i.Label(), err)
 		}
+	}
+	if err := b.about(ctx); err != nil {
+		return fmt.Errorf("import %s: %w", im.places[0], err)
 	}
 	im.warnOfAbsent()
 	if len(b.lacking) == 0 {
@@ -39,14 +42,39 @@ func (im *imports) findBase(ctx context.Context) error {
 	if im.in.Contents == nil {
 		return fmt.Errorf("import %s: %w: the archive lacks %s", im.places[0], content.ErrCorrupt, fewOf(words))
 	}
-	err := fmt.Errorf("import %s: %w: %s, and neither are in the bundle nor here: %s", im.places[0], content.ErrBase, howMany(len(words), "blob"), fewOf(words))
+	err := fmt.Errorf("import %s: %w%s: neither in the bundle nor here %s: %s",
+		im.places[0], content.ErrBase, im.madeFor(), areSome(len(words), "blob"), fewOf(words))
 	if im.plans {
 		return err
 	}
-	if err := im.keepCarried(ctx); err != nil {
+	if err := im.keep(ctx); err != nil {
 		return err
 	}
 	return im.writeRequest(b.lacking, err)
+}
+
+// madeFor says what the bundle is on top of, as far as it tells.
+func (im *imports) madeFor() string {
+	base := im.in.Contents.Base
+	switch {
+	case base == nil:
+		return ""
+	case base.Site != "" && base.Store != "" && im.store != nil && base.Store != im.store.UUID():
+		return fmt.Sprintf(", and the bundle was made for site %s, whose store is another", base.Site)
+	case base.Site != "":
+		return fmt.Sprintf(", and the bundle was made for site %s", base.Site)
+	case base.Name != "":
+		return fmt.Sprintf(", and the bundle is on top of bundle %s, serial %d", base.Name, base.Serial)
+	}
+	return ""
+}
+
+// areSome is n things that are.
+func areSome(n int, thing string) string {
+	if n == 1 {
+		return "is 1 " + thing
+	}
+	return "are " + howMany(n, thing)
 }
 
 // howMany is n things in words.
@@ -92,6 +120,29 @@ func (b *baseWalk) walk(ctx context.Context, root oci.Descriptor) error {
 			return err
 		}
 		queue = append(queue, below...)
+	}
+	return nil
+}
+
+// about looks at what is about the images, and nothing that they reach: what the sender
+// has left out of it has to be here, and what comes is to be whole. Attachments are named
+// by their tags, which may stand for others here.
+func (b *baseWalk) about(ctx context.Context) error {
+	if b.im.in.Contents == nil {
+		return nil
+	}
+	for _, r := range b.im.in.Contents.Referrers {
+		if carried, ok := b.im.in.Contents.Blob(r.Digest); ok {
+			if err := b.walk(ctx, descriptor(carried)); err != nil {
+				return err
+			}
+			continue
+		}
+		if here, err := b.has(ctx, oci.Descriptor{Digest: r.Digest}); err != nil {
+			return err
+		} else if !here && r.Tag == "" {
+			b.lacking[r.Digest] = oci.Descriptor{Digest: r.Digest}
+		}
 	}
 	return nil
 }
@@ -194,7 +245,7 @@ func (im *imports) writeRequest(lacking map[oci.Digest]oci.Descriptor, err error
 	if eerr != nil {
 		return errors.Join(err, fmt.Errorf("request %s: %w", path, eerr))
 	}
-	return content.WithHint(err, "%s tells the sender what is missing: `dist export --request %s` there makes a bundle of it; import that, and this one again if it still lacks something", path, filepath.Base(path))
+	return content.WithHint(err, "what came is kept for a week; %s tells the sender what is missing: `dist export --request %s` there answers it, and importing the answer finishes this", path, filepath.Base(path))
 }
 
 // requestPath is where the request goes.

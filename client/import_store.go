@@ -36,7 +36,7 @@ func (s *storing) Begin(ctx context.Context, h bundle.Head) error {
 			return err
 		}
 		if h.Contents != nil {
-			if err := s.fit(ctx, h.Contents); err != nil {
+			if err := s.im.fitContents(ctx, h.Contents); err != nil {
 				return err
 			}
 		}
@@ -49,32 +49,6 @@ func (s *storing) Begin(ctx context.Context, h bundle.Head) error {
 		s.volumes = &volumes{im: s.im, bundle: h.Volume.Bundle, of: h.Volume.Of}
 	}
 	return s.volumes.begin(ctx)
-}
-
-// fit finds out whether what the contents list fits into the store.
-func (s *storing) fit(ctx context.Context, c *bundle.Contents) error {
-	all := newComing(s.im.store)
-	for _, b := range c.Blobs {
-		desc := descriptor(b)
-		s.im.c.opts.Observe(content.Event{Kind: content.EventPlanned, Descriptor: desc, Total: b.Size})
-		here, err := all.Exists(ctx, desc)
-		if err != nil {
-			return err
-		}
-		if here {
-			all.held = append(all.held, desc)
-			continue
-		}
-		part, err := all.Partial(ctx, b.Digest)
-		if err != nil {
-			return err
-		}
-		if part > 0 {
-			all.parts[b.Digest.String()] = true
-		}
-		all.bytes += max(b.Size-part, 0)
-	}
-	return s.im.c.makeRoom(ctx, all, s.im.ses, s.im.o.Evict, nil)
 }
 
 // Blob implements bundle.Receiver.

@@ -354,19 +354,7 @@ func (v *volumes) numbers(ctx context.Context) (came []int, err error) {
 
 // release ends the leases of the bundle, once names reach what was under them.
 func (v *volumes) release(ctx context.Context) error {
-	var ids []string
-	for l, err := range v.im.store.AllLeases(ctx) {
-		if err != nil {
-			return err
-		}
-		if l.Note == v.note(0) || strings.HasPrefix(l.Note, v.note(0)+": volume ") {
-			ids = append(ids, l.ID)
-		}
-	}
-	for _, id := range ids {
-		if err := v.im.store.Release(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return v.im.releaseKept(ctx, func(l content.Lease) bool {
+		return l.Note == v.note(0) || strings.HasPrefix(l.Note, v.note(0)+": volume ")
+	})
 }

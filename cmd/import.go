@@ -32,7 +32,9 @@ Each byte is checked, and the names appear together at the end: all or none. Wha
 
 A name that stands for something else moves with --replace, or where the policy vouches for what comes; else exit 8.
 
-Volumes may come by one call or by several, over days and in any order. While some are missing that is exit 10, and no name is given. A delta is on top of what its receiver has: where that is not here it is exit 11, and what is missing goes into a file that dist export --request answers at the sender's.
+Volumes may come by one call or by several, over days and in any order. While some are missing that is exit 10, and no name is given.
+
+A delta is on top of what its receiver has. Where that is not here it is exit 11: no name is given, what came is kept for a week, and what is missing goes into a file that dist export --request answers at the sender's. Importing the answer finishes the delta; so does the delta again, once the answer has come.
 
 An image without a name is kept for a week; --map gives it one, by its tag or its digest.
 
