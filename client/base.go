@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +22,8 @@ type base struct {
 	// got last, "" where no site is known, or it got none.
 	previous oci.Digest
 	has      func(oci.Digest) bool
+	// asked is what a request names.
+	asked []oci.Digest
 }
 
 // exportBase finds what the receiver of an export has: whoever has imported the bundles
@@ -173,6 +176,7 @@ func requestBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*bas
 		return nil, fmt.Errorf("request %s: %w", o.Request, err)
 	}
 	b := &base{
+		asked: slices.Sorted(maps.Keys(missing)),
 		about: &bundle.Base{Store: r.Store, Bundle: r.Bundle, Name: r.Name, Serial: r.Serial, Request: oci.DigestBytes(data)},
 		has:   func(d oci.Digest) bool { return !missing[d] },
 	}

@@ -97,7 +97,10 @@ func (c *Client) newExport(ctx context.Context, names []string, o ExportOptions)
 		return nil, err
 	}
 	c.healing(e.store)
-	if o.Request != "" && len(names)+len(o.List) == 0 && !o.All {
+	if o.Request != "" {
+		if len(names)+len(o.List) > 0 || o.All || o.Platform != nil {
+			return nil, fmt.Errorf("export: %w: a request says itself which images are meant", content.ErrInvalid)
+		}
 		if e.o.List, err = requestedImages(o.Request); err != nil {
 			return nil, err
 		}
@@ -180,7 +183,11 @@ func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
 		cargo.Images = append(cargo.Images, bundle.NamedImage{Name: i.ref, Target: i.Target})
 	}
 	cargo.Referrers, cargo.Absent = e.cargo.referrers(), e.cargo.absent
-	left, has := bundle.Base{}, e.leaves()
+	has, err := e.leaves()
+	if err != nil {
+		return cargo, err
+	}
+	left := bundle.Base{}
 	for _, b := range e.cargo.blobs() {
 		if has(b.Digest) {
 			left.Blobs++
@@ -200,27 +207,32 @@ func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
 	if e.o.NoProvenance {
 		return cargo, nil
 	}
-	var err error
 	cargo.Provenance, err = e.provenance(ctx, cargo.Blobs)
 	return cargo, err
 }
 
-// leaves says what is left out, since the receiver has it.
-func (e *export) leaves() func(oci.Digest) bool {
-	if e.base == nil {
-		return func(oci.Digest) bool { return false }
-	}
-	if e.o.Request == "" {
-		return e.base.has
+// leaves says what is left out, since the receiver has it. Errors: ErrNotFound for what a
+// request asks for and is no part of the images: nobody gets that for the asking.
+func (e *export) leaves() (func(oci.Digest) bool, error) {
+	switch {
+	case e.base == nil:
+		return func(oci.Digest) bool { return false }, nil
+	case e.o.Request == "":
+		return e.base.has, nil
 	}
 	wanted := map[oci.Digest]bool{}
-	for _, b := range e.cargo.blobs() {
-		if !e.base.has(b.Digest) {
-			wanted[b.Digest] = true
+	var odd []string
+	for _, d := range e.base.asked {
+		if wanted[d] = true; !e.cargo.has(d) {
+			odd = append(odd, d.String())
 		}
 	}
-	e.cargo.spread(wanted)
-	return func(d oci.Digest) bool { return !wanted[d] }
+	if len(odd) > 0 {
+		return nil, content.WithHint(fmt.Errorf("request %s: %w in its images, and in what is about them: %s", e.o.Request, content.ErrNotFound, fewDigests(odd)),
+			"`dist why` tells what it belongs to here")
+	}
+	e.cargo.spread(wanted, e.roots())
+	return func(d oci.Digest) bool { return !wanted[d] }, nil
 }
 
 // identify gives the bundle its name and serial, and a signed one what it says of when

@@ -196,23 +196,38 @@ func (c *collector) referrers() []bundle.ReferrerEntry {
 	return all
 }
 
+// has says whether d was given.
+func (c *collector) has(d oci.Digest) bool {
+	_, ok := c.sizes[d]
+	return ok
+}
+
 // spread adds to wanted what whoever lacks a manifest of it cannot know of: all that it
-// lists, and all that is about it.
-func (c *collector) spread(wanted map[oci.Digest]bool) {
+// lists, and all that is about it. What roots reach without a manifest that is wanted is
+// known there, and not added.
+func (c *collector) spread(wanted map[oci.Digest]bool, roots []oci.Digest) {
+	lists := func(d oci.Digest) []oci.Digest { return c.below[d] }
+	known := map[oci.Digest]bool{}
+	follow(roots, lists, known, wanted)
 	about := map[oci.Digest][]oci.Digest{}
 	for _, r := range c.referrers() {
 		about[r.Subject] = append(about[r.Subject], r.Digest)
 	}
-	todo := slices.Collect(maps.Keys(wanted))
-	for len(todo) > 0 {
+	from := slices.Collect(maps.Keys(wanted))
+	clear(wanted)
+	follow(from, func(d oci.Digest) []oci.Digest { return slices.Concat(c.below[d], about[d]) }, wanted, known)
+}
+
+// follow adds to found what is reached from some, and not by way of what is in without.
+func follow(from []oci.Digest, next func(oci.Digest) []oci.Digest, found, without map[oci.Digest]bool) {
+	for todo := slices.Clone(from); len(todo) > 0; {
 		d := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		for _, next := range slices.Concat(c.below[d], about[d]) {
-			if !wanted[next] {
-				wanted[next] = true
-				todo = append(todo, next)
-			}
+		if found[d] || without[d] {
+			continue
 		}
+		found[d] = true
+		todo = append(todo, next(d)...)
 	}
 }
 

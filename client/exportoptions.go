@@ -53,8 +53,8 @@ type ExportOptions struct {
 	Expires time.Time
 	// What is known to be at the receiver is left out: For is a site, of which the last
 	// receipt counts, or with Since what it was sent; Since is a bundle or a date. Request
-	// is a file with what somebody lacks, and nothing else goes along. Without names, the
-	// images are then those of the request. See Client.exportBase.
+	// is a file with what somebody lacks, and nothing else goes along; the images are then
+	// those of the request, and none are given beside it. See Client.exportBase.
 	For, Since, Request string
 	// Lock is a file to write the names with their digests to, when all is done.
 	Lock string

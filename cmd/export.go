@@ -29,9 +29,9 @@ type exportCmd struct {
 	passphraseFlags
 	BundleName string `name:"name" placeholder:"NAME" help:"Name of the bundle, for which policies say whose signatures count. It gives the bundle a serial, by which receivers tell old from new."`
 	Expires    expiry `placeholder:"WHEN" help:"When a signed bundle is too old to be imported: 30d, or a date such as 2027-12-31."`
-	For        string `placeholder:"SITE" help:"Leave out what this site has, by its last receipt (dist site)."`
-	Since      string `placeholder:"BUNDLE|DATE" help:"Leave out what earlier exports had, with --for those for that site: the last bundle of a name, NAME@SERIAL, one by the digest of its index.json, or all that --name says up to a date (2027-12-31, 7d)."`
-	Request    string `type:"path" placeholder:"FILE" help:"Export what a receiver lacks, by the request that its import has written, and nothing else. Without names, the images are those of the request."`
+	For        string `placeholder:"SITE" help:"Leave out what this site has, by its last receipt (dist site). With --since it says whose bundles are meant, and no receipt is asked."`
+	Since      string `placeholder:"BUNDLE|DATE" help:"Leave out what earlier exports have brought, by the record here: up to one bundle (NAME, NAME@SERIAL, or the digest of its index.json), or up to a date (2027-12-31, 7d) all bundles of --name, or to the site of --for."`
+	Request    string `type:"path" placeholder:"FILE" help:"Export what a receiver lacks, by the request that its import has written: its images, and nothing of them but that."`
 	Lock       string `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 	planFlag
 	jobsFlag
@@ -51,6 +51,8 @@ Of an index, the images that are here go along, and a line says how many of how 
 
 Each volume of --split is an archive of its own, with all that says what the bundle holds, and can be checked alone. They may be imported in any order.
 
+A delta leaves out what its receiver has: by the site's last receipt (--for), or by the record of what was exported here before (--since), which trusts that all of it came and is still there. Where something of it is not, the import says so and writes a request; --request makes a bundle of what that names.
+
 A folder that is a layout already keeps what it lists. The two are no bundle together, so that a name, a signature and a delta want a folder of their own.
 
 Examples:
@@ -61,6 +63,9 @@ Examples:
     $ dist export redis:7 -o - | ssh host docker load
     $ dist export --docker --platform linux/amd64 redis:7 -o redis.tar
     $ dist export --layout --oci-referrers demo/go:v1 -o layout/
+    $ dist export --all --for plant --name plant/weekly -o delta.tar
+    $ dist export --all --since 2027-01-31 --for plant -o delta.tar
+    $ dist export --request delta.tar.request.json -o answer.tar
     $ dist export --plan --from images.txt`
 }
 
@@ -140,8 +145,11 @@ func (c *exportCmd) Run(s *session) error {
 
 // options are what was asked for.
 func (c *exportCmd) options(s *session) (o client.ExportOptions, err error) {
-	if len(c.Name)+len(c.From) == 0 && !c.All && c.Request == "" {
-		return o, usagef("neither a name nor a list (--from) nor --all is given")
+	switch given := len(c.Name)+len(c.From) > 0 || c.All; {
+	case c.Request != "" && (given || c.Platform.Platform != nil):
+		return o, usagef("--request says itself which images are meant: give neither names nor --from, --all or --platform")
+	case c.Request == "" && !given:
+		return o, usagef("neither a name nor a list (--from) nor --all nor --request is given")
 	}
 	output := c.Output
 	switch {
