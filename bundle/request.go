@@ -28,7 +28,6 @@ type Request struct {
 	Images []RequestedImage `json:"images"`
 	// Missing are the blobs that are lacking, by digest. What the bundle itself carried
 	// is not among them, nor what is below a manifest that is: nobody there knows of it.
-	// Of what is about an image neither size nor type are known.
 	Missing []BlobEntry `json:"missing"`
 }
 

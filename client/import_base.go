@@ -124,9 +124,8 @@ func (b *baseWalk) walk(ctx context.Context, root oci.Descriptor) error {
 	return nil
 }
 
-// about looks at what is about the images, and nothing that they reach: what the sender
-// has left out of it has to be here, and what comes is to be whole. Attachments are named
-// by their tags, which may stand for others here.
+// about looks at what comes about the images: all that it lists is to be here, too. What
+// the sender has left out of it, a bundle does not name.
 func (b *baseWalk) about(ctx context.Context) error {
 	if b.im.in.Contents == nil {
 		return nil
@@ -136,12 +135,6 @@ func (b *baseWalk) about(ctx context.Context) error {
 			if err := b.walk(ctx, descriptor(carried)); err != nil {
 				return err
 			}
-			continue
-		}
-		if here, err := b.has(ctx, oci.Descriptor{Digest: r.Digest}); err != nil {
-			return err
-		} else if !here && r.Tag == "" {
-			b.lacking[r.Digest] = oci.Descriptor{Digest: r.Digest}
 		}
 	}
 	return nil

@@ -105,7 +105,7 @@ func (im *imports) holdAll(ctx context.Context) error {
 }
 
 // keptFor ends the note of a lease on what came for the images of an index.json.
-func keptFor(index oci.Digest) string { return " for " + index.String() }
+func keptFor(index oci.Digest) string { return " for " + index.String() + " without its base" }
 
 // releaseKept ends leases.
 func (im *imports) releaseKept(ctx context.Context, which func(content.Lease) bool) error {
