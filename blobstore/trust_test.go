@@ -33,6 +33,9 @@ func TestWhatIsKnownOfTrustOutlivesTheCatalog(t *testing.T) {
 	ses.Trust(newer)
 	must(t, ses.Commit(ctx, content.NameChange{Reference: name, Target: img.manifest().Digest, Why: "test"}))
 	must(t, ses.Close())
+	// A bundle may be called what an image is called.
+	carried := blobstore.TrustMark{Kind: blobstore.MarkBundle, Name: name.String(), Key: "sha256:k", Serial: 9, Digest: img.manifest().Digest, At: now}
+	must(t, s.SetTrustMarks(ctx, carried))
 	key := blobstore.TrustKey{ID: "sha256:k", Algorithm: "ed25519", DER: []byte{1, 2}, Label: "ann", NotAfter: now, AddedAt: now}
 	must(t, s.PutTrustKey(ctx, key))
 	key.RevokedAt = now
@@ -43,6 +46,11 @@ func TestWhatIsKnownOfTrustOutlivesTheCatalog(t *testing.T) {
 		must(t, err)
 		keys, err := s.TrustKeys(ctx)
 		must(t, err)
+		bundles, at, err := s.BundleMarks(ctx, name.String())
+		must(t, err)
+		if !reflect.DeepEqual(bundles, []blobstore.TrustMark{carried}) || at.Before(now) {
+			t.Errorf("%s: marks of bundles %+v, and it is %s", what, bundles, at)
+		}
 		if !reflect.DeepEqual(marks, []blobstore.TrustMark{newer}) || !reflect.DeepEqual(keys, []blobstore.TrustKey{key}) {
 			t.Errorf("%s: marks %+v, keys %+v", what, marks, keys)
 		}

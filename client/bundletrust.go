@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dist.example/blobstore"
@@ -82,7 +83,7 @@ func (c *Client) admitBundle(ctx context.Context, s *blobstore.Store, b bundleCl
 		v := sign.JudgeDocument(signed, b.index, reqs, facts)
 		v.Scope = scope
 		if err := v.Err(); err != nil {
-			return out, b.refused(err)
+			return out, b.refused(v, err)
 		}
 		out.vouchers = vouchers(v)
 	}
@@ -123,15 +124,22 @@ func (b bundleClaim) String() string {
 	return fmt.Sprintf("bundle %s, serial %d", b.contents.Name, b.contents.Serial)
 }
 
-// refused adds what to do about it.
-func (b bundleClaim) refused(err error) error {
-	switch {
-	case b.signed == nil:
-		return content.WithHint(err, "`dist export --sign --name NAME` signs a bundle; `dist trust show --bundle NAME` says what is asked of it")
-	case b.contents.Name != "" && !b.allowRollback:
-		return content.WithHint(err, "`dist trust show --bundle %s` says whose signature counts; --allow-rollback takes one that is older than what came before", b.contents.Name)
+// refused adds what to do about a verdict.
+func (b bundleClaim) refused(v sign.Verdict, err error) error {
+	ask := "--bundle " + b.contents.Name
+	if b.contents.Name == "" {
+		ask = "--bundle ''"
 	}
-	return err
+	older := func(o sign.Outcome) bool { return o.Reason == sign.ReasonOlder }
+	switch {
+	case len(b.keys) > 0:
+		return err
+	case b.signed == nil:
+		return content.WithHint(err, "`dist export --sign --name NAME` signs a bundle; `dist trust show %s` says whose signature counts", ask)
+	case slices.ContainsFunc(v.Others(), older):
+		return content.WithHint(err, "ask for the newest one; --allow-rollback takes this one all the same, and it counts from then on")
+	}
+	return content.WithHint(err, "`dist trust show %s` says whose signature counts, and `dist key list` which keys are known here", ask)
 }
 
 // expired refuses a bundle that says of itself that its time is over.

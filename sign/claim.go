@@ -51,6 +51,17 @@ func (k Kind) states() string {
 	return oci.PredicateSignature
 }
 
+// about is what a statement of the kind is about, for people.
+func (k Kind) about() string {
+	switch k {
+	case kindContents:
+		return "bundle"
+	case kindReceipt:
+		return "receipt"
+	}
+	return "manifest"
+}
+
 // KindOf is the form of the signature that a layer of a manifest carries, "" for
 // none.
 func KindOf(layer oci.Descriptor) Kind {

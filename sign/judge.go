@@ -178,7 +178,7 @@ func (f Facts) weigh(name oci.Reference, subject Subject, c *Candidate, k *Publi
 	}
 	if f.Serial != nil && c.Claim.Serial > 0 {
 		if last := f.Serial(k); c.Claim.Serial < last {
-			return ReasonOlder, fmt.Sprintf("its serial is %d, and the key has signed another manifest for this name with %d", c.Claim.Serial, last)
+			return ReasonOlder, fmt.Sprintf("its serial is %d, and the key has signed another %s for this name with %d", c.Claim.Serial, c.Kind.about(), last)
 		}
 	}
 	return "", ""

@@ -42,11 +42,11 @@ func (p *Policy) Scopes() []Scope {
 	return all
 }
 
-// With is p with a key for a scope of a transport, images or bundles: as one more of the keys of the rule for
-// the same identity, or in a rule of its own, which has to be met beside the others.
-// What accepted or rejected everything there goes. Errors: ErrInvalid for a scope that
-// could never match; ErrUnsupported where the rule for that identity names its keys by
-// their files.
+// With is p with a key for a scope of a transport, images or bundles: as one more of the
+// keys of the rule for the same identity, or in a rule of its own, which has to be met
+// beside the others. What accepted or rejected everything there goes. Errors: ErrInvalid
+// for a scope that could never match; ErrUnsupported where the rule for that identity
+// names its keys by their files.
 func (p *Policy) With(transport, scope string, key *PublicKey, identity IdentityRule) (*Policy, error) {
 	if err := checkScopeOf(transport, scope); err != nil {
 		return nil, err
@@ -266,15 +266,11 @@ func (p *Policy) Lint() []string {
 			}
 			found = append(found, where+": "+fmt.Sprintf(format, args...))
 		}
-		accepts := 0
 		for _, r := range s.Requirements {
-			if r.Type == AcceptAnything {
-				accepts++
-			}
 			r.lint(len(s.Requirements) == 1, say)
 		}
 		switch {
-		case accepts < len(s.Requirements):
+		case !acceptsAnything(s.Requirements):
 		case s.Transport == "":
 			say("every name without a scope of its own is accepted, signed or not")
 		case s.Transport == TransportDocker && s.Scope == "":
@@ -286,7 +282,14 @@ func (p *Policy) Lint() []string {
 			say("dist has no such transport, and does not use this")
 		}
 	}
+	if scopes, speaks := p.transports[TransportBundle]; speaks && scopes[""] == nil && acceptsAnything(p.fallback) {
+		found = append(found, TransportBundle+": bundles of other names, and those that have none, are accepted, signed or not")
+	}
 	return found
+}
+
+func acceptsAnything(reqs []Requirement) bool {
+	return !slices.ContainsFunc(reqs, func(r Requirement) bool { return r.Type != AcceptAnything })
 }
 
 func (r Requirement) lint(alone bool, say func(format string, args ...any)) {

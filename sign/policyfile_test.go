@@ -118,6 +118,12 @@ func TestWhatAnAuthorOfAPolicyShouldKnow(t *testing.T) {
 		{`{"default":` + reject + `,"transports":{"other-thing":{"":` + reject + `}}}`, `other-thing "": dist has no such transport, and does not use this`},
 		{`{"default":` + accept + `}`, "default: every name without a scope of its own is accepted, signed or not"},
 		{`{"default":` + reject + `,"transports":{"docker":{"":` + accept + `}}}`, `docker "": every image without a narrower scope is accepted, signed or not`},
+		{`{"default":` + reject + `,"transports":{"dist-bundle":{"":` + accept + `}}}`, `dist-bundle "": every bundle without a narrower scope is accepted, signed or not`},
+		{`{"default":` + reject + `,"transports":{"dist-bundle":{"site":` + accept + `}}}`, ""},
+		{
+			`{"default":` + accept + `,"transports":{"dist-bundle":{"site":[{"type":"sigstoreSigned",` + one + `}]}}}`,
+			"default: every name without a scope of its own is accepted, signed or not\ndist-bundle: bundles of other names, and those that have none, are accepted, signed or not",
+		},
 		{`{"default":[{"type":"insecureAcceptAnything"},{"type":"reject"}]}`, "default: insecureAcceptAnything beside other requirements changes nothing"},
 		{`{"default":` + reject + `,"transports":{"oci":{"/x":` + reject + `}}}`, `oci "/x": dist has no such transport, and does not use this`},
 		{`{"default":[{"type":"sigstoreSigned",` + one + `,"signedIdentity":{"type":"unbound"}}]}`, "default: signedIdentity unbound is known to dist alone: other readers refuse the whole file"},
