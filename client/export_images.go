@@ -46,7 +46,7 @@ func (e *export) chooseAll(ctx context.Context) error {
 			continue
 		}
 		any = true
-		if err := e.take(ctx, n.Reference, n.Target, e.o.Platform); err != nil {
+		if err := e.take(ctx, n.Reference, n.Target, ListEntry{}); err != nil {
 			return fmt.Errorf("export %s: %w", n.Reference, err)
 		}
 		e.used = append(e.used, n.Reference)
@@ -61,7 +61,7 @@ func (e *export) chooseAll(ctx context.Context) error {
 func (e *export) chooseOne(ctx context.Context, entry ListEntry) error {
 	word := strings.TrimPrefix(strings.TrimPrefix(entry.Word, TransportRegistry+"://"), TransportStore+":")
 	if d, err := oci.ParseDigest(word); err == nil {
-		return e.takeNameless(ctx, d)
+		return e.takeNameless(ctx, d, entry.Where)
 	}
 	ref, when, err := parseNamed(word)
 	if err != nil {
@@ -77,20 +77,16 @@ func (e *export) chooseOne(ctx context.Context, entry ListEntry) error {
 	if !oci.HasSuccessors(desc.MediaType) {
 		return notExportable(desc)
 	}
-	platform := e.o.Platform
-	if entry.Platform != nil {
-		platform = entry.Platform
-	}
 	e.used = append(e.used, ref)
 	name := ref
 	if name.Tag != "" { // a lock says both
 		name.Digest = ""
 	}
-	return e.take(ctx, name, desc, platform)
+	return e.take(ctx, name, desc, entry)
 }
 
 // takeNameless takes an image that its digest alone says.
-func (e *export) takeNameless(ctx context.Context, d oci.Digest) error {
+func (e *export) takeNameless(ctx context.Context, d oci.Digest, where string) error {
 	info, err := e.store.Info(ctx, d)
 	if err != nil {
 		return err
@@ -101,7 +97,7 @@ func (e *export) takeNameless(ctx context.Context, d oci.Digest) error {
 	if slices.ContainsFunc(e.images, func(i ExportedImage) bool { return i.Target.Digest == d }) {
 		return nil
 	}
-	e.images = append(e.images, ExportedImage{Target: info.Descriptor()})
+	e.images = append(e.images, ExportedImage{Target: info.Descriptor(), Where: where})
 	return nil
 }
 
@@ -110,9 +106,10 @@ func notExportable(desc oci.Descriptor) error {
 		"`dist pack` makes an image of layers")
 }
 
-// take adds an image under a name, unless it is there already. Errors: ErrConflict when
-// the name stands for another.
-func (e *export) take(ctx context.Context, name oci.Reference, desc oci.Descriptor, platform *oci.Platform) (err error) {
+// take adds an image under a name, unless it is there already: for the platform that the
+// entry says, else for that of all. Errors: ErrInvalid when the name stands for another.
+func (e *export) take(ctx context.Context, name oci.Reference, desc oci.Descriptor, entry ListEntry) (err error) {
+	platform := cmp.Or(entry.Platform, e.o.Platform)
 	if platform != nil && oci.IsIndex(desc.MediaType) {
 		if desc, err = selectImage(ctx, e.store, desc, Platforms{Only: platform}); err != nil {
 			return err
@@ -130,7 +127,7 @@ func (e *export) take(ctx context.Context, name oci.Reference, desc oci.Descript
 		return content.WithHint(err, "pull that platform first")
 	}
 	desc = oci.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size, Platform: desc.Platform}
-	e.images = append(e.images, ExportedImage{Name: name.String(), ref: name, Target: desc})
+	e.images = append(e.images, ExportedImage{Name: name.String(), ref: name, Target: desc, Where: entry.Where})
 	return nil
 }
 

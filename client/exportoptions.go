@@ -67,6 +67,7 @@ type ExportedImage struct {
 	// Held and Known count, of an index, the images that are carried and those that it
 	// lists; both are 1 for an image alone.
 	Held, Known int
+	Where       string // FILE:LINE of the list that names it, "" for none
 
 	ref oci.Reference // what Name says
 }

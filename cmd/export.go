@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"dist.example/client"
@@ -230,6 +231,7 @@ type exportImageJSON struct {
 	MediaType string     `json:"mediaType"`
 	Held      int        `json:"held"`
 	Known     int        `json:"known"`
+	Where     string     `json:"where,omitempty"`
 }
 
 type exportFileJSON struct {
@@ -243,7 +245,7 @@ func newExportPlanJSON(p client.ExportPlan) exportPlanJSON {
 		Referrers: p.Referrers, Serial: p.Serial, Size: p.Size, Files: []exportFileJSON{},
 	}
 	for _, i := range p.Images {
-		j.Images = append(j.Images, exportImageJSON{i.Name, i.Target.Digest, i.Target.MediaType, i.Held, i.Known})
+		j.Images = append(j.Images, exportImageJSON{i.Name, i.Target.Digest, i.Target.MediaType, i.Held, i.Known, i.Where})
 	}
 	for _, f := range p.Files {
 		j.Files = append(j.Files, exportFileJSON(f))
@@ -253,9 +255,18 @@ func newExportPlanJSON(p client.ExportPlan) exportPlanJSON {
 
 // print is the plan as a table, with lines of totals.
 func (j exportPlanJSON) print(w io.Writer) error {
-	t := newTable(w, columns("NAME", "DIGEST", "IMAGES|"))
+	titles := []string{"NAME", "DIGEST", "IMAGES|"}
+	listed := slices.ContainsFunc(j.Images, func(i exportImageJSON) bool { return i.Where != "" })
+	if listed {
+		titles = append(titles, "LISTED")
+	}
+	t := newTable(w, columns(titles...))
 	for _, i := range j.Images {
-		if err := t.add(dash(i.Name), oci.ShortDigest(i.Digest), fmt.Sprintf("%d/%d", i.Held, i.Known)); err != nil {
+		cells := []string{dash(i.Name), oci.ShortDigest(i.Digest), fmt.Sprintf("%d/%d", i.Held, i.Known)}
+		if listed {
+			cells = append(cells, dash(i.Where))
+		}
+		if err := t.add(cells...); err != nil {
 			return err
 		}
 	}
