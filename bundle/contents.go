@@ -198,10 +198,14 @@ func ParseContents(data []byte) (Contents, error) {
 	return c, nil
 }
 
-// parseOnce reads JSON in which no key stands twice. Errors: ErrCorrupt.
+// parseOnce reads JSON in which no key stands twice, and which is no larger in memory
+// than its length lets expect. Errors: ErrCorrupt.
 func parseOnce(data []byte, v any) error {
 	r := oci.NewStrictJSON(data)
-	_, err := r.Value()
+	err := oci.CheckSparse(data)
+	if err == nil {
+		_, err = r.Value()
+	}
 	if err == nil {
 		err = r.End()
 	}

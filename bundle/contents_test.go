@@ -82,6 +82,10 @@ func TestContentsThatNobodyWrites(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, err, c.want)
 		}
 	}
+	_, err := ParseContents([]byte(strings.Replace(good, "[]", "["+strings.Repeat("{},", 9000)+"{}]", 1)))
+	if err == nil || !strings.Contains(err.Error(), "more than anybody writes") {
+		t.Errorf("nothing but brackets is read before it is refused: %v", err)
+	}
 }
 
 func TestNamesOfParts(t *testing.T) {

@@ -3,7 +3,6 @@ package bundle
 import (
 	"archive/tar"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -481,8 +480,8 @@ func (r *Reception) Complete() error {
 // parseProvenance reads a ProvenanceFile.
 func parseProvenance(data []byte) (Provenance, error) {
 	var p Provenance
-	if err := json.Unmarshal(data, &p); err != nil {
-		return p, fmt.Errorf("%s: %w: %v", ProvenanceFile, content.ErrCorrupt, err)
+	if err := parseOnce(data, &p); err != nil {
+		return p, fmt.Errorf("%s: %w", ProvenanceFile, err)
 	}
 	if p.Version != contentsVersion {
 		return p, fmt.Errorf("%s: %w: version %d, and only %d is read", ProvenanceFile, content.ErrUnsupported, p.Version, contentsVersion)

@@ -37,3 +37,24 @@ func TestStrictJSONSaysWhereSomethingIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckSparseTellsWhatIsMadeToFillTheMemory(t *testing.T) {
+	entry := `{"digest":"` + oci.DigestBytes(nil).String() + `","size":1},`
+	for what, row := range map[string]struct {
+		text string
+		good bool
+	}{
+		"nothing":                  {"", true},
+		"a short list":             {"[" + strings.Repeat("1,", 4000) + "1]", true},
+		"many short elements":      {"[" + strings.Repeat("1,", 9000) + "1]", false},
+		"many empty objects":       {"[" + strings.Repeat("{},", 9000) + "{}]", false},
+		"many empty lists":         {"[" + strings.Repeat("[],", 9000) + "[]]", false},
+		"many keys":                {"{" + strings.Repeat(`"k":1,`, 9000) + "}", false},
+		"blobs":                    {"[" + strings.Repeat(entry, 9000) + "null]", true},
+		"a long text without them": {`"` + strings.Repeat("x", 1<<20) + `"`, true},
+	} {
+		if err := oci.CheckSparse([]byte(row.text)); (err == nil) != row.good || err != nil && !errors.Is(err, oci.ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

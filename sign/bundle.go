@@ -182,6 +182,11 @@ func (c *Candidate) readEnvelope(r *oci.StrictJSON) error {
 	case len(sigs) > 1:
 		return r.Fail("the envelope has %d signatures, and wants one", len(sigs))
 	}
+	if len(claim) > MaxEnvelope { // as documents have them
+		if err := oci.CheckSparse(claim); err != nil {
+			return err
+		}
+	}
 	c.sig, c.message = sigs[0], dsse.PAE(kind, claim)
 	return c.readStatement(oci.NewStrictJSON(claim))
 }

@@ -88,7 +88,9 @@ func parseDocument(kind Kind, name string, data []byte) (d Document, err error) 
 		return d, fmt.Errorf("signed statement of %d bytes: %w: the limit is %d", len(data), content.ErrUnsupported, MaxSigned)
 	}
 	c := &Candidate{Kind: kind, Blob: oci.DigestBytes(data)}
-	err = c.parseBundle(MediaTypeBundle, data)
+	if err = oci.CheckSparse(data); err == nil { // what is in base64 comes to that later
+		err = c.parseBundle(MediaTypeBundle, data)
+	}
 	if err == nil && c.Claim.Identity != name {
 		err = fmt.Errorf("%w: it is about %.100q, and not %s", content.ErrInvalid, c.Claim.Identity, name)
 	}

@@ -162,6 +162,18 @@ func TestASignedStatementThatIsAltered(t *testing.T) {
 	if _, err := sign.ParseReceipt(receipt); err != nil {
 		t.Error(err)
 	}
+	full := `{"list":[` + strings.Repeat("{},", 500_000) + `{}]}`
+	crowded, err := sign.SignContents(t.Context(), key(t, sign.ECDSA), index, []byte(full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sign.ParseSigned(crowded); !errors.Is(err, content.ErrCorrupt) || !strings.Contains(err.Error(), "more than anybody writes") {
+		t.Errorf("one of little but brackets: %v", err)
+	}
+	outside := bytes.Replace(data, []byte(`"publicKey"`), []byte(`"tlogEntries":[`+strings.Repeat("{},", 9000)+`{}],"publicKey"`), 1)
+	if _, err := sign.ParseSigned(outside); !errors.Is(err, content.ErrCorrupt) || !strings.Contains(err.Error(), "more than anybody writes") {
+		t.Errorf("one with little but brackets around it: %v", err)
+	}
 	long := bytes.Repeat([]byte(" "), sign.MaxSigned+1)
 	if _, err := sign.ParseSigned(long); !errors.Is(err, content.ErrUnsupported) {
 		t.Errorf("a large one: %v", err)
@@ -172,10 +184,7 @@ func TestASignedStatementThatIsAltered(t *testing.T) {
 }
 
 func FuzzSigned(f *testing.F) {
-	s, err := sign.Generate(sign.ECDSA)
-	if err != nil {
-		f.Fatal(err)
-	}
+	s := key(f, sign.ECDSA)
 	index := oci.DigestBytes([]byte("index"))
 	data, err := sign.SignContents(f.Context(), s, index, []byte(said))
 	if err != nil {
@@ -183,10 +192,24 @@ func FuzzSigned(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add([]byte(`{"mediaType":"` + sign.MediaTypeBundle + `","dsseEnvelope":{}}`))
+	f.Add([]byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"index.json","digest":{"sha256":"` + index.Encoded() +
+		`"},"annotations":{}}],"predicateType":"` + sign.PredicateContents + `","predicate":` + said + `}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		// Of what the key has signed, which is what it has said alone, nothing else passes.
 		d, err := sign.ParseSigned(data)
 		if err == nil && sign.Verifies(d.Candidate, s.Public()) && (string(d.Predicate) != said || d.Index != index) {
 			t.Fatalf("%s about %s passes for signed", d.Predicate, d.Index)
+		}
+		// And whatever the key signs is read as the statement that it is, or refused.
+		d, err = sign.ParseSigned([]byte(envelope(t, s, "application/vnd.in-toto+json", string(data))))
+		if err != nil {
+			if !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrUnsupported) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if _, err := oci.ParseDigest(d.Index.String()); err != nil || !bytes.Contains(data, d.Predicate) {
+			t.Fatalf("%s is read as %s about %s", data, d.Predicate, d.Index)
 		}
 	})
 }
