@@ -247,6 +247,10 @@ func TestLookingDoesNotHinderAborting(t *testing.T) {
 	s := open(t, empty(t))
 	stop, looking := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
+	t.Cleanup(func() { // before the store is closed, also when Abort has failed
+		close(stop)
+		wg.Wait()
+	})
 	for range 2 {
 		wg.Go(func() {
 			for {
@@ -270,8 +274,6 @@ func TestLookingDoesNotHinderAborting(t *testing.T) {
 		}
 		must(t, s.Abort(t.Context(), stream.Key))
 	}
-	close(stop)
-	wg.Wait()
 	noIngests(t, s)
 }
 

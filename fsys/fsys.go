@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync/atomic"
 )
 
 // File is an open file. Reading and writing at offsets is safe for concurrent
@@ -101,7 +102,8 @@ func (osFS) SyncDir(dir string) error                    { return syncDir(dir) }
 // also lends io.Copy its fast ways (ReadFrom, WriteTo).
 type osFile struct {
 	*os.File
-	waits lockWaits
+	waits  lockWaits
+	locked atomic.Bool // a lock was got and not given back
 }
 
 func (f *osFile) OS() *os.File    { return f.File }

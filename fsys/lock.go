@@ -41,6 +41,9 @@ func (f *osFile) TryLock(exclusive bool) (bool, error) {
 		locked, err = tryLock(fd, exclusive)
 		return err
 	})
+	if locked {
+		f.locked.Store(true)
+	}
 	return locked, err
 }
 
@@ -75,6 +78,7 @@ func (f *osFile) wait(ctx context.Context, exclusive bool) error {
 			}
 			select {
 			case decided <- true: // the caller takes it
+				f.locked.Store(true)
 				return nil
 			default: // the caller has left
 				return unlock(fd)
@@ -102,4 +106,20 @@ func (f *osFile) wait(ctx context.Context, exclusive bool) error {
 	}
 }
 
-func (f *osFile) Unlock() error { return f.control("unlock", unlock) }
+func (f *osFile) Unlock() error {
+	err := f.control("unlock", unlock)
+	if err == nil {
+		f.locked.Store(false)
+	}
+	return err
+}
+
+// Close gives a lock back before it closes. A program that is being started in this very
+// moment has the descriptor for as long as it takes to become that program, and so would
+// hold the lock beyond the closing.
+func (f *osFile) Close() error {
+	if f.locked.Swap(false) {
+		_ = f.control("unlock", unlock) // what closing does anyway, a moment later
+	}
+	return f.File.Close()
+}
