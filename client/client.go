@@ -9,6 +9,7 @@ import (
 	"dist.example/blobstore"
 	"dist.example/budgets"
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/registryclient"
 	"dist.example/sign"
 )
@@ -37,6 +38,9 @@ type Options struct {
 	FreeBytes func(dir string) (uint64, error)
 	// Hook is for tests, see blobstore.Options.
 	Hook func(point string)
+	// FS is for tests, see blobstore.Options: what lies under the packs and ingests of
+	// the store. Archives and other files are the operating system's.
+	FS fsys.FS
 }
 
 // Client runs verbs. It is safe for concurrent use.
@@ -102,6 +106,7 @@ func (c *Client) openStore(ctx context.Context, create bool) (*blobstore.Store, 
 	}
 	s, err := blobstore.Open(ctx, c.opts.Store, blobstore.Options{
 		Create: create, Warn: c.opts.Warn, Hook: c.opts.Hook, FreeBytes: c.opts.FreeBytes,
+		FS: c.opts.FS,
 	})
 	if err != nil {
 		return nil, err
