@@ -158,7 +158,7 @@ func (t *archiveTarget) addTags() error {
 	if len(list) == 0 {
 		return nil
 	}
-	data, desc, err := tagIndex(list)
+	data, desc, err := encodeIndex(list)
 	if err != nil {
 		return err
 	}
@@ -169,9 +169,10 @@ func (t *archiveTarget) addTags() error {
 	return err
 }
 
-// tagIndex is the index that says which attachments an archive has, under which tags.
-func tagIndex(tags []oci.Descriptor) ([]byte, oci.Descriptor, error) {
-	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: tags}
+// encodeIndex is an index of items: of the attachments that an archive has, under their tags,
+// or of what is about a manifest.
+func encodeIndex(items []oci.Descriptor) ([]byte, oci.Descriptor, error) {
+	x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: items}
 	x.SchemaVersion = 2
 	return oci.Encode(oci.MediaTypeIndex, x)
 }

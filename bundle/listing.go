@@ -123,21 +123,12 @@ func pick(entries []entry, p place) (entry, error) {
 func plain(entries []entry) []entry {
 	entries = slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.cosignSuffix() != "" })
 	named := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool {
-		return (e.full == oci.Reference{} && e.tag == "") || isReferrersTag(e.tag)
+		return (e.full == oci.Reference{} && e.tag == "") || oci.IsReferrersTag(e.tag)
 	})
 	if len(named) == 0 {
 		return entries
 	}
 	return named
-}
-
-// isReferrersTag says whether tag is algorithm-hex, alone or with a suffix such as
-// .sig: what is about a manifest is kept there where there is no other place for it
-// (distribution-spec, referrers tag schema).
-func isReferrersTag(tag string) bool {
-	base, _, _ := strings.Cut(tag, ".")
-	_, err := oci.ParseDigest(strings.Replace(base, "-", ":", 1))
-	return err == nil
 }
 
 // labels lists a few of the names there are.

@@ -51,9 +51,11 @@ type Cargo struct {
 // WriteOptions say how a bundle is written. The zero value is one tar for everybody.
 type WriteOptions struct {
 	Form Form
-	// ListReferrers lists what is about the images in index.json, too, attachments
-	// under their tags, as oras, regctl and cosign have it in layouts. A folder does so
-	// in any case, but for the kinds that cosign wants to see.
+	// ListReferrers lists what is about the images in index.json, too: attachments under
+	// their tags, with the kinds that cosign wants to see, and referrers both by
+	// themselves, as oras has it in layouts, and in an index under the tag of their
+	// subject, as regctl has it. A folder lists them in any case, but without the kinds
+	// and those indexes.
 	ListReferrers bool
 	// Epoch is as in OCIArchive.
 	Epoch time.Time
@@ -97,7 +99,7 @@ type outBlob struct {
 }
 
 // NewOutgoing lays out a bundle, and has it signed where that is asked for. It reads
-// the manifests of its images alone. Errors: ErrInvalid for a volume that is too small,
+// manifests alone. Errors: ErrInvalid for a volume that is too small,
 // or options that exclude each other; ErrNoSpace when there is too much for the
 // documents to list; ErrUnsupported for what FormDocker does not take; those of Seal and
 // of the provider.
@@ -149,15 +151,13 @@ func (w *Outgoing) prepare(ctx context.Context, cargo Cargo) error {
 		w.listed = append(append(w.listed, referrers...), tags...)
 		if w.o.ListReferrers {
 			markKinds(w.listed, cargo)
+			if err := w.tagReferrers(ctx, cargo.Referrers, made); err != nil {
+				return err
+			}
 		}
 	case len(tags) > 0:
-		data, desc, err := tagIndex(tags)
-		if err != nil {
+		if _, err := w.addIndex(made, tags); err != nil {
 			return err
-		}
-		if _, twice := w.held[desc.Digest]; !twice {
-			made[desc.Digest] = data
-			w.contents.Blobs = append(slices.Clone(w.contents.Blobs), BlobEntry{desc.Digest, desc.Size, desc.MediaType})
 		}
 	}
 	index, err := addTo(nil, w.listed)
@@ -176,6 +176,19 @@ func (w *Outgoing) prepare(ctx context.Context, cargo Cargo) error {
 	}
 	w.docs = append([]document{{"oci-layout", layoutFile()}, sealed, {"index.json", index}}, others...)
 	return nil
+}
+
+// addIndex adds an index of items to the blobs, unless the cargo has it.
+func (w *Outgoing) addIndex(made map[oci.Digest][]byte, items []oci.Descriptor) (oci.Descriptor, error) {
+	data, desc, err := encodeIndex(items)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	if _, twice := w.held[desc.Digest]; !twice {
+		made[desc.Digest] = data
+		w.contents.Blobs = append(slices.Clone(w.contents.Blobs), BlobEntry{desc.Digest, desc.Size, desc.MediaType})
+	}
+	return desc, nil
 }
 
 // others are the documents behind index.json.

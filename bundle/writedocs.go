@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,6 +44,40 @@ func (w *Outgoing) about(all []ReferrerEntry) (referrers, tags []oci.Descriptor)
 		return strings.Compare(a.Annotations[oci.AnnotationRefName], b.Annotations[oci.AnnotationRefName])
 	})
 	return sorted(referrers), tags
+}
+
+// tagReferrers lists an index of the referrers of each subject under its tag
+// (distribution-spec 1.1, referrers tag schema).
+func (w *Outgoing) tagReferrers(ctx context.Context, all []ReferrerEntry, made map[oci.Digest][]byte) error {
+	about := map[oci.Digest][]oci.Descriptor{}
+	for _, r := range all {
+		b, here := w.held[r.Digest]
+		if !here || r.Tag != "" {
+			continue
+		}
+		desc := descriptorOf(b)
+		data, err := content.ReadAll(ctx, w.fetchFrom(), desc, oci.MaxManifestSize)
+		if err != nil {
+			return err
+		}
+		entry, _ := oci.ReferrerEntry(desc, data)
+		about[r.Subject] = append(about[r.Subject], entry)
+	}
+	for _, subject := range slices.Sorted(maps.Keys(about)) {
+		items := sorted(about[subject])
+		index, err := w.addIndex(made, items)
+		if errors.Is(err, content.ErrInvalid) { // too large
+			for i := range items {
+				items[i].Annotations = nil
+			}
+			index, err = w.addIndex(made, items)
+		}
+		if err != nil {
+			return fmt.Errorf("index of what is about %s: %w", subject, err)
+		}
+		w.listed = append(w.listed, listed(index, oci.Reference{}, oci.ReferrersTag(subject)))
+	}
+	return nil
 }
 
 // markKinds says of the first image, and of what is attached to it, what cosign calls

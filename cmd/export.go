@@ -20,7 +20,7 @@ type exportCmd struct {
 	Docker       bool     `xor:"form" help:"Write no more than what docker load takes, and refuse the rest: indexes of several images, artifacts, layers of zstd."`
 	OCI          bool     `name:"oci" xor:"form" help:"Write an OCI archive without the manifest.json of Docker's."`
 	Layout       bool     `xor:"form" help:"Write an OCI layout, into the folder that -o names."`
-	OCIReferrers bool     `name:"oci-referrers" help:"List signatures and the like in index.json, where oras, regctl and cosign look for them; some programs then have to be told which image is meant."`
+	OCIReferrers bool     `name:"oci-referrers" help:"List signatures and the like in index.json, where oras, regctl and cosign look for them; containerd 1.6, and programs that are not told which image is meant, then stumble."`
 	referrersFlag
 	NoProvenance bool     `help:"Say nothing of where the content comes from, and of which keys vouch for it."`
 	Split        fileSize `placeholder:"SIZE" help:"Write volumes FILE.001, FILE.002 and so on, each smaller than this: 4G, 700M. K, M, G and T are powers of 1024."`

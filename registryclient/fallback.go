@@ -25,11 +25,11 @@ const maxEntryTries = 40
 // else has: so it is looked at again afterwards, until it stands still and the
 // entry is in it.
 func (r *Repository) enter(ctx context.Context, desc oci.Descriptor, data []byte) error {
-	entry, subject := entryFor(desc, data)
+	entry, subject := oci.ReferrerEntry(desc, data)
 	if subject == "" {
 		return nil
 	}
-	tag := fallbackTag(subject)
+	tag := oci.ReferrersTag(subject)
 	done, err := r.client.turns.take(ctx, r.ref.Name()+":"+tag)
 	if err != nil {
 		return err

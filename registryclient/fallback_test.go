@@ -48,7 +48,7 @@ func TestPushersWithoutETagsLoseNothing(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		found, err := parseReferrers(f.manifests[fallbackTag(subject.Digest)].data)
+		found, err := parseReferrers(f.manifests[oci.ReferrersTag(subject.Digest)].data)
 		if err != nil || len(found) != pushers {
 			t.Errorf("%d of %d are entered, %v", len(found), pushers, err)
 		}
@@ -58,7 +58,7 @@ func TestPushersWithoutETagsLoseNothing(t *testing.T) {
 func TestAnEntryThatIsLostIsEnteredAgain(t *testing.T) {
 	f := newFake(t)
 	subject := f.addManifest("v1", oci.MediaTypeManifest, `{"schemaVersion":2}`)
-	tag := fallbackTag(subject.Digest)
+	tag := oci.ReferrersTag(subject.Digest)
 	theirs, _ := manifestAbout(subject, "theirs")
 	f.hook = func(_ http.ResponseWriter, r *http.Request, n int) bool {
 		if n == 2 && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, tag) {
@@ -86,7 +86,7 @@ func TestAnEntryThatIsLostIsEnteredAgain(t *testing.T) {
 func TestAnIndexThatOthersChangeAllTheTimeIsGivenUp(t *testing.T) {
 	f := newFake(t)
 	subject := f.addManifest("v1", oci.MediaTypeManifest, `{"schemaVersion":2}`)
-	tag := fallbackTag(subject.Digest)
+	tag := oci.ReferrersTag(subject.Digest)
 	f.hook = func(w http.ResponseWriter, r *http.Request, _ int) bool {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, tag) {
 			w.WriteHeader(http.StatusPreconditionFailed)
@@ -101,17 +101,6 @@ func TestAnIndexThatOthersChangeAllTheTimeIsGivenUp(t *testing.T) {
 	}
 	if puts := f.requests("PUT " + repoPath + "manifests/" + tag); puts != maxEntryTries {
 		t.Errorf("%d puts, want %d", puts, maxEntryTries)
-	}
-}
-
-func TestFallbackTag(t *testing.T) {
-	for d, want := range map[oci.Digest]string{
-		oci.DigestBytes(nil):      "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-		oci.SHA512.FromBytes(nil): "sha512-cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce",
-	} {
-		if got := fallbackTag(d); got != want {
-			t.Errorf("%s has the tag %s, want %s", d, got, want)
-		}
 	}
 }
 

@@ -2,7 +2,6 @@ package registryclient
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -170,7 +169,7 @@ func ofType(ds []oci.Descriptor, artifactType string) []oci.Descriptor {
 
 // fallbackReferrers lists from the index at the fallback tag.
 func (r *Repository) fallbackReferrers(ctx context.Context, subject oci.Digest, artifactType string, yield func(oci.Descriptor, error) bool) {
-	ref := oci.Reference{Tag: fallbackTag(subject)}
+	ref := oci.Reference{Tag: oci.ReferrersTag(subject)}
 	desc, data, err := r.FetchManifest(ctx, ref, oci.MediaTypeIndex)
 	if errors.Is(err, content.ErrNotFound) {
 		return
@@ -197,46 +196,4 @@ func (r *Repository) fallbackReferrers(ctx context.Context, subject oci.Digest, 
 
 func (r *Repository) noIndex(tag string, class error, text string) error {
 	return fmt.Errorf("index of referrers %s:%s: %w: %s", r.ref.Name(), tag, class, text)
-}
-
-// fallbackTag is the tag of the index that lists what is about subject, at
-// registries without the API (distribution-spec 1.1, referrers tag schema).
-func fallbackTag(subject oci.Digest) string {
-	tag := cut(string(subject.Algorithm()), 32) + "-" + cut(subject.Encoded(), 64)
-	return strings.Map(func(c rune) rune {
-		if c == '_' || c == '-' || c == '.' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' {
-			return c
-		}
-		return '-'
-	}, tag)
-}
-
-func cut(s string, n int) string { return s[:min(n, len(s))] }
-
-// about is what a manifest says of itself that its entry in an index repeats.
-type about struct {
-	Subject      *oci.Descriptor   `json:"subject"`
-	ArtifactType string            `json:"artifactType"`
-	Config       *oci.Descriptor   `json:"config"`
-	Annotations  map[string]string `json:"annotations"`
-}
-
-// entryFor is desc as an index of referrers has it, and its subject, "" for none.
-func entryFor(desc oci.Descriptor, data []byte) (oci.Descriptor, oci.Digest) {
-	var m about
-	if json.Unmarshal(data, &m) != nil || m.Subject == nil {
-		return desc, ""
-	}
-	subject, err := oci.ParseDigest(m.Subject.Digest.String())
-	if err != nil {
-		return desc, ""
-	}
-	entry := oci.Descriptor{
-		MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size,
-		ArtifactType: m.ArtifactType, Annotations: m.Annotations,
-	}
-	if entry.ArtifactType == "" && m.Config != nil {
-		entry.ArtifactType = m.Config.MediaType
-	}
-	return entry, subject
 }
