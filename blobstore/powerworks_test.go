@@ -58,6 +58,7 @@ func works(t *testing.T) []work {
 			collectStep(), putStep(noise(5, 1000), noise(11, 280<<10)), copyStep(far, im, "app:v2"),
 		}},
 		{name: "a large blob comes in parts", steps: []workStep{partStep(mid, 300<<10), writerStep(mid)}},
+		{name: "the end of a part is cut off", steps: []workStep{partStep(mid, 300<<10), cutStep(mid, 200<<10), writerStep(mid)}},
 		{name: "a stream comes again", before: func(t *testing.T, s *blobstore.Store) { leave(t, s, stream, mid[:300<<10]) }, steps: []workStep{
 			streamStep(expecting(mid), mid),
 		}},
@@ -206,6 +207,25 @@ func partStep(p []byte, n int) workStep {
 			pr.streams[o.Key], pr.parts[o.Key] = o, int64(n-smallCheckpoint-10_000)
 		})
 		return nil
+	}}
+}
+
+// cutStep drops what a part has from the n-th byte on, writes a little more and leaves it.
+func cutStep(p []byte, n int) workStep {
+	return workStep{"cut", func(b *bench) error {
+		o := ingest(p)
+		b.promise(func(pr *promises) { pr.parts[o.Key] = 0 })
+		w, err := b.s.Writer(b.ctx, o)
+		if err != nil {
+			return err
+		}
+		if err := w.(interface {
+			Cut(ctx context.Context, n int64) error
+		}).Cut(b.ctx, int64(n)); err != nil {
+			return errors.Join(err, w.Close())
+		}
+		_, err = w.Write(p[n : n+smallCheckpoint+10_000])
+		return errors.Join(err, w.Close())
 	}}
 }
 
