@@ -47,12 +47,13 @@ func newPipe(f fsys.File, h hash.Hash, sums *blockSums, offset int64) *pipe {
 	}
 	p.spare <- make([]byte, 0, chunk)
 	p.idle <- nil
-	go p.run(offset)
+	go p.run(p.work, offset)
 	return p
 }
 
-// run hashes and writes chunk after chunk, both at the same time.
-func (p *pipe) run(offset int64) {
+// run hashes and writes chunk after chunk of work, both at the same time. close may come
+// before it has begun, and takes p.work away.
+func (p *pipe) run(work <-chan []byte, offset int64) {
 	toHash, hashed := make(chan []byte), make(chan struct{})
 	go func() {
 		for b := range toHash {
@@ -63,7 +64,7 @@ func (p *pipe) run(offset int64) {
 	}()
 	defer close(toHash)
 	begun := offset
-	for b := range p.work {
+	for b := range work {
 		for len(b) > 0 {
 			toHash <- b
 			_, err := p.file.WriteAt(b, offset)
