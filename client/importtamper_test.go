@@ -17,10 +17,9 @@ import (
 
 // refusedBy imports data in every way, each time into a store that has had nothing else,
 // and checks that it is refused as one of classes, that nothing of it is visible, that the
-// store is sound, and that the good bundle comes in afterwards.
-func refusedBy(t *testing.T, data []byte, good *madeBundle, classes ...error) {
+// store is sound, and that the good bundle, whose tar is goodData, comes in afterwards.
+func refusedBy(t *testing.T, data []byte, good *madeBundle, goodData []byte, classes ...error) {
 	t.Helper()
-	goodData := tarOf(t, good.members())
 	for _, way := range []string{"file", "stream"} {
 		c := newClient(t)
 		var err error
@@ -48,6 +47,7 @@ func TestABundleThatContradictsItsContentsIsRefused(t *testing.T) {
 	t.Parallel()
 	good := smallBundle(t)
 	members := good.members()
+	goodData := tarOf(t, members)
 	lastBlob := len(members) - 1
 	header := func(name string, flag byte, change ...func(*tar.Header)) madeMember {
 		m := madeMember{Header: tar.Header{Typeflag: flag, Name: name, Mode: 0o644}}
@@ -104,7 +104,7 @@ func TestABundleThatContradictsItsContentsIsRefused(t *testing.T) {
 				want(t, content.ErrCorrupt, err)
 				return
 			}
-			refusedBy(t, data, good, content.ErrCorrupt)
+			refusedBy(t, data, good, goodData, content.ErrCorrupt)
 		})
 	}
 }
@@ -134,7 +134,7 @@ func TestABundleWithASparseMemberIsRefused(t *testing.T) {
 	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
 	b.Write(h)
 	rest := tarOf(t, members[1:])
-	refusedBy(t, append(b.Bytes(), rest...), good, content.ErrCorrupt)
+	refusedBy(t, append(b.Bytes(), rest...), good, tarOf(t, members), content.ErrCorrupt)
 }
 
 func TestABundleThatIsCutOffIsRefused(t *testing.T) {
@@ -205,6 +205,7 @@ func TestClaimsOfHugeSizesCostNothing(t *testing.T) {
 	t.Parallel()
 	good := smallBundle(t)
 	members := good.members()
+	goodData := tarOf(t, members)
 	for name, m := range map[string]madeMember{
 		"a document":   {Header: tar.Header{Typeflag: tar.TypeReg, Name: "index.json", Size: 1 << 40, Mode: 0o644}},
 		"a blob":       {Header: tar.Header{Typeflag: tar.TypeReg, Name: members[len(members)-1].Name, Size: 1 << 50, Mode: 0o644}},
@@ -222,7 +223,7 @@ func TestClaimsOfHugeSizesCostNothing(t *testing.T) {
 				}
 			}
 			must(t, w.WriteHeader(&m.Header))
-			refusedBy(t, append(b.Bytes(), make([]byte, 4096)...), good, content.ErrCorrupt, content.ErrUnsupported)
+			refusedBy(t, append(b.Bytes(), make([]byte, 4096)...), good, goodData, content.ErrCorrupt, content.ErrUnsupported)
 		})
 	}
 	c := newClient(t)
