@@ -86,8 +86,8 @@ type ReferrerEntry struct {
 	ArtifactType string `json:"artifactType,omitempty"`
 }
 
-// Base names what a delta is on top of. It is told to people; whether all is there is
-// found out from what the images of index.json reach.
+// Base names what a delta is on top of. But for About it is told to people; whether all is
+// there is found out from what the images of index.json reach.
 type Base struct {
 	// Site is the receiver's name at the sender, and Store the id of its store; both ""
 	// where the sender knows no site.
@@ -107,6 +107,9 @@ type Base struct {
 	// Blobs and Size are how much was left out for it.
 	Blobs int   `json:"blobs"`
 	Size  int64 `json:"size"`
+	// About are the manifests about the images that were left out: nothing that index.json
+	// reaches names them.
+	About AboutList `json:"about,omitempty"`
 }
 
 // Provenance says where blobs come from, and who vouched for images, as the sender

@@ -28,6 +28,7 @@ type Request struct {
 	Images []RequestedImage `json:"images"`
 	// Missing are the blobs that are lacking, by digest. What the bundle itself carried
 	// is not among them, nor what is below a manifest that is: nobody there knows of it.
+	// Sizes are -1 where the receiver does not know them.
 	Missing []BlobEntry `json:"missing"`
 }
 

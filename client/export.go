@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dist.example/blobstore"
@@ -199,6 +200,7 @@ func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
 	if e.base != nil {
 		about := *e.base.about
 		about.Blobs, about.Size = left.Blobs, left.Size
+		about.About = leftAbout(cargo.Referrers, has)
 		cargo.Base = &about
 	}
 	if err := e.identify(ctx, &cargo.Contents); err != nil {
@@ -209,6 +211,24 @@ func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
 	}
 	cargo.Provenance, err = e.provenance(ctx, cargo.Blobs)
 	return cargo, err
+}
+
+// leftAbout are the manifests about the images that are left out, in order.
+func leftAbout(all []bundle.ReferrerEntry, has func(oci.Digest) bool) (left bundle.AboutList) {
+	for _, r := range all {
+		if !has(r.Digest) {
+			continue
+		}
+		a := bundle.BaseAbout{Digest: r.Digest}
+		if _, suffix, ok := oci.ParseAttachmentTag(r.Tag); ok {
+			a.Suffix, a.Subject = suffix, r.Subject
+		}
+		left = append(left, a)
+	}
+	slices.SortFunc(left, func(a, b bundle.BaseAbout) int {
+		return cmp.Or(strings.Compare(string(a.Digest), string(b.Digest)), strings.Compare(a.Suffix, b.Suffix), strings.Compare(string(a.Subject), string(b.Subject)))
+	})
+	return slices.Compact(left)
 }
 
 // leaves says what is left out, since the receiver has it. Errors: ErrNotFound for what a

@@ -124,11 +124,18 @@ func (b *baseWalk) walk(ctx context.Context, root oci.Descriptor) error {
 	return nil
 }
 
-// about looks at what comes about the images: all that it lists is to be here, too. What
-// the sender has left out of it, a bundle does not name.
+// about looks at what comes about the images: all that it lists is to be here, too. So is
+// what the sender has left out of it, since we have that.
 func (b *baseWalk) about(ctx context.Context) error {
 	if b.im.in.Contents == nil {
 		return nil
+	}
+	if base := b.im.in.Contents.Base; base != nil {
+		for _, a := range base.About {
+			if err := b.baseAbout(ctx, a); err != nil {
+				return err
+			}
+		}
 	}
 	for _, r := range b.im.in.Contents.Referrers {
 		if carried, ok := b.im.in.Contents.Blob(r.Digest); ok {
@@ -138,6 +145,37 @@ func (b *baseWalk) about(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// baseAbout looks for something about an image that the sender takes to be here. An
+// attachment may have become another here, which has what that one had.
+func (b *baseWalk) baseAbout(ctx context.Context, a bundle.BaseAbout) error {
+	unknown := oci.Descriptor{Digest: a.Digest, Size: -1}
+	if b.im.store == nil {
+		b.lacking[a.Digest] = unknown
+		return nil
+	}
+	if a.Suffix != "" {
+		for held, err := range b.im.store.Attachments(ctx, a.Subject) {
+			if err != nil {
+				return err
+			}
+			if held.Suffix == a.Suffix {
+				return b.walk(ctx, held.Descriptor)
+			}
+		}
+		b.lacking[a.Digest] = unknown
+		return nil
+	}
+	info, err := b.im.store.Info(ctx, a.Digest)
+	if errors.Is(err, content.ErrNotFound) {
+		b.lacking[a.Digest] = unknown
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.walk(ctx, oci.Descriptor{MediaType: info.MediaType, Digest: a.Digest, Size: info.Size})
 }
 
 // has says whether desc is in the bundle, or here and sound.

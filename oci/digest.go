@@ -85,6 +85,16 @@ func DigestFromRaw(raw []byte) (Digest, error) {
 	return "", fmt.Errorf("raw digest of %d bytes: %w", len(raw), ErrInvalid)
 }
 
+// CutRawDigest takes the raw form that p begins with. Errors: ErrInvalid.
+func CutRawDigest(p []byte) (d Digest, rest []byte, err error) {
+	if len(p) == 0 || p[0] != 1 && p[0] != 2 || len(p) < rawWidth(p[0]) {
+		return "", p, fmt.Errorf("raw digest among %d bytes: %w", len(p), ErrInvalid)
+	}
+	n := rawWidth(p[0])
+	d, err = DigestFromRaw(p[:n])
+	return d, p[n:], err
+}
+
 // encoded is a digest from a hash. It is made for every row that is read, and so
 // without fmt.
 func encoded(a Algorithm, sum []byte) Digest {
