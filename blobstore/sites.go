@@ -176,14 +176,27 @@ func (s *Store) recordBundle(ctx context.Context, b Bundle, inventory db.Invento
 	})
 }
 
-// LastSent finds the bundle of a name that was sent with the highest serial; false when
-// none was.
-func (s *Store) LastSent(ctx context.Context, name string) (b Bundle, found bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		b, found, err = tx.LastBundle(db.Sent, name)
+// TakeSerial gives the serial of the next bundle of a name: seconds since 1970, or one more
+// than the last. Nobody gets it again, whether the bundle is written or not. Errors:
+// ErrDenied where the store is only read.
+func (s *Store) TakeSerial(ctx context.Context, name string) (serial int64, err error) {
+	if err := s.writable(); err != nil {
+		return 0, err
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		serial, err = tx.TakeSerial(name)
 		return err
 	})
-	return b, found, err
+	return serial, err
+}
+
+// NextSerial is what TakeSerial would give now.
+func (s *Store) NextSerial(ctx context.Context, name string) (serial int64, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		serial, err = tx.NextSerial(name)
+		return err
+	})
+	return serial, err
 }
 
 // Bundles lists the bundles that went in a direction, the newest first.

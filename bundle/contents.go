@@ -45,8 +45,9 @@ type Contents struct {
 	// Serial grows from one bundle of a name to the next: seconds since 1970, or one more
 	// than the last. 0 for a bundle without a name.
 	Serial int64 `json:"serial,omitempty"`
-	// Previous is the digest of index.json of the bundle with the serial before, "" where
-	// there was none.
+	// Previous is the digest of index.json of the bundle of that name that was sent before,
+	// to the same site where this is for one; "" where there was none. It is told to
+	// people: a bundle that was lost costs nothing.
 	Previous oci.Digest `json:"previous,omitempty"`
 	// Created and Expires are zero where nobody says.
 	Created time.Time `json:"created,omitzero"`

@@ -62,7 +62,7 @@ func CheckSite(name string) error {
 // check refuses what no receipt says.
 func (r Receipt) check() error {
 	switch {
-	case r.Store == "" || len(r.Store) > 64:
+	case r.Store == "" || len(r.Store) > maxStoreID:
 		return fmt.Errorf("%w: no store has the id %.80q", content.ErrInvalid, r.Store)
 	case r.Serial < 0 || r.Size < 0:
 		return fmt.Errorf("%w: serial %d, %d bytes", content.ErrInvalid, r.Serial, r.Size)

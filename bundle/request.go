@@ -3,7 +3,6 @@ package bundle
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"dist.example/content"
@@ -12,6 +11,9 @@ import (
 
 // MaxRequest bounds a request in bytes.
 const MaxRequest = 64 << 20
+
+// maxStoreID is the most characters that the id of a store has.
+const maxStoreID = 64
 
 // Request is what a receiver lacks, written for the sender when a delta could not be
 // imported: the bundle that answers it carries those blobs, and what they list.
@@ -59,21 +61,36 @@ func ParseRequest(data []byte) (Request, error) {
 	if r.Version != contentsVersion {
 		return r, fmt.Errorf("request: %w: version %d, and only %d is read", content.ErrUnsupported, r.Version, contentsVersion)
 	}
+	if err := r.check(); err != nil {
+		return r, fmt.Errorf("request: %w", err)
+	}
+	return r, nil
+}
+
+// check refuses what no writer writes.
+func (r Request) check() error {
+	if r.Name != "" {
+		if err := oci.CheckBundleName(r.Name); err != nil {
+			return err
+		}
+	}
+	if r.Serial < 0 || len(r.Store) > maxStoreID || strings.ContainsFunc(r.Store, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return fmt.Errorf("%w: serial %d, store %.80q", content.ErrInvalid, r.Serial, r.Store)
+	}
 	digests := []oci.Digest{r.Bundle}
 	for _, i := range r.Images {
 		digests = append(digests, i.Digest)
 	}
-	for _, b := range r.Missing {
+	for i, b := range r.Missing {
+		if i > 0 && r.Missing[i-1].Digest >= b.Digest {
+			return fmt.Errorf("%w: what is missing is not in order, each once", content.ErrInvalid)
+		}
 		digests = append(digests, b.Digest)
 	}
 	for _, d := range digests {
 		if _, err := oci.ParseDigest(d.String()); err != nil {
-			return r, fmt.Errorf("request: %w", err)
+			return err
 		}
 	}
-	ordered := func(a, b BlobEntry) int { return strings.Compare(string(a.Digest), string(b.Digest)) }
-	if !slices.IsSortedFunc(r.Missing, ordered) {
-		return r, fmt.Errorf("request: %w: what is missing is not in order", content.ErrInvalid)
-	}
-	return r, nil
+	return nil
 }

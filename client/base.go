@@ -3,44 +3,33 @@ package client
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"dist.example/blobstore"
 	"dist.example/bundle"
 	"dist.example/content"
 	"dist.example/db"
-	"dist.example/fsys"
 	"dist.example/oci"
 )
 
 // base is what the receiver of an export has: that is left out.
 type base struct {
 	about *bundle.Base
-	// previous is the digest of index.json of the bundle of the name that the same site
-	// got last, "" where no site is known, or it got none.
-	previous oci.Digest
-	has      func(oci.Digest) bool
+	has   func(oci.Digest) bool
 	// asked is what a request names.
 	asked []oci.Digest
 }
 
 // exportBase finds what the receiver of an export has: whoever has imported the bundles
 // that o.Since tells, which o.For narrows down to those for a site; the site o.For, by its
-// receipt; or who wrote the request o.Request. nil is for an export of everything.
-//
-// Errors: ErrNotFound for a site, or a bundle that was sent, that is not known, and for
-// what is requested and not here; ErrInvalid for what is no request, or may be several
-// bundles.
+// receipt. nil is for an export of everything. Errors: ErrNotFound for a site, or a bundle
+// that was sent, that is not known; ErrInvalid for what may be several bundles.
 func (c *Client) exportBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*base, error) {
 	switch {
 	case o.Since != "":
 		return sinceBase(ctx, s, o)
 	case o.For != "":
 		return c.siteBase(ctx, s, o)
-	case o.Request != "":
-		return requestBase(ctx, s, o)
 	}
 	return nil, nil
 }
@@ -52,9 +41,6 @@ func (c *Client) siteBase(ctx context.Context, s *blobstore.Store, o ExportOptio
 		return nil, err
 	}
 	b := &base{about: &bundle.Base{Site: site.Name, Store: site.Store}}
-	if b.previous, err = lastFor(ctx, s, o.Name, site.Name); err != nil {
-		return nil, err
-	}
 	if site.Inventory == 0 {
 		c.opts.Warn(fmt.Sprintf("what site %s has is not known: all is exported, as if it had nothing", site.Name))
 		c.opts.Warn(fmt.Sprintf("hint: `dist site receipt -o FILE` there and `dist site update %s FILE` here tell it", site.Name))
@@ -66,11 +52,9 @@ func (c *Client) siteBase(ctx context.Context, s *blobstore.Store, o ExportOptio
 	return b, err
 }
 
-// lastFor is index.json of the bundle of a name that a site got last, "" for none.
+// lastFor is index.json of the bundle of a name that was sent last, to a site, or with site
+// "" to nobody in particular; "" for none.
 func lastFor(ctx context.Context, s *blobstore.Store, name, site string) (oci.Digest, error) {
-	if name == "" || site == "" {
-		return "", nil
-	}
 	for b, err := range s.Bundles(ctx, db.Sent) {
 		if err != nil {
 			return "", err
@@ -102,9 +86,6 @@ func sinceBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*base,
 	b := &base{about: &bundle.Base{
 		Site: newest.Site, Bundle: newest.Digest, Name: newest.Name, Serial: newest.Serial, Created: newest.Created,
 	}}
-	if b.previous, err = lastFor(ctx, s, o.Name, newest.Site); err != nil {
-		return nil, err
-	}
 	sets, err := closures(ctx, s, chained(from, sent))
 	if err != nil {
 		return nil, err
@@ -156,93 +137,4 @@ func closures(ctx context.Context, s *blobstore.Store, bundles []blobstore.Bundl
 		sets = append(sets, set)
 	}
 	return sets, nil
-}
-
-// requestBase leaves out all but what a receiver lacks.
-func requestBase(ctx context.Context, s *blobstore.Store, o ExportOptions) (*base, error) {
-	data, err := fsys.ReadCapped(o.Request, bundle.MaxRequest)
-	if err != nil {
-		return nil, fmt.Errorf("request %s: %w", o.Request, fsys.Classify(err))
-	}
-	r, err := bundle.ParseRequest(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Request, err)
-	}
-	missing := map[oci.Digest]bool{}
-	for _, b := range r.Missing {
-		missing[b.Digest] = true
-	}
-	if err := hereAll(ctx, s, r.Missing); err != nil {
-		return nil, fmt.Errorf("request %s: %w", o.Request, err)
-	}
-	b := &base{
-		asked: slices.Sorted(maps.Keys(missing)),
-		about: &bundle.Base{Store: r.Store, Bundle: r.Bundle, Name: r.Name, Serial: r.Serial, Request: oci.DigestBytes(data)},
-		has:   func(d oci.Digest) bool { return !missing[d] },
-	}
-	for site, err := range s.Sites(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if r.Store != "" && site.Store == r.Store {
-			b.about.Site = site.Name
-		}
-	}
-	b.previous, err = lastFor(ctx, s, o.Name, b.about.Site)
-	return b, err
-}
-
-// hereAll refuses with ErrNotFound where one of blobs is not here, and names those.
-func hereAll(ctx context.Context, s *blobstore.Store, blobs []bundle.BlobEntry) error {
-	var lacking []string
-	for _, b := range blobs {
-		held, err := content.HeldBy(s).Exists(ctx, oci.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size})
-		if err != nil {
-			return err
-		}
-		if !held {
-			lacking = append(lacking, b.Digest.String())
-		}
-	}
-	if len(lacking) == 0 {
-		return nil
-	}
-	return content.WithHint(fmt.Errorf("%w here: %s", content.ErrNotFound, fewDigests(lacking)),
-		"pull the images of the request again, by their digests")
-}
-
-// fewDigests are some of many words, and how many more there are.
-func fewDigests(words []string) string {
-	const few = 5
-	if len(words) <= few {
-		return strings.Join(words, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(words[:few], ", "), len(words)-few)
-}
-
-// requestedImages are the images of a request as a list, for an export that answers it.
-// Errors: those of reading it.
-func requestedImages(path string) ([]ListEntry, error) {
-	data, err := fsys.ReadCapped(path, bundle.MaxRequest)
-	if err != nil {
-		return nil, fmt.Errorf("request %s: %w", path, fsys.Classify(err))
-	}
-	r, err := bundle.ParseRequest(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	var list []ListEntry
-	for _, i := range r.Images {
-		word := i.Digest.String()
-		if i.Name != "" {
-			ref, err := oci.ParseReference(i.Name)
-			if err != nil {
-				return nil, fmt.Errorf("request %s: %w", path, err)
-			}
-			ref.Digest = i.Digest
-			word = ref.String()
-		}
-		list = append(list, ListEntry{Word: word, Where: path})
-	}
-	return list, nil
 }

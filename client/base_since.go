@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 // history are given, all of o.Name up to then. Errors: ErrNotFound; ErrInvalid for what
 // may be several.
 func sinceBundles(sent []blobstore.Bundle, o ExportOptions) ([]blobstore.Bundle, error) {
-	if found := sinceName(sent, o.Since); found != nil {
-		return found, nil
+	if found, err := sinceName(sent, o.Since); found != nil || err != nil {
+		return found, err
 	}
 	if found, err := sinceDigest(sent, o.Since); found != nil || err != nil {
 		return found, err
@@ -30,19 +31,35 @@ func sinceBundles(sent []blobstore.Bundle, o ExportOptions) ([]blobstore.Bundle,
 		"`dist query \"SELECT name, serial, digest, at FROM bundles WHERE direction = 'sent'\"` lists them; a time is 2026-01-31, 2026-01-31 15:04 or 7d")
 }
 
-// sinceName finds the bundle NAME or NAME@SERIAL; nil for none.
-func sinceName(sent []blobstore.Bundle, word string) (found []blobstore.Bundle) {
+// sinceName finds the bundle NAME or NAME@SERIAL; nil for none. Errors: ErrInvalid for a
+// name whose bundles went to several sites.
+func sinceName(sent []blobstore.Bundle, word string) (found []blobstore.Bundle, err error) {
 	name, number, exact := strings.Cut(word, "@")
 	serial, err := strconv.ParseInt(number, 10, 64)
 	if name == "" || exact && err != nil {
-		return nil
+		return nil, nil
 	}
+	var all []blobstore.Bundle
 	for _, b := range sent {
-		if b.Name == name && (!exact || b.Serial == serial) && (found == nil || b.Serial > found[0].Serial) {
-			found = []blobstore.Bundle{b}
+		if b.Name == name && (!exact || b.Serial == serial) {
+			all = append(all, b)
 		}
 	}
-	return found
+	if err := ofOneSite(all, word, "of the name "+name); err != nil || len(all) == 0 {
+		return nil, err
+	}
+	last := slices.MaxFunc(all, func(a, b blobstore.Bundle) int { return cmp.Compare(a.Serial, b.Serial) })
+	return []blobstore.Bundle{last}, nil
+}
+
+// ofOneSite refuses bundles for several sites together: none has what another got.
+func ofOneSite(all []blobstore.Bundle, since, what string) error {
+	i := slices.IndexFunc(all, func(b blobstore.Bundle) bool { return b.Site != all[0].Site })
+	if i < 0 {
+		return nil
+	}
+	return content.WithHint(fmt.Errorf("export since %s: %w: bundles %s went to %s and to %s", since, content.ErrInvalid, what, siteOrNone(all[0].Site), siteOrNone(all[i].Site)),
+		"--for SITE takes those to one site; --since NAME@SERIAL names one bundle")
 }
 
 // minBundlePrefix is the least number of hex digits that may stand for a bundle.
@@ -67,7 +84,7 @@ func sinceDigest(sent []blobstore.Bundle, word string) (found []blobstore.Bundle
 }
 
 // sinceTime finds all bundles of o.Name up to a time, or all for o.For where only that is
-// given. Those for several sites are not taken together: none has what another got.
+// given.
 func sinceTime(sent []blobstore.Bundle, o ExportOptions, at time.Time) (found []blobstore.Bundle, err error) {
 	for _, b := range sent {
 		if (b.Name == o.Name || o.Name == "" && o.For != "") && !b.At.After(at) {
@@ -85,9 +102,8 @@ func sinceTime(sent []blobstore.Bundle, o ExportOptions, at time.Time) (found []
 		return nil, content.WithHint(fmt.Errorf("export since %s: %w: no bundle %s was sent up to %s", o.Since, content.ErrNotFound, what, at.Format(time.RFC3339)),
 			"--name says of which bundles, --for of which site; without --since all is exported")
 	}
-	if i := slices.IndexFunc(found, func(b blobstore.Bundle) bool { return b.Site != found[0].Site }); i >= 0 {
-		return nil, content.WithHint(fmt.Errorf("export since %s: %w: bundles %s went to %s and to %s", o.Since, content.ErrInvalid, what, siteOrNone(found[0].Site), siteOrNone(found[i].Site)),
-			"--for SITE takes those to one site; --since BUNDLE names one bundle")
+	if err := ofOneSite(found, o.Since, what); err != nil {
+		return nil, err
 	}
 	return found, nil
 }

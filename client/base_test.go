@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,7 +105,7 @@ func send(t testing.TB, c *Client, s *blobstore.Store, name, index string, b *ba
 	contents := bundle.Contents{Name: name}
 	var err error
 	if name != "" {
-		if contents.Serial, _, err = c.nextSerial(t.Context(), s, name); err != nil {
+		if contents.Serial, err = nextSerial(t.Context(), s, name, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -157,7 +158,7 @@ func TestDeltasGoOnFromTheRecord(t *testing.T) {
 	if b, err = c.exportBase(ctx, s, ExportOptions{Since: digestOf("3").Encoded()[:8]}); err != nil || hasOf(b, "a", "d") != "d" {
 		t.Errorf("%+v, %v", b, err)
 	}
-	if _, previous, err := c.nextSerial(ctx, s, "weekly"); previous != digestOf("2") || err != nil {
+	if previous, err := lastFor(ctx, s, "weekly", ""); previous != digestOf("2") || err != nil {
 		t.Errorf("%s, %v", previous, err)
 	}
 	if err := s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Name: "forgotten", Digest: digestOf("4")}, nil); err != nil {
@@ -179,16 +180,68 @@ func TestSitesHaveWhatTheirReceiptsSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := c.exportBase(ctx, s, ExportOptions{For: "plant", Name: "weekly"})
-	if err != nil || hasOf(b, "a") != "" || b.about.Site != "plant" || b.about.Receipt != "" || b.previous != "" || len(*said) == 0 {
+	if err != nil || hasOf(b, "a") != "" || b.about.Site != "plant" || b.about.Receipt != "" || len(*said) == 0 {
 		t.Errorf("%+v, %v, %q", b, err, *said)
 	}
 	send(t, c, s, "weekly", "1", b, "a", "b")
 	send(t, c, s, "weekly", "2", nil, "a", "b")
-	if b, err = c.exportBase(ctx, s, ExportOptions{For: "plant", Name: "weekly"}); err != nil || hasOf(b, "a") != "" || b.previous != digestOf("1") {
+	if b, err = c.exportBase(ctx, s, ExportOptions{For: "plant", Name: "weekly"}); err != nil || hasOf(b, "a") != "" {
 		t.Errorf("%+v, %v", b, err)
+	}
+	for site, want := range map[string]oci.Digest{"plant": digestOf("1"), "": digestOf("2"), "ship": ""} {
+		if got, err := lastFor(ctx, s, "weekly", site); got != want || err != nil {
+			t.Errorf("the last for %q is %s, %v", site, got, err)
+		}
+	}
+	if _, err = c.exportBase(ctx, s, ExportOptions{Since: "weekly"}); !errors.Is(err, content.ErrInvalid) {
+		t.Errorf("since a name that went to a site and to others: %v", err)
+	}
+	if b, err = c.exportBase(ctx, s, ExportOptions{For: "plant", Since: "weekly"}); err != nil || b.about.Bundle != digestOf("1") {
+		t.Errorf("since a name, for a site: %+v, %v", b, err)
 	}
 	if b, err = c.exportBase(ctx, s, ExportOptions{For: "plant", Since: "1ns"}); err != nil || hasOf(b, "a", "c") != "a" {
 		t.Errorf("by the record: %+v, %v", b, err)
+	}
+}
+
+// However many export at once, no two bundles of a name have one serial.
+func TestSerialsAreTakenOnce(t *testing.T) {
+	ctx := t.Context()
+	first, s, _ := sender(t)
+	const exports = 10
+	serials := make(chan int64, 2*exports)
+	var wg sync.WaitGroup
+	for range exports {
+		wg.Go(func() {
+			c := New(Options{Store: first.opts.Store}) // as another process has it
+			defer c.Close()
+			s, err := c.Open(ctx)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 2 {
+				serial, err := nextSerial(ctx, s, "weekly", false)
+				if err != nil {
+					t.Error(err)
+				}
+				serials <- serial
+			}
+		})
+	}
+	wg.Wait()
+	close(serials)
+	seen, last := map[int64]bool{}, int64(0)
+	for n := range serials {
+		if seen[n] {
+			t.Errorf("serial %d was given twice", n)
+		}
+		seen[n], last = true, max(last, n)
+	}
+	for range 2 {
+		if planned, err := nextSerial(ctx, s, "weekly", true); planned <= last || planned > max(last+1, time.Now().Unix()) || err != nil {
+			t.Errorf("a plan says %d after %d, %v", planned, last, err)
+		}
 	}
 }
 
@@ -199,36 +252,70 @@ func TestRequestsAreAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := c.Put(ctx, PutOptions{}, strings.NewReader("secret")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Tag(ctx, here.Digest.String(), "r.example/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	send(t, c, s, "weekly", "index", nil, "here")
 	path := filepath.Join(t.TempDir(), "request.json")
-	ask := func(missing ...bundle.BlobEntry) (*base, error) {
-		data, err := bundle.Request{
-			Bundle: digestOf("index"), Name: "weekly", Serial: 7, Store: "u", Missing: missing,
+	ask := func(change func(*bundle.Request)) (*request, *base, error) {
+		asked := bundle.Request{
+			Bundle: digestOf("index"), Name: "weekly", Serial: 7, Store: "u", Missing: []bundle.BlobEntry{{Digest: here.Digest, Size: here.Size}},
 			Images: []bundle.RequestedImage{{Name: "r.example/app:v1", Digest: here.Digest}, {Digest: here.Digest}},
-		}.Encode()
+		}
+		change(&asked)
+		data, err := asked.Encode()
 		if err == nil {
 			err = os.WriteFile(path, data, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.exportBase(ctx, s, ExportOptions{Request: path})
+		r, err := readRequest(path)
+		if err == nil {
+			err = r.check(ctx, s)
+		}
+		if err != nil {
+			return r, nil, err
+		}
+		b, err := r.base(ctx, s)
+		return r, b, err
 	}
-	b, err := ask(bundle.BlobEntry{Digest: here.Digest, Size: here.Size})
+	r, b, err := ask(func(*bundle.Request) {})
 	if err != nil || b.has(here.Digest) || !b.has(digestOf("other")) || b.about.Request == "" || b.about.Bundle != digestOf("index") {
-		t.Errorf("%+v, %v", b, err)
+		t.Fatalf("%+v, %v", b, err)
 	}
-	list, err := requestedImages(path)
+	list, err := r.list()
 	if err != nil || len(list) != 2 || list[0].Word != "r.example/app:v1@"+here.Digest.String() || list[1].Word != here.Digest.String() {
 		t.Errorf("%+v, %v", list, err)
 	}
 	gone := digestOf("gone")
-	if _, err := ask(bundle.BlobEntry{Digest: gone, Size: 4}); !errors.Is(err, content.ErrNotFound) || !strings.Contains(err.Error(), gone.String()) {
-		t.Errorf("what is not here: %v", err)
+	for what, change := range map[string]func(*bundle.Request){
+		"a blob that is not here":         func(r *bundle.Request) { r.Missing[0].Digest = gone },
+		"a bundle that was not sent":      func(r *bundle.Request) { r.Bundle = gone },
+		"a name that never stood for it":  func(r *bundle.Request) { r.Images[0].Name = "r.example/other:v1" },
+		"an image that the bundle lacked": func(r *bundle.Request) { r.Images[1].Digest = digestOf("secret") },
+	} {
+		if _, _, err := ask(change); !errors.Is(err, content.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, change := range map[string]func(*bundle.Request){
+		"a name with a line break": func(r *bundle.Request) { r.Name = "a\nb" },
+		"a serial below 0":         func(r *bundle.Request) { r.Serial = -5 },
+		"a store with a blank":     func(r *bundle.Request) { r.Store = "a b" },
+		"a blob twice":             func(r *bundle.Request) { r.Missing = append(r.Missing, r.Missing[0]) },
+	} {
+		if _, _, err := ask(change); !errors.Is(err, content.ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.exportBase(ctx, s, ExportOptions{Request: path}); err == nil {
+	if _, err := readRequest(path); err == nil {
 		t.Error("what is no request is taken for one")
 	}
 }

@@ -67,6 +67,7 @@ func (c *Client) PlanExport(ctx context.Context, names []string, o ExportOptions
 	if err != nil {
 		return ExportPlan{}, err
 	}
+	e.plans = true
 	out, err := e.layOut(ctx, e.sealLike())
 	if err != nil {
 		return ExportPlan{}, err
@@ -84,6 +85,7 @@ type export struct {
 	used   []oci.Reference // names that the images have here
 	cargo  *collector
 	base   *base // nil for none
+	plans  bool  // nothing is written
 	alone  bool  // what was written is a bundle: a layout with other images is none
 }
 
@@ -102,17 +104,32 @@ func (c *Client) newExport(ctx context.Context, names []string, o ExportOptions)
 		if len(names)+len(o.List) > 0 || o.All || o.Platform != nil {
 			return nil, fmt.Errorf("export: %w: a request says itself which images are meant", content.ErrInvalid)
 		}
-		if e.o.List, err = requestedImages(o.Request); err != nil {
-			return nil, err
-		}
+		return e, e.answer(ctx)
 	}
 	if err := e.choose(ctx, names); err != nil {
 		return nil, err
 	}
-	if e.base, err = c.exportBase(ctx, e.store, o); err != nil {
-		return nil, err
+	e.base, err = c.exportBase(ctx, e.store, o)
+	return e, err
+}
+
+// answer takes what a request asks for.
+func (e *export) answer(ctx context.Context) error {
+	r, err := readRequest(e.o.Request)
+	if err != nil {
+		return err
 	}
-	return e, nil
+	if e.o.List, err = r.list(); err != nil {
+		return err
+	}
+	if err := r.check(ctx, e.store); err != nil {
+		return err
+	}
+	if err := e.choose(ctx, nil); err != nil {
+		return err
+	}
+	e.base, err = r.base(ctx, e.store)
+	return err
 }
 
 // check refuses options that exclude each other.
@@ -259,12 +276,16 @@ func (e *export) leaves() (func(oci.Digest) bool, error) {
 // and by what it was made.
 func (e *export) identify(ctx context.Context, c *bundle.Contents) (err error) {
 	if c.Name = e.o.Name; c.Name != "" {
-		if c.Serial, c.Previous, err = e.c.nextSerial(ctx, e.store, c.Name); err != nil {
+		if c.Serial, err = nextSerial(ctx, e.store, c.Name, e.plans); err != nil {
 			return err
 		}
-	}
-	if e.base != nil && e.base.previous != "" {
-		c.Previous = e.base.previous
+		site := ""
+		if e.base != nil {
+			site = e.base.about.Site
+		}
+		if c.Previous, err = lastFor(ctx, e.store, c.Name, site); err != nil {
+			return err
+		}
 	}
 	if e.o.Sign {
 		c.Created, c.Creator = time.Now().UTC().Truncate(time.Second), e.c.opts.Trust.Creator

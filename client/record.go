@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"dist.example/blobstore"
 	"dist.example/bundle"
@@ -52,12 +51,14 @@ func bundleRow(d db.Direction, contents bundle.Contents, index oci.Digest, image
 	return b
 }
 
-// nextSerial is the serial of the next bundle of a name: seconds since 1970, or one more
-// than the last. previous is the digest of index.json of that one, "" for none.
-func (c *Client) nextSerial(ctx context.Context, s *blobstore.Store, name string) (serial int64, previous oci.Digest, err error) {
-	last, found, err := s.LastSent(ctx, name)
-	if serial = time.Now().Unix(); err != nil || !found {
-		return serial, "", err
+// nextSerial is the serial of the next bundle of a name, which no other export gets. A
+// plan takes none, nor does a store that is only read.
+func nextSerial(ctx context.Context, s *blobstore.Store, name string, plans bool) (int64, error) {
+	if !plans {
+		serial, err := s.TakeSerial(ctx, name)
+		if !errors.Is(err, content.ErrDenied) {
+			return serial, err
+		}
 	}
-	return max(serial, last.Serial+1), last.Digest, nil
+	return s.NextSerial(ctx, name)
 }

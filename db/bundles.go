@@ -3,6 +3,7 @@ package db
 import (
 	"database/sql"
 	"iter"
+	"strconv"
 	"time"
 
 	"dist.example/oci"
@@ -94,6 +95,29 @@ func (tx *Tx) LastBundle(d Direction, name string) (b Bundle, found bool, err er
 		return b, err == nil, err
 	}
 	return b, false, nil
+}
+
+// serialPrefix is what the key of the last serial of a name that was taken begins with.
+const serialPrefix = "serial/"
+
+// NextSerial is the serial of the next bundle of a name that is sent: seconds since 1970,
+// or one more than the last one that was taken or sent.
+func (tx *Tx) NextSerial(name string) (int64, error) {
+	last, _, err := tx.LastBundle(Sent, name)
+	if err != nil {
+		return 0, err
+	}
+	var taken int64
+	_, err = tx.get(`SELECT CAST(v AS INTEGER) FROM meta WHERE k = ?`, []any{serialPrefix + name}, &taken)
+	return max(tx.Now.Unix(), last.Serial+1, taken+1), err
+}
+
+// TakeSerial is NextSerial, and gives that to nobody else.
+func (tx *Tx) TakeSerial(name string) (serial int64, err error) {
+	if serial, err = tx.NextSerial(name); err != nil {
+		return 0, err
+	}
+	return serial, tx.SetMeta(serialPrefix+name, strconv.FormatInt(serial, 10))
 }
 
 // Bundles lists the bundles of a direction, the newest first.

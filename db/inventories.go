@@ -21,8 +21,7 @@ type InventoryName struct {
 }
 
 const (
-	selectInventory       = `SELECT id, digest, objects, names FROM inventories WHERE digest = ?`
-	selectInventoryByID   = `SELECT id, digest, objects, names FROM inventories WHERE id = ?`
+	selectInventory       = `SELECT id, objects, names FROM inventories WHERE digest = ?`
 	selectInventoryBlocks = `SELECT digests FROM inventory_blocks WHERE inventory = ? ORDER BY id`
 	selectInventoryNames  = `SELECT name, digest FROM inventory_names WHERE inventory = ? ORDER BY name`
 	giveUpInventories     = `UPDATE inventories SET digest = NULL, created = 0 WHERE digest IS NOT NULL
@@ -91,22 +90,9 @@ func (tx *Tx) InventoryOf(d oci.Digest) (i Inventory, found bool, err error) {
 	if err != nil {
 		return i, false, err
 	}
-	return tx.inventory(selectInventory, raw)
-}
-
-// Inventory finds a whole inventory; false when there is none.
-func (tx *Tx) Inventory(id int64) (i Inventory, found bool, err error) {
-	return tx.inventory(selectInventoryByID, id)
-}
-
-func (tx *Tx) inventory(query string, arg any) (i Inventory, found bool, err error) {
-	var raw []byte
-	found, err = tx.get(query, []any{arg}, &i.ID, &raw, &i.Objects, &i.Names)
-	if err != nil || !found || raw == nil {
-		return Inventory{}, false, err
-	}
-	i.Digest, err = digestFrom(raw)
-	return i, true, err
+	found, err = tx.get(selectInventory, []any{raw}, &i.ID, &i.Objects, &i.Names)
+	i.Digest = d
+	return i, found, err
 }
 
 // InventoryDigests reads the digests of an inventory into a set.
