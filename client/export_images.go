@@ -118,7 +118,8 @@ func (e *export) take(ctx context.Context, name oci.Reference, desc oci.Descript
 	for _, other := range e.images {
 		if other.ref == name {
 			if other.Target.Digest != desc.Digest {
-				return fmt.Errorf("%w: the name is given twice, for %s and for %s", content.ErrInvalid, other.Target.Digest, desc.Digest)
+				return content.WithHint(fmt.Errorf("%w: the name is given twice, for %s and for %s", content.ErrInvalid, other.Target.Digest, desc.Digest),
+					"without a platform all images of an index go along that are here")
 			}
 			return nil
 		}

@@ -57,8 +57,13 @@ func (c *Client) Lock(ctx context.Context, entries []ListEntry, o LockOptions) (
 		return LockSummary{}, err
 	}
 	names := make([]LockedName, len(items))
-	err = c.eachLocked(ctx, len(items), func(ctx context.Context, i int) (err error) {
-		names[i], err = c.lockOne(ctx, items[i])
+	same := sameNames(items)
+	err = c.eachLocked(ctx, len(same), func(ctx context.Context, i int) error {
+		first, err := c.lockOne(ctx, items[same[i][0]])
+		for _, at := range same[i] {
+			names[at] = first
+			names[at].Platform, names[at].Where = items[at].Platform, items[at].Where
+		}
 		return err
 	})
 	if err == nil {
@@ -91,6 +96,21 @@ func (c *Client) lockItems(ctx context.Context, entries []ListEntry, platform *o
 		}
 	}
 	return items, nil
+}
+
+// sameNames groups the places of items by what they name: for two platforms of one name
+// the registry is asked once.
+func sameNames(items []locatedEntry) (groups [][]int) {
+	at := map[oci.Reference]int{}
+	for i, it := range items {
+		g, again := at[it.where.Reference]
+		if !again {
+			g, groups = len(groups), append(groups, nil)
+			at[it.where.Reference] = g
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups
 }
 
 // lockable is what one entry names in registries.
