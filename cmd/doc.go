@@ -10,6 +10,7 @@
 //   - The exit code comes from the one table in exit.go.
 //   - Ctrl-C and SIGTERM end what is under way and keep its state (exit 130); a
 //     second one kills.
+//   - Whoever read stdout may go away: exit 141, and nothing is said.
 //   - Nothing in here knows how content is stored or moved.
 //
 // The reference in docs/cli is written from the same structs that parse the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"dist.example/content"
@@ -28,6 +29,7 @@ const (
 	exitNoStore      = 13
 	exitUnsupported  = 14
 	exitInterrupted  = 130
+	exitPipe         = 141 // nothing is said: whoever read stdout has gone, as in `| head`
 )
 
 // exitClass is one row of the table from errors to exit codes.
@@ -75,6 +77,12 @@ func classify(err error) exitClass {
 		}
 	}
 	return exitClass{err, exitUnclassified, "error"}
+}
+
+// readerGone says whether stdout is a pipe that nobody reads any more.
+func readerGone(err error) bool {
+	var at *fs.PathError
+	return errors.Is(err, syscall.EPIPE) && errors.As(err, &at) && at.Path == os.Stdout.Name()
 }
 
 // exitStatus is an error that is only an exit code: the verb has said all there

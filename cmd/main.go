@@ -33,6 +33,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // Main is the function Main, with the program's hook.
 func (p Program) Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// A reader of stdout that goes away is an error of writing, and does not kill on the
+	// spot: leases and temporary files are to be given back.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	giveBackSignals(ctx, stop)
 	defer func() {
@@ -85,6 +88,9 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 	}
 	if ctx.Err() != nil {
 		err = errors.Join(ctx.Err(), err)
+	}
+	if readerGone(err) {
+		return exitPipe
 	}
 	return report(stderr, parsed.Selected().Path(), err, c.Format.json(), style)
 }
