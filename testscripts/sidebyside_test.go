@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"dist.example/registryserver/registrytest"
 )
@@ -246,6 +247,11 @@ func (b *beside) once(t *testing.T, r row, tl tool) (f figure) {
 		var err error
 		if f, err = measured(b.command(tl.program, args...)); err != nil {
 			t.Fatalf("%s %s: %v", tl.program, strings.Join(args, " "), err)
+		}
+		if r.durable {
+			begun := time.Now()
+			settle()
+			f.wall += time.Since(begun).Seconds()
 		}
 	})
 	return f
