@@ -1,6 +1,7 @@
 package bundle_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -233,6 +234,36 @@ func TestDamageEndsAStream(t *testing.T) {
 	var b bytes.Buffer
 	if err := outgoing(t, c, bundle.WriteOptions{}).WriteTo(t.Context(), &b); !errors.Is(err, content.ErrCorrupt) {
 		t.Errorf("damage in a stream: %v", err)
+	}
+}
+
+// Whichever blob is damaged, nobody takes what came of the stream for a whole archive.
+func TestADamagedStreamIsNoArchive(t *testing.T) {
+	whole, h := cargo(t, 700<<10, 100, 0, 3000)
+	for i, entry := range whole.Blobs {
+		if entry.Size == 0 {
+			continue
+		}
+		w, sound := outgoing(t, whole, bundle.WriteOptions{}), h[entry.Digest]
+		h[entry.Digest] = slices.Concat(sound[:len(sound)-1], []byte{^sound[len(sound)-1]})
+		var b bytes.Buffer
+		if err := w.WriteTo(t.Context(), &b); !errors.Is(err, content.ErrCorrupt) {
+			t.Errorf("damage in blob %d: %v", i, err)
+		}
+		h[entry.Digest] = sound
+		if b.Len() == 0 {
+			continue
+		}
+		r := tar.NewReader(&b)
+		err := error(nil)
+		for err == nil {
+			if _, err = r.Next(); err == nil {
+				_, err = io.Copy(io.Discard, r)
+			}
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("damage in blob %d leaves a tar that ends with %v", i, err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,8 +17,8 @@ import (
 
 const (
 	// blockSize is how much is read, hashed and written at a time, and ring how many such
-	// blocks are under way.
-	blockSize = 1 << 20
+	// blocks are under way: together about what the cache of a core holds.
+	blockSize = 256 << 10
 	ring      = 8
 )
 
@@ -255,7 +256,8 @@ func (c *carrying) close() {
 // emit writes a volume.
 func (w *Outgoing) emit(s *stream, v volume, c *carrying) error {
 	var parts []*PartSum
-	for _, p := range v.pieces {
+	end := v.lastBlob()
+	for i, p := range v.pieces {
 		head, err := tarHeader(p.name, p.size, p.at, memberTime(w.o.Epoch))
 		if err != nil {
 			return err
@@ -266,7 +268,7 @@ func (w *Outgoing) emit(s *stream, v volume, c *carrying) error {
 		switch {
 		case p.blob >= 0:
 			part := &PartSum{}
-			if err = w.carry(s, p, c, part); p.isPart() {
+			if err = w.carry(s, p, c, part, i == end); p.isPart() {
 				parts = append(parts, part)
 			}
 		case p.name == SumsFile:
@@ -286,6 +288,16 @@ func (w *Outgoing) emit(s *stream, v volume, c *carrying) error {
 	return s.put(make([]byte, tarEnd))
 }
 
+// lastBlob is the last of the pieces that has bytes of a blob, -1 for none.
+func (v volume) lastBlob() int {
+	for i, p := range slices.Backward(v.pieces) {
+		if p.blob >= 0 && p.size > 0 {
+			return i
+		}
+	}
+	return -1
+}
+
 func sumsOf(parts []*PartSum) Sums {
 	sums := Sums{Parts: []PartSum{}}
 	for _, p := range parts {
@@ -294,9 +306,10 @@ func sumsOf(parts []*PartSum) Sums {
 	return sums
 }
 
-// carry writes a blob, or a part of one, whose sum is there once that is hashed. The last
-// byte comes with the verdict.
-func (w *Outgoing) carry(s *stream, p piece, c *carrying, sum *PartSum) (err error) {
+// carry writes a blob, or a part of one, whose sum is there once that is hashed. The end of
+// the last one is written when all is found to be right: whoever reads a stream is not
+// to take one with damage in it for whole.
+func (w *Outgoing) carry(s *stream, p piece, c *carrying, sum *PartSum, last bool) (err error) {
 	b := w.blobs[p.blob]
 	desc := descriptorOf(b.BlobEntry)
 	defer func() {
@@ -321,7 +334,15 @@ func (w *Outgoing) carry(s *stream, p piece, c *carrying, sum *PartSum) (err err
 		hashes = append(hashes, part)
 	}
 	advance := func(off int64) { w.event(content.EventAdvanced, desc, off) }
-	if err = s.copy(c.ra, p.off, p.size, advance, hashes...); err != nil {
+	whole := c.hash
+	held := int64(0)
+	if last && !p.isPart() {
+		held = min(p.size, heldBack)
+	}
+	if err = s.copy(c.ra, p.off, p.size-held, advance, hashes...); err == nil && held > 0 {
+		return w.carryEnd(s, desc, c.ra, held, whole)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", b.Digest, w.unreadable(b, err))
 	}
 	if p.isPart() {
@@ -336,8 +357,29 @@ func (w *Outgoing) carry(s *stream, p piece, c *carrying, sum *PartSum) (err err
 	if p.off+p.size < b.Size {
 		return nil
 	}
-	whole := c.hash
 	return s.then(func() error { return w.verdict(desc, whole) })
+}
+
+// heldBack is how many bytes of the last blob wait for the verdict on all of them.
+const heldBack = 512
+
+// carryEnd writes the last n bytes of a blob once these and all before them are hashed.
+func (w *Outgoing) carryEnd(s *stream, desc oci.Descriptor, from io.ReaderAt, n int64, h hash.Hash) error {
+	if err := s.drain(); err != nil {
+		return err
+	}
+	end := make([]byte, n)
+	if got, err := from.ReadAt(end, desc.Size-n); got < len(end) {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("%s: %w", desc.Digest, w.unreadable(outBlob{BlobEntry: BlobEntry{desc.Digest, desc.Size, desc.MediaType}}, err))
+	}
+	h.Write(end)
+	if err := w.verdict(desc, h); err != nil {
+		return err
+	}
+	return s.put(end)
 }
 
 // unreadable tells a blob that ends early from what else may go wrong.
