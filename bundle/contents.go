@@ -166,7 +166,7 @@ type PartSum struct {
 	Digest oci.Digest `json:"digest"` // of the part
 }
 
-// Encode gives the one form in which c is written. Errors: ErrNoSpace when it is larger
+// Encode gives the one form in which c is written. Errors: ErrUnsupported when it is larger
 // than MaxContents: the bundle has too many blobs.
 func (c Contents) Encode() ([]byte, error) {
 	c.Version = contentsVersion
@@ -175,7 +175,7 @@ func (c Contents) Encode() ([]byte, error) {
 	}
 	data, err := json.Marshal(c)
 	if err == nil && len(data) > MaxContents {
-		err = content.WithHint(fmt.Errorf("%s: %w: %d blobs are more than a bundle can list", ContentsFile, content.ErrNoSpace, len(c.Blobs)),
+		err = content.WithHint(fmt.Errorf("%s: %w: %d blobs are more than a bundle can list", ContentsFile, content.ErrUnsupported, len(c.Blobs)),
 			"export fewer images at a time")
 	}
 	return data, err

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -287,6 +288,11 @@ func (t *layoutTarget) finish(ctx context.Context, root oci.Descriptor, name oci
 		index, err := addTo(old, append(items, t.tags.list()...))
 		if err != nil {
 			return err
+		}
+		if !bytes.Equal(index, old) {
+			if err := t.folder.unbundle(); err != nil {
+				return err
+			}
 		}
 		return t.folder.write("index.json", index)
 	})

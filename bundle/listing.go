@@ -209,7 +209,7 @@ func addTo(data []byte, items []oci.Descriptor) ([]byte, error) {
 	}
 	out, _, err := oci.Encode(oci.MediaTypeIndex, doc)
 	if err != nil { // sound as it is, it can only be too large
-		return nil, fmt.Errorf("index.json: %w: %v", content.ErrNoSpace, err)
+		return nil, content.WithHint(fmt.Errorf("index.json: %w: %v", content.ErrUnsupported, err), "fewer names at a time fit it")
 	}
 	return out, nil
 }

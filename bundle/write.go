@@ -67,6 +67,10 @@ type WriteOptions struct {
 	// Seal signs contents, whose index.json has the digest index, and returns what
 	// SignedFile is to hold. nil leaves the bundle unsigned.
 	Seal func(ctx context.Context, contents Contents, index oci.Digest) ([]byte, error)
+	// Unseal gives the contents that a SignedFile holds, whoever has signed it: of the
+	// bundle that a folder was before, what this one does not have is removed. nil leaves
+	// that alone.
+	Unseal func(member []byte) (contents []byte, err error)
 	// Jobs bounds the blobs that are written into a folder at once, 0 means
 	// content.DefaultJobs.
 	Jobs int
@@ -100,8 +104,8 @@ type outBlob struct {
 
 // NewOutgoing lays out a bundle, and has it signed where that is asked for. It reads
 // manifests alone. Errors: ErrInvalid for a volume that is too small,
-// or options that exclude each other; ErrNoSpace when there is too much for the
-// documents to list; ErrUnsupported for what FormDocker does not take; those of Seal and
+// or options that exclude each other; ErrUnsupported when there is too much for
+// the documents to list, and for what FormDocker does not take; those of Seal and
 // of the provider.
 func NewOutgoing(ctx context.Context, cargo Cargo, o WriteOptions) (*Outgoing, error) {
 	if o.Observe == nil {
@@ -131,7 +135,7 @@ func NewOutgoing(ctx context.Context, cargo Cargo, o WriteOptions) (*Outgoing, e
 	}
 	l := layouter{mtime: memberTime(o.Epoch), docs: w.docs, blobs: w.blobs}
 	if o.Split > 0 {
-		l.split = max((o.Split-1)&^511, 512)
+		l.split, l.asked = max((o.Split-1)&^511, 512), o.Split
 	}
 	var err error
 	w.volumes, err = l.volumes()
@@ -257,7 +261,7 @@ func (w *Outgoing) seal(ctx context.Context, docs []document) (document, error) 
 	}
 	data, err = w.o.Seal(ctx, w.contents, w.index)
 	if err == nil && len(data) > MaxContents {
-		err = content.WithHint(fmt.Errorf("%s: %w: %d blobs are more than a signed bundle can list", SignedFile, content.ErrNoSpace, len(w.blobs)),
+		err = content.WithHint(fmt.Errorf("%s: %w: %d blobs are more than a signed bundle can list", SignedFile, content.ErrUnsupported, len(w.blobs)),
 			"export fewer images at a time")
 	}
 	return document{SignedFile, data}, err

@@ -137,7 +137,7 @@ func (w *Outgoing) dockerManifest(ctx context.Context, cargo Cargo) ([]byte, err
 	data, err := json.Marshal(all)
 	if err == nil && len(data) > maxDockerManifest {
 		if strict {
-			return nil, fmt.Errorf("manifest.json: %w: it would be larger than %d bytes", content.ErrNoSpace, maxDockerManifest)
+			return nil, fmt.Errorf("manifest.json: %w: it would be larger than %d bytes", content.ErrUnsupported, maxDockerManifest)
 		}
 		data = nil
 	}

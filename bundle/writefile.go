@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,8 +62,8 @@ func (w *Outgoing) planned() {
 
 // WriteFile writes the bundle to the file path, or to volumes VolumeName(path, n). They
 // have temporary names until all of them are whole and durable; then they replace what
-// was there, the last volume first, so that a crash in between leaves a set without a
-// first one. What a crash leaves under temporary names, the next export to path removes
+// was there, the last volume first, so that a crash in between leaves a set of which the
+// first one is missing, or is one of the set before. What a crash leaves under temporary names, the next export to path removes
 // once it is a day old. Errors: as WriteTo; ErrInvalid for a path that is no regular file's;
 // ErrNoSpace, ErrDenied.
 func (w *Outgoing) WriteFile(ctx context.Context, path string) (err error) {
@@ -108,14 +110,24 @@ func (w *Outgoing) WriteFile(ctx context.Context, path string) (err error) {
 func (w *Outgoing) sweep(path string, now time.Time) {
 	entries, _ := w.o.FS.ReadDir(filepath.Dir(path))
 	for _, e := range entries {
-		name, temp, ok := strings.Cut(e.Name(), tempPrefix)
-		if !ok || !strings.HasPrefix(name, filepath.Base(path)) || len(tempPrefix)+len(temp) != len(tempName()) {
+		at := len(e.Name()) - len(tempName())
+		if at < 0 || !strings.HasPrefix(e.Name()[at:], tempPrefix) || !isVolumeOf(e.Name()[:at], filepath.Base(path)) {
 			continue
 		}
 		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && now.Sub(fi.ModTime()) > tempAge {
 			_ = w.o.FS.Remove(filepath.Join(filepath.Dir(path), e.Name()))
 		}
 	}
+}
+
+// isVolumeOf says whether a file is path, or one of the volumes of that.
+func isVolumeOf(name, path string) bool {
+	number, ok := strings.CutPrefix(name, path)
+	if !ok || number == "" {
+		return ok
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(number, "."))
+	return err == nil && name == VolumeName(path, n)
 }
 
 // beside makes a file for what will be called name.
@@ -125,6 +137,9 @@ func (w *Outgoing) beside(name string) (string, fsys.File, error) {
 	}
 	temp := name + tempName()
 	file, err := w.o.FS.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if named := new(fs.PathError); errors.As(err, &named) { // the name that was asked for says more
+		named.Path = name
+	}
 	return temp, file, fsys.Classify(err)
 }
 

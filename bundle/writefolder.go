@@ -19,10 +19,11 @@ import (
 
 // WriteFolder writes the bundle as a layout into the folder path, which is made if it is
 // not there. What a layout lists already stays, but for the names that come; alone is
-// false then: together they are no bundle, and nothing says what they hold. Blobs come
-// first, each under its name when it is whole and durable, index.json last. Errors: as
-// WriteTo; ErrInvalid for a folder with something else; ErrConflict for a bundle with a
-// name, a base or a signature, which has to be alone.
+// false then, and where it has other blobs: together they are no bundle, and nothing says
+// what they hold. Of a bundle whose names all come again, the blobs go that this one does
+// not have. Blobs come first, each under its name when it is whole and durable, index.json
+// last. Errors: as WriteTo; ErrInvalid for a folder with something else; ErrConflict for a
+// bundle with a name, a base or a signature, which has to be alone.
 func (w *Outgoing) WriteFolder(ctx context.Context, path string) (alone bool, err error) {
 	t, err := newLayoutTarget(place{path: path})
 	if err != nil {
@@ -33,7 +34,7 @@ func (w *Outgoing) WriteFolder(ctx context.Context, path string) (alone bool, er
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return false, err
 	}
-	if _, _, err := w.join(path, old); err != nil { // sooner than at the end
+	if _, _, _, err := w.join(t.folder, old); err != nil { // sooner than at the end
 		return false, err
 	}
 	w.planned()
@@ -41,28 +42,100 @@ func (w *Outgoing) WriteFolder(ctx context.Context, path string) (alone bool, er
 		return false, err
 	}
 	err = t.change(ctx, func(old []byte) (err error) {
-		var index []byte
-		if index, alone, err = w.join(path, old); err != nil {
+		index, former, whole, err := w.join(t.folder, old)
+		if err != nil {
 			return err
 		}
+		alone = whole
 		w.o.Hook("export.written")
-		return w.list(t.folder, index, old != nil, alone)
+		if err := w.list(t.folder, index, old != nil, alone); err != nil {
+			return err
+		}
+		for _, name := range former {
+			if err := t.folder.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fsys.Classify(err)
+			}
+		}
+		return nil
 	})
 	return alone, err
 }
 
-// join is index.json with what it lists already, and whether that is nothing else.
-func (w *Outgoing) join(path string, old []byte) (index []byte, alone bool, err error) {
+// join is index.json with what it lists already, and whether that is nothing else and no
+// other blobs are there. former are the blobs of the bundle that was there before and has
+// nothing that is listed any more.
+func (w *Outgoing) join(f *folder, old []byte) (index []byte, former []string, alone bool, err error) {
 	if index, err = addTo(old, w.listed); err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	fresh, err := addTo(nil, w.listed)
-	alone = bytes.Equal(index, fresh)
-	if err == nil && !alone && (w.o.Seal != nil || w.contents.Name != "" || w.contents.Base != nil) {
-		err = content.WithHint(fmt.Errorf("%s: %w: it lists other images already", path, content.ErrConflict),
-			"a bundle with a name, a base or a signature wants a folder of its own")
+	if err != nil {
+		return nil, nil, false, err
 	}
-	return index, alone, err
+	what := "it lists other images already"
+	if alone = bytes.Equal(index, fresh); alone {
+		var foreign bool
+		if former, foreign, err = w.strays(f, old); err != nil {
+			return nil, nil, false, err
+		}
+		what = "it has other blobs, which nothing lists"
+		alone = !foreign
+	}
+	if !alone {
+		former = nil
+		if w.o.Seal != nil || w.contents.Name != "" || w.contents.Base != nil {
+			err = content.WithHint(fmt.Errorf("%s: %w: %s", f.path, content.ErrConflict, what),
+				"a bundle with a name, a base or a signature wants a folder of its own")
+		}
+	}
+	return index, former, alone, err
+}
+
+// strays are the files of blobs that the bundle does not have: former those of the bundle
+// that the folder was, whose index.json is old; foreign says that there are others.
+func (w *Outgoing) strays(f *folder, old []byte) (former []string, foreign bool, err error) {
+	ours := map[oci.Digest]bool{}
+	for _, b := range w.blobs {
+		ours[b.Digest] = true
+	}
+	was, bundled := w.former(f, old)
+	for _, a := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
+		files, err := fs.ReadDir(f.root.FS(), "blobs/"+a.String())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, false, fsys.Classify(err)
+		}
+		for _, file := range files {
+			name := "blobs/" + a.String() + "/" + file.Name()
+			d, ok := blobDigest(name)
+			if ok && ours[d] {
+				continue
+			}
+			if _, its := was.Blob(d); !ok || !bundled || !its || !file.Type().IsRegular() {
+				return nil, true, nil
+			}
+			former = append(former, name)
+		}
+	}
+	return former, false, nil
+}
+
+// former is what the bundle held that a folder was, if it was one and nobody has changed
+// its index.json since.
+func (w *Outgoing) former(f *folder, old []byte) (was Contents, ok bool) {
+	data, err := f.document(ContentsFile, MaxContents)
+	if errors.Is(err, content.ErrNotFound) && w.o.Unseal != nil {
+		if data, err = f.document(SignedFile, maxSigned); err == nil {
+			data, err = w.o.Unseal(data)
+		}
+	}
+	if err != nil {
+		return was, false
+	}
+	was, err = ParseContents(data)
+	return was, err == nil && was.Documents["index.json"] == oci.DigestBytes(old)
 }
 
 // pushAll writes the blobs that the folder lacks.
@@ -127,10 +200,8 @@ func (t *told) Read(p []byte) (int, error) {
 // another index.json than its own: where there is one, it comes last, and else first.
 func (w *Outgoing) list(f *folder, index []byte, again, alone bool) error {
 	about := slices.DeleteFunc(slices.Clone(w.docs), func(d document) bool { return d.name == "oci-layout" || d.name == "index.json" })
-	for _, name := range []string{ContentsFile, SignedFile, ProvenanceFile} {
-		if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fsys.Classify(err)
-		}
+	if err := f.unbundle(); err != nil {
+		return err
 	}
 	docs := append(about, document{"index.json", index})
 	switch {
@@ -144,6 +215,17 @@ func (w *Outgoing) list(f *folder, index []byte, again, alone bool) error {
 			return err
 		}
 		w.o.Hook("export.placed")
+	}
+	return nil
+}
+
+// unbundle removes what says which bundle the folder is: from now on it is none, or
+// another.
+func (f *folder) unbundle() error {
+	for _, name := range []string{ContentsFile, SignedFile, ProvenanceFile} {
+		if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fsys.Classify(err)
+		}
 	}
 	return nil
 }

@@ -92,7 +92,8 @@ type layouter struct {
 	docs  []document
 	blobs []outBlob
 
-	split int64 // 0 for no volumes
+	split int64 // no volume is larger; 0 for no volumes
+	asked int64 // what all volumes are to be smaller than
 	done  []volume
 	cur   volume
 	sums  Sums // of the parts of cur, the digests not known yet
@@ -169,7 +170,7 @@ func (l *layouter) open() error {
 	least := l.cur.size + l.tail(PartSum{Blob: oci.SHA512.FromBytes(nil), Offset: maxBlobSize, Size: maxBlobSize, Digest: oci.DigestBytes(nil)}) +
 		2*alignment + leastShare
 	if l.split < least {
-		return fmt.Errorf("volumes of %d bytes: %w: what every volume has leaves too little room for blobs; they have to be of %d at least", l.split, content.ErrInvalid, least)
+		return fmt.Errorf("volumes of %d bytes: %w: what every volume has leaves too little room for blobs; they have to be of %d at least", l.asked, content.ErrInvalid, roundUp(least)+1)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"dist.example/content"
 	"dist.example/layer"
 	"dist.example/oci"
+	"dist.example/sign"
 )
 
 // Export writes images of the store, with all that is here of them and about them, into
@@ -144,6 +145,12 @@ func (e *export) check() error {
 			"--name says what its receivers know it by, for example site-b/weekly")
 	case !e.o.Sign && !e.o.Expires.IsZero():
 		return fmt.Errorf("%w: only a signed bundle expires", content.ErrInvalid)
+	case !e.o.Expires.IsZero() && !e.o.Expires.After(time.Now()):
+		return fmt.Errorf("%w: a bundle that expires at %s is of no use to anybody: that is past", content.ErrInvalid, e.o.Expires.UTC().Format(time.RFC3339))
+	case e.o.OCIReferrers && e.o.NoReferrers:
+		return fmt.Errorf("%w: signatures and the like cannot be listed and left behind", content.ErrInvalid)
+	case e.o.Lock != "" && canCreate(e.o.Lock) != nil:
+		return fmt.Errorf("lock: %w", canCreate(e.o.Lock))
 	case e.o.Name != "":
 		return cmp.Or(oci.CheckBundleName(e.o.Name), e.to.check(e.o))
 	}
@@ -186,7 +193,7 @@ func (e *export) layOut(ctx context.Context, seal sealer) (*bundle.Outgoing, err
 	}
 	out, err := bundle.NewOutgoing(ctx, cargo, bundle.WriteOptions{
 		Form: e.to.form, ListReferrers: e.o.OCIReferrers, Epoch: e.c.opts.Epoch, Split: e.o.Split, Compression: compression,
-		Seal: seal, Jobs: e.c.opts.Jobs, Observe: e.c.opts.Observe, Hook: e.c.opts.Hook,
+		Seal: seal, Unseal: unseal, Jobs: e.c.opts.Jobs, Observe: e.c.opts.Observe, Hook: e.c.opts.Hook,
 	})
 	if e.o.Form == ExportDocker && errors.Is(err, content.ErrUnsupported) {
 		err = content.WithHint(err, "of an index, --platform takes one image; without --docker all of this goes along")
@@ -347,6 +354,12 @@ func (e *export) seal() sealer {
 	return func(ctx context.Context, contents bundle.Contents, index oci.Digest) ([]byte, error) {
 		return e.c.signBundle(ctx, e.o.Key, contents, index)
 	}
+}
+
+// unseal gives what a signed bundle says of itself, whoever has signed it.
+func unseal(member []byte) ([]byte, error) {
+	d, err := sign.ParseSigned(member)
+	return d.Predicate, err
 }
 
 // sealLike takes as much room as a signature would, for a plan, which opens no key.

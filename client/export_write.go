@@ -29,7 +29,7 @@ const (
 	exportToFile exportKind = iota
 	exportToStream
 	exportToFolder
-	exportToDevice // or a named pipe: what is there, and no regular file
+	exportToDevice // or a named pipe, or what is open already (realOutput)
 )
 
 // whereTo tells the kinds of outputs apart.
@@ -42,20 +42,26 @@ func whereTo(o ExportOptions) exportTarget {
 		t.form = bundle.FormOCI
 	}
 	fi, err := os.Stat(o.Output)
+	real, stream := realOutput(o.Output)
 	switch {
 	case o.Output == "-" && o.Form != ExportLayout:
 		t.kind = exportToStream
 	case o.Form == ExportLayout || strings.HasSuffix(filepath.ToSlash(o.Output), "/") || err == nil && fi.IsDir():
 		t.kind, t.form = exportToFolder, bundle.FormFolder
-	case err == nil && !fi.Mode().IsRegular():
+	case stream:
 		t.kind = exportToDevice
+	default:
+		t.path = real
 	}
 	return t
 }
 
 // check refuses options that the output does not go with.
 func (t exportTarget) check(o ExportOptions) error {
+	fi, err := os.Stat(filepath.Clean(t.path))
 	switch folder := t.kind == exportToFolder; {
+	case folder && err == nil && !fi.IsDir():
+		return content.WithHint(fmt.Errorf("%w: it is there, and no folder", content.ErrInvalid), "a layout wants the name of a folder, which is made if need be")
 	case folder && o.Output == "-":
 		return fmt.Errorf("%w: a layout is a folder, and no stream", content.ErrInvalid)
 	case folder && o.Form != ExportMixed && o.Form != ExportLayout:
@@ -66,6 +72,8 @@ func (t exportTarget) check(o ExportOptions) error {
 		return fmt.Errorf("%w: volumes are files FILE.001, FILE.002 and so on", content.ErrInvalid)
 	case o.Split != 0 && o.Compress != "":
 		return fmt.Errorf("%w: how large a compressed volume becomes is not known before", content.ErrInvalid)
+	case o.Form == ExportDocker && o.Split != 0:
+		return content.WithHint(fmt.Errorf("%w: Docker wants to find every layer whole in one archive", content.ErrInvalid), "without --docker the volumes are a bundle that dist import takes")
 	case o.Form == ExportDocker && o.For+o.Since+o.Request != "":
 		return fmt.Errorf("%w: Docker wants to find everything in its archive", content.ErrInvalid)
 	}
@@ -126,7 +134,7 @@ func (e *export) writeOnce(ctx context.Context, out *bundle.Outgoing) error {
 	case exportToFolder:
 		var err error
 		if e.alone, err = out.WriteFolder(ctx, e.to.path); err == nil && !e.alone {
-			e.c.opts.Warn(fmt.Sprintf("%s lists other images, too: it says nothing of where all of it comes from", e.to.path))
+			e.c.opts.Warn(fmt.Sprintf("%s has other images or blobs, too: it is no bundle, and says nothing of where all of it comes from", e.to.path))
 		}
 		return err
 	}
@@ -191,5 +199,6 @@ func (e *export) warnOfStale(volumes int) {
 	next := bundle.VolumeName(e.to.path, volumes+1)
 	if _, err := os.Lstat(next); err == nil {
 		e.c.opts.Warn(fmt.Sprintf("%s is of another bundle: this one has %d volumes", next, volumes))
+		e.c.opts.Warn("hint: remove it, and those behind it, or name the volumes one by one at import")
 	}
 }

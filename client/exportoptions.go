@@ -84,8 +84,8 @@ type ExportPlan struct {
 	Bytes, LeftBytes int64
 	Referrers        int // manifests about others
 	Serial           int64
-	// Files are what is written, before compression; a folder has none, and a stream one
-	// without a path.
+	// Files are what is written, before compression; a folder has none, and the
+	// path of a stream is "-".
 	Files []ExportFile
 	// Size is that of all Files.
 	Size int64

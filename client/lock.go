@@ -2,9 +2,7 @@ package client
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"dist.example/fsys"
@@ -45,21 +43,4 @@ func writeLock(path string, lines []lockLine) error {
 		return fmt.Errorf("lock %s: %w", path, fsys.Classify(err))
 	}
 	return nil
-}
-
-// replaceFile puts data in path's place in one step.
-func replaceFile(path string, data []byte) error {
-	f, err := createBeside(path)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all is well
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -5,10 +5,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"dist.example/blobstore"
@@ -61,19 +59,15 @@ func (c *Client) WriteReceipt(ctx context.Context, o ReceiptOptions) (out Receip
 	if o.Output == "-" {
 		return writeReceipt(ctx, s, o.Site, signer, o.Stdout)
 	}
-	f, err := createBeside(o.Output)
+	f, err := createOutput(o.Output)
 	if err != nil {
 		return out, err
 	}
-	defer os.Remove(f.Name()) // gone already when all is well
-	defer f.Close()
-	if out, err = writeReceipt(ctx, s, o.Site, signer, f); err == nil {
-		err = errors.Join(f.Sync(), f.Close())
+	defer f.abandon()
+	if out, err = writeReceipt(ctx, s, o.Site, signer, f); err != nil {
+		return out, fsys.Classify(err)
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), o.Output)
-	}
-	return out, fsys.Classify(err)
+	return out, f.finish()
 }
 
 func writeReceipt(ctx context.Context, s *blobstore.Store, site string, signer *sign.Signer, to io.Writer) (out Receipt, err error) {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"dist.example/client"
@@ -152,6 +154,9 @@ func (c *exportCmd) options(s *session) (o client.ExportOptions, err error) {
 	case c.Request == "" && !given:
 		return o, usagef("neither a name nor a list (--from) nor --all nor --request is given")
 	}
+	if isStdout(s.stdout, c.Output) {
+		c.Output = "-"
+	}
 	output := c.Output
 	switch {
 	case output == "" && !c.Plan:
@@ -175,6 +180,17 @@ func (c *exportCmd) options(s *session) (o client.ExportOptions, err error) {
 	}
 	o.List, err = s.readLists(c.From)
 	return o, err
+}
+
+// isStdout says whether path is a name of stdout, such as /dev/stdout or /dev/fd/1.
+func isStdout(stdout any, path string) bool {
+	f, ok := stdout.(*os.File)
+	if !ok || !strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/proc/") {
+		return false
+	}
+	named, err := os.Stat(path)
+	open, oerr := f.Stat()
+	return err == nil && oerr == nil && os.SameFile(named, open)
 }
 
 func (c *exportCmd) form() client.ExportForm {

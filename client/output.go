@@ -1,0 +1,100 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/fsys"
+)
+
+// realOutput says where what is to be written to path goes: into a regular file, which
+// links lead to if path is one, and which is replaced whole; or, with stream, as it comes
+// into what is there and is none: a named pipe, a device, or a descriptor of this process
+// such as /dev/stdout, whatever that is of.
+func realOutput(path string) (real string, stream bool) {
+	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() && !fi.IsDir() {
+		return path, true
+	}
+	if fi, err := os.Lstat(path); err != nil || fi.Mode()&fs.ModeSymlink == 0 {
+		return path, false
+	}
+	if at, err := filepath.Abs(path); err == nil && (strings.HasPrefix(at, "/dev/") || strings.HasPrefix(at, "/proc/")) {
+		return path, true
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, false
+	}
+	return path, false
+}
+
+// output is a file on its way: beside its place until it is finished, or the stream that
+// is there.
+type output struct {
+	*os.File
+	place string // "" for a stream
+}
+
+// createOutput begins a file in path's place. To open a pipe takes somebody who reads it.
+func createOutput(path string) (*output, error) {
+	real, stream := realOutput(path)
+	if stream {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		return &output{File: f}, fsys.Classify(err)
+	}
+	f, err := createBeside(real)
+	return &output{f, real}, err
+}
+
+// finish makes what was written durable and gives it its place.
+func (o *output) finish() error {
+	if o.place == "" {
+		return fsys.Classify(o.Close())
+	}
+	err := errors.Join(o.Sync(), o.Close())
+	if err == nil {
+		err = os.Rename(o.Name(), o.place)
+	}
+	return fsys.Classify(err)
+}
+
+// abandon leaves nothing of what is not finished. After finish it does nothing.
+func (o *output) abandon() {
+	if o.Close() == nil && o.place != "" {
+		_ = os.Remove(o.Name())
+	}
+}
+
+// replaceFile puts data in path's place in one step.
+func replaceFile(path string, data []byte) error {
+	f, err := createOutput(path)
+	if err != nil {
+		return err
+	}
+	defer f.abandon()
+	if _, err := f.Write(data); err != nil {
+		return fsys.Classify(err)
+	}
+	return f.finish()
+}
+
+// canCreate refuses a path in whose place nothing can be written, before a long piece of
+// work that ends there.
+func canCreate(path string) error {
+	real, stream := realOutput(path)
+	if stream {
+		return nil
+	}
+	fi, err := os.Stat(filepath.Dir(real))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, fsys.Classify(err))
+	}
+	if at, err := os.Stat(real); !fi.IsDir() || err == nil && at.IsDir() {
+		return fmt.Errorf("write %s: %w: it is no place for a file", path, content.ErrInvalid)
+	}
+	return nil
+}
