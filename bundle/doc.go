@@ -1,6 +1,9 @@
 // Package bundle reaches images in files: an OCI image layout in a folder
 // (Layout), the same in a tar (OCIArchive), and the archives that Docker saves and
-// loads (DockerArchive). Each is a content.Transport.
+// loads (DockerArchive), each a content.Transport; it makes and reads bundles, which are
+// such archives with more in them (Outgoing, Reception, Incoming, InPlace), and what sites
+// tell each other about them (Receipt, Request); and it shows a whole archive to whoever
+// serves it (Library).
 //
 // # Places
 //
@@ -62,7 +65,18 @@
 // what it is; docs/FORMATS.md has its form. Blobs are read, hashed and written at the
 // same time, and nothing is spooled. A file has its name when it is whole and durable;
 // volumes get theirs together, the first one last. A crash leaves files FILE.dist-*,
-// which the next export to FILE removes once they are a day old.
+// which the next export to FILE removes once they are a day old. A folder has its blobs
+// first and its documents last, and what says which bundle it is never beside an
+// index.json of another.
+//
+// A bundle comes in through a Reception, which reads it once from front to back, whatever
+// it is compressed with, or as an Incoming, which reads a plain tar or a folder in place;
+// volumes in any order. Either holds it to its contents: nothing comes but what these
+// list, in the size that they say, each once, and nothing is missing at the end. The
+// contents stand in front, so that whoever takes the blobs can first judge who has signed
+// them. Nothing of an archive is written here: blobs go to a Receiver as they come, and
+// those of the receiver's that failed are its own to keep or to drop. A receipt is what a
+// store has, exactly, in about 30 bytes an object; a request is what an import lacked.
 //
 // # In place
 //

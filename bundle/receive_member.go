@@ -40,7 +40,7 @@ func documentLimit(name string) (limit int64, ok bool) {
 	case ContentsFile:
 		return MaxContents, true
 	case SignedFile:
-		return maxSigned, true
+		return sign.MaxSigned, true
 	case ProvenanceFile:
 		return maxProvenance, true
 	case SumsFile:
@@ -50,8 +50,6 @@ func documentLimit(name string) (limit int64, ok bool) {
 }
 
 const (
-	// maxSigned bounds a SignedFile: contents in base64, and the rest.
-	maxSigned = MaxContents/3*4 + 64<<10
 	// maxProvenance bounds a ProvenanceFile.
 	maxProvenance = 64 << 20
 	// maxSums bounds a SumsFile. A volume has two parts, as a rule.

@@ -12,6 +12,7 @@ import (
 	"dist.example/fsys"
 	"dist.example/layer"
 	"dist.example/oci"
+	"dist.example/sign"
 )
 
 // Form is for whom a bundle is written.
@@ -67,10 +68,6 @@ type WriteOptions struct {
 	// Seal signs contents, whose index.json has the digest index, and returns what
 	// SignedFile is to hold. nil leaves the bundle unsigned.
 	Seal func(ctx context.Context, contents Contents, index oci.Digest) ([]byte, error)
-	// Unseal gives the contents that a SignedFile holds, whoever has signed it: of the
-	// bundle that a folder was before, what this one does not have is removed. nil leaves
-	// that alone.
-	Unseal func(member []byte) (contents []byte, err error)
 	// Jobs bounds the blobs that are written into a folder at once, 0 means
 	// content.DefaultJobs.
 	Jobs int
@@ -260,7 +257,7 @@ func (w *Outgoing) seal(ctx context.Context, docs []document) (document, error) 
 		return document{ContentsFile, data}, err
 	}
 	data, err = w.o.Seal(ctx, w.contents, w.index)
-	if err == nil && len(data) > MaxContents {
+	if err == nil && len(data) > sign.MaxSigned {
 		err = content.WithHint(fmt.Errorf("%s: %w: %d blobs are more than a signed bundle can list", SignedFile, content.ErrUnsupported, len(w.blobs)),
 			"export fewer images at a time")
 	}

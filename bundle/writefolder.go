@@ -15,6 +15,7 @@ import (
 	"dist.example/content"
 	"dist.example/fsys"
 	"dist.example/oci"
+	"dist.example/sign"
 )
 
 // WriteFolder writes the bundle as a layout into the folder path, which is made if it is
@@ -98,7 +99,7 @@ func (w *Outgoing) strays(f *folder, old []byte) (former []string, foreign bool,
 	for _, b := range w.blobs {
 		ours[b.Digest] = true
 	}
-	was, bundled := w.former(f, old)
+	was, bundled := formerly(f, old)
 	for _, a := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
 		files, err := fs.ReadDir(f.root.FS(), "blobs/"+a.String())
 		if errors.Is(err, fs.ErrNotExist) {
@@ -122,20 +123,23 @@ func (w *Outgoing) strays(f *folder, old []byte) (former []string, foreign bool,
 	return former, false, nil
 }
 
-// former is what the bundle held that a folder was, if it was one and nobody has changed
+// formerly is what the bundle held that a folder was, if it was one and nobody has changed
 // its index.json since.
-func (w *Outgoing) former(f *folder, old []byte) (was Contents, ok bool) {
-	data, err := f.document(ContentsFile, MaxContents)
-	if errors.Is(err, content.ErrNotFound) && w.o.Unseal != nil {
-		if data, err = f.document(SignedFile, maxSigned); err == nil {
-			data, err = w.o.Unseal(data)
-		}
+func formerly(f *folder, old []byte) (was Contents, ok bool) {
+	name := ContentsFile
+	data, err := f.document(name, MaxContents)
+	if errors.Is(err, content.ErrNotFound) {
+		name = SignedFile
+		data, err = f.document(name, sign.MaxSigned)
 	}
 	if err != nil {
 		return was, false
 	}
-	was, err = ParseContents(data)
-	return was, err == nil && was.Documents["index.json"] == oci.DigestBytes(old)
+	h, err := parseHead(name, data) // whoever has signed it
+	if err != nil || h.Index != oci.DigestBytes(old) {
+		return was, false
+	}
+	return *h.Contents, true
 }
 
 // pushAll writes the blobs that the folder lacks.

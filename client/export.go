@@ -14,7 +14,6 @@ import (
 	"dist.example/content"
 	"dist.example/layer"
 	"dist.example/oci"
-	"dist.example/sign"
 )
 
 // Export writes images of the store, with all that is here of them and about them, into
@@ -193,7 +192,7 @@ func (e *export) layOut(ctx context.Context, seal sealer) (*bundle.Outgoing, err
 	}
 	out, err := bundle.NewOutgoing(ctx, cargo, bundle.WriteOptions{
 		Form: e.to.form, ListReferrers: e.o.OCIReferrers, Epoch: e.c.opts.Epoch, Split: e.o.Split, Compression: compression,
-		Seal: seal, Unseal: unseal, Jobs: e.c.opts.Jobs, Observe: e.c.opts.Observe, Hook: e.c.opts.Hook,
+		Seal: seal, Jobs: e.c.opts.Jobs, Observe: e.c.opts.Observe, Hook: e.c.opts.Hook,
 	})
 	if e.o.Form == ExportDocker && errors.Is(err, content.ErrUnsupported) {
 		err = content.WithHint(err, "of an index, --platform takes one image; without --docker all of this goes along")
@@ -354,12 +353,6 @@ func (e *export) seal() sealer {
 	return func(ctx context.Context, contents bundle.Contents, index oci.Digest) ([]byte, error) {
 		return e.c.signBundle(ctx, e.o.Key, contents, index)
 	}
-}
-
-// unseal gives what a signed bundle says of itself, whoever has signed it.
-func unseal(member []byte) ([]byte, error) {
-	d, err := sign.ParseSigned(member)
-	return d.Predicate, err
 }
 
 // sealLike takes as much room as a signature would, for a plan, which opens no key.

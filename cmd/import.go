@@ -17,7 +17,7 @@ type importCmd struct {
 	Reference     bool     `help:"Keep large blobs in the archive's own blocks, where the file system can share them between files (btrfs, xfs and the like)."`
 	Verify        bool     `help:"Hash what is here already, too, and take it from the bundle where it is damaged."`
 	Request       string   `type:"path" placeholder:"FILE" help:"Where to write what is missing of the base of a delta (BUNDLE.request.json by default)."`
-	AllowRollback bool     `help:"Take a bundle, or an image, that is older than one that was accepted before."`
+	AllowRollback bool     `help:"Take a bundle, or an image, that is older than one that was accepted before. What comes after that one counts as new again."`
 	planFlag
 	evictFlag
 	quietFlag
