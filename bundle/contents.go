@@ -202,8 +202,9 @@ func ParseContents(data []byte) (Contents, error) {
 	return c, nil
 }
 
-// parseOnce reads JSON in which no key stands twice, and which is no larger in memory
-// than its length lets expect. Errors: ErrCorrupt.
+// parseOnce reads JSON in which no key stands twice, in whatever case, since encoding/json
+// asks for none, and which is no larger in memory than its length lets expect. Errors:
+// ErrCorrupt.
 func parseOnce(data []byte, v any) error {
 	r := oci.NewStrictJSON(data)
 	err := oci.CheckSparse(data)
@@ -212,6 +213,9 @@ func parseOnce(data []byte, v any) error {
 	}
 	if err == nil {
 		err = r.End()
+	}
+	if err == nil {
+		err = oci.CheckFoldedKeys(data)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, v)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"dist.example/content"
@@ -217,6 +218,8 @@ func checkFolder(f *folder, h Head, docs map[string][]byte) error {
 			return nil
 		case !e.Type().IsRegular():
 			return corrupt(name, "neither a file nor a folder")
+		case strings.HasPrefix(name, tempPrefix):
+			return nil // what an export that was killed has left
 		}
 		fi, err := e.Info()
 		if err != nil {

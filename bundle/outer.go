@@ -15,11 +15,18 @@ type wrapping struct {
 	decoder     func(*bufio.Reader) (io.Reader, func(), error)
 }
 
+const (
+	zstdMagic = "\x28\xb5\x2f\xfd"
+	// zstdSkippable follows the first byte, 0x50 to 0x5f, of a frame that a decoder passes
+	// over (RFC 8878, section 3.1.2): pzstd and others begin files with one.
+	zstdSkippable = "\x2a\x4d\x18"
+)
+
 // wrappings are those that are read.
 func wrappings() []wrapping {
 	return []wrapping{
 		{"\x1f\x8b", "gzip", layer.Gzip.Decoder()},
-		{"\x28\xb5\x2f\xfd", "zstd", layer.Zstd.Decoder()},
+		{zstdMagic, "zstd", layer.Zstd.Decoder()},
 		{xzMagic, "xz", func(r *bufio.Reader) (io.Reader, func(), error) { return newXzReader(r), nil, nil }},
 		{"BZh", "bzip2", func(r *bufio.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), nil, nil }},
 	}
@@ -31,6 +38,9 @@ func wrapped(head []byte) (wrapping, bool) {
 		if bytes.HasPrefix(head, []byte(w.magic)) {
 			return w, true
 		}
+	}
+	if len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == zstdSkippable {
+		return wrapped([]byte(zstdMagic))
 	}
 	return wrapping{}, false
 }

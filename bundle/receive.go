@@ -109,29 +109,44 @@ func (r *Reception) Receive(ctx context.Context, name string, in io.Reader) erro
 	}
 	defer plain.Close()
 	rest := io.Reader(plain)
+	return r.tarsIn(ctx, name, func() io.Reader { return rest }, func(first []byte) error {
+		rest = io.MultiReader(bytes.NewReader(first), plain)
+		return nil
+	}, plain)
+}
+
+// tarsIn reads all tars of a stream, of which next is the one that is due; again is told
+// of the block that another begins with, which was read from behind.
+func (r *Reception) tarsIn(ctx context.Context, name string, next func() io.Reader, again func(first []byte) error, behind io.Reader) error {
 	for n := 1; ; n++ {
-		if err := r.tar(ctx, name, rest); err != nil {
+		err := r.tar(ctx, name, next())
+		if err == nil {
+			var first []byte
+			if first, err = behindEnd(behind); err == nil && first == nil {
+				return nil
+			}
+			switch {
+			case err != nil:
+			case r.head.Volume == nil || n > maxVolumes:
+				err = fmt.Errorf("%w: more stands behind the end of the tar", content.ErrCorrupt)
+			default:
+				err = again(first)
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		first, err := behindEnd(plain)
-		if err != nil || first == nil {
-			return err
-		}
-		if r.head.Volume == nil || n > maxVolumes {
-			return fmt.Errorf("%s: %w: more stands behind the end of the tar", name, content.ErrCorrupt)
-		}
-		rest = io.MultiReader(bytes.NewReader(first), plain)
 	}
 }
 
-// ReceiveFile is Receive for a tar in a file of size bytes, which is not compressed: what
+// ReceiveFile is Receive for what is in a file of size bytes and not compressed: what
 // the Receiver does not read is passed over.
 func (r *Reception) ReceiveFile(ctx context.Context, name string, in io.ReaderAt, size int64) error {
-	err := r.tar(ctx, name, &seekable{io.NewSectionReader(&ahead{r: in}, 0, size)})
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	all := &seekable{io.NewSectionReader(&ahead{r: in}, 0, size)}
+	return r.tarsIn(ctx, name, func() io.Reader { return all }, func(first []byte) error {
+		_, err := all.Seek(-int64(len(first)), io.SeekCurrent)
+		return err
+	}, all)
 }
 
 // seekable hides what would make io.Copy go another way.

@@ -102,7 +102,7 @@ func (t *tarReception) member(ctx context.Context, h *tar.Header, in io.Reader) 
 		if t.seen[name] {
 			odd = "it comes twice"
 		}
-		t.seen[name] = true
+		t.seen[strings.Clone(name)] = true // which may be part of a long header
 	}
 	if odd != "" {
 		err := corrupt(h.Name, "%s", odd)

@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"strings"
@@ -11,8 +12,9 @@ import (
 	"dist.example/oci"
 )
 
-// maxLooks bounds the manifests that are read to find referrers.
-const maxLooks = 10_000
+// maxLooks bounds the manifests that are read to find referrers: as many as an archive may
+// have members.
+const maxLooks = maxMembers
 
 // referrer is a manifest that is about another.
 type referrer struct {
@@ -85,13 +87,15 @@ func (s *source) find(ctx context.Context) (findings, error) {
 	}
 	queue = append(queue, s.shelf.unlisted(s.entries)...)
 	seen := map[oci.Digest]bool{}
-	for len(queue) > 0 && len(seen) < maxLooks {
+	for len(queue) > 0 {
 		d := queue[0]
 		queue = queue[1:]
 		if seen[d] {
 			continue
 		}
-		seen[d] = true
+		if seen[d] = true; len(seen) > maxLooks {
+			return found, fmt.Errorf("%w: more than %d manifests would have to be looked at, to find what is about others", content.ErrUnsupported, maxLooks)
+		}
 		r, below, err := s.look(ctx, d)
 		if err != nil {
 			return found, err

@@ -135,8 +135,18 @@ func NewOutgoing(ctx context.Context, cargo Cargo, o WriteOptions) (*Outgoing, e
 		l.split, l.asked = max((o.Split-1)&^511, 512), o.Split
 	}
 	var err error
-	w.volumes, err = l.volumes()
-	return w, err
+	if w.volumes, err = l.volumes(); err != nil {
+		return nil, err
+	}
+	members := 0
+	for _, v := range w.volumes {
+		members += len(v.pieces)
+	}
+	if members > maxMembers {
+		return nil, content.WithHint(fmt.Errorf("tar: %w: %d members, and nobody reads more than %d", content.ErrUnsupported, members, maxMembers),
+			"export fewer images at a time, or to a folder")
+	}
+	return w, nil
 }
 
 // prepare makes the documents.

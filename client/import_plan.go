@@ -128,8 +128,8 @@ func (p *planning) Begin(ctx context.Context, h bundle.Head) error {
 
 // Blob implements bundle.Receiver.
 func (p *planning) Blob(_ context.Context, b bundle.Coming) (oci.Digest, error) {
-	head := int64(512)
-	if b.Size <= oci.MaxManifestSize {
+	head := min(b.Size, 512)
+	if b.Size <= oci.MaxManifestSize && (b.MediaType == "" || oci.HasSuccessors(b.MediaType) || oci.IsImageConfig(b.MediaType)) {
 		head = b.Size
 	}
 	if p.held += int(head); p.held > maxPlanned {

@@ -125,7 +125,7 @@ func (v *volumes) compare(ctx context.Context, w content.Writer, offset int64, b
 	mine, theirs := make([]byte, 64<<10), make([]byte, 64<<10)
 	for pos := offset; ; {
 		n, err := io.ReadFull(had, mine)
-		if n == 0 {
+		if err == io.EOF {
 			return b.Reader, nil
 		}
 		if err != nil && err != io.ErrUnexpectedEOF {
@@ -327,7 +327,7 @@ func (v *volumes) missing(ctx context.Context, r *bundle.Reception, lacking int)
 		}
 	}
 	if len(missing) == 0 {
-		return content.WithHint(fmt.Errorf("import: %w: all %d volumes came, and %s of them are not here", content.ErrCorrupt, v.of, howMany(lacking, "blob")),
+		return content.WithHint(fmt.Errorf("import: %w: all %d volumes came, and of what they have there %s not here", content.ErrCorrupt, v.of, areSome(lacking, "blob")),
 			"import all of them again: what is here is not taken twice")
 	}
 	return content.WithHint(fmt.Errorf("import: %w: of %d volumes, %s came not yet, and no name was given", content.ErrPartial, v.of, joined(missing)),

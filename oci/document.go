@@ -29,7 +29,7 @@ func ParseDocument(data []byte, keys ...string) (*Document, error) {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return nil, fmt.Errorf("document: %w: not JSON", ErrInvalid)
 	}
-	if err := checkValue(json.NewDecoder(bytes.NewReader(data)), false); err != nil {
+	if err := checkValue(json.NewDecoder(bytes.NewReader(data)), once); err != nil {
 		return nil, fmt.Errorf("document: %w", err)
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))

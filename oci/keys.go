@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // specKeys are the keys that decide what a document refers to. encoding/json
@@ -23,11 +24,26 @@ var descends = []string{"config", "layers", "manifests", "subject", "platform"}
 // in another case: of two readers one would take the first and one the last, or
 // one would see a field that the other does not. data is valid JSON.
 func checkKeys(data []byte) error {
-	return checkValue(json.NewDecoder(bytes.NewReader(data)), true)
+	return checkValue(json.NewDecoder(bytes.NewReader(data)), specified)
 }
 
-// checkValue checks the next value; spec says that specKeys count in it.
-func checkValue(dec *json.Decoder, spec bool) error {
+// keyRule is what keys of an object must not do.
+type keyRule int
+
+const (
+	once      keyRule = iota // stand twice
+	folded                   // stand twice, in whatever case
+	specified                // stand twice, or be one of specKeys in another case
+)
+
+// CheckFoldedKeys refuses JSON in which two keys of one object differ in their case alone:
+// encoding/json takes both for the same field, other readers for two. Errors: ErrInvalid.
+func CheckFoldedKeys(data []byte) error {
+	return checkValue(json.NewDecoder(bytes.NewReader(data)), folded)
+}
+
+// checkValue checks the next value.
+func checkValue(dec *json.Decoder, rule keyRule) error {
 	tok, err := dec.Token()
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrInvalid, err)
@@ -35,12 +51,12 @@ func checkValue(dec *json.Decoder, spec bool) error {
 	switch tok {
 	case json.Delim('['):
 		for dec.More() {
-			if err := checkValue(dec, spec); err != nil {
+			if err := checkValue(dec, rule); err != nil {
 				return err
 			}
 		}
 	case json.Delim('{'):
-		if err := checkObject(dec, spec); err != nil {
+		if err := checkObject(dec, rule); err != nil {
 			return err
 		}
 	default:
@@ -53,7 +69,7 @@ func checkValue(dec *json.Decoder, spec bool) error {
 	return nil
 }
 
-func checkObject(dec *json.Decoder, spec bool) error {
+func checkObject(dec *json.Decoder, rule keyRule) error {
 	seen := map[string]bool{}
 	for dec.More() {
 		tok, err := dec.Token()
@@ -61,20 +77,40 @@ func checkObject(dec *json.Decoder, spec bool) error {
 			return fmt.Errorf("%w: %v", ErrInvalid, err)
 		}
 		key, _ := tok.(string)
-		if seen[key] {
+		same := key
+		if rule == folded {
+			same = strings.Map(foldRune, key)
+		}
+		if seen[same] {
 			return fmt.Errorf("%w: key %.40q stands twice", ErrInvalid, key)
 		}
-		seen[key] = true
-		if spec {
+		seen[same] = true
+		below := rule
+		if rule == specified {
 			if err := checkCase(key); err != nil {
 				return err
 			}
 		}
-		if err := checkValue(dec, spec && slices.Contains(descends, key)); err != nil {
+		if rule == specified && !slices.Contains(descends, key) {
+			below = once
+		}
+		if err := checkValue(dec, below); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// foldRune is the least of the runes that are equal to r in whatever case (ſ is an s), as
+// encoding/json has it.
+func foldRune(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
 }
 
 func checkCase(key string) error {

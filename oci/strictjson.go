@@ -113,7 +113,7 @@ func (r *StrictJSON) Value() (json.RawMessage, error) {
 	if err := r.dec.Decode(&raw); err != nil {
 		return nil, r.Fail("not JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	if err := checkValue(json.NewDecoder(bytes.NewReader(raw)), false); err != nil {
+	if err := checkValue(json.NewDecoder(bytes.NewReader(raw)), once); err != nil {
 		return nil, r.Fail("%s", strings.TrimPrefix(err.Error(), ErrInvalid.Error()+": "))
 	}
 	return raw, nil

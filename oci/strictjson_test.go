@@ -58,3 +58,16 @@ func TestCheckSparseTellsWhatIsMadeToFillTheMemory(t *testing.T) {
 		}
 	}
 }
+
+func TestKeysThatDifferInCaseAloneAreRefused(t *testing.T) {
+	for text, good := range map[string]bool{
+		`{"version":1,"blobs":[{"size":1}],"Size":2}`: true,
+		`{"version":1,"Version":7}`:                   false,
+		`{"a":[{"size":1,"\u017fize":2}]}`:            false,
+		`{"a":1,"a":2}`:                               false,
+	} {
+		if err := oci.CheckFoldedKeys([]byte(text)); (err == nil) != good || err != nil && !errors.Is(err, oci.ErrInvalid) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
