@@ -66,6 +66,10 @@ func auditFolder(ctx context.Context, at string, observe content.Observer) (Audi
 		return Audit{}, err
 	}
 	a := Audit{Head: in.Head}
+	if in.Contents != nil {
+		err := a.listed(ctx, in, observe)
+		return a, errors.Join(err, in.Close())
+	}
 	if err := in.Close(); err != nil {
 		return a, err
 	}
@@ -81,6 +85,33 @@ func auditFolder(ctx context.Context, at string, observe content.Observer) (Audi
 		a.Blobs, a.Size = a.Blobs+1, a.Size+info.Size
 	}
 	return a, l.Verify(ctx, observe)
+}
+
+// listed reads all that the contents of a folder list, whether an image here reaches it or
+// not: of a delta most of it belongs to what is elsewhere.
+func (a *Audit) listed(ctx context.Context, in *Incoming, observe content.Observer) error {
+	all := &auditor{observe: observe, told: content.Event{Name: "verify", Total: in.Contents.TotalSize}}
+	all.tell(content.EventStarted)
+	for _, b := range in.Contents.Blobs {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		desc := descriptorOf(b)
+		r, err := in.Fetch(ctx, desc)
+		if err != nil {
+			return err
+		}
+		_, err = all.Blob(ctx, Coming{BlobEntry: b, Reader: r})
+		if cerr := r.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.Digest, err)
+		}
+	}
+	a.Blobs, a.Size = all.Blobs, all.Size
+	all.tell(content.EventFinished)
+	return nil
 }
 
 // auditor is a Receiver that hashes what comes and keeps nothing.

@@ -362,16 +362,57 @@ func (a *arrived) unlisted([]entry) []oci.Digest {
 // Close implements shelf.
 func (a *arrived) Close() error { return nil }
 
-// Images are those that are listed, without what is about them, as they stand there.
-func (in *Incoming) Images() (images []IncomingImage) {
-	for _, e := range plain(in.entries) {
-		if oci.HasSuccessors(e.MediaType) {
-			d := e.Descriptor
-			d.Annotations = nil // they say where it is listed, not what it is
-			images = append(images, IncomingImage{e.full, e.tag, d})
+// Images are those that are listed, as they stand there: what has a name, and what has none
+// and is neither about another that is listed nor a part of it. Errors: those of reading.
+func (in *Incoming) Images(ctx context.Context) (images []IncomingImage, err error) {
+	parts, err := in.parts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range in.entries {
+		if !oci.HasSuccessors(e.MediaType) || e.cosignSuffix() != "" || oci.IsReferrersTag(e.tag) {
+			continue
+		}
+		d := e.Descriptor
+		d.Annotations = nil // they say where it is listed, not what it is
+		im := IncomingImage{e.full, e.tag, d}
+		if !im.Nameless() || !parts[e.Digest] {
+			images = append(images, im)
 		}
 	}
-	return images
+	return images, nil
+}
+
+// parts are the entries without a name that belong to others: images of an index that is
+// listed, and manifests about one that is.
+func (in *Incoming) parts(ctx context.Context) (map[oci.Digest]bool, error) {
+	parts, listed, subjects := map[oci.Digest]bool{}, map[oci.Digest]bool{}, map[oci.Digest]oci.Digest{}
+	for _, e := range in.entries {
+		listed[e.Digest] = true
+	}
+	if len(listed) < 2 {
+		return parts, nil
+	}
+	for d := range listed {
+		r, below, err := in.look(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if r.subject != "" {
+			subjects[d] = r.subject
+		}
+		for _, b := range below {
+			if b.Digest != d {
+				parts[b.Digest] = true
+			}
+		}
+	}
+	for d, subject := range subjects {
+		if listed[subject] || parts[subject] {
+			parts[d] = true
+		}
+	}
+	return parts, nil
 }
 
 // Has says whether the bundle itself has a blob, with its size. What came with a Reception
@@ -406,6 +447,9 @@ func (in *Incoming) Provenance() (Provenance, error) {
 	}
 	return parseProvenance(data)
 }
+
+// Nameless says that it has neither a name nor a tag.
+func (i IncomingImage) Nameless() bool { return i.Name == (oci.Reference{}) && i.Tag == "" }
 
 // Label is how messages call an image that has no name.
 func (i IncomingImage) Label() string {

@@ -277,11 +277,12 @@ func (t *layoutTarget) finish(ctx context.Context, root oci.Descriptor, name oci
 	if err != nil {
 		return err
 	}
-	if err := complete(ctx, t.source.Fetch, t.has, root); err != nil {
-		return err
-	}
 	return t.change(ctx, func(old []byte) error {
 		if err := t.tags.stillHold(old); err != nil {
+			return err
+		}
+		// While nobody can remove a blob, as whoever writes a bundle into the folder does.
+		if err := complete(ctx, t.source.Fetch, t.has, root); err != nil {
 			return err
 		}
 		items := append([]oci.Descriptor{listed(root, full, tag)}, t.referrersOf(root.Digest)...)

@@ -184,8 +184,8 @@ func TestAReceptionListsWhatCame(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		images := in.Images()
-		if len(images) != 1 || images[0].Name.String() != "registry.example/a:v1" || !in.Has(images[0].Target.Digest) {
+		images, err := in.Images(t.Context())
+		if err != nil || len(images) != 1 || images[0].Name.String() != "registry.example/a:v1" || !in.Has(images[0].Target.Digest) {
 			t.Errorf("%s: %+v", name, images)
 		}
 	}
@@ -220,7 +220,7 @@ func FuzzReception(f *testing.F) {
 		if err == nil {
 			if r.Complete() == nil && r.Head().Volume == nil {
 				if in, ierr := r.Incoming(t.Context(), m); ierr == nil {
-					in.Images()
+					_, _ = in.Images(t.Context())
 					in.Unlisted()
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -308,5 +309,32 @@ func TestEventsTellOfEveryBlob(t *testing.T) {
 		if ends[b.Digest] != [3]int{1, 1, 1} {
 			t.Errorf("%s is planned, started and finished %v times", b.Digest, ends[b.Digest])
 		}
+	}
+}
+
+// Two exports of one name into one folder at once: whoever comes last finds all that it
+// lists.
+func TestBlobsThatAnotherExportRemovesComeAgain(t *testing.T) {
+	one, _ := cargo(t, 3000)
+	other, _ := cargo(t, 4000)
+	dir := t.TempDir()
+	_, err := outgoing(t, one, bundle.WriteOptions{Form: bundle.FormFolder}).WriteFolder(t.Context(), dir)
+	must(t, err)
+	var once sync.Once
+	alone, err := outgoing(t, one, bundle.WriteOptions{Form: bundle.FormFolder, Jobs: 1, Observe: func(e content.Event) {
+		if e.Kind == content.EventReused {
+			once.Do(func() {
+				_, err := outgoing(t, other, bundle.WriteOptions{Form: bundle.FormFolder}).WriteFolder(t.Context(), dir)
+				must(t, err)
+			})
+		}
+	}}).WriteFolder(t.Context(), dir)
+	must(t, err)
+	if !alone {
+		t.Error("it is no bundle")
+	}
+	audit, err := bundle.AuditPlace(t.Context(), dir, nil)
+	if err != nil || audit.Blobs != len(audit.Contents.Blobs) {
+		t.Errorf("%+v, %v", audit, err)
 	}
 }

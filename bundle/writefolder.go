@@ -39,27 +39,43 @@ func (w *Outgoing) WriteFolder(ctx context.Context, path string) (alone bool, er
 		return false, err
 	}
 	w.planned()
-	if err := w.pushAll(ctx, t); err != nil {
-		return false, err
-	}
-	err = t.change(ctx, func(old []byte) (err error) {
-		index, former, whole, err := w.join(t.folder, old)
-		if err != nil {
-			return err
+	for try := 1; ; try++ {
+		if err := w.pushAll(ctx, t); err != nil {
+			return false, err
 		}
-		alone = whole
-		w.o.Hook("export.written")
-		if err := w.list(t.folder, index, old != nil, alone); err != nil {
-			return err
-		}
-		for _, name := range former {
-			if err := t.folder.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fsys.Classify(err)
+		err = t.change(ctx, func(old []byte) (err error) {
+			index, former, whole, err := w.join(t.folder, old)
+			if err == nil {
+				err = w.allThere(t)
 			}
+			if err != nil {
+				return err
+			}
+			alone = whole
+			w.o.Hook("export.written")
+			return w.list(t.folder, index, old != nil, alone, former)
+		})
+		if !errors.Is(err, errGone) || try == pushTries {
+			return alone, err
 		}
-		return nil
-	})
-	return alone, err
+	}
+}
+
+// pushTries is how often blobs are pushed that somebody else removes, who writes his own
+// bundle into the folder.
+const pushTries = 3
+
+// errGone says that a blob that was pushed is gone again.
+var errGone = fmt.Errorf("%w: somebody else writes another bundle into it", content.ErrConflict)
+
+// allThere looks for all blobs while nobody can remove one.
+func (w *Outgoing) allThere(t *layoutTarget) error {
+	for _, b := range w.blobs {
+		if here, err := t.has(descriptorOf(b.BlobEntry)); err != nil || !here {
+			return cmp.Or(err, fmt.Errorf("%s: %w", t.folder.path, errGone))
+		}
+	}
+	return nil
 }
 
 // join is index.json with what it lists already, and whether that is nothing else and no
@@ -201,8 +217,9 @@ func (t *told) Read(p []byte) (int, error) {
 }
 
 // list writes the documents. What says what the folder holds is never there beside
-// another index.json than its own: where there is one, it comes last, and else first.
-func (w *Outgoing) list(f *folder, index []byte, again, alone bool) error {
+// another index.json than its own, nor beside blobs of the former bundle: where there is
+// one, it comes last, and else first.
+func (w *Outgoing) list(f *folder, index []byte, again, alone bool, former []string) error {
 	about := slices.DeleteFunc(slices.Clone(w.docs), func(d document) bool { return d.name == "oci-layout" || d.name == "index.json" })
 	if err := f.unbundle(); err != nil {
 		return err
@@ -219,6 +236,14 @@ func (w *Outgoing) list(f *folder, index []byte, again, alone bool) error {
 			return err
 		}
 		w.o.Hook("export.placed")
+		if d.name != "index.json" {
+			continue
+		}
+		for _, name := range former {
+			if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fsys.Classify(err)
+			}
+		}
 	}
 	return nil
 }

@@ -88,7 +88,11 @@ func (c *Client) aboutBundle(ctx context.Context, path string, keys []*sign.Publ
 	if in.Signed {
 		about.Signer = c.labelOf(ctx, in.Head)
 	}
-	for _, im := range in.Images() {
+	images, err := in.Images(ctx)
+	if err != nil {
+		return about, err
+	}
+	for _, im := range images {
 		one, err := c.aboutImage(ctx, s, in, im)
 		if err != nil {
 			return about, err

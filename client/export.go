@@ -275,6 +275,7 @@ func (e *export) leaves() (func(oci.Digest) bool, error) {
 			"`dist why` tells what it belongs to here")
 	}
 	e.cargo.spread(wanted, e.roots())
+	e.cargo.addAttachments(wanted)
 	return func(d oci.Digest) bool { return !wanted[d] }, nil
 }
 

@@ -218,6 +218,14 @@ func (c *collector) spread(wanted map[oci.Digest]bool, roots []oci.Digest) {
 	follow(from, func(d oci.Digest) []oci.Digest { return slices.Concat(c.below[d], about[d]) }, wanted, known)
 }
 
+// addAttachments adds what is about images by a tag, and all that it lists. What a receiver
+// has kept of a delta that it could not finish has no tags yet.
+func (c *collector) addAttachments(wanted map[oci.Digest]bool) {
+	for _, a := range c.tags {
+		follow([]oci.Digest{a.desc.Digest}, func(d oci.Digest) []oci.Digest { return c.below[d] }, wanted, nil)
+	}
+}
+
 // follow adds to found what is reached from some, and not by way of what is in without.
 func follow(from []oci.Digest, next func(oci.Digest) []oci.Digest, found, without map[oci.Digest]bool) {
 	for todo := slices.Clone(from); len(todo) > 0; {

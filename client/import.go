@@ -186,7 +186,7 @@ func (im *imports) begin(ctx context.Context) (err error) {
 
 // look finds out what is to become of which name, and whether it may.
 func (im *imports) look(ctx context.Context) error {
-	if err := im.list(); err != nil {
+	if err := im.list(ctx); err != nil {
 		return err
 	}
 	if err := im.findBase(ctx); err != nil {
@@ -246,6 +246,9 @@ func fewOf(words []string) string {
 func (im *imports) admitAll(ctx context.Context) error {
 	for _, i := range im.images {
 		if i.name == (oci.Reference{}) {
+			if err := im.admitNameless(i); err != nil {
+				return err
+			}
 			continue
 		}
 		asked := i.Name
@@ -263,6 +266,17 @@ func (im *imports) admitAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// admitNameless refuses an image without a name where the policy asks something of every
+// name: signatures are for names, and a name that is given later is not asked about.
+func (im *imports) admitNameless(i *imported) error {
+	_, demanding, err := im.c.demands(oci.Reference{})
+	if err != nil || !demanding {
+		return err
+	}
+	return content.WithHint(fmt.Errorf("import %s: %w: it has no name, and the policy wants signatures for all that it does not speak of", i.Label(), content.ErrUntrusted),
+		"--map @%s=NAME gives it one, for which it is judged", i.Target.Digest)
 }
 
 // add takes what another admission of the same image came to.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,11 +54,14 @@ func (r renaming) replaces(name string) (string, bool) {
 }
 
 // list finds out what the images are called, here.
-func (im *imports) list() error {
+func (im *imports) list(ctx context.Context) error {
 	byName := map[oci.Reference]*imported{}
-	for _, found := range im.in.Images() {
+	images, err := im.in.Images(ctx)
+	if err != nil {
+		return im.found(err)
+	}
+	for _, found := range images {
 		i := &imported{IncomingImage: found}
-		var err error
 		if i.name, err = im.rename(found); err != nil {
 			return err
 		}

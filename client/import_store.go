@@ -48,7 +48,7 @@ func (s *storing) Begin(ctx context.Context, h bundle.Head) error {
 	if s.volumes == nil {
 		s.volumes = &volumes{im: s.im, bundle: h.Volume.Bundle, of: h.Volume.Of}
 	}
-	return s.volumes.begin(ctx)
+	return s.volumes.begin(ctx, h.Volume.Number)
 }
 
 // Blob implements bundle.Receiver.

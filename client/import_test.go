@@ -192,6 +192,34 @@ func TestADamagedVolumeCostsNothingThatCameBefore(t *testing.T) {
 	whole(t, c, b)
 }
 
+// A volume that came whole stays what it is, whatever comes under its number later.
+func TestAVolumeThatCameIsNotLostToABadCopyOfIt(t *testing.T) {
+	t.Parallel()
+	b := largeBundle(t, 1)
+	volumes := b.volumes(3)
+	for first := range volumes { // parts in their place, and parts that wait for others
+		c := newClient(t)
+		_, err := importFrom(t, c, client.ImportOptions{}, fileOf(t, tarOf(t, volumes[first])))
+		want(t, content.ErrPartial, err)
+		good := tarOf(t, volumes[first])
+		for at := len(good) / 3; at < len(good); at += len(good) / 4 {
+			bad := bytes.Clone(good)
+			bad[at] ^= 1
+			_, err = importFrom(t, c, client.ImportOptions{}, fileOf(t, bad))
+			want(t, content.ErrCorrupt, err)
+			_, err = importStream(c, t.Context(), good[:at])
+			want(t, content.ErrCorrupt, err)
+		}
+		for i, v := range volumes {
+			if i != first {
+				_, err = importFrom(t, c, client.ImportOptions{}, fileOf(t, tarOf(t, v)))
+			}
+		}
+		must(t, err)
+		whole(t, c, b)
+	}
+}
+
 func TestADeltaNeedsItsBase(t *testing.T) {
 	t.Parallel()
 	first := smallBundle(t)

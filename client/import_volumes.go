@@ -28,13 +28,16 @@ type volumes struct {
 	of     int
 	lease  content.Lease
 	parts  []partTaken // of the volume that is coming
+	number int         // of that
+	again  bool        // it came whole before: what is here of it is sound
 }
 
 // partTaken is a part whose volume has not come to its end.
 type partTaken struct {
 	desc   oci.Descriptor // of the blob
 	offset int64
-	apart  bool // it has an ingest of its own
+	apart  bool  // it has an ingest of its own
+	sound  int64 // what was there already and is not to be taken back: up to this offset
 }
 
 // note is that of the lease for a volume, or for what came of any.
@@ -46,8 +49,10 @@ func (v *volumes) note(number int) string {
 }
 
 // begin is for before the first part of a volume.
-func (v *volumes) begin(ctx context.Context) (err error) {
-	if v.parts = nil; v.lease.ID == "" {
+func (v *volumes) begin(ctx context.Context, number int) (err error) {
+	v.parts, v.number = nil, number
+	came, err := v.numbers(ctx)
+	if v.again = slices.Contains(came, number); err == nil && v.lease.ID == "" {
 		v.lease, err = v.im.store.Acquire(ctx, v.note(0), keepImported)
 	}
 	return err
@@ -80,7 +85,11 @@ func (v *volumes) take(ctx context.Context, s *storing, desc oci.Descriptor, off
 		return v.takeApart(ctx, s, desc, offset, b)
 	}
 	defer w.Close()
-	v.parts = append(v.parts, partTaken{desc: desc, offset: offset})
+	p := partTaken{desc: desc, offset: offset, sound: offset}
+	if v.again {
+		p.sound = max(offset, w.Status().Offset)
+	}
+	v.parts = append(v.parts, p)
 	rest, err := v.compare(ctx, w, offset, b)
 	if err != nil {
 		return err
@@ -95,7 +104,11 @@ func (v *volumes) takeApart(ctx context.Context, s *storing, desc oci.Descriptor
 		return err
 	}
 	defer w.Close()
-	v.parts = append(v.parts, partTaken{desc, offset, true})
+	if v.again && w.Status().Offset == b.Size {
+		_, err := io.Copy(io.Discard, b.Reader)
+		return err
+	}
+	v.parts = append(v.parts, partTaken{desc: desc, offset: offset, apart: true})
 	if w.Status().Offset > 0 {
 		if err := w.Reset(); err != nil {
 			return err
@@ -110,7 +123,8 @@ type cutter interface {
 }
 
 // compare reads of a part what an earlier try has written of it. From the first difference
-// on, or behind the end, what it returns is to be written.
+// on, or behind the end, what it returns is to be written. Errors: ErrCorrupt for a
+// difference from a volume that came whole.
 func (v *volumes) compare(ctx context.Context, w content.Writer, offset int64, b bundle.Coming) (io.Reader, error) {
 	at := w.Status().Offset
 	if at == offset {
@@ -135,6 +149,9 @@ func (v *volumes) compare(ctx context.Context, w content.Writer, offset int64, b
 			return nil, err
 		}
 		if !bytes.Equal(mine[:n], theirs[:n]) {
+			if v.again {
+				return nil, fmt.Errorf("%s: %w: volume %d came before, and had something else from byte %d of it on", b.Name, content.ErrCorrupt, v.number, pos)
+			}
 			if err := w.(cutter).Cut(ctx, pos); err != nil {
 				return nil, err
 			}
@@ -289,10 +306,10 @@ func (v *volumes) cut(ctx context.Context, p partTaken) error {
 		return err
 	}
 	defer w.Close()
-	if w.Status().Offset <= p.offset {
+	if w.Status().Offset <= p.sound {
 		return nil
 	}
-	return w.(cutter).Cut(ctx, p.offset)
+	return w.(cutter).Cut(ctx, p.sound)
 }
 
 // complete says whether all blobs of the bundle are here. Errors: ErrPartial, which says

@@ -43,8 +43,9 @@ func (b bundles) source(ctx context.Context, at string) (content.ImageSource, er
 	return in.At(at)
 }
 
-// spread puts all images of a bundle in the place of a word that names none of them.
-func (b bundles) spread(ctx context.Context, entries []ListEntry) (all []ListEntry, err error) {
+// spread puts all images of a bundle in the place of a word that names none of them: where
+// one has a name, those that have. warn is told of the others.
+func (b bundles) spread(ctx context.Context, entries []ListEntry, warn func(string)) (all []ListEntry, err error) {
 	for _, e := range entries {
 		path, whole, err := wholeBundle(e.Word)
 		if err != nil {
@@ -58,7 +59,16 @@ func (b bundles) spread(ctx context.Context, entries []ListEntry) (all []ListEnt
 		if err != nil {
 			return nil, e.at(err)
 		}
-		for _, im := range in.Images() {
+		images, err := in.Images(ctx)
+		if err != nil {
+			return nil, e.at(err)
+		}
+		named := slices.ContainsFunc(images, func(im bundle.IncomingImage) bool { return !im.Nameless() })
+		for _, im := range images {
+			if named && im.Nameless() {
+				warn(fmt.Sprintf("%s of %s has no name, and is left out: `dist import` brings it", im.Label(), path))
+				continue
+			}
 			one := e
 			one.Word = TransportBundle + ":" + im.Place(path)
 			all = append(all, one)

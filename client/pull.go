@@ -158,7 +158,7 @@ func (c *Client) newPull(ctx context.Context, names []string, o PullOptions) (*p
 
 // find finds out which images are meant.
 func (p *pull) find(ctx context.Context, entries []ListEntry) error {
-	entries, err := p.bundles.spread(ctx, entries)
+	entries, err := p.bundles.spread(ctx, entries, p.c.opts.Warn)
 	if err != nil {
 		return err
 	}
