@@ -35,7 +35,7 @@ func (w *Outgoing) WriteFolder(ctx context.Context, path string) (alone bool, er
 	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return false, err
 	}
-	if _, _, _, err := w.join(t.folder, old); err != nil { // sooner than at the end
+	if _, _, _, err := w.join(ctx, t, old); err != nil { // sooner than at the end
 		return false, err
 	}
 	w.planned()
@@ -44,7 +44,7 @@ func (w *Outgoing) WriteFolder(ctx context.Context, path string) (alone bool, er
 			return false, err
 		}
 		err = t.change(ctx, func(old []byte) (err error) {
-			index, former, whole, err := w.join(t.folder, old)
+			index, former, whole, err := w.join(ctx, t, old)
 			if err == nil {
 				err = w.allThere(t)
 			}
@@ -81,8 +81,19 @@ func (w *Outgoing) allThere(t *layoutTarget) error {
 // join is index.json with what it lists already, and whether that is nothing else and no
 // other blobs are there. former are the blobs of the bundle that was there before and has
 // nothing that is listed any more.
-func (w *Outgoing) join(f *folder, old []byte) (index []byte, former []string, alone bool, err error) {
-	if index, err = addTo(old, w.listed); err != nil {
+func (w *Outgoing) join(ctx context.Context, t *layoutTarget, old []byte) (index []byte, former []string, alone bool, err error) {
+	f, had := t.folder, old
+	was, bundled := formerly(f, old)
+	if bundled {
+		replaced, err := w.replaces(ctx, t, old)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		if replaced {
+			had = nil
+		}
+	}
+	if index, err = addTo(had, w.listed); err != nil {
 		return nil, nil, false, err
 	}
 	fresh, err := addTo(nil, w.listed)
@@ -92,7 +103,7 @@ func (w *Outgoing) join(f *folder, old []byte) (index []byte, former []string, a
 	what := "it lists other images already"
 	if alone = bytes.Equal(index, fresh); alone {
 		var foreign bool
-		if former, foreign, err = w.strays(f, old); err != nil {
+		if former, foreign, err = w.strays(f, was); err != nil {
 			return nil, nil, false, err
 		}
 		what = "it has other blobs, which nothing lists"
@@ -108,14 +119,43 @@ func (w *Outgoing) join(f *folder, old []byte) (index []byte, former []string, a
 	return index, former, alone, err
 }
 
+// replaces says whether all images that a former bundle lists in old are given anew: what
+// else it lists is about those.
+func (w *Outgoing) replaces(ctx context.Context, t *layoutTarget, old []byte) (bool, error) {
+	entries, err := parseListing(old)
+	if err != nil {
+		return false, err
+	}
+	fresh, err := addTo(nil, w.listed)
+	if err != nil {
+		return false, err
+	}
+	ours, err := parseListing(fresh)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if e.cosignSuffix() != "" || oci.IsReferrersTag(e.tag) || slices.ContainsFunc(ours, func(o entry) bool { return o.full == e.full && o.tag == e.tag && o.named() }) {
+			continue
+		}
+		r, _, err := t.source.look(ctx, e.Digest)
+		if err != nil || e.named() || r.subject == "" {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// named says that an entry has a name or a tag.
+func (e entry) named() bool { return e.full != oci.Reference{} || e.tag != "" }
+
 // strays are the files of blobs that the bundle does not have: former those of the bundle
-// that the folder was, whose index.json is old; foreign says that there are others.
-func (w *Outgoing) strays(f *folder, old []byte) (former []string, foreign bool, err error) {
+// that the folder was; foreign says that there are others.
+func (w *Outgoing) strays(f *folder, was Contents) (former []string, foreign bool, err error) {
 	ours := map[oci.Digest]bool{}
 	for _, b := range w.blobs {
 		ours[b.Digest] = true
 	}
-	was, bundled := formerly(f, old)
 	for _, a := range []oci.Algorithm{oci.SHA256, oci.SHA512} {
 		files, err := fs.ReadDir(f.root.FS(), "blobs/"+a.String())
 		if errors.Is(err, fs.ErrNotExist) {
@@ -130,7 +170,7 @@ func (w *Outgoing) strays(f *folder, old []byte) (former []string, foreign bool,
 			if ok && ours[d] {
 				continue
 			}
-			if _, its := was.Blob(d); !ok || !bundled || !its || !file.Type().IsRegular() {
+			if _, its := was.Blob(d); !ok || !its || !file.Type().IsRegular() {
 				return nil, true, nil
 			}
 			former = append(former, name)
