@@ -136,7 +136,7 @@ func (a *auditor) tell(kind content.EventKind) {
 
 // stream reads what is compressed.
 func (a *auditor) stream(ctx context.Context, r *Reception, at string) error {
-	f, err := os.Open(at)
+	f, err := fsys.OpenPatiently(ctx, at, os.O_RDONLY)
 	if err != nil {
 		return fsys.Classify(err)
 	}

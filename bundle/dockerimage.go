@@ -19,6 +19,8 @@ const (
 	maxDockerManifest = 4 << 20
 	maxDockerImages   = 10_000
 	maxLayers         = 10_000
+	// maxMade bounds the bytes of the configurations and manifests that are held for it.
+	maxMade = 128 << 20
 )
 
 // dockerImage is one entry of Docker's manifest.json.
@@ -54,6 +56,7 @@ type dockerShelf struct {
 	dockerFiles
 	index []byte                    // stands in for index.json
 	made  map[oci.Digest][]byte     // manifests and configurations
+	held  int                       // how many bytes these have
 	parts map[oci.Digest]dockerFile // layers
 	known map[string]oci.Descriptor // compressed layers, by their names
 }
@@ -152,6 +155,9 @@ func (s *dockerShelf) add(ctx context.Context, i dockerImage) (oci.Descriptor, e
 	manifest, desc, err := oci.Encode(oci.MediaTypeManifest, m)
 	if err != nil {
 		return oci.Descriptor{}, err
+	}
+	if s.held += len(data) + len(manifest); s.held > maxMade {
+		return oci.Descriptor{}, fmt.Errorf("%w: the configurations of the archive have more than %d bytes together", content.ErrUnsupported, maxMade)
 	}
 	s.made[m.Config.Digest], s.made[desc.Digest] = data, manifest
 	desc.Platform = platformOf(config)

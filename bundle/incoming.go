@@ -264,6 +264,10 @@ func (r *Reception) Incoming(ctx context.Context, from content.Provider) (*Incom
 	var sh shelf = &arrived{ctx: ctx, r: r, from: from}
 	if r.docs["index.json"] == nil && r.head.Contents == nil {
 		docker, err := openDocker(ctx, sh.(*arrived))
+		if errors.Is(err, content.ErrNotFound) {
+			err = content.WithHint(fmt.Errorf("%w: neither index.json nor manifest.json is in it", content.ErrInvalid),
+				"bundles of dist export are taken, OCI archives and layouts, and what docker save writes")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.tars[0], err)
 		}

@@ -74,19 +74,9 @@ func (c *Client) aboutBundle(ctx context.Context, path string, keys []*sign.Publ
 	if about.Provenance, err = in.Provenance(); err != nil {
 		return about, err
 	}
-	s, err := c.storeIfAny(ctx)
+	s, err := about.judge(ctx, c, keys)
 	if err != nil {
 		return about, err
-	}
-	claim := claimOf(in.Head, false)
-	claim.keys = keys
-	out, err := c.admitBundle(ctx, s, claim)
-	if err != nil && !errors.Is(err, content.ErrUntrusted) {
-		return about, err
-	}
-	about.Refused, about.Vouchers = err, out.vouchers
-	if in.Signed {
-		about.Signer = c.labelOf(ctx, in.Head)
 	}
 	images, err := in.Images(ctx)
 	if err != nil {
@@ -100,6 +90,26 @@ func (c *Client) aboutBundle(ctx context.Context, path string, keys []*sign.Publ
 		about.Images = append(about.Images, one)
 	}
 	return about, nil
+}
+
+// judge holds the bundle itself to keys, or without any to the policy, and says what store
+// knows of keys.
+func (a *BundleAbout) judge(ctx context.Context, c *Client, keys []*sign.PublicKey) (*blobstore.Store, error) {
+	s, err := c.storeIfAny(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claim := claimOf(a.Head, false)
+	claim.keys = keys
+	out, err := c.admitBundle(ctx, s, claim)
+	if err != nil && !errors.Is(err, content.ErrUntrusted) {
+		return s, err
+	}
+	a.Refused, a.Vouchers = err, out.vouchers
+	if a.Signed {
+		a.Signer = c.labelOf(ctx, a.Head)
+	}
+	return s, nil
 }
 
 // labelOf is what the user calls the key that a bundle names.
@@ -153,10 +163,11 @@ type BundleVerified struct {
 // VerifyBundle reads all of the bundle at bundle:PATH, or of the volumes of it that are
 // there, and hashes it; and holds it, and each of its images, to the policy, or the bundle
 // to the keys that o names. The outcome is valid with an error of the class ErrUntrusted or
-// ErrPartial, too.
+// ErrPartial, too, and with ErrUnsupported where it has a Path.
 //
 // Errors: ErrCorrupt for what is damaged; ErrPartial where volumes are missing: what is
-// there is sound, and nobody was judged; ErrUntrusted for what is refused, and where
+// there is sound, and no image was judged; ErrUnsupported where the bundle is vouched for,
+// and compressed, so that no image was judged; ErrUntrusted for what is refused, and where
 // nobody vouches for the bundle, nor for all of its images.
 func (c *Client) VerifyBundle(ctx context.Context, word string, o VerifyOptions) (out BundleVerified, err error) {
 	path, err := wholePath(word)
@@ -174,8 +185,17 @@ func (c *Client) VerifyBundle(ctx context.Context, word string, o VerifyOptions)
 	if out.Audit, err = bundle.AuditPlace(ctx, path, c.opts.Observe); err != nil {
 		return out, withoutStore(path, err)
 	}
-	if n := len(out.Missing); n > 0 {
+	stream, err := bundle.IsStream(path)
+	if err != nil {
+		return out, err
+	}
+	if stream || len(out.Missing) > 0 {
 		out.BundleAbout = BundleAbout{Path: path, Head: out.Audit.Head}
+		if _, err := out.BundleAbout.judge(ctx, c, keys); err != nil {
+			return out, err
+		}
+	}
+	if n := len(out.Missing); n > 0 {
 		var words []string
 		for _, v := range out.Missing {
 			words = append(words, strconv.Itoa(v))
@@ -183,19 +203,27 @@ func (c *Client) VerifyBundle(ctx context.Context, word string, o VerifyOptions)
 		return out, fmt.Errorf("%w: what is there is sound, and %d of %d volumes are missing: %s", content.ErrPartial,
 			n, out.Audit.Volume.Of, joined(words))
 	}
-	stream, err := bundle.IsStream(path)
-	if err == nil && stream {
-		err = content.WithHint(fmt.Errorf("%w: it is whole, and compressed: whose signatures it has is found out by an import", content.ErrUntrusted),
-			"decompress it, or `dist import --plan`")
-	}
-	if err != nil {
-		out.BundleAbout = BundleAbout{Path: path, Head: out.Audit.Head}
-		return out, err
+	if stream {
+		return out, out.inStream()
 	}
 	if out.BundleAbout, err = c.aboutBundle(ctx, path, keys); err != nil {
 		return out, err
 	}
 	return out, out.vouched()
+}
+
+// inStream is what there is to say of a bundle that is compressed, whose images nobody can
+// look at in place.
+func (a BundleAbout) inStream() error {
+	if a.Refused != nil {
+		return a.Refused
+	}
+	class, what := content.ErrUntrusted, "nobody is asked to vouch for it"
+	if len(a.Vouchers) > 0 {
+		class, what = content.ErrUnsupported, "somebody vouches for it"
+	}
+	return content.WithHint(fmt.Errorf("%w: it is whole, and %s; its images are not judged, since it is compressed", class, what),
+		"decompress it, or `dist import --plan`")
 }
 
 // vouched is nil where somebody vouches for the bundle, or for all of its images, and

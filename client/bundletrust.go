@@ -91,7 +91,7 @@ func (c *Client) admitBundle(ctx context.Context, s *blobstore.Store, b bundleCl
 		return out, err
 	}
 	at := now
-	if made := b.contents.Created; made.After(now) && made.Before(now.Add(maxAhead)) {
+	if made := b.contents.Created; made.After(now) && made.Before(time.Now().Add(maxAhead)) { // else each could take it a day further
 		at = made
 	}
 	for _, id := range out.vouchers {
@@ -132,10 +132,10 @@ func (b bundleClaim) refused(v sign.Verdict, err error) error {
 	}
 	older := func(o sign.Outcome) bool { return o.Reason == sign.ReasonOlder }
 	switch {
-	case len(b.keys) > 0:
-		return err
 	case b.signed == nil:
 		return content.WithHint(err, "`dist export --sign --name NAME` signs a bundle; `dist trust show %s` says whose signature counts", ask)
+	case len(b.keys) > 0:
+		return err
 	case slices.ContainsFunc(v.Others(), older):
 		return content.WithHint(err, "ask for the newest one; --allow-rollback takes this one all the same, and it counts from then on")
 	}

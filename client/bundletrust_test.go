@@ -171,10 +171,19 @@ func TestAClockThatIsSetBackRevivesNoBundle(t *testing.T) {
 	if _, err := co.c.admitBundle(t.Context(), co.s, co.carries(t, "five", 11, made(-time.Hour, time.Hour))); err != nil {
 		t.Errorf("after one from a far future: %v", err)
 	}
-	if err := co.takes(t, co.carries(t, "six", 12, made(2*time.Hour, 3*time.Hour))); err != nil {
+	if err := co.takes(t, co.carries(t, "six", 212, made(2*time.Hour, 3*time.Hour))); err != nil {
 		t.Fatal(err)
 	}
-	expectRefused(t, "a newer one that ends before that", co.takes(t, co.carries(t, "seven", 13, made(-time.Hour, time.Hour))), "it was good until", "ask for a newer one")
+	expectRefused(t, "a newer one that ends before that", co.takes(t, co.carries(t, "seven", 213, made(-time.Hour, time.Hour))), "it was good until", "ask for a newer one")
+	// Nor does it add up, however many there are.
+	for serial := range int64(40) {
+		if err := co.takes(t, co.carries(t, "chain", 300+serial, made(time.Duration(serial)*23*time.Hour, 1000*time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := co.takes(t, co.carries(t, "after them", 400, made(0, 30*24*time.Hour))); err != nil {
+		t.Errorf("after a chain of bundles from the future: %v", err)
+	}
 }
 
 func TestTheLimitsOfACouriersKeyCount(t *testing.T) {

@@ -54,7 +54,7 @@ func (c *Client) Export(ctx context.Context, names []string, o ExportOptions) (E
 		}
 	}
 	if o.Lock != "" {
-		err = writeLock(o.Lock, e.lock())
+		err = writeLock(ctx, o.Lock, e.lock())
 	}
 	return sum, err
 }

@@ -168,29 +168,19 @@ func (e *export) fits(out *bundle.Outgoing) error {
 
 // writeDevice writes to what is there. To open a pipe takes somebody who reads it.
 func (e *export) writeDevice(ctx context.Context, out *bundle.Outgoing) error {
-	type opened struct {
-		f   *os.File
-		err error
+	flag := os.O_WRONLY
+	if fi, err := os.Stat(e.to.path); err == nil && fi.Mode().IsRegular() {
+		flag |= os.O_APPEND // of this process, opened by another one perhaps to append
 	}
-	ready := make(chan opened, 1)
-	go func() {
-		f, err := os.OpenFile(e.to.path, os.O_WRONLY, 0)
-		ready <- opened{f, err}
-	}()
-	var o opened
-	select {
-	case o = <-ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	f, err := fsys.OpenPatiently(ctx, e.to.path, flag)
+	if err != nil {
+		return fsys.Classify(err)
 	}
-	if o.err != nil {
-		return fsys.Classify(o.err)
+	err = out.WriteTo(ctx, f)
+	if fi, serr := f.Stat(); err == nil && serr == nil && fi.Mode()&fs.ModeDevice != 0 && fi.Mode()&fs.ModeCharDevice == 0 {
+		err = fsys.Classify(f.Sync())
 	}
-	err := out.WriteTo(ctx, o.f)
-	if fi, serr := o.f.Stat(); err == nil && serr == nil && fi.Mode()&fs.ModeDevice != 0 && fi.Mode()&fs.ModeCharDevice == 0 {
-		err = fsys.Classify(o.f.Sync())
-	}
-	return errors.Join(err, o.f.Close())
+	return errors.Join(err, f.Close())
 }
 
 // warnOfStale tells of volumes that an earlier, larger export has left behind the last

@@ -87,7 +87,7 @@ func (c *Client) Import(ctx context.Context, places []string, o ImportOptions) (
 		return ImportSummary{}, err
 	}
 	if err = im.run(ctx); err == nil && o.Lock != "" {
-		err = writeLock(o.Lock, im.lock())
+		err = writeLock(ctx, o.Lock, im.lock())
 	}
 	return im.summary(), err
 }
@@ -222,15 +222,18 @@ func (im *imports) unmoved() error {
 	var moved []string
 	for _, i := range im.images {
 		if i.old != "" && i.old != i.Target.Digest && len(i.admitted.vouchers) == 0 && !im.o.Replace {
-			moved = append(moved, i.name.String())
+			moved = append(moved, fmt.Sprintf("%s (%s, and no more %s)", i.name, oci.ShortDigest(i.Target.Digest), oci.ShortDigest(i.old)))
 		}
 	}
 	if len(moved) == 0 {
 		return nil
 	}
-	return content.WithHint(fmt.Errorf("import: %w: %s would stand for something else", content.ErrConflict, fewOf(moved)),
+	return content.WithHint(fmt.Errorf("import %s: %w: names would stand for something else: %s", im.places[0], errStands, fewOf(moved)),
 		"--replace moves names, and --map OLD=NEW gives others")
 }
+
+// errStands is for names that stand for something else and may not be moved.
+var errStands = fmt.Errorf("%w", content.ErrConflict)
 
 // fewOf lists some of many words.
 func fewOf(words []string) string {
@@ -351,6 +354,11 @@ func (im *imports) olds() (olds []oci.Digest) {
 }
 
 func (im *imports) copyAll(ctx context.Context) error {
+	moved := im.stats // by an earlier try, after which all else is counted anew
+	im.stats.Referrers = 0
+	if im.stream == nil {
+		im.stats = content.Stats{MovedBytes: moved.MovedBytes, MovedBlobs: moved.MovedBlobs}
+	}
 	for _, i := range im.images {
 		repo := i.name
 		if repo == (oci.Reference{}) {

@@ -50,7 +50,7 @@ func (im *imports) findBase(ctx context.Context) error {
 	if err := im.keep(ctx); err != nil {
 		return err
 	}
-	return im.writeRequest(b.lacking, err)
+	return im.writeRequest(ctx, b.lacking, err)
 }
 
 // madeFor says what the bundle is on top of, as far as it tells.
@@ -255,7 +255,7 @@ func (im *imports) warnOfAbsent() {
 }
 
 // writeRequest writes what is lacking for the sender, and adds to err where that is.
-func (im *imports) writeRequest(lacking map[oci.Digest]oci.Descriptor, err error) error {
+func (im *imports) writeRequest(ctx context.Context, lacking map[oci.Digest]oci.Descriptor, err error) error {
 	c := im.in.Contents
 	r := bundle.Request{Bundle: im.in.Index, Name: c.Name, Serial: c.Serial, Store: im.store.UUID()}
 	for _, i := range im.images {
@@ -271,10 +271,11 @@ func (im *imports) writeRequest(lacking map[oci.Digest]oci.Descriptor, err error
 	data, eerr := r.Encode()
 	path := im.requestPath()
 	if eerr == nil {
-		eerr = replaceFile(path, data)
+		eerr = replaceFile(ctx, path, data)
 	}
 	if eerr != nil {
-		return errors.Join(err, fmt.Errorf("request %s: %w", path, eerr))
+		return content.WithHint(errors.Join(err, fmt.Errorf("request %s: %w", path, eerr)),
+			"what came is kept for a week: import it again with --request FILE, where that can be written")
 	}
 	return content.WithHint(err, "what came is kept for a week; %s tells the sender what is missing: `dist export --request %s` there answers it, and importing the answer finishes this", path, filepath.Base(path))
 }

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"dist.example/bundle"
 	"dist.example/content"
@@ -126,11 +126,11 @@ func (im *imports) receiveOne(ctx context.Context, r *bundle.Reception, a arriva
 	if a.place == "-" {
 		in := im.o.Stdin
 		if in == nil {
-			in = io.LimitReader(nil, 0)
+			in = strings.NewReader("")
 		}
 		return r.Receive(ctx, "stdin", in)
 	}
-	f, err := os.Open(a.place)
+	f, err := fsys.OpenPatiently(ctx, a.place, os.O_RDONLY)
 	if err != nil {
 		return fsys.Classify(err)
 	}

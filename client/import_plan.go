@@ -2,7 +2,9 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -28,7 +30,8 @@ type ImportPlan struct {
 
 // PlanImport says what Import would do: which names it would give, whether it may, and how
 // much would come. Nothing is changed, and no store is made; a stream is read to its end.
-// Errors: as Import.
+// Errors: as Import. The plan is there with an ErrConflict for names that stand for
+// something else, too.
 func (c *Client) PlanImport(ctx context.Context, places []string, o ImportOptions) (ImportPlan, error) {
 	ctx = blobstore.AsItIs(ctx)
 	im, err := c.newImport(places, o)
@@ -47,10 +50,12 @@ func (c *Client) PlanImport(ctx context.Context, places []string, o ImportOption
 	if err := im.open(ctx); err != nil {
 		return ImportPlan{}, err
 	}
-	if err := im.look(ctx); err != nil {
-		return ImportPlan{}, err
+	stands := im.look(ctx)
+	if stands != nil && !errors.Is(stands, errStands) {
+		return ImportPlan{}, stands
 	}
-	return im.plan(ctx, here)
+	p, err := im.plan(ctx, here)
+	return p, cmp.Or(err, stands)
 }
 
 // plan adds what would come.

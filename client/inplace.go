@@ -106,8 +106,16 @@ func wholeBundle(word string) (path string, ok bool, err error) {
 	return p.Path, err == nil && !p.One, err
 }
 
-// openLibrary opens a place that is read where it stands.
+// openLibrary opens a place that is read where it stands. A bundle is held to its contents,
+// as by an import. Errors: also ErrCorrupt for one that is not what those say.
 func (c *Client) openLibrary(ctx context.Context, path string) (*bundle.Library, error) {
+	in, err := bundle.OpenWhole(ctx, path)
+	if err == nil {
+		err = in.Close()
+	}
+	if errors.Is(err, content.ErrCorrupt) {
+		return nil, err
+	} // what else there is to say, those say who need it
 	l, err := bundle.OpenLibrary(ctx, path, c.opts.Warn)
 	return l, withoutStore(path, err)
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 
@@ -29,7 +30,7 @@ func (l lockLine) String() string {
 
 // writeLock writes a lock, which is a list with digests: sorted, each line once,
 // and in one step, so that whoever reads path sees the old lock or the new one.
-func writeLock(path string, lines []lockLine) error {
+func writeLock(ctx context.Context, path string, lines []lockLine) error {
 	text := make([]string, len(lines))
 	for i, l := range lines {
 		text[i] = l.String()
@@ -39,7 +40,7 @@ func writeLock(path string, lines []lockLine) error {
 	for _, l := range slices.Compact(text) {
 		fmt.Fprintln(&b, l)
 	}
-	if err := replaceFile(path, b.Bytes()); err != nil {
+	if err := replaceFile(ctx, path, b.Bytes()); err != nil {
 		return fmt.Errorf("lock %s: %w", path, fsys.Classify(err))
 	}
 	return nil

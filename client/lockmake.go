@@ -70,7 +70,7 @@ func (c *Client) Lock(ctx context.Context, entries []ListEntry, o LockOptions) (
 		err = oneDigestEach(names)
 	}
 	if err == nil {
-		err = writeLock(o.Output, lockLines(names))
+		err = writeLock(ctx, o.Output, lockLines(names))
 	}
 	return LockSummary{names, c.Traffic().Requests - asked, time.Since(start)}, err
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,11 +40,12 @@ type output struct {
 	place string // "" for a stream
 }
 
-// createOutput begins a file in path's place. To open a pipe takes somebody who reads it.
-func createOutput(path string) (*output, error) {
+// createOutput begins a file in path's place. To open a pipe takes somebody who reads it,
+// or the end of ctx.
+func createOutput(ctx context.Context, path string) (*output, error) {
 	real, stream := realOutput(path)
 	if stream {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		f, err := fsys.OpenPatiently(ctx, path, os.O_WRONLY|os.O_APPEND)
 		return &output{File: f}, fsys.Classify(err)
 	}
 	f, err := createBeside(real)
@@ -70,8 +72,8 @@ func (o *output) abandon() {
 }
 
 // replaceFile puts data in path's place in one step.
-func replaceFile(path string, data []byte) error {
-	f, err := createOutput(path)
+func replaceFile(ctx context.Context, path string, data []byte) error {
+	f, err := createOutput(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summa
 		return Summary{}, err
 	}
 	if err = p.run(ctx); err == nil && o.Lock != "" {
-		err = writeLock(o.Lock, p.lock())
+		err = writeLock(ctx, o.Lock, p.lock())
 	}
 	return p.summary(), err
 }

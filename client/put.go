@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"runtime"
@@ -134,40 +133,11 @@ func openInput(ctx context.Context, path string) (*os.File, error) {
 	if fi.IsDir() {
 		return nil, content.WithHint(fmt.Errorf("%s: %w: it is a folder", path, content.ErrInvalid), "`dist pack NAME %s` makes an image of a folder", path)
 	}
-	f, err := openPatiently(ctx, path, fi.Mode())
+	f, err := fsys.OpenPatiently(ctx, path, os.O_RDONLY)
 	if err != nil {
 		return nil, fsys.Classify(err)
 	}
-	if !fi.Mode().IsRegular() {
-		context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })
-	}
 	return f, nil
-}
-
-// openPatiently opens a file; a pipe blocks until somebody writes to it.
-func openPatiently(ctx context.Context, path string, mode fs.FileMode) (*os.File, error) {
-	if mode&fs.ModeNamedPipe == 0 {
-		return os.Open(path)
-	}
-	type opened struct {
-		f   *os.File
-		err error
-	}
-	done := make(chan opened)
-	go func() {
-		f, err := os.Open(path)
-		select {
-		case done <- opened{f, err}:
-		case <-ctx.Done():
-			f.Close() // nobody waits any more
-		}
-	}()
-	select {
-	case o := <-done:
-		return o.f, o.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // heads holds buffers for the beginning of content: all of it when it is small.

@@ -59,7 +59,7 @@ func (c *Client) WriteReceipt(ctx context.Context, o ReceiptOptions) (out Receip
 	if o.Output == "-" {
 		return writeReceipt(ctx, s, o.Site, signer, o.Stdout)
 	}
-	f, err := createOutput(o.Output)
+	f, err := createOutput(ctx, o.Output)
 	if err != nil {
 		return out, err
 	}

@@ -189,7 +189,7 @@ func (r *syncRun) run(ctx context.Context, entries []ListEntry) error {
 	if err := r.partial(); err != nil || r.o.Lock == "" {
 		return err
 	}
-	return writeLock(r.o.Lock, r.lock())
+	return writeLock(ctx, r.o.Lock, r.lock())
 }
 
 // look finds out which images there are, what they are, and what the target has.

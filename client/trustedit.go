@@ -128,7 +128,11 @@ func (c *Client) AddTrust(ctx context.Context, key string, scope TrustScope, ide
 		return TrustPolicy{}, err
 	}
 	return c.editTrust(ctx, func(p *sign.Policy) (*sign.Policy, error) {
-		return p.With(scope.transport(), scope.Scope, k, identity)
+		n, err := p.With(scope.transport(), scope.Scope, k, identity)
+		if err == nil && scope.Bundles && n.OpenBundles() {
+			c.opts.Warn("bundles of other names, and those that have none, are still taken, signed or not: `dist trust add KEY --bundle all` asks for a signature of all")
+		}
+		return n, err
 	})
 }
 
@@ -152,7 +156,13 @@ func (c *Client) RemoveTrust(ctx context.Context, key string, scope *TrustScope)
 		if scope == nil {
 			return p.Without("", nil, k)
 		}
-		return p.Without(scope.transport(), &scope.Scope, k)
+		n, err := p.Without(scope.transport(), &scope.Scope, k)
+		if err == nil && scope.Bundles {
+			if _, _, demanded := n.ForBundle(""); !demanded {
+				c.opts.Warn("nothing is asked of bundles any more; of each image in one, what the policy says for its name")
+			}
+		}
+		return n, err
 	})
 }
 

@@ -181,7 +181,7 @@ func (s *session) verifyBundle(dist *client.Client, word string, quiet bool, o c
 	v, verr := dist.VerifyBundle(s.ctx, word, o)
 	s.progress.stop()
 	class := classify(verr).err
-	if verr != nil && class != content.ErrUntrusted && class != content.ErrPartial {
+	if verr != nil && class != content.ErrUntrusted && class != content.ErrPartial && (class != content.ErrUnsupported || v.Path == "") {
 		return about(word, verr)
 	}
 	j := bundleVerifiedJSON{newBundleJSON(v.BundleAbout), v.Blobs, v.Audit.Size, append([]int{}, v.Missing...)}

@@ -1,10 +1,12 @@
 package cmd
 
 import (
+	"errors"
 	"io"
 	"strings"
 
 	"dist.example/client"
+	"dist.example/content"
 	"dist.example/oci"
 )
 
@@ -17,7 +19,7 @@ type importCmd struct {
 	Reference     bool     `help:"Keep large blobs in the archive's own blocks, where the file system can share them between files (btrfs, xfs and the like)."`
 	Verify        bool     `help:"Hash what is here already, too, and take it from the bundle where it is damaged."`
 	Request       string   `type:"path" placeholder:"FILE" help:"Where to write what is missing of the base of a delta (BUNDLE.request.json by default)."`
-	AllowRollback bool     `help:"Take a bundle, or an image, that is older than one that was accepted before. What comes after that one counts as new again."`
+	AllowRollback bool     `help:"Take a bundle, or an image, that is older than one that was accepted before, or a bundle that has expired. What comes after that one counts as new again."`
 	planFlag
 	evictFlag
 	quietFlag
@@ -148,7 +150,7 @@ type importPlanJSON struct {
 // plannedImport is planned for an import.
 func (s *session) plannedImport(p client.ImportPlan, err error) error {
 	s.progress.stop()
-	if err != nil && !isRoom(err) {
+	if err != nil && !isRoom(err) && !errors.Is(err, content.ErrConflict) || err != nil && p.Names == nil {
 		return err
 	}
 	j := importPlanJSON{newPlanJSON(p.Plan), p.Bundle, p.Serial, []oci.Digest{}, p.Absent}

@@ -147,7 +147,7 @@ func (c *trustShowCmd) Run(s *session) error {
 	}
 	return s.trusting(c.policyFlag, func(dist *client.Client) (client.TrustPolicy, error) {
 		if c.Bundle != nil {
-			return dist.ShowBundleTrust(*c.Bundle)
+			return dist.ShowBundleTrust(everyName(*c.Bundle))
 		}
 		return dist.ShowTrust(c.Name)
 	})
@@ -206,7 +206,7 @@ Examples:
     $ dist trust add release --scope registry.example/team
     $ dist trust add vendor.pub --scope quay.io/vendor --signed-identity matchRepository
     $ dist trust add cosign.pub --scope registry.example --signed-identity unbound
-    $ dist trust add courier.pub --bundle site-b
+    $ dist trust add courier.pub --bundle all
     $ dist trust default reject`
 }
 
@@ -240,7 +240,7 @@ type trustRemoveCmd struct {
 func (trustRemoveCmd) Help() string {
 	return `--scope or --bundle say where the key is taken out; without them it goes out of all scopes. Without a key the scope itself goes.
 
-A scope that loses its last key rejects everything: nothing becomes acceptable by that. A scope that is removed leaves its names to the next longer one, or to the default.
+A scope that loses its last key rejects everything: nothing becomes acceptable by that. A scope that is removed leaves its names to the next longer one, or to the default; with the last scope of bundles the policy stops speaking of them, and nothing is asked.
 
 Examples:
 

@@ -12,6 +12,9 @@ const maxBundleName = 128
 // with slashes between them, 128 characters at most, each word of letters, digits, dots,
 // hyphens and underscores, with a letter or a digit in front. Errors: ErrInvalid.
 func CheckBundleName(name string) error {
+	if name == "all" { // as a scope, it is that of every bundle
+		return fmt.Errorf("bundle name %q: %w: it stands for all bundles", name, ErrInvalid)
+	}
 	if len(name) <= maxBundleName && areBundleWords(strings.Split(name, "/")) {
 		return nil
 	}

@@ -282,10 +282,17 @@ func (p *Policy) Lint() []string {
 			say("dist has no such transport, and does not use this")
 		}
 	}
-	if scopes, speaks := p.transports[TransportBundle]; speaks && scopes[""] == nil && acceptsAnything(p.fallback) {
+	if p.OpenBundles() {
 		found = append(found, TransportBundle+": bundles of other names, and those that have none, are accepted, signed or not")
 	}
 	return found
+}
+
+// OpenBundles says that the policy speaks of some bundles, and takes all others, signed or
+// not.
+func (p *Policy) OpenBundles() bool {
+	scopes, speaks := p.transports[TransportBundle]
+	return speaks && scopes[""] == nil && acceptsAnything(p.fallback)
 }
 
 func acceptsAnything(reqs []Requirement) bool {
