@@ -205,8 +205,8 @@ func TestSumsAreHeldAgainstTheParts(t *testing.T) {
 	}
 }
 
-// FuzzReception reads anything: it may only fail in the ways that it says, and what it
-// takes has the digest that it is called by.
+// FuzzReception reads anything: it may only fail in the ways that it says, a file takes
+// what a stream takes, and of what is complete all came that the contents list.
 func FuzzReception(f *testing.F) {
 	docs, blobs := smallest(f)
 	f.Add(tarredUp(f, append(slices.Clone(docs), blobs...)...))
@@ -217,7 +217,21 @@ func FuzzReception(f *testing.F) {
 		m := newGathering()
 		r := NewReception(m)
 		err := r.Receive(t.Context(), "stream", bytes.NewReader(data))
+		scan := NewReception(scanner{}).ReceiveFile(t.Context(), "file", bytes.NewReader(data), int64(len(data)))
+		if scan != nil && !isAny(scan, content.ErrCorrupt, content.ErrUnsupported, content.ErrInvalid) {
+			t.Fatal(scan)
+		}
+		if _, packed := wrapped(data[:min(len(data), len(xzMagic))]); err == nil && scan != nil && !packed {
+			t.Fatalf("a stream is taken, and in a file it is %v", scan)
+		}
 		if err == nil {
+			if c := r.Head().Contents; c != nil && r.Complete() == nil {
+				for _, b := range c.Blobs {
+					if size, came := r.blobs[b.Digest]; r.parts[b.Digest] != b.Size && (!came || size != b.Size) {
+						t.Fatalf("%s did not come, and nobody misses it", b.Digest)
+					}
+				}
+			}
 			if r.Complete() == nil && r.Head().Volume == nil {
 				if in, ierr := r.Incoming(t.Context(), m); ierr == nil {
 					_, _ = in.Images(t.Context())
@@ -228,10 +242,6 @@ func FuzzReception(f *testing.F) {
 		}
 		if !isAny(err, content.ErrCorrupt, content.ErrUnsupported, content.ErrInvalid) {
 			t.Fatal(err)
-		}
-		scan := NewReception(scanner{}).ReceiveFile(t.Context(), "file", bytes.NewReader(data), int64(len(data)))
-		if scan != nil && !isAny(scan, content.ErrCorrupt, content.ErrUnsupported, content.ErrInvalid) {
-			t.Fatal(scan)
 		}
 	})
 }

@@ -47,8 +47,11 @@ func (s *DigestSet) Has(d Digest) bool {
 	return err == nil && s.HasRaw(raw)
 }
 
-// HasRaw is Has for a digest in its raw form.
+// HasRaw is Has for a digest in its raw form; false for what is none.
 func (s *DigestSet) HasRaw(raw []byte) bool {
+	if len(raw) == 0 || int(raw[0]) >= len(s.raws) || len(raw) != rawWidth(raw[0]) {
+		return false
+	}
 	all, width := s.raws[raw[0]], len(raw)
 	n := len(all) / width
 	i := sort.Search(n, func(i int) bool { return bytes.Compare(all[i*width:(i+1)*width], raw) >= 0 })
