@@ -139,6 +139,16 @@ func (s listedShelf) document(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// blob implements shelf. Errors: also ErrBase where a delta leaves it out.
+func (s listedShelf) blob(d oci.Digest) (content.ReaderAt, error) {
+	ra, err := s.shelf.blob(d)
+	if errors.Is(err, content.ErrNotFound) && s.contents.Base != nil {
+		err = content.WithHint(fmt.Errorf("%w: %w", content.ErrBase, err),
+			"the bundle is on top of what is not here: `dist import` keeps what it has, and writes a request for the rest")
+	}
+	return ra, err
+}
+
 // unlisted implements shelf: what looks like a manifest, whatever the contents, which may
 // not be signed, call it.
 func (s listedShelf) unlisted([]entry) (out []oci.Digest) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -130,6 +131,9 @@ func (c *Client) newImport(places []string, o ImportOptions) (*imports, error) {
 		return nil, fmt.Errorf("import: %w: no file and no folder is given", content.ErrInvalid)
 	}
 	names, err := parseRenamings(o.Map)
+	if err == nil {
+		err = inVolumes(places)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +144,17 @@ func (c *Client) newImport(places []string, o ImportOptions) (*imports, error) {
 		c: c, o: o, places: places, names: names, start: time.Now(),
 		absent: map[oci.Digest]bool{}, types: map[oci.Digest]oci.Descriptor{},
 	}, nil
+}
+
+// inVolumes refuses a place that is not there, and whose volumes are.
+func inVolumes(places []string) error {
+	for _, place := range places {
+		_, err := os.Stat(place)
+		if _, first := os.Stat(bundle.VolumeName(place, 1)); place != "-" && errors.Is(err, os.ErrNotExist) && first == nil {
+			return content.WithHint(fmt.Errorf("import %s: %w: it is in volumes", place, content.ErrNotFound), "`dist import %s.*` takes them", place)
+		}
+	}
+	return nil
 }
 
 // close gives back what was opened. What the session holds stays under its lease.
