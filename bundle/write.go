@@ -100,10 +100,9 @@ type outBlob struct {
 }
 
 // NewOutgoing lays out a bundle, and has it signed where that is asked for. It reads
-// manifests alone. Errors: ErrInvalid for a volume that is too small,
-// or options that exclude each other; ErrUnsupported when there is too much for
-// the documents to list, and for what FormDocker does not take; those of Seal and
-// of the provider.
+// manifests alone. Errors: ErrInvalid for a volume that is too small, or options that
+// exclude each other; ErrUnsupported when there is too much to list or to read again, and
+// for what FormDocker does not take; those of Seal and of the provider.
 func NewOutgoing(ctx context.Context, cargo Cargo, o WriteOptions) (*Outgoing, error) {
 	if o.Observe == nil {
 		o.Observe = func(content.Event) {}

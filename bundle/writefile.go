@@ -63,9 +63,9 @@ func (w *Outgoing) planned() {
 // WriteFile writes the bundle to the file path, or to volumes VolumeName(path, n). They
 // have temporary names until all of them are whole and durable; then they replace what
 // was there, the last volume first, so that a crash in between leaves a set of which the
-// first one is missing, or is one of the set before. What a crash leaves under temporary names, the next export to path removes
-// once it is a day old. Errors: as WriteTo; ErrInvalid for a path that is no regular file's;
-// ErrNoSpace, ErrDenied.
+// first one is missing, or is one of the set before. What a crash leaves under temporary
+// names, the next export to path removes once it is a day old. Errors: as WriteTo;
+// ErrInvalid for a path that is no regular file's; ErrNoSpace, ErrDenied.
 func (w *Outgoing) WriteFile(ctx context.Context, path string) (err error) {
 	var temps, names []string
 	defer func() {

@@ -310,13 +310,13 @@ func sumsOf(parts []*PartSum) Sums {
 // the last one is written when all is found to be right: whoever reads a stream is not
 // to take one with damage in it for whole.
 func (w *Outgoing) carry(s *stream, p piece, c *carrying, sum *PartSum, last bool) (err error) {
-	b := w.blobs[p.blob]
+	b, judged := w.blobs[p.blob], false
 	desc := descriptorOf(b.BlobEntry)
 	defer func() {
 		if err != nil || p.off+p.size == b.Size {
 			c.close()
 		}
-		if err != nil {
+		if err != nil && !judged { // else that was told with the verdict
 			w.event(content.EventFailed, desc, 0)
 		}
 	}()
@@ -340,7 +340,8 @@ func (w *Outgoing) carry(s *stream, p piece, c *carrying, sum *PartSum, last boo
 		held = min(p.size, heldBack)
 	}
 	if err = s.copy(c.ra, p.off, p.size-held, advance, hashes...); err == nil && held > 0 {
-		return w.carryEnd(s, desc, c.ra, held, whole)
+		judged, err = w.carryEnd(s, b, c.ra, held, whole)
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.Digest, w.unreadable(b, err))
@@ -363,23 +364,24 @@ func (w *Outgoing) carry(s *stream, p piece, c *carrying, sum *PartSum, last boo
 // heldBack is how many bytes of the last blob wait for the verdict on all of them.
 const heldBack = 512
 
-// carryEnd writes the last n bytes of a blob once these and all before them are hashed.
-func (w *Outgoing) carryEnd(s *stream, desc oci.Descriptor, from io.ReaderAt, n int64, h hash.Hash) error {
+// carryEnd writes the last n bytes of a blob once these and all before them are hashed, and
+// says whether there is a verdict.
+func (w *Outgoing) carryEnd(s *stream, b outBlob, from io.ReaderAt, n int64, h hash.Hash) (judged bool, err error) {
 	if err := s.drain(); err != nil {
-		return err
+		return false, err
 	}
 	end := make([]byte, n)
-	if got, err := from.ReadAt(end, desc.Size-n); got < len(end) {
+	if got, err := from.ReadAt(end, b.Size-n); got < len(end) {
 		if err == nil || errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		return fmt.Errorf("%s: %w", desc.Digest, w.unreadable(outBlob{BlobEntry: BlobEntry{desc.Digest, desc.Size, desc.MediaType}}, err))
+		return false, fmt.Errorf("%s: %w", b.Digest, w.unreadable(b, err))
 	}
 	h.Write(end)
-	if err := w.verdict(desc, h); err != nil {
-		return err
+	if err := w.verdict(descriptorOf(b.BlobEntry), h); err != nil {
+		return true, err
 	}
-	return s.put(end)
+	return true, s.put(end)
 }
 
 // unreadable tells a blob that ends early from what else may go wrong.

@@ -148,10 +148,15 @@ func (e *export) check() error {
 		return fmt.Errorf("%w: a bundle that expires at %s is of no use to anybody: that is past", content.ErrInvalid, e.o.Expires.UTC().Format(time.RFC3339))
 	case e.o.OCIReferrers && e.o.NoReferrers:
 		return fmt.Errorf("%w: signatures and the like cannot be listed and left behind", content.ErrInvalid)
-	case e.o.Lock != "" && canCreate(e.o.Lock) != nil:
-		return fmt.Errorf("lock: %w", canCreate(e.o.Lock))
 	case e.o.Name != "":
-		return cmp.Or(oci.CheckBundleName(e.o.Name), e.to.check(e.o))
+		if err := oci.CheckBundleName(e.o.Name); err != nil {
+			return err
+		}
+	}
+	if e.o.Lock != "" {
+		if err := canCreate(e.o.Lock); err != nil {
+			return fmt.Errorf("lock: %w", err)
+		}
 	}
 	return e.to.check(e.o)
 }
@@ -271,7 +276,7 @@ func (e *export) leaves() (func(oci.Digest) bool, error) {
 		}
 	}
 	if len(odd) > 0 {
-		return nil, content.WithHint(fmt.Errorf("request %s: %w in its images, and in what is about them: %s", e.o.Request, content.ErrNotFound, fewDigests(odd)),
+		return nil, content.WithHint(fmt.Errorf("request %s: %w in its images, and in what is about them: %s", e.o.Request, content.ErrNotFound, fewOf(odd)),
 			"`dist why` tells what it belongs to here")
 	}
 	e.cargo.spread(wanted, e.roots())

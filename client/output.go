@@ -37,7 +37,8 @@ func realOutput(path string) (real string, stream bool) {
 // is there.
 type output struct {
 	*os.File
-	place string // "" for a stream
+	place  string // "" for a stream
+	placed bool
 }
 
 // createOutput begins a file in path's place. To open a pipe takes somebody who reads it,
@@ -49,7 +50,7 @@ func createOutput(ctx context.Context, path string) (*output, error) {
 		return &output{File: f}, fsys.Classify(err)
 	}
 	f, err := createBeside(real)
-	return &output{f, real}, err
+	return &output{File: f, place: real}, err
 }
 
 // finish makes what was written durable and gives it its place.
@@ -61,12 +62,14 @@ func (o *output) finish() error {
 	if err == nil {
 		err = os.Rename(o.Name(), o.place)
 	}
+	o.placed = err == nil
 	return fsys.Classify(err)
 }
 
-// abandon leaves nothing of what is not finished. After finish it does nothing.
+// abandon leaves nothing of what was not finished, or could not be.
 func (o *output) abandon() {
-	if o.Close() == nil && o.place != "" {
+	_ = o.Close()
+	if o.place != "" && !o.placed {
 		_ = os.Remove(o.Name())
 	}
 }

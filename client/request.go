@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"dist.example/blobstore"
 	"dist.example/bundle"
@@ -65,8 +64,12 @@ func (r *request) check(ctx context.Context, s *blobstore.Store) error {
 		return err
 	}
 	for _, i := range r.Images {
-		if _, err := s.Info(ctx, i.Digest); errors.Is(err, content.ErrNotFound) {
+		_, err := s.Info(ctx, i.Digest)
+		if errors.Is(err, content.ErrNotFound) {
 			continue // which is said when it is looked for
+		}
+		if err != nil {
+			return err
 		}
 		if i.Name == "" && !remembered {
 			return content.WithHint(fmt.Errorf("request %s: %w: what that bundle had is not remembered any more, and %s has no name", r.path, content.ErrNotFound, i.Digest),
@@ -205,15 +208,6 @@ func hereAll(ctx context.Context, s *blobstore.Store, blobs []bundle.BlobEntry) 
 	if len(lacking) == 0 {
 		return nil
 	}
-	return content.WithHint(fmt.Errorf("%w here: %s", content.ErrNotFound, fewDigests(lacking)),
+	return content.WithHint(fmt.Errorf("%w here: %s", content.ErrNotFound, fewOf(lacking)),
 		"pull the images of the request again, by their digests")
-}
-
-// fewDigests are some of many words, and how many more there are.
-func fewDigests(words []string) string {
-	const few = 5
-	if len(words) <= few {
-		return strings.Join(words, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(words[:few], ", "), len(words)-few)
 }
