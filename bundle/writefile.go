@@ -145,29 +145,29 @@ func (w *Outgoing) beside(name string) (string, fsys.File, error) {
 
 // fill writes a volume to a file, durably, and closes that.
 func (w *Outgoing) fill(ctx context.Context, file fsys.File, v volume, c *carrying) error {
-	err := w.pour(ctx, &behind{file: file}, v, c, true)
+	to := &fromStart{file: file, disk: fsys.NewBehind(file, 0)}
+	err := w.pour(ctx, to, v, c, true)
+	if waited := to.disk.Wait(); err == nil {
+		err = fsys.Classify(waited)
+	}
 	if err == nil {
 		err = fsys.Classify(file.Sync())
 	}
 	return errors.Join(err, file.Close())
 }
 
-// writeBack is how much a file gets between two hints to the system to begin writing
-// it to the disk, so that the sync at the end is short.
-const writeBack = 4 << 20
-
-// behind writes to a file from its beginning on.
-type behind struct {
-	file       fsys.File
-	off, begun int64
+// fromStart writes to a file from its beginning on.
+type fromStart struct {
+	file fsys.File
+	disk *fsys.Behind
+	off  int64
 }
 
-func (b *behind) Write(p []byte) (int, error) {
-	n, err := b.file.WriteAt(p, b.off)
-	b.off += int64(n)
-	if err == nil && b.off-b.begun >= writeBack {
-		err = b.file.WriteBack(b.begun, b.off-b.begun)
-		b.begun = b.off
+func (f *fromStart) Write(p []byte) (int, error) {
+	n, err := f.file.WriteAt(p, f.off)
+	f.off += int64(n)
+	if err == nil {
+		err = f.disk.Wrote(n)
 	}
 	return n, err
 }

@@ -78,6 +78,22 @@ func TestABundleThatFailsLeavesNothing(t *testing.T) {
 // cutTemp says whether s is a volume's name, which has no temporary ending.
 func cutTemp(s string) bool { return len(s) == len("out.tar.001") }
 
+func TestABundleWhoseSyncFailsOnTheWayLeavesNothing(t *testing.T) {
+	c, _ := cargo(t, 20<<20, 100)
+	dir := t.TempDir()
+	f, err := fsystest.New(fsys.OS(), dir)
+	must(t, err)
+	broken := errors.New("broken")
+	f.FailNth(fsystest.OpDataSync, 1, broken)
+	err = outgoing(t, c, bundle.WriteOptions{FS: f}).WriteFile(t.Context(), filepath.Join(dir, "out.tar"))
+	if !errors.Is(err, broken) || f.Count(fsystest.OpDataSync) != 1 {
+		t.Errorf("after %d syncs: %v", f.Count(fsystest.OpDataSync), err)
+	}
+	if left := entriesOf(t, dir); len(left) > 0 {
+		t.Errorf("it leaves %q", left)
+	}
+}
+
 func TestWhatWasLeftBehindIsSweptOnceItIsOld(t *testing.T) {
 	c, _ := cargo(t, 100)
 	dir := t.TempDir()

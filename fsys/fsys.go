@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// File is an open file. Reading and writing at offsets is safe for concurrent
-// use, all else is for one goroutine at a time. Errors are *fs.PathError or wrap
+// File is an open file. Reading and writing at offsets, WriteBack and DataSync are
+// safe for concurrent use, all else is for one goroutine at a time. Errors are *fs.PathError or wrap
 // one, unless stated otherwise.
 type File interface {
 	io.Reader

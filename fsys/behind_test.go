@@ -1,0 +1,113 @@
+package fsys_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dist.example/fsys"
+)
+
+// slowDisk is a file whose syncs take a second, and fail from one on.
+type slowDisk struct {
+	fsys.File
+	hinted  int64
+	syncs   atomic.Int32
+	running atomic.Int32
+	failing int32 // the number of the first that fails, 0 for none
+}
+
+var errBroken = errors.New("broken")
+
+func (d *slowDisk) WriteBack(off, n int64) error {
+	if off != d.hinted {
+		return errors.New("a gap between two hints")
+	}
+	d.hinted += n
+	return nil
+}
+
+func (d *slowDisk) DataSync() error {
+	if d.running.Add(1) > 1 {
+		return errors.New("two at once")
+	}
+	defer d.running.Add(-1)
+	n := d.syncs.Add(1)
+	time.Sleep(time.Second)
+	if d.failing > 0 && n >= d.failing {
+		return errBroken
+	}
+	return nil
+}
+
+// A file is synced while it is written, by one sync at a time, and is free after Wait.
+func TestWhatIsWrittenIsSyncedBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &slowDisk{}
+		b := fsys.NewBehind(d, 0)
+		for range 64 { // 64 MiB in 4 seconds
+			if err := b.Wrote(1 << 20); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second / 16)
+		}
+		if err := b.Wait(); err != nil {
+			t.Error(err)
+		}
+		if n := d.syncs.Load(); n < 3 || n > 4 || d.running.Load() != 0 {
+			t.Errorf("%d syncs, %d still running", n, d.running.Load())
+		}
+		if d.hinted != 64<<20 {
+			t.Errorf("hints for %d bytes", d.hinted)
+		}
+	})
+}
+
+// What is short has its sync at the end, and no other.
+func TestNothingSmallIsSyncedBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &slowDisk{hinted: 100}
+		b := fsys.NewBehind(d, 100)
+		for range 3 {
+			if err := b.Wrote(5 << 20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Wait(); err != nil || d.syncs.Load() != 0 {
+			t.Errorf("%d syncs, %v", d.syncs.Load(), err)
+		}
+	})
+}
+
+// The error of a sync comes out, and no sync after it can make it good.
+func TestASyncBehindThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &slowDisk{failing: 2}
+		b := fsys.NewBehind(d, 0)
+		var err error
+		for n := 0; err == nil && n < 100; n++ {
+			err = b.Wrote(16 << 20)
+			time.Sleep(time.Second)
+		}
+		if !errors.Is(err, errBroken) || d.syncs.Load() != 2 {
+			t.Fatalf("after %d syncs: %v", d.syncs.Load(), err)
+		}
+		if err := b.Wrote(100 << 20); !errors.Is(err, errBroken) || d.syncs.Load() != 2 {
+			t.Errorf("after %d syncs: %v", d.syncs.Load(), err)
+		}
+		if err := b.Wait(); !errors.Is(err, errBroken) {
+			t.Error(err)
+		}
+
+		d = &slowDisk{failing: 1} // and where nobody writes any more
+		b = fsys.NewBehind(d, 0)
+		if err := errors.Join(b.Wrote(20<<20), b.Wrote(1)); err != nil {
+			t.Error(err)
+		}
+		if err := b.Wait(); !errors.Is(err, errBroken) {
+			t.Error(err)
+		}
+	})
+}
