@@ -201,6 +201,16 @@ func (in *ingest) awaitMark() error {
 	return err
 }
 
+// settle waits for what syncs in the background. The pipe is drained.
+func (in *ingest) settle() error {
+	err := in.awaitMark()
+	if err == nil && in.pipe != nil {
+		err = in.pipe.disk.Wait()
+		in.failed = err
+	}
+	return err
+}
+
 // size counts the bytes accepted.
 func (in *ingest) size() int64 {
 	switch {
@@ -232,7 +242,7 @@ func (in *ingest) seal() (oci.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := in.awaitMark(); err != nil {
+	if err := in.settle(); err != nil {
 		return "", err
 	}
 	if !in.sealed { // else it was synced before it was sealed
@@ -338,7 +348,9 @@ func (in *ingest) stop() {
 	in.awaitMark()
 	if in.pipe != nil {
 		in.pipe.drain()
-		in.pipe.close()
+		if err := in.pipe.close(); err != nil {
+			in.failed = err
+		}
 		in.pipe = nil
 	}
 }

@@ -427,6 +427,42 @@ func TestAnUnfinishedCommitGoesOnAsACompleteIngest(t *testing.T) {
 	noIngests(t, s)
 }
 
+// What is synced while it comes is synced behind: when that fails, nothing that came is
+// trusted, whether or not it was all there by then.
+func TestASyncThatFailsWhileContentComes(t *testing.T) {
+	t.Parallel()
+	s, f := instrumented(t, nil)
+	p, broken := noise(1, 20<<20), errors.New("broken")
+	for _, whole := range []bool{true, false} {
+		w, err := s.Writer(t.Context(), ingest(p))
+		must(t, err)
+		if got := w.Status().Offset; got != 0 {
+			t.Fatalf("it goes on at %d", got)
+		}
+		f.FailNth(fsystest.OpDataSync, 1, broken)
+		before := f.Count(fsystest.OpDataSync)
+		_, err = w.Write(p[:18<<20])
+		if err == nil && whole {
+			if _, err = w.Write(p[18<<20:]); err == nil {
+				_, err = w.Commit(t.Context())
+			}
+			want(t, broken, err)
+		} else if err != nil {
+			want(t, broken, err)
+		}
+		must(t, w.Close())
+		if f.Count(fsystest.OpDataSync) == before {
+			t.Error("nothing was synced")
+		}
+		lacks(t, s, p)
+	}
+	w, err := s.Writer(t.Context(), ingest(p))
+	must(t, err)
+	finish(t, w, p)
+	holds(t, s, p)
+	noIngests(t, s)
+}
+
 // The other way on from there: everything again, while the old bytes have a name
 // among the blobs.
 func TestASealedIngestIsReplacedByReset(t *testing.T) {

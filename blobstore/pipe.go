@@ -5,209 +5,226 @@ import (
 	"fmt"
 	"hash"
 	"sync"
+	"sync/atomic"
 
 	"dist.example/fsys"
 	"dist.example/oci"
 )
 
 const (
-	// chunk is how much is handed to the hash and the disk at a time.
-	chunk = 512 << 10
-	// writeBack is how often the kernel is asked to begin writing.
-	writeBack = 2 << 20
+	// chunk is how much is read, hashed and written at a time.
+	chunk = 256 << 10
+	// ring is how many chunks a pipe has: one is filled while others are worked on, and
+	// together they are about what the cache of a core holds.
+	ring = 6
 )
 
-// pipe writes one stream to a file and hashes it, each in a goroutine of its
-// own, so that the caller can fetch the next bytes meanwhile. One chunk is being
-// filled while another is worked on.
+// pipe writes one stream to a file and hashes it, each in a goroutine of its own, so
+// that the caller can fetch the next bytes meanwhile. Neither waits for the other but
+// for want of chunks.
 type pipe struct {
-	file  fsys.File
-	hash  hash.Hash
-	sums  *blockSums
-	eager bool // chunks are worked on before they are full, when there is nothing else to do
-	spare chan []byte
-	work  chan []byte
-	idle  chan error // the worker's verdict on the chunk before
-	err   error
+	file    fsys.File
+	hash    hash.Hash
+	sums    *blockSums
+	disk    *fsys.Behind
+	eager   bool // chunks are worked on before they are full, when there is nothing else to do
+	free    chan *stretch
+	hashing chan *stretch
+	writing chan *stretch
 
-	mu     sync.Mutex // an eager worker takes chunks by itself
-	fill   []byte
-	offset int64 // of the chunk that is being filled
+	mu     sync.Mutex
+	fill   *stretch // by the caller; an eager pipe's workers take it by themselves
+	offset int64    // of it
+	busy   int      // how many are worked on
+	none   *sync.Cond
+	err    error // the first one
+}
+
+// stretch is a chunk of the stream.
+type stretch struct {
+	data []byte
+	off  int64
+	left atomic.Int32 // who still works on it
 }
 
 // newPipe goes on at offset with a hash that has seen everything before it. sums see
-// what the hash sees from here on.
+// what comes from here on.
 func newPipe(f fsys.File, h hash.Hash, sums *blockSums, offset int64) *pipe {
 	p := &pipe{
-		file: f, hash: h, sums: sums, offset: offset,
-		fill:  make([]byte, 0, chunk),
-		spare: make(chan []byte, 2),
-		work:  make(chan []byte, 1),
-		idle:  make(chan error, 1),
+		file: f, hash: h, sums: sums, disk: fsys.NewBehind(f, offset), offset: offset,
+		fill: &stretch{data: make([]byte, 0, chunk)},
+		free: make(chan *stretch, ring), hashing: make(chan *stretch, ring), writing: make(chan *stretch, ring),
 	}
-	p.spare <- make([]byte, 0, chunk)
-	p.idle <- nil
-	go p.run(p.work, offset)
+	p.none = sync.NewCond(&p.mu)
+	for range ring - 1 {
+		p.free <- &stretch{data: make([]byte, 0, chunk)}
+	}
+	go p.work(p.hashing, func(s *stretch) error {
+		p.hash.Write(s.data)
+		return nil
+	})
+	go p.work(p.writing, func(s *stretch) error { // which is quicker, so that it makes the sums
+		p.sums.write(s.data)
+		_, err := p.file.WriteAt(s.data, s.off)
+		if err == nil {
+			err = p.disk.Wrote(len(s.data))
+		}
+		return err
+	})
 	return p
 }
 
-// run hashes and writes chunk after chunk of work, both at the same time. close may come
-// before it has begun, and takes p.work away.
-func (p *pipe) run(work <-chan []byte, offset int64) {
-	toHash, hashed := make(chan []byte), make(chan struct{})
-	go func() {
-		for b := range toHash {
-			p.hash.Write(b)
-			p.sums.write(b)
-			hashed <- struct{}{}
+// work does one of the two things with chunk after chunk, but nothing once something has
+// failed: the file ends where it did.
+func (p *pipe) work(chunks <-chan *stretch, do func(*stretch) error) {
+	for s := range chunks {
+		err := p.failure()
+		if err == nil {
+			err = do(s)
 		}
-	}()
-	defer close(toHash)
-	begun := offset
-	for b := range work {
-		for len(b) > 0 {
-			toHash <- b
-			_, err := p.file.WriteAt(b, offset)
-			offset += int64(len(b))
-			if err == nil && offset-begun >= writeBack {
-				err = p.file.WriteBack(begun, offset-begun)
-				begun = offset
-			}
-			<-hashed
-			b = p.done(b, err)
+		if s.left.Add(-1) == 0 {
+			p.done(s, err)
+		} else if err != nil {
+			p.fail(err)
 		}
 	}
 }
 
-// done gives a verdict on b, unless an eager worker has a chunk to go on with. A
-// full one is its caller's, who waits for the verdict.
-func (p *pipe) done(b []byte, err error) (next []byte) {
+func (p *pipe) failure() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spare <- b[:0]
-	if n := len(p.fill); p.eager && err == nil && n > 0 && n < cap(p.fill) {
-		return p.next()
-	}
-	p.idle <- err
-	return nil
+	return p.err
 }
 
-// next takes the current chunk away and begins another; mu is held, and a buffer
-// is there to spare.
-func (p *pipe) next() []byte {
-	b := p.fill
-	p.offset += int64(len(b))
-	p.fill = <-p.spare
-	return b
+func (p *pipe) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// done is for behind the work on a chunk.
+func (p *pipe) done(s *stretch, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+	}
+	s.data = s.data[:0]
+	p.busy--
+	if p.eager && p.busy == 0 && p.err == nil && len(p.fill.data) > 0 {
+		p.next(s)
+		return
+	}
+	p.free <- s
+	if p.busy == 0 {
+		p.none.Broadcast()
+	}
+}
+
+// next hands the current chunk over and goes on with another; mu is held.
+func (p *pipe) next(s *stretch) {
+	full := p.fill
+	full.off = p.offset
+	full.left.Store(2)
+	p.offset += int64(len(full.data))
+	p.fill = s
+	p.busy++
+	p.hashing <- full // there is room for the whole ring
+	p.writing <- full
 }
 
 // Write accepts all of b or returns the error of an earlier chunk.
 func (p *pipe) Write(b []byte) (int, error) {
 	n := 0
 	for len(b) > 0 {
+		if err := p.failure(); err != nil {
+			return n, err
+		}
 		k, full := p.take(b)
-		b, n = b[k:], n+k
-		if full {
-			if err := p.flush(); err != nil {
-				return n, err
-			}
+		if b, n = b[k:], n+k; full {
+			p.flush()
 		}
 	}
 	if p.eager {
-		return n, p.offer()
+		p.offer()
 	}
-	return n, nil
+	return n, p.failure()
 }
 
 // take copies from b what has room in the current chunk.
 func (p *pipe) take(b []byte) (n int, full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n = copy(p.fill[len(p.fill):cap(p.fill)], b)
-	p.fill = p.fill[:len(p.fill)+n]
-	return n, len(p.fill) == cap(p.fill)
+	data := p.fill.data
+	n = copy(data[len(data):cap(data)], b)
+	p.fill.data = data[:len(data)+n]
+	return n, len(data)+n == cap(data)
 }
 
 // room is the free part of the current chunk, which is never full. The caller may
 // fill it from its beginning and say so with took, but not while the pipe is eager:
-// then the worker may take the chunk away.
-func (p *pipe) room() []byte { return p.fill[len(p.fill):cap(p.fill)] }
+// then its workers may take the chunk away.
+func (p *pipe) room() []byte { return p.fill.data[len(p.fill.data):cap(p.fill.data)] }
 
 // took accepts n bytes that were put into room.
 func (p *pipe) took(n int) error {
 	p.mu.Lock()
-	p.fill = p.fill[:len(p.fill)+n]
-	full := len(p.fill) == cap(p.fill)
+	data := p.fill.data[:len(p.fill.data)+n]
+	p.fill.data = data
 	p.mu.Unlock()
-	if full {
-		return p.flush()
+	if len(data) == cap(data) {
+		p.flush()
 	}
-	return p.err
+	return p.failure()
 }
 
-// offer hands the current chunk over if nothing is being worked on; else the
-// worker comes for it.
-func (p *pipe) offer() error {
-	if p.err != nil {
-		return p.err
-	}
-	select {
-	case p.err = <-p.idle:
-		return p.handOver()
-	default:
-		return nil
-	}
-}
-
-// flush waits for the chunk before and hands the current one over.
-func (p *pipe) flush() error {
-	if p.err != nil {
-		return p.err
-	}
-	p.err = <-p.idle
-	return p.handOver()
-}
-
-// handOver gives the current chunk to the worker, which has none.
-func (p *pipe) handOver() error {
-	if p.err != nil {
-		return p.err
-	}
+// offer hands the current chunk over if nothing is being worked on; else it will be taken.
+func (p *pipe) offer() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.fill) == 0 {
-		p.idle <- nil
-		return nil
+	if p.busy == 0 && len(p.fill.data) > 0 && p.err == nil {
+		p.next(<-p.free) // all others are
 	}
-	p.work <- p.next()
-	return nil
+}
+
+// flush hands the current chunk over once there is another.
+func (p *pipe) flush() {
+	s := <-p.free
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.fill.data) == 0 { // it was taken meanwhile
+		p.free <- s
+		return
+	}
+	p.next(s)
 }
 
 // drain returns once everything written so far is in the file and in the hash.
 func (p *pipe) drain() error {
-	if err := p.flush(); err != nil {
-		return err
+	p.flush()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.busy > 0 {
+		p.none.Wait()
 	}
-	if p.err = <-p.idle; p.err != nil {
-		return p.err
-	}
-	p.idle <- nil
-	return nil
+	return p.err
 }
 
 // size counts the bytes accepted.
 func (p *pipe) size() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.offset + int64(len(p.fill))
+	return p.offset + int64(len(p.fill.data))
 }
 
-// close ends the goroutines. Nothing may be written after it.
-func (p *pipe) close() {
-	if p.work != nil {
-		close(p.work)
-		p.work = nil
-	}
+// close ends the goroutines of a pipe that is drained, and returns the error of a sync
+// that ran meanwhile. Nothing may be written after it.
+func (p *pipe) close() error {
+	close(p.hashing)
+	close(p.writing)
+	return p.disk.Wait()
 }
 
 // state is the hash's state for a checkpoint. The pipe must be drained.
