@@ -13,8 +13,8 @@ import (
 func (s *Store) HoldBatches() { s.batchAge = time.Hour }
 
 // CheckpointEvery lets ingests record how far they are every n bytes: a test that
-// loses them must not need files of many MiB.
-func (s *Store) CheckpointEvery(n int64) { s.checkpoints = n }
+// loses them must not need files of many MiB, nor time.
+func (s *Store) CheckpointEvery(n int64) { s.checkpoints, s.checkpointPause = n, 0 }
 
 // BootedAs lets the machine have been started anew.
 func (s *Store) BootedAs(id string) { s.boot = id }

@@ -18,9 +18,13 @@ import (
 	"dist.example/oci"
 )
 
-// checkpointEvery is how far an ingest goes between two checkpoints: what at most
-// is hashed again by a resume in the same boot.
-const checkpointEvery = 64 << 20
+const (
+	// checkpointEvery is how far an ingest goes between two checkpoints, and
+	// checkpointPause how long, from the second on: a resume in the same boot hashes no
+	// more again than came in the longer of both.
+	checkpointEvery = 64 << 20
+	checkpointPause = 250 * time.Millisecond
+)
 
 var pid = os.Getpid()
 
@@ -119,10 +123,14 @@ func (in *ingest) start() {
 // written is for after each piece of content that the pipe got.
 func (in *ingest) written(err error) error {
 	in.s.hook("ingest.written")
-	if err == nil && in.pipe.size()-in.marked >= in.s.checkpoints {
+	if err == nil && in.markDue() {
 		err = in.checkpoint()
 	}
 	return err
+}
+
+func (in *ingest) markDue() bool {
+	return in.pipe.size()-in.marked >= in.s.checkpoints && (in.marked == 0 || time.Since(in.markedAt) >= in.s.checkpointPause)
 }
 
 // room is where the next bytes may be put, for took; nothing where they have to be

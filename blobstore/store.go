@@ -60,10 +60,11 @@ type Store struct {
 	readOnly bool
 	boot     string
 	// The constants, but for tests.
-	batchAge    time.Duration
-	checkpoints int64
-	warn        func(string)
-	hook        func(string)
+	batchAge        time.Duration
+	checkpoints     int64
+	checkpointPause time.Duration
+	warn            func(string)
+	hook            func(string)
 
 	uses      uses
 	room      room
@@ -125,7 +126,7 @@ func (s *Store) defaults() {
 	if s.hook == nil {
 		s.hook = func(string) {}
 	}
-	s.boot, s.batchAge, s.checkpoints = fsys.BootID(), batchAge, checkpointEvery
+	s.boot, s.batchAge, s.checkpoints, s.checkpointPause = fsys.BootID(), batchAge, checkpointEvery, checkpointPause
 }
 
 func (s *Store) absentHead() bool {
