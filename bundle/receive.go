@@ -103,7 +103,8 @@ func (r *Reception) Head() Head { return r.head }
 // ErrUnsupported for what exceeds a cap, ErrInvalid for what is no tar; those of in, and of
 // the Receiver.
 func (r *Reception) Receive(ctx context.Context, name string, in io.Reader) error {
-	plain, err := unwrap(bufio.NewReaderSize(content.UntilDone(ctx, in), 256<<10))
+	fsys.Widen(in)
+	plain, err := unwrap(bufio.NewReaderSize(content.UntilDone(ctx, in), 32<<10)) // more than that goes past it
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

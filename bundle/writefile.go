@@ -30,6 +30,7 @@ func (w *Outgoing) WriteTo(ctx context.Context, to io.Writer) error {
 		return fmt.Errorf("write: %w: volumes and folders are not one stream", content.ErrInvalid)
 	}
 	w.planned()
+	fsys.Widen(to)
 	c := &carrying{}
 	defer c.close()
 	return w.pour(ctx, to, w.volumes[0], c, false)

@@ -74,6 +74,7 @@ func (c *Client) Ingest(ctx context.Context, key string, o IngestOptions, r io.R
 		return content.Info{}, err
 	}
 	defer ses.Close()
+	fsys.Widen(r)
 	in := &ingesting{c: c, ses: ses, key: key, o: o, r: bufio.NewReader(content.UntilDone(ctx, r))}
 	for {
 		w, err := in.open(ctx)

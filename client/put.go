@@ -85,6 +85,7 @@ func (c *Client) put(ctx context.Context, o PutOptions, name string, r io.Reader
 		return content.Info{}, err
 	}
 	defer ses.Close()
+	fsys.Widen(r)
 	var info content.Info
 	p := &putting{ses, o, c.opts.Observe}
 	if _, err := p.put(ctx, name, r, func(i content.Info) { info = i }); err != nil {

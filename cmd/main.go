@@ -234,6 +234,14 @@ func (i *interruptibleReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// SyscallConn implements syscall.Conn for what is a file.
+func (i *interruptibleReader) SyscallConn() (syscall.RawConn, error) {
+	if c, ok := i.r.(syscall.Conn); ok {
+		return c.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
 // startReading reads ahead by one buffer. The goroutine ends with the input, or
 // with the process.
 func (i *interruptibleReader) startReading() {

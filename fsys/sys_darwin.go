@@ -25,6 +25,7 @@ func dataSync(fd uintptr) error {
 }
 
 func writeBack(uintptr, int64, int64) error { return nil }
+func widen(uintptr)                         {}
 
 // clonefile wants to make the destination itself, which is open here already.
 func reflink(_, _ *os.File) error { return errors.ErrUnsupported }

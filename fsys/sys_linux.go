@@ -25,6 +25,12 @@ func writeBack(fd uintptr, off, n int64) error {
 	return err
 }
 
+func widen(fd uintptr) {
+	if has, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0); err == nil && has < pipeSize {
+		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize)
+	}
+}
+
 func reflink(dst, src *os.File) error {
 	return onBoth(dst, src, func(d, s int) error {
 		return again(func() error { return unix.IoctlFileClone(d, s) })

@@ -17,6 +17,7 @@ func dataSync(fd uintptr) error {
 }
 
 func writeBack(uintptr, int64, int64) error { return nil }
+func widen(uintptr)                         {}
 func reflink(_, _ *os.File) error           { return errors.ErrUnsupported }
 
 func reflinkRange(_, _ *os.File, _, _ int64) error                        { return errors.ErrUnsupported }

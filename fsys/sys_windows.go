@@ -59,6 +59,7 @@ func unlock(fd uintptr) error {
 func dataSync(fd uintptr) error { return windows.FlushFileBuffers(windows.Handle(fd)) }
 
 func writeBack(uintptr, int64, int64) error { return nil }
+func widen(uintptr)                         {}
 func syncDir(string) error                  { return nil }
 func reflink(_, _ *os.File) error           { return errors.ErrUnsupported }
 

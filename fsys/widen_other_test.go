@@ -1,0 +1,10 @@
+//go:build !linux
+
+package fsys_test
+
+import (
+	"os"
+	"testing"
+)
+
+func checkWide(*testing.T, *os.File) {}
