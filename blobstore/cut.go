@@ -33,7 +33,9 @@ func (in *ingest) cutTo(ctx context.Context, n int64) error {
 			return err
 		}
 	}
-	in.stop()
+	if in.stop(); in.failed != nil {
+		return in.failed
+	}
 	if err := in.forget(); err != nil {
 		return err
 	}

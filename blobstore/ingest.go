@@ -21,7 +21,7 @@ import (
 const (
 	// checkpointEvery is how far an ingest goes between two checkpoints, and
 	// checkpointPause how long, from the second on: a resume in the same boot hashes no
-	// more again than came in the longer of both.
+	// more again than came in the longer of both, and while that was recorded.
 	checkpointEvery = 64 << 20
 	checkpointPause = 250 * time.Millisecond
 )
@@ -67,6 +67,7 @@ type ingest struct {
 	marked   int64      // offset of the last checkpoint begun
 	markedAt time.Time  // and when it was
 	mark     chan error // the running checkpoint, nil when there is none
+	named    bool       // the file's name is durable, as far as the checkpoints know
 }
 
 // ingestPath is where the ingest with this key lives. It follows from the key,
@@ -170,19 +171,21 @@ func (in *ingest) checkpoint() error {
 	}
 	offset, at, done := in.pipe.size(), time.Now(), make(chan error, 1)
 	in.marked, in.markedAt, in.mark = offset, at, done
-	go func() { done <- in.record(offset, state, at) }()
+	disk := in.pipe.disk
+	go func() { done <- in.record(disk, offset, state, at) }()
 	return nil
 }
 
 // record is the durable half of a checkpoint.
-func (in *ingest) record(offset int64, state []byte, at time.Time) error {
-	if err := in.file.DataSync(); err != nil {
+func (in *ingest) record(disk *fsys.Behind, offset int64, state []byte, at time.Time) error {
+	if err := disk.Sync(); err != nil {
 		return err
 	}
-	if offset <= 2*in.s.checkpoints { // the name, too, has to outlive a crash
+	if !in.named { // the name, too, has to outlive a crash
 		if err := in.s.fs.SyncDir(in.s.path(ingestDir)); err != nil {
 			return err
 		}
+		in.named = true
 	}
 	in.s.hook("ingest.synced")
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
@@ -347,7 +350,7 @@ func (in *ingest) replace() error {
 	}
 	in.s.hook("ingest.replaced")
 	in.file.Close()
-	in.file, in.sealed = f, false
+	in.file, in.sealed, in.named = f, false, false
 	return nil
 }
 

@@ -463,6 +463,51 @@ func TestASyncThatFailsWhileContentComes(t *testing.T) {
 	noIngests(t, s)
 }
 
+// No checkpoint vouches for bytes that a sync behind could not bring to the disk, although
+// the checkpoint's own sync, which comes after it, hears nothing of that.
+func TestNoCheckpointAfterASyncThatFailed(t *testing.T) {
+	t.Parallel()
+	var marks atomic.Int32
+	s, f := instrumented(t, func(point string) {
+		if point == "ingest.checkpointed" {
+			marks.Add(1)
+		}
+	})
+	s.CheckpointEvery(20 << 20)
+	p, broken := noise(1, 24<<20), errors.New("broken")
+	w, err := s.Writer(t.Context(), ingest(p))
+	must(t, err)
+	var syncs atomic.Int32
+	second := make(chan struct{})
+	f.Hook(func(op fsystest.Op, _ string) error {
+		switch {
+		case op != fsystest.OpDataSync:
+		case syncs.Add(1) == 1: // the one behind, which ends while the checkpoint waits for it
+			select {
+			case <-second:
+			case <-time.After(200 * time.Millisecond):
+			}
+			return broken
+		case syncs.Load() == 2:
+			close(second)
+		}
+		return nil
+	})
+	_, err = w.Write(p[:20<<20])
+	must(t, err)
+	time.Sleep(400 * time.Millisecond) // nothing comes that would hear of it
+	if _, err = w.Write(p[20<<20:]); err == nil {
+		_, err = w.Commit(t.Context())
+	}
+	want(t, broken, err)
+	f.Hook(nil)
+	must(t, w.Close())
+	if n := marks.Load(); n > 0 {
+		t.Errorf("%d checkpoints", n)
+	}
+	lacks(t, s, p)
+}
+
 // The other way on from there: everything again, while the old bytes have a name
 // among the blobs.
 func TestASealedIngestIsReplacedByReset(t *testing.T) {

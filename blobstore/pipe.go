@@ -14,9 +14,9 @@ import (
 const (
 	// chunk is how much is read, hashed and written at a time.
 	chunk = 256 << 10
-	// ring is how many chunks a pipe has: one is filled while others are worked on, and
-	// together they are about what the cache of a core holds.
-	ring = 6
+	// ring is how many chunks a pipe has at most: one is filled while others are worked
+	// on, and together they are about what the cache of a core holds.
+	ring = 4
 )
 
 // pipe writes one stream to a file and hashes it, each in a goroutine of its own, so
@@ -28,16 +28,16 @@ type pipe struct {
 	sums    *blockSums
 	disk    *fsys.Behind
 	eager   bool // chunks are worked on before they are full, when there is nothing else to do
-	free    chan *stretch
 	hashing chan *stretch
 	writing chan *stretch
 
 	mu     sync.Mutex
-	fill   *stretch // by the caller; an eager pipe's workers take it by themselves
-	offset int64    // of it
-	busy   int      // how many are worked on
-	none   *sync.Cond
-	err    error // the first one
+	done   sync.Cond  // a chunk is
+	free   []*stretch // the one used last at the end: the cache has it
+	busy   int        // how many are worked on
+	fill   *stretch   // by the caller; an eager pipe's workers take it by themselves
+	offset int64      // of it
+	err    error      // the first one
 }
 
 // stretch is a chunk of the stream.
@@ -47,18 +47,16 @@ type stretch struct {
 	left atomic.Int32 // who still works on it
 }
 
+func newStretch() *stretch { return &stretch{data: make([]byte, 0, chunk)} }
+
 // newPipe goes on at offset with a hash that has seen everything before it. sums see
 // what comes from here on.
 func newPipe(f fsys.File, h hash.Hash, sums *blockSums, offset int64) *pipe {
 	p := &pipe{
 		file: f, hash: h, sums: sums, disk: fsys.NewBehind(f, offset), offset: offset,
-		fill: &stretch{data: make([]byte, 0, chunk)},
-		free: make(chan *stretch, ring), hashing: make(chan *stretch, ring), writing: make(chan *stretch, ring),
+		fill: newStretch(), hashing: make(chan *stretch, ring), writing: make(chan *stretch, ring),
 	}
-	p.none = sync.NewCond(&p.mu)
-	for range ring - 1 {
-		p.free <- &stretch{data: make([]byte, 0, chunk)}
-	}
+	p.done.L = &p.mu
 	go p.work(p.hashing, func(s *stretch) error {
 		p.hash.Write(s.data)
 		return nil
@@ -82,10 +80,11 @@ func (p *pipe) work(chunks <-chan *stretch, do func(*stretch) error) {
 		if err == nil {
 			err = do(s)
 		}
-		if s.left.Add(-1) == 0 {
-			p.done(s, err)
-		} else if err != nil {
+		if err != nil {
 			p.fail(err)
+		}
+		if s.left.Add(-1) == 0 {
+			p.giveBack(s)
 		}
 	}
 }
@@ -104,33 +103,32 @@ func (p *pipe) fail(err error) {
 	}
 }
 
-// done is for behind the work on a chunk.
-func (p *pipe) done(s *stretch, err error) {
+// giveBack is for behind the work on a chunk.
+func (p *pipe) giveBack(s *stretch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err == nil {
-		p.err = err
-	}
 	s.data = s.data[:0]
+	p.free = append(p.free, s)
 	p.busy--
 	if p.eager && p.busy == 0 && p.err == nil && len(p.fill.data) > 0 {
-		p.next(s)
-		return
+		p.next()
 	}
-	p.free <- s
-	if p.busy == 0 {
-		p.none.Broadcast()
-	}
+	p.done.Broadcast()
 }
 
-// next hands the current chunk over and goes on with another; mu is held.
-func (p *pipe) next(s *stretch) {
+// next hands the current chunk over and goes on with another, which there is: mu is held,
+// and fewer than ring-1 are worked on.
+func (p *pipe) next() {
 	full := p.fill
 	full.off = p.offset
 	full.left.Store(2)
 	p.offset += int64(len(full.data))
-	p.fill = s
 	p.busy++
+	if n := len(p.free); n > 0 {
+		p.fill, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		p.fill = newStretch()
+	}
 	p.hashing <- full // there is room for the whole ring
 	p.writing <- full
 }
@@ -185,20 +183,20 @@ func (p *pipe) offer() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.busy == 0 && len(p.fill.data) > 0 && p.err == nil {
-		p.next(<-p.free) // all others are
+		p.next()
 	}
 }
 
-// flush hands the current chunk over once there is another.
+// flush hands the current chunk over once there may be another.
 func (p *pipe) flush() {
-	s := <-p.free
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.fill.data) == 0 { // it was taken meanwhile
-		p.free <- s
-		return
+	for p.busy == ring-1 {
+		p.done.Wait()
 	}
-	p.next(s)
+	if len(p.fill.data) > 0 { // else it was taken meanwhile
+		p.next()
+	}
 }
 
 // drain returns once everything written so far is in the file and in the hash.
@@ -207,7 +205,7 @@ func (p *pipe) drain() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.busy > 0 {
-		p.none.Wait()
+		p.done.Wait()
 	}
 	return p.err
 }

@@ -1,29 +1,33 @@
 package fsys
 
-const (
-	// writeBackEvery is how much a file gets between two hints to begin writing it.
-	writeBackEvery = 4 << 20
-	// syncEvery is how much it gets, at least, between two syncs while it is written. Some
-	// 20 ms of what a disk can take: less would be many syncs, and of more a disk whose
-	// cache has to be emptied would have that left at the end.
-	syncEvery = 16 << 20
-)
+import "sync"
+
+// writeBackEvery is how much a file gets between two hints to begin writing it.
+const writeBackEvery = 4 << 20
 
 // Behind has a file that grows synced while it is being written, so that little is left
-// for the sync at its end: hints begin the writing, and once enough is new a DataSync runs
-// in the background, one at a time. What it has synced promises nothing. It is for one
-// goroutine, which is the only one that writes.
+// for the sync at its end: hints begin the writing, and on Linux a DataSync runs in the
+// background once 16 MiB are new, one at a time. That is some 20 ms of what a disk can
+// take: less would be many syncs, and of more a disk whose cache has to be emptied would
+// have that left at the end.
+//
+// A system tells only one of several syncs that something was lost. So all that are to
+// mean something while the file is written go through Sync, and an error of any of them
+// is that of all. One goroutine writes and calls Wrote and Wait; Sync is for any.
 type Behind struct {
-	file    File
-	at      int64 // up to which the file is written
-	hinted  int64 // up to which the system was asked to begin
-	synced  int64 // up to which the file was written when the last sync began
-	running chan error
-	err     error
+	file   File
+	at     int64         // up to which the file is written
+	hinted int64         // up to which the system was asked to begin
+	begun  int64         // up to which it was written when the last sync in the background began
+	ended  chan struct{} // closed with the end of that sync, nil for none
+
+	one sync.Mutex // held while a sync runs
+	mu  sync.Mutex
+	err error // of the first sync that failed
 }
 
 // NewBehind is for a file that will be written from off on.
-func NewBehind(f File, off int64) *Behind { return &Behind{file: f, at: off, hinted: off, synced: off} }
+func NewBehind(f File, off int64) *Behind { return &Behind{file: f, at: off, hinted: off, begun: off} }
 
 // Wrote tells that n more bytes are in the file. It returns the error of a sync before, at
 // this call or a later one: nothing is known then of all that was written (see the
@@ -35,27 +39,54 @@ func (b *Behind) Wrote(n int) error {
 		}
 		b.hinted = b.at
 	}
-	if b.running != nil {
+	if b.ended != nil {
 		select {
-		case b.err = <-b.running:
-			b.running = nil
+		case <-b.ended:
+			b.ended = nil
 		default:
 		}
 	}
-	if b.err == nil && b.running == nil && b.at-b.synced >= syncEvery {
-		b.synced = b.at
-		done := make(chan error, 1)
-		b.running = done
-		go func() { done <- b.file.DataSync() }()
+	if err := b.failure(); err != nil {
+		return err
 	}
-	return b.err
+	if b.ended == nil && syncEvery > 0 && b.at-b.begun >= syncEvery {
+		b.begun = b.at
+		ended := make(chan struct{})
+		b.ended = ended
+		go func() {
+			defer close(ended)
+			_ = b.Sync() // which is told later
+		}()
+	}
+	return nil
+}
+
+// Sync makes durable what is in the file, or returns the error of a sync before.
+func (b *Behind) Sync() error {
+	b.one.Lock()
+	defer b.one.Unlock()
+	err := b.failure()
+	if err == nil {
+		err = b.file.DataSync()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.err = err
+	}
+	return err
 }
 
 // Wait returns once no sync is running, with the error of those that ran. The file may be
 // closed then.
 func (b *Behind) Wait() error {
-	if b.running != nil {
-		b.err, b.running = <-b.running, nil
+	if b.ended != nil {
+		<-b.ended
+		b.ended = nil
 	}
+	return b.failure()
+}
+
+func (b *Behind) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return b.err
 }

@@ -1,7 +1,9 @@
 package fsys_test
 
 import (
+	"cmp"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,13 +12,16 @@ import (
 	"dist.example/fsys"
 )
 
-// slowDisk is a file whose syncs take a second, and fail from one on.
+// slowDisk is a file whose syncs take a second, if nothing else is said, and fail from one
+// on.
 type slowDisk struct {
 	fsys.File
 	hinted  int64
 	syncs   atomic.Int32
 	running atomic.Int32
 	failing int32 // the number of the first that fails, 0 for none
+	once    bool  // and none after it, as systems have it
+	takes   time.Duration
 }
 
 var errBroken = errors.New("broken")
@@ -35,15 +40,24 @@ func (d *slowDisk) DataSync() error {
 	}
 	defer d.running.Add(-1)
 	n := d.syncs.Add(1)
-	time.Sleep(time.Second)
-	if d.failing > 0 && n >= d.failing {
+	time.Sleep(cmp.Or(d.takes, time.Second))
+	if d.failing > 0 && n >= d.failing && (n == d.failing || !d.once) {
 		return errBroken
 	}
 	return nil
 }
 
+// onLinux is for what Behind does there only.
+func onLinux(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("nothing is synced in the background here")
+	}
+}
+
 // A file is synced while it is written, by one sync at a time, and is free after Wait.
 func TestWhatIsWrittenIsSyncedBehind(t *testing.T) {
+	onLinux(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &slowDisk{}
 		b := fsys.NewBehind(d, 0)
@@ -83,6 +97,7 @@ func TestNothingSmallIsSyncedBehind(t *testing.T) {
 
 // The error of a sync comes out, and no sync after it can make it good.
 func TestASyncBehindThatFails(t *testing.T) {
+	onLinux(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &slowDisk{failing: 2}
 		b := fsys.NewBehind(d, 0)
@@ -110,4 +125,26 @@ func TestASyncBehindThatFails(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Of several syncs the system tells one that something was lost. Whoever asks for another
+// is told, too, also while one runs in the background.
+func TestAnErrorOfOneSyncIsThatOfAll(t *testing.T) {
+	onLinux(t)
+	d := &slowDisk{failing: 1, once: true, takes: time.Millisecond}
+	b := fsys.NewBehind(d, 0)
+	if err := b.Wrote(20 << 20); err != nil {
+		t.Fatal(err)
+	}
+	for d.syncs.Load() == 0 {
+		runtime.Gosched()
+	}
+	for range 2 {
+		if err := b.Sync(); !errors.Is(err, errBroken) {
+			t.Errorf("a sync says %v", err)
+		}
+	}
+	if err := b.Wait(); !errors.Is(err, errBroken) {
+		t.Error(err)
+	}
 }

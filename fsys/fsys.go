@@ -8,9 +8,10 @@ import (
 	"sync/atomic"
 )
 
-// File is an open file. Reading and writing at offsets, WriteBack and DataSync are
-// safe for concurrent use, all else is for one goroutine at a time. Errors are *fs.PathError or wrap
-// one, unless stated otherwise.
+// File is an open file. Reading and writing at offsets, WriteBack and DataSync are safe
+// for concurrent use (but see Behind for the errors of several syncs), all else is for
+// one goroutine at a time. Errors are *fs.PathError or wrap one, unless stated
+// otherwise.
 type File interface {
 	io.Reader
 	io.ReaderAt

@@ -25,6 +25,9 @@ func writeBack(fd uintptr, off, n int64) error {
 	return err
 }
 
+// syncEvery is how much a file gets between two syncs in the background, see Behind.
+const syncEvery int64 = 16 << 20
+
 func widen(fd uintptr) {
 	if has, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0); err == nil && has < pipeSize {
 		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize)

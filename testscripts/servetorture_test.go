@@ -26,7 +26,7 @@ const (
 	// serveFor is for how long they go on, unless DIST_TORTURE says otherwise.
 	serveFor = 2 * time.Second
 	// servePeak bounds the memory of the server, in MiB: 64 that it takes by itself,
-	// catalog and all, and for each client the two chunks of 512 KiB that an upload is
+	// catalog and all, and for each client the four chunks of 256 KiB that an upload is
 	// hashed and written from.
 	servePeak = 64 + serveClients
 	// serveShelves bounds the files of its store that it keeps open for whoever comes
