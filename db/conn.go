@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -39,8 +40,10 @@ type conn struct {
 type pool struct {
 	db    *sql.DB
 	slots chan struct{}
-	// briefly are as many places as connections are kept: a server that asks one
-	// question for each of many requests at once opens no more for them.
+	// briefly are as many places as connections are kept, and processors there are: a
+	// server that asks one question for each of many requests at once opens no more for
+	// them, nor does a command that asks for a few objects at once. Opening one takes as
+	// long as fifty questions.
 	briefly chan struct{}
 
 	mu     sync.Mutex
@@ -57,10 +60,13 @@ func uri(file string, params ...string) string {
 	return "file:" + (&url.URL{Path: p}).EscapedPath() + "?" + strings.Join(params, "&")
 }
 
+// patiently lets a connection wait for others.
+var patiently = fmt.Sprintf("_pragma=busy_timeout(%d)", busyTimeout)
+
 // dsn is the driver's name for a catalog file. params are SQLite's own.
 func dsn(file string, cacheMiB int, params ...string) string {
 	params = append(params,
-		fmt.Sprintf("_pragma=busy_timeout(%d)", busyTimeout),
+		patiently,
 		fmt.Sprintf("_pragma=cache_size(%d)", -cacheMiB<<10),
 		// The WAL is written back by this package, see writeBack.
 		"_pragma=wal_autocheckpoint(0)",
@@ -75,7 +81,7 @@ func newPool(dsn string) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{db: sql.OpenDB(connector), slots: make(chan struct{}, maxReaders), briefly: make(chan struct{}, maxIdle)}
+	p := &pool{db: sql.OpenDB(connector), slots: make(chan struct{}, maxReaders), briefly: make(chan struct{}, min(maxIdle, runtime.GOMAXPROCS(0)))}
 	p.db.SetMaxIdleConns(-1) // the pool keeps them itself, with their statements
 	return p, nil
 }

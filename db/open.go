@@ -307,7 +307,7 @@ func (d *DB) closePool() error {
 		return d.pool.close()
 	}
 	d.writeBackAtEnd()
-	last, err := newPool(dsn(d.file, 1, "mode=ro"))
+	last, err := newPool(uri(d.file, "mode=ro", patiently)) // and no setting for which the tables would be read
 	if err != nil {
 		return d.pool.close()
 	}
