@@ -478,14 +478,15 @@ func TestNoCheckpointAfterASyncThatFailed(t *testing.T) {
 	w, err := s.Writer(t.Context(), ingest(p))
 	must(t, err)
 	var syncs atomic.Int32
-	second := make(chan struct{})
+	written, second := make(chan struct{}), make(chan struct{})
 	f.Hook(func(op fsystest.Op, _ string) error {
 		switch {
 		case op != fsystest.OpDataSync:
 		case syncs.Add(1) == 1: // the one behind, which ends while the checkpoint waits for it
+			<-written
 			select {
 			case <-second:
-			case <-time.After(200 * time.Millisecond):
+			case <-time.After(100 * time.Millisecond):
 			}
 			return broken
 		case syncs.Load() == 2:
@@ -495,7 +496,8 @@ func TestNoCheckpointAfterASyncThatFailed(t *testing.T) {
 	})
 	_, err = w.Write(p[:20<<20])
 	must(t, err)
-	time.Sleep(400 * time.Millisecond) // nothing comes that would hear of it
+	close(written)
+	time.Sleep(300 * time.Millisecond) // nothing comes that would hear of it
 	if _, err = w.Write(p[20<<20:]); err == nil {
 		_, err = w.Commit(t.Context())
 	}
