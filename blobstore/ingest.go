@@ -200,26 +200,23 @@ func (in *ingest) record(disk *fsys.Behind, offset int64, state []byte, at time.
 	return nil
 }
 
+// awaitMark waits for the running checkpoint, and returns the error of a sync before it, too.
 func (in *ingest) awaitMark() error {
-	if in.mark == nil {
-		return nil
+	if in.mark != nil {
+		if err := <-in.mark; err != nil {
+			in.failed = err
+		}
+		in.mark = nil
 	}
-	err := <-in.mark
-	in.mark = nil
-	if err != nil {
-		in.failed = err
-	}
-	return err
+	return in.failed
 }
 
 // settle waits for what syncs in the background. The pipe is drained.
 func (in *ingest) settle() error {
-	err := in.awaitMark()
-	if err == nil && in.pipe != nil {
-		err = in.pipe.disk.Wait()
-		in.failed = err
+	if err := in.awaitMark(); err == nil && in.pipe != nil {
+		in.failed = in.pipe.disk.Wait()
 	}
-	return err
+	return in.failed
 }
 
 // size counts the bytes accepted.
@@ -246,9 +243,6 @@ func (in *ingest) sum() (oci.Digest, error) {
 // seal ends writing: all bytes are in the file and durable. It returns the
 // content's digest.
 func (in *ingest) seal() (oci.Digest, error) {
-	if in.failed != nil {
-		return "", in.failed
-	}
 	d, err := in.sum()
 	if err != nil {
 		return "", err

@@ -16,7 +16,7 @@ import (
 	"dist.example/oci"
 )
 
-const half512 = 512 << 10 // what is compared, or handed to the disk, at a time
+const half512 = 512 << 10 // two of what is compared, or handed to the disk, at a time
 
 // stream is what Ingest takes: a key, and nothing that is expected.
 var stream = content.IngestOptions{Key: "k", Total: -1, MediaType: oci.MediaTypeLayer}

@@ -146,7 +146,7 @@ func (w *Outgoing) beside(name string) (string, fsys.File, error) {
 
 // fill writes a volume to a file, durably, and closes that.
 func (w *Outgoing) fill(ctx context.Context, file fsys.File, v volume, c *carrying) error {
-	to := &fromStart{file: file, disk: fsys.NewBehind(file, 0)}
+	to := &behind{position{file: file}, fsys.NewBehind(file, 0)}
 	err := w.pour(ctx, to, v, c, true)
 	if waited := to.disk.Wait(); err == nil {
 		err = fsys.Classify(waited)
@@ -157,18 +157,16 @@ func (w *Outgoing) fill(ctx context.Context, file fsys.File, v volume, c *carryi
 	return errors.Join(err, file.Close())
 }
 
-// fromStart writes to a file from its beginning on.
-type fromStart struct {
-	file fsys.File
+// behind writes to a file that is synced meanwhile.
+type behind struct {
+	position
 	disk *fsys.Behind
-	off  int64
 }
 
-func (f *fromStart) Write(p []byte) (int, error) {
-	n, err := f.file.WriteAt(p, f.off)
-	f.off += int64(n)
+func (b *behind) Write(p []byte) (int, error) {
+	n, err := b.position.Write(p)
 	if err == nil {
-		err = f.disk.Wrote(n)
+		err = b.disk.Wrote(n)
 	}
 	return n, err
 }

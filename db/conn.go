@@ -43,7 +43,7 @@ type pool struct {
 	// briefly are as many places as connections are kept, and processors there are: a
 	// server that asks one question for each of many requests at once opens no more for
 	// them, nor does a command that asks for a few objects at once. Opening one takes as
-	// long as fifty questions.
+	// long as some dozens of questions.
 	briefly chan struct{}
 
 	mu     sync.Mutex
