@@ -145,7 +145,7 @@ func (l *lease) close() {
 }
 
 // Acquire implements content.Leases.
-func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (content.Lease, error) {
+func (s *Store) Acquire(ctx context.Context, note string, d time.Duration, digests ...oci.Digest) (content.Lease, error) {
 	if err := s.writable(); err != nil {
 		return content.Lease{}, err
 	}
@@ -156,7 +156,14 @@ func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (cont
 	var out content.Lease
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		out = content.Lease{ID: l.id, Note: note, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(d)}
-		return l.store(tx)
+		ids, err := heldIDs(tx, "hold", digests)
+		if err == nil {
+			err = l.store(tx)
+		}
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		return tx.HoldObjects(l.id, ids)
 	})
 	if err != nil {
 		l.close()

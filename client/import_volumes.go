@@ -273,10 +273,7 @@ func (v *volumes) drop(ctx context.Context, d oci.Digest) error {
 
 // end notes that a volume has come whole, and keeps what it brought.
 func (v *volumes) end(ctx context.Context, number int, came []oci.Digest) error {
-	l, err := v.im.store.Acquire(ctx, v.note(number), keepImported)
-	if err == nil {
-		err = v.im.store.Hold(ctx, l.ID, came...)
-	}
+	_, err := v.im.store.Acquire(ctx, v.note(number), keepImported, came...)
 	v.im.c.hook("import.volume")
 	return err
 }

@@ -275,23 +275,18 @@ func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, root
 	if s.ReadOnly() {
 		return func() {}, nil
 	}
-	l, err := s.Acquire(ctx, verb, blobstore.DefaultLease)
+	l, err := s.Acquire(ctx, verb, blobstore.DefaultLease, roots...)
 	if err != nil {
 		return nil, err
 	}
-	release = func() {
+	return func() {
 		c.hook("hold.done")
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := s.Release(ctx, l.ID); err != nil {
 			c.opts.Warn(fmt.Sprintf("the lease of this %s stays for a day: %v", verb, err))
 		}
-	}
-	if err := s.Hold(ctx, l.ID, roots...); err != nil {
-		release()
-		return nil, err
-	}
-	return release, nil
+	}, nil
 }
 
 func (p *push) send(ctx context.Context) error {

@@ -289,9 +289,10 @@ type Lease struct {
 
 // Leases protects content that has no name yet.
 type Leases interface {
-	// Acquire makes a lease that lasts for d. While the caller's process lives it
-	// counts whatever the clock says.
-	Acquire(ctx context.Context, note string, d time.Duration) (Lease, error)
+	// Acquire makes a lease that lasts for d, and puts objects that are held under it
+	// with that. While the caller's process lives it counts whatever the clock says.
+	// Errors: ErrNotFound for an object that is not held, and then there is no lease.
+	Acquire(ctx context.Context, note string, d time.Duration, digests ...oci.Digest) (Lease, error)
 	// Renew lets the lease last for d from now. Errors: ErrNotFound.
 	Renew(ctx context.Context, id string, d time.Duration) (Lease, error)
 	// Hold puts objects that are held under the lease. Errors: ErrNotFound.

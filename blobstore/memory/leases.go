@@ -21,7 +21,7 @@ type lease struct {
 }
 
 // Acquire implements content.Leases.
-func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (content.Lease, error) {
+func (s *Store) Acquire(ctx context.Context, note string, d time.Duration, digests ...oci.Digest) (content.Lease, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -33,6 +33,9 @@ func (s *Store) Acquire(ctx context.Context, note string, d time.Duration) (cont
 		Lease:   content.Lease{ID: rand.Text(), Note: note, CreatedAt: now, ExpiresAt: now.Add(d)},
 		seq:     s.seq,
 		objects: map[oci.Digest]bool{},
+	}
+	if err := s.holdAll(l, digests); err != nil {
+		return content.Lease{}, err
 	}
 	s.leases[l.ID] = l
 	return l.Lease, nil
@@ -64,6 +67,11 @@ func (s *Store) Hold(ctx context.Context, id string, digests ...oci.Digest) erro
 	if !ok {
 		return fmt.Errorf("hold by lease %s: %w", id, content.ErrNotFound)
 	}
+	return s.holdAll(l, digests)
+}
+
+// holdAll puts all of digests under a lease, or none.
+func (s *Store) holdAll(l *lease, digests []oci.Digest) error {
 	for _, d := range digests {
 		if s.objects[d] == nil {
 			return fmt.Errorf("hold %s: %w", d, content.ErrNotFound)

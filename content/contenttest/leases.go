@@ -61,6 +61,20 @@ var leasePromises = []promise{
 		f.must(f.Hold(f.Context(), a.ID, desc.Digest))
 		f.want(content.ErrNotFound, f.Hold(f.Context(), a.ID, absent(octets, 1).Digest))
 	}},
+	{"ALeaseCanHoldFromTheBeginning", func(f *fixture) {
+		one, two := f.put(octets, []byte("1")), f.put(octets, []byte("2"))
+		_, err := f.Acquire(f.Context(), "", time.Hour, one.Digest, absent(octets, 1).Digest)
+		f.want(content.ErrNotFound, err)
+		if got := f.leaseList(); len(got) != 0 {
+			f.Fatalf("a lease that could not hold all is there: %+v", got)
+		}
+		f.must(f.Store.Delete(f.Context(), one.Digest))
+		a, err := f.Acquire(f.Context(), "", time.Hour, two.Digest)
+		f.must(err)
+		f.want(content.ErrConflict, f.Store.Delete(f.Context(), two.Digest))
+		f.must(f.Release(f.Context(), a.ID))
+		f.must(f.Store.Delete(f.Context(), two.Digest))
+	}},
 	{"WhatIsTakenFromUnderALeaseCanBeDeleted", func(f *fixture) {
 		one, two := f.put(octets, []byte("1")), f.put(octets, []byte("2"))
 		a, err := f.Acquire(f.Context(), "", time.Hour)
