@@ -46,6 +46,19 @@ func (s *Store) Info(ctx context.Context, d oci.Digest) (content.Info, error) {
 	return infoOf(o), err
 }
 
+// Infos is Info of many objects, with one look at the catalog. What is not held, and not
+// damaged either, is not in the map.
+func (s *Store) Infos(ctx context.Context, digests ...oci.Digest) (map[oci.Digest]content.Info, error) {
+	rows, err := s.rows(ctx, digests)
+	infos := make(map[oci.Digest]content.Info, len(rows))
+	for d, o := range rows {
+		if o.Loc.Held() || o.Loc == db.LocDamaged {
+			infos[d] = infoOf(o)
+		}
+	}
+	return infos, err
+}
+
 // All implements content.Manager.
 func (s *Store) All(ctx context.Context) iter.Seq2[content.Info, error] {
 	return listed(ctx, s, func(tx *db.Tx) iter.Seq2[db.Object, error] { return tx.AllObjects() }, infoOf)

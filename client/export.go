@@ -207,7 +207,7 @@ func (e *export) layOut(ctx context.Context, seal sealer) (*bundle.Outgoing, err
 
 // bundled is what the bundle is made of.
 func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
-	cargo := bundle.Cargo{From: e.store, Made: e.cargo.made}
+	cargo := bundle.Cargo{Made: e.cargo.made}
 	for _, i := range e.images {
 		cargo.Images = append(cargo.Images, bundle.NamedImage{Name: i.ref, Target: i.Target})
 	}
@@ -234,10 +234,14 @@ func (e *export) bundled(ctx context.Context) (bundle.Cargo, error) {
 	if err := e.identify(ctx, &cargo.Contents); err != nil {
 		return cargo, err
 	}
-	if e.o.NoProvenance {
-		return cargo, nil
+	digests := make([]oci.Digest, len(cargo.Blobs))
+	for i, b := range cargo.Blobs {
+		digests[i] = b.Digest
 	}
-	cargo.Provenance, err = e.provenance(ctx, cargo.Blobs)
+	if cargo.From, err = e.store.Locate(ctx, digests...); err != nil || e.o.NoProvenance {
+		return cargo, err
+	}
+	cargo.Provenance, err = e.provenance(ctx, digests)
 	return cargo, err
 }
 
@@ -309,11 +313,7 @@ func (e *export) identify(ctx context.Context, c *bundle.Contents) (err error) {
 }
 
 // provenance is what the store knows of where blobs come from, and of who vouches.
-func (e *export) provenance(ctx context.Context, blobs []bundle.BlobEntry) (*bundle.Provenance, error) {
-	digests := make([]oci.Digest, len(blobs))
-	for i, b := range blobs {
-		digests[i] = b.Digest
-	}
+func (e *export) provenance(ctx context.Context, digests []oci.Digest) (*bundle.Provenance, error) {
 	sources, vouched, err := e.store.Provenance(ctx, digests)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type collector struct {
 	sizes map[oci.Digest]int64
 	types map[oci.Digest]string
 	made  map[oci.Digest][]byte // what the copy made, and the store does not have
+	here  map[oci.Digest]bool   // what the store is known to have
 	refs  []bundle.ReferrerEntry
 	below map[oci.Digest][]oci.Digest // what manifests list, without their subjects
 	tags  map[string]attachedName
@@ -37,7 +38,7 @@ var _ content.Attacher = (*collector)(nil)
 func newCollector(s *blobstore.Store) *collector {
 	return &collector{
 		store: s, sizes: map[oci.Digest]int64{}, types: map[oci.Digest]string{}, made: map[oci.Digest][]byte{}, tags: map[string]attachedName{},
-		below: map[oci.Digest][]oci.Digest{},
+		below: map[oci.Digest][]oci.Digest{}, here: map[oci.Digest]bool{},
 	}
 }
 
@@ -67,9 +68,8 @@ func (c *collector) Exists(_ context.Context, desc oci.Descriptor) (bool, error)
 // Push implements content.Pusher.
 func (c *collector) Push(ctx context.Context, desc oci.Descriptor, r io.Reader) error {
 	var data []byte
-	_, err := c.store.Info(ctx, desc.Digest)
-	missing := errors.Is(err, content.ErrNotFound)
-	if err != nil && !missing {
+	missing, err := c.missing(ctx, desc.Digest)
+	if err != nil {
 		return err
 	}
 	if missing || oci.HasSuccessors(desc.MediaType) {
@@ -88,6 +88,36 @@ func (c *collector) Push(ctx context.Context, desc oci.Descriptor, r io.Reader) 
 		return nil
 	}
 	return c.manifest(desc, data)
+}
+
+// look finds what the store has of what a manifest lists.
+func (c *collector) look(ctx context.Context, edges []oci.Edge) (map[oci.Digest]content.Info, error) {
+	digests := make([]oci.Digest, len(edges))
+	for i, e := range edges {
+		digests[i] = e.Digest
+	}
+	infos, err := c.store.Infos(ctx, digests...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for d := range infos {
+		c.here[d] = true
+	}
+	return infos, err
+}
+
+// missing says whether the store lacks something, and asks it where look has not found it.
+func (c *collector) missing(ctx context.Context, d oci.Digest) (bool, error) {
+	c.mu.Lock()
+	here := c.here[d]
+	c.mu.Unlock()
+	if here {
+		return false, nil
+	}
+	_, err := c.store.Info(ctx, d)
+	if errors.Is(err, content.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // typed settles on one media type of all that manifests say: the order in which they

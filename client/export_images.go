@@ -166,11 +166,15 @@ func (e *export) collect(ctx context.Context) error {
 // here.
 func (e *export) children(ctx context.Context, im *ExportedImage, parent oci.Descriptor, edges []oci.Edge) (out []oci.Edge, err error) {
 	var absent []string
+	infos, err := e.cargo.look(ctx, edges)
+	if err != nil {
+		return nil, err
+	}
 	for _, edge := range edges {
 		if oci.IsNonDistributable(edge.MediaType) {
 			continue
 		}
-		here, err := e.here(ctx, parent, edge)
+		here, err := e.here(ctx, parent, edge, infos)
 		if err != nil {
 			return nil, err
 		}
@@ -198,13 +202,10 @@ func (e *export) children(ctx context.Context, im *ExportedImage, parent oci.Des
 
 // here says whether the store has what a manifest lists, sound, with all below it. What
 // is damaged is healed, or an error.
-func (e *export) here(ctx context.Context, parent oci.Descriptor, edge oci.Edge) (bool, error) {
-	info, err := e.store.Info(ctx, edge.Digest)
-	if errors.Is(err, content.ErrNotFound) {
+func (e *export) here(ctx context.Context, parent oci.Descriptor, edge oci.Edge, infos map[oci.Digest]content.Info) (bool, error) {
+	info, ok := infos[edge.Digest]
+	if !ok {
 		return false, nil
-	}
-	if err != nil {
-		return false, err
 	}
 	if info.Place == "damaged" {
 		return true, e.heal(ctx, edge.Digest)
