@@ -53,7 +53,7 @@ func newStretch() *stretch { return &stretch{data: make([]byte, 0, chunk)} }
 // what comes from here on.
 func newPipe(f fsys.File, h hash.Hash, sums *blockSums, offset int64) *pipe {
 	p := &pipe{
-		file: f, hash: h, sums: sums, disk: fsys.NewBehind(f, offset), offset: offset,
+		file: f, hash: h, sums: sums, disk: fsys.NewBehind(f, offset, 0), offset: offset,
 		fill: newStretch(), hashing: make(chan *stretch, ring), writing: make(chan *stretch, ring),
 	}
 	p.done.L = &p.mu

@@ -144,9 +144,13 @@ func (w *Outgoing) beside(name string) (string, fsys.File, error) {
 	return temp, file, fsys.Classify(err)
 }
 
+// firstSync is how many bytes of a volume are written before it is synced for the first
+// time, see fsys.NewBehind.
+const firstSync = 4 << 20
+
 // fill writes a volume to a file, durably, and closes that.
 func (w *Outgoing) fill(ctx context.Context, file fsys.File, v volume, c *carrying) error {
-	to := &behind{position{file: file}, fsys.NewBehind(file, 0)}
+	to := &behind{position{file: file}, fsys.NewBehind(file, 0, firstSync)}
 	err := w.pour(ctx, to, v, c, true)
 	if waited := to.disk.Wait(); err == nil {
 		err = fsys.Classify(waited)

@@ -7,15 +7,17 @@ const writeBackEvery = 4 << 20
 
 // Behind has a file that grows synced while it is being written, so that little is left
 // for the sync at its end: hints begin the writing, and on Linux a DataSync runs in the
-// background once 16 MiB are new, one at a time. That is some 20 ms of what a disk can
+// background, one at a time, once 16 MiB are new. That is some 20 ms of what a disk can
 // take: less would be many syncs, and of more a disk whose cache has to be emptied would
-// have that left at the end.
+// have that left at the end. The first syncs may come earlier, see NewBehind.
 //
 // A system tells only one of several syncs that something was lost. So all that are to
 // mean something while the file is written go through Sync, and an error of any of them
 // is that of all. One goroutine writes and calls Wrote and Wait; Sync is for any.
 type Behind struct {
 	file   File
+	from   int64         // where the writing began
+	first  int64         // how much more it gets before the first sync in the background
 	at     int64         // up to which the file is written
 	hinted int64         // up to which the system was asked to begin
 	begun  int64         // up to which it was written when the last sync in the background began
@@ -26,8 +28,18 @@ type Behind struct {
 	err error // of the first sync that failed
 }
 
-// NewBehind is for a file that will be written from off on.
-func NewBehind(f File, off int64) *Behind { return &Behind{file: f, at: off, hinted: off, begun: off} }
+// NewBehind is for a file that will be written from off on. The first sync in the
+// background begins once first bytes are written, where that is less than 16 MiB, and
+// those after it once there is twice as much as at the last, until it is one for each 16
+// MiB: so a file of some MiB has not all of itself left for its end, when nothing else is
+// to be done. first is 0 for no early syncs, where many files come one after the other:
+// then those of the next are under way at the end of each.
+func NewBehind(f File, off, first int64) *Behind {
+	if first <= 0 {
+		first = syncEvery
+	}
+	return &Behind{file: f, from: off, first: first, at: off, hinted: off, begun: off}
+}
 
 // Wrote tells that n more bytes are in the file. It returns the error of a sync before, at
 // this call or a later one: nothing is known then of all that was written (see the
@@ -49,7 +61,7 @@ func (b *Behind) Wrote(n int) error {
 	if err := b.failure(); err != nil {
 		return err
 	}
-	if b.ended == nil && syncEvery > 0 && b.at-b.begun >= syncEvery {
+	if b.ended == nil && syncEvery > 0 && b.at-b.begun >= min(syncEvery, max(b.first, (b.at-b.from)/2)) {
 		b.begun = b.at
 		ended := make(chan struct{})
 		b.ended = ended

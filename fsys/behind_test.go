@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -60,7 +61,7 @@ func TestWhatIsWrittenIsSyncedBehind(t *testing.T) {
 	onLinux(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &slowDisk{}
-		b := fsys.NewBehind(d, 0)
+		b := fsys.NewBehind(d, 0, 0)
 		for range 64 { // 64 MiB in 4 seconds
 			if err := b.Wrote(1 << 20); err != nil {
 				t.Fatal(err)
@@ -79,11 +80,34 @@ func TestWhatIsWrittenIsSyncedBehind(t *testing.T) {
 	})
 }
 
+// The first syncs come early, so that a file of some MiB has not all of it left for the end.
+func TestTheFirstSyncsBehindComeEarly(t *testing.T) {
+	onLinux(t)
+	synctest.Test(t, func(t *testing.T) {
+		d := &slowDisk{hinted: 1 << 30, takes: time.Nanosecond}
+		b := fsys.NewBehind(d, 1<<30, 4<<20)
+		var at []int
+		for n := range 64 {
+			was := d.syncs.Load()
+			if err := b.Wrote(1 << 20); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Microsecond)
+			if d.syncs.Load() > was {
+				at = append(at, n+1)
+			}
+		}
+		if want := []int{4, 8, 16, 32, 48, 64}; !slices.Equal(at, want) {
+			t.Errorf("synced at %d MiB in place of %d", at, want)
+		}
+	})
+}
+
 // What is short has its sync at the end, and no other.
 func TestNothingSmallIsSyncedBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &slowDisk{hinted: 100}
-		b := fsys.NewBehind(d, 100)
+		b := fsys.NewBehind(d, 100, 0)
 		for range 3 {
 			if err := b.Wrote(5 << 20); err != nil {
 				t.Fatal(err)
@@ -100,7 +124,7 @@ func TestASyncBehindThatFails(t *testing.T) {
 	onLinux(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := &slowDisk{failing: 2}
-		b := fsys.NewBehind(d, 0)
+		b := fsys.NewBehind(d, 0, 0)
 		var err error
 		for n := 0; err == nil && n < 100; n++ {
 			err = b.Wrote(16 << 20)
@@ -117,7 +141,7 @@ func TestASyncBehindThatFails(t *testing.T) {
 		}
 
 		d = &slowDisk{failing: 1} // and where nobody writes any more
-		b = fsys.NewBehind(d, 0)
+		b = fsys.NewBehind(d, 0, 0)
 		if err := errors.Join(b.Wrote(20<<20), b.Wrote(1)); err != nil {
 			t.Error(err)
 		}
@@ -132,7 +156,7 @@ func TestASyncBehindThatFails(t *testing.T) {
 func TestAnErrorOfOneSyncIsThatOfAll(t *testing.T) {
 	onLinux(t)
 	d := &slowDisk{failing: 1, once: true, takes: time.Millisecond}
-	b := fsys.NewBehind(d, 0)
+	b := fsys.NewBehind(d, 0, 0)
 	if err := b.Wrote(20 << 20); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,8 @@ func writeBack(fd uintptr, off, n int64) error {
 	return err
 }
 
-// syncEvery is how much a file gets between two syncs in the background, see Behind.
+// syncEvery is how much a file gets, at most, between two syncs in the background, see
+// Behind.
 const syncEvery int64 = 16 << 20
 
 func widen(fd uintptr) {
