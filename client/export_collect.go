@@ -21,14 +21,15 @@ import (
 type collector struct {
 	store *blobstore.Store
 
-	mu    sync.Mutex
-	sizes map[oci.Digest]int64
-	types map[oci.Digest]string
-	made  map[oci.Digest][]byte // what the copy made, and the store does not have
-	here  map[oci.Digest]bool   // what the store is known to have
-	refs  []bundle.ReferrerEntry
-	below map[oci.Digest][]oci.Digest // what manifests list, without their subjects
-	tags  map[string]attachedName
+	asking sync.Mutex // one question at a time: to open a connection more takes longer than many
+	mu     sync.Mutex
+	sizes  map[oci.Digest]int64
+	types  map[oci.Digest]string
+	made   map[oci.Digest][]byte // what the copy made, and the store does not have
+	here   map[oci.Digest]bool   // what the store is known to have
+	refs   []bundle.ReferrerEntry
+	below  map[oci.Digest][]oci.Digest // what manifests list, without their subjects
+	tags   map[string]attachedName
 	// absent are what indexes list and the store lacks.
 	absent []oci.Digest
 }
@@ -113,6 +114,8 @@ func (c *collector) missing(ctx context.Context, d oci.Digest) (bool, error) {
 	if here {
 		return false, nil
 	}
+	c.asking.Lock()
+	defer c.asking.Unlock()
 	_, err := c.store.Info(ctx, d)
 	if errors.Is(err, content.ErrNotFound) {
 		return true, nil
