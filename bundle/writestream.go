@@ -19,7 +19,7 @@ const (
 	// blockSize is how much is read, hashed and written at a time, and ring how many such
 	// blocks are under way: together about what the cache of a core holds.
 	blockSize = 256 << 10
-	ring      = 8
+	ring      = 4
 )
 
 // stream is a tar on its way out. Whoever fills it reads; the bytes are hashed in one
