@@ -220,6 +220,12 @@ func (s *Store) Unhold(ctx context.Context, id string, digests ...oci.Digest) er
 // Release implements content.Leases.
 func (s *Store) Release(ctx context.Context, id string) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error { return tx.ReleaseLease(id) })
+	s.endLease(id)
+	return err
+}
+
+// endLease lets go of a lease whose row is gone, or stays for its time.
+func (s *Store) endLease(id string) {
 	s.mu.Lock()
 	l := s.leases[id]
 	delete(s.leases, id)
@@ -227,7 +233,6 @@ func (s *Store) Release(ctx context.Context, id string) error {
 	if l != nil {
 		l.close()
 	}
-	return err
 }
 
 // AllLeases implements content.Leases.

@@ -126,11 +126,15 @@ func (s *Store) TakeReceipt(ctx context.Context, name string, receipt oci.Digest
 
 // RecordBundle notes a bundle that was sent or has come, as of now. closure is all that
 // its images reach, which is remembered of the newest; nil for nothing to be remembered.
-func (s *Store) RecordBundle(ctx context.Context, b Bundle, closure []oci.Digest) error {
+// lease ends with that, in one transaction: what was sent needs it no more. "" is for none.
+func (s *Store) RecordBundle(ctx context.Context, b Bundle, closure []oci.Digest, lease string) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	var err error
+	var (
+		err  error
+		trim bool
+	)
 	for range 4 {
 		w := new(InventoryWriter)
 		if closure != nil {
@@ -138,18 +142,22 @@ func (s *Store) RecordBundle(ctx context.Context, b Bundle, closure []oci.Digest
 				return err
 			}
 		}
-		if err = s.recordBundle(ctx, b, w.inventory); !errors.Is(err, content.ErrNotFound) {
+		if trim, err = s.recordBundle(ctx, b, w.inventory, lease); !errors.Is(err, content.ErrNotFound) {
 			break
 		}
 		// It was there and has been given up since: it is written anew.
 	}
-	if err == nil {
+	if err == nil && lease != "" {
+		s.endLease(lease)
+	}
+	if err == nil && trim {
 		s.trimInventories(ctx)
 	}
 	return err
 }
 
-func (s *Store) recordBundle(ctx context.Context, b Bundle, inventory db.Inventory) error {
+// recordBundle says also whether there are inventories to trim.
+func (s *Store) recordBundle(ctx context.Context, b Bundle, inventory db.Inventory, lease string) (trim bool, err error) {
 	record := func(tx *db.Tx) (err error) {
 		b.At = tx.Now
 		if inventory.ID != 0 {
@@ -163,17 +171,28 @@ func (s *Store) recordBundle(ctx context.Context, b Bundle, inventory db.Invento
 		if err := tx.ForgetClosures(b.Name, b.Site, keptClosures); err != nil {
 			return err
 		}
-		return tx.GiveUpInventories()
+		if lease != "" {
+			if err := tx.ReleaseLease(lease); err != nil {
+				return err
+			}
+		}
+		if err := tx.GiveUpInventories(); err != nil {
+			return err
+		}
+		trim, err = tx.AnyToTrim(tx.Now.Add(-inventoryLife))
+		return err
 	}
 	if b.Direction != db.Sent || b.Name == "" {
-		return s.db.Write(ctx, record)
+		err = s.db.Write(ctx, record)
+		return trim, err
 	}
-	return s.setFacts(ctx, func(tx *db.Tx) (pack.Note, error) {
+	err = s.setFacts(ctx, func(tx *db.Tx) (pack.Note, error) {
 		if err := record(tx); err != nil {
 			return pack.Note{}, err
 		}
 		return bundleNote(tx, b)
 	})
+	return trim, err
 }
 
 // TakeSerial gives the serial of the next bundle of a name: seconds since 1970, or one more

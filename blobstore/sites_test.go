@@ -1,9 +1,12 @@
 package blobstore_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -112,7 +115,7 @@ func TestSitesOutliveTheCatalog(t *testing.T) {
 	must(t, err)
 	d := oci.DigestBytes([]byte("index"))
 	for serial := range int64(3) {
-		must(t, s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Name: "nightly", Serial: serial + 1, Digest: d, Site: "plant"}, []oci.Digest{d}))
+		must(t, s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Name: "nightly", Serial: serial + 1, Digest: d, Site: "plant"}, []oci.Digest{d}, ""))
 	}
 	must(t, s.Close())
 	if r := rebuild(t, dir); !r.Whole() {
@@ -144,6 +147,35 @@ func TestSitesOutliveTheCatalog(t *testing.T) {
 	clean(t, s)
 }
 
+// The lease of what was sent ends in the transaction that notes it, and stays where there
+// is none.
+func TestALeaseEndsWithTheRecord(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := open(t, empty(t))
+	desc := mustStore(t, s, noise(1, 1000))
+	for _, name := range []string{"", "nightly"} { // the latter is noted in a pack, too
+		l, err := s.Acquire(ctx, "export", time.Hour, desc.Digest)
+		must(t, err)
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		bundle := blobstore.Bundle{Direction: db.Sent, Name: name, Serial: 1, Digest: desc.Digest}
+		want(t, context.Canceled, s.RecordBundle(gone, bundle, []oci.Digest{desc.Digest}, l.ID))
+		want(t, content.ErrConflict, s.Delete(ctx, desc.Digest))
+		if !s.LeaseAlive(l.ID) {
+			t.Errorf("%q: the lease's owner is not alive any more", name)
+		}
+		must(t, s.RecordBundle(ctx, bundle, []oci.Digest{desc.Digest}, l.ID))
+		for l, err := range s.AllLeases(ctx) {
+			t.Errorf("%q: lease %+v, %v", name, l, err)
+		}
+		if files, err := os.ReadDir(filepath.Join(s.Dir(), "leases")); err != nil || len(files) > 0 {
+			t.Errorf("%q: %v, %v", name, files, err)
+		}
+	}
+	must(t, s.Delete(ctx, desc.Digest))
+}
+
 // Bundles whose images reach the same share what is remembered of that, and only of the
 // newest it is.
 func TestWhatBundlesReachIsRemembered(t *testing.T) {
@@ -153,7 +185,7 @@ func TestWhatBundlesReachIsRemembered(t *testing.T) {
 	a, b := oci.DigestBytes([]byte("a")), oci.DigestBytes([]byte("b"))
 	closures := [][]oci.Digest{{a, b}, {b, a, a}, {a}}
 	for i, c := range closures {
-		must(t, s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Serial: int64(i + 1), Digest: a}, c))
+		must(t, s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Serial: int64(i + 1), Digest: a}, c, ""))
 	}
 	sent := func() (all []blobstore.Bundle) {
 		for b, err := range s.Bundles(ctx, db.Sent) {
@@ -167,7 +199,7 @@ func TestWhatBundlesReachIsRemembered(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	for i := range 101 {
-		must(t, s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Serial: int64(10 + i), Digest: b}, []oci.Digest{b}))
+		must(t, s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Serial: int64(10 + i), Digest: b}, []oci.Digest{b}, ""))
 	}
 	for _, old := range sent() {
 		if known := old.Serial > 10; (old.Inventory != 0) != known {

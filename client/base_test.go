@@ -116,7 +116,7 @@ func send(t testing.TB, c *Client, s *blobstore.Store, name, index string, b *ba
 	for _, r := range reach {
 		out.closure = append(out.closure, digestOf(r))
 	}
-	if err := c.recordExport(t.Context(), s, out); err != nil {
+	if err := c.recordExport(t.Context(), s, out, ""); err != nil {
 		t.Fatal(err)
 	}
 	return contents.Serial
@@ -161,7 +161,7 @@ func TestDeltasGoOnFromTheRecord(t *testing.T) {
 	if previous, err := lastFor(ctx, s, "weekly", ""); previous != digestOf("2") || err != nil {
 		t.Errorf("%s, %v", previous, err)
 	}
-	if err := s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Name: "forgotten", Digest: digestOf("4")}, nil); err != nil {
+	if err := s.RecordBundle(ctx, blobstore.Bundle{Direction: db.Sent, Name: "forgotten", Digest: digestOf("4")}, nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.exportBase(ctx, s, ExportOptions{Since: "forgotten"}); !errors.Is(err, content.ErrNotFound) {

@@ -32,11 +32,11 @@ func (c *Client) Export(ctx context.Context, names []string, o ExportOptions) (E
 	if err != nil {
 		return ExportSummary{}, err
 	}
-	release, err := c.hold(ctx, e.store, "export", e.roots()...)
+	lease, release, err := c.hold(ctx, e.store, "export", e.roots()...)
 	if err != nil {
 		return ExportSummary{}, err
 	}
-	defer release()
+	defer func() { release() }()
 	e.store.Use(ctx, e.used...)
 	out, err := e.layOut(ctx, e.seal())
 	if err != nil {
@@ -49,9 +49,10 @@ func (c *Client) Export(ctx context.Context, names []string, o ExportOptions) (E
 	sum := ExportSummary{ExportPlan: e.plan(out), Signed: o.Sign, Elapsed: time.Since(start)}
 	_, sum.Index = out.Contents()
 	if e.alone {
-		if err := e.record(ctx, out); err != nil {
+		if err := e.record(ctx, out, lease); err != nil {
 			return sum, err
 		}
+		release = func() {} // that has ended it
 	}
 	if o.Lock != "" {
 		err = writeLock(ctx, o.Lock, e.lock())
@@ -373,8 +374,8 @@ func (e *export) sealLike() sealer {
 	}
 }
 
-// record notes what was sent, for the deltas and serials to come.
-func (e *export) record(ctx context.Context, out *bundle.Outgoing) error {
+// record notes what was sent, for the deltas and serials to come, and ends the lease.
+func (e *export) record(ctx context.Context, out *bundle.Outgoing, lease string) error {
 	contents, index := out.Contents()
 	sent := sentBundle{contents: contents, index: index}
 	for _, i := range e.images {
@@ -383,5 +384,5 @@ func (e *export) record(ctx context.Context, out *bundle.Outgoing) error {
 	for _, b := range e.cargo.blobs() {
 		sent.closure = append(sent.closure, b.Digest)
 	}
-	return e.c.recordExport(ctx, e.store, sent)
+	return e.c.recordExport(ctx, e.store, sent, lease)
 }

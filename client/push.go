@@ -172,7 +172,7 @@ func (p *push) run(ctx context.Context) error {
 			return errors.Join(err, rerr)
 		}
 	}
-	release, err := p.c.hold(ctx, p.store, "push", p.root.Digest)
+	_, release, err := p.c.hold(ctx, p.store, "push", p.root.Digest)
 	if err != nil {
 		return err
 	}
@@ -263,23 +263,23 @@ func (c *Client) using(ctx context.Context, src content.ImageSource, verb string
 	if !ok {
 		return func() {}, nil
 	}
-	if release, err = c.hold(ctx, from.store, verb, root); err == nil {
+	if _, release, err = c.hold(ctx, from.store, verb, root); err == nil {
 		from.store.Use(ctx, from.ref)
 	}
 	return release, err
 }
 
-// hold keeps graphs from being collected while they are read. A read-only store has
-// no collection.
-func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, roots ...oci.Digest) (release func(), err error) {
+// hold keeps graphs from being collected while they are read, by a lease that release
+// ends. A read-only store has no collection, and gives no lease.
+func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, roots ...oci.Digest) (lease string, release func(), err error) {
 	if s.ReadOnly() {
-		return func() {}, nil
+		return "", func() {}, nil
 	}
 	l, err := s.Acquire(ctx, verb, blobstore.DefaultLease, roots...)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return func() {
+	return l.ID, func() {
 		c.hook("hold.done")
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()

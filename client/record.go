@@ -21,11 +21,12 @@ type sentBundle struct {
 }
 
 // recordExport notes in the catalog what was exported, for the deltas and the serials to
-// come. It says nothing of what has arrived: only a receipt does. A store that is only
-// read keeps no record, which is told where the bundle has a name.
-func (c *Client) recordExport(ctx context.Context, s *blobstore.Store, sent sentBundle) error {
+// come, and ends the lease of that. It says nothing of what has arrived: only a receipt
+// does. A store that is only read keeps no record, which is told where the bundle has a
+// name.
+func (c *Client) recordExport(ctx context.Context, s *blobstore.Store, sent sentBundle, lease string) error {
 	b := bundleRow(db.Sent, sent.contents, sent.index, len(sent.images))
-	err := s.RecordBundle(ctx, b, sent.closure)
+	err := s.RecordBundle(ctx, b, sent.closure, lease)
 	if errors.Is(err, content.ErrDenied) {
 		if b.Name != "" {
 			c.opts.Warn(fmt.Sprintf("the store is only read: it does not remember bundle %s, serial %d", b.Name, b.Serial))
@@ -37,7 +38,7 @@ func (c *Client) recordExport(ctx context.Context, s *blobstore.Store, sent sent
 
 // recordImport notes that a bundle has come, with what it says of itself.
 func (c *Client) recordImport(ctx context.Context, s *blobstore.Store, contents bundle.Contents, index oci.Digest, images int) error {
-	return s.RecordBundle(ctx, bundleRow(db.Received, contents, index, images), nil)
+	return s.RecordBundle(ctx, bundleRow(db.Received, contents, index, images), nil, "")
 }
 
 func bundleRow(d db.Direction, contents bundle.Contents, index oci.Digest, images int) blobstore.Bundle {

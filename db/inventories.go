@@ -142,8 +142,8 @@ func (tx *Tx) GiveUpInventories() error {
 // more.
 func (tx *Tx) TrimInventories(before time.Time) (more bool, err error) {
 	const blocks, names = 100, 1000 // less than 20 ms
-	var id int64
-	if more, err = tx.get(selectGivenUp, []any{before.UnixMilli()}, &id); err != nil || !more {
+	id, found, err := tx.givenUp(before)
+	if err != nil || !found {
 		return false, err
 	}
 	if _, err := tx.exec(`UPDATE inventories SET created = 0 WHERE id = ? AND created > 0`, id); err != nil {
@@ -163,4 +163,16 @@ func (tx *Tx) TrimInventories(before time.Time) (more bool, err error) {
 	}
 	_, err = tx.exec(`DELETE FROM inventories WHERE id = ?`, id)
 	return true, err
+}
+
+// AnyToTrim says whether TrimInventories would find something.
+func (tx *Tx) AnyToTrim(before time.Time) (bool, error) {
+	_, found, err := tx.givenUp(before)
+	return found, err
+}
+
+// givenUp is an inventory that nothing uses.
+func (tx *Tx) givenUp(before time.Time) (id int64, found bool, err error) {
+	found, err = tx.get(selectGivenUp, []any{before.UnixMilli()}, &id)
+	return id, found, err
 }
