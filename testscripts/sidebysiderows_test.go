@@ -166,11 +166,13 @@ var rows = []row{
 	{name: "export-many", what: "export to an archive", image: "many", archive: true, prepare: exported},
 	{name: "export-four", what: "export to an archive", image: "four", archive: true, prepare: exported},
 	{name: "export-large", what: "export to an archive", image: "large", archive: true, prepare: exported},
-	{name: "export-durable", what: "export to an archive that outlives a power cut", image: "large", archive: true, durable: true, prepare: exported},
+	{name: "export-many-durable", what: "export to an archive that outlives a power cut", image: "many", archive: true, durable: true, prepare: exported},
+	{name: "export-four-durable", what: "export to an archive that outlives a power cut", image: "four", archive: true, durable: true, prepare: exported},
+	{name: "export-large-durable", what: "export to an archive that outlives a power cut", image: "large", archive: true, durable: true, prepare: exported},
 	{name: "import-many", what: "import of an archive", image: "many", archive: true, prepare: imported},
 	{name: "import-four", what: "import of an archive", image: "four", archive: true, prepare: imported},
 	{name: "import-large", what: "import of an archive", image: "large", archive: true, prepare: imported},
-	{name: "import-durable", what: "import that outlives a power cut", image: "large", archive: true, durable: true, prepare: imported},
+	{name: "import-large-durable", what: "import that outlives a power cut", image: "large", archive: true, durable: true, prepare: imported},
 	{name: "import-again", what: "import, nothing new", image: "four", archive: true, prepare: importedAgain},
 }
 
