@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
+	"time"
 
 	"dist.example/blobstore/pack"
 	"dist.example/content"
@@ -106,29 +108,48 @@ func (s *Store) rows(ctx context.Context, digests []oci.Digest) (rows map[oci.Di
 	return rows, err
 }
 
+// locatedFor is for how long it counts where Locate has found a blob. What is found to be
+// damaged meanwhile is healed before it is read only by who looks again.
+const locatedFor = time.Second
+
 // Locate finds where many blobs are with one look at the catalog, for who is going to
-// read them one after the other: ReaderAt of what it returns does not ask for each. What
-// has moved, is damaged or was not found is looked for anew when it is read, as
-// Store.ReaderAt does it. It takes some 300 bytes of memory for each blob.
+// read them one after the other: ReaderAt of what it returns does not ask for each that is
+// read for the first time, and within a second. All else is looked for when it is read, as
+// Store.ReaderAt does it: what has moved, was not found or not sound, and what is read
+// again, since it may have been healed in between. It takes some 300 bytes of memory for
+// each blob.
 func (s *Store) Locate(ctx context.Context, digests ...oci.Digest) (content.Provider, error) {
+	until := time.Now().Add(locatedFor)
 	rows, err := s.rows(ctx, digests)
-	return &located{s, rows}, err
+	return &located{s: s, until: until, rows: rows}, err
 }
 
 // located is a store that has looked where some blobs are.
 type located struct {
-	s    *Store
+	s     *Store
+	until time.Time // the rows count
+
+	mu   sync.Mutex
 	rows map[oci.Digest]db.Object
 }
 
 // ReaderAt implements content.Provider.
 func (l *located) ReaderAt(ctx context.Context, desc oci.Descriptor) (content.ReaderAt, error) {
-	if row, ok := l.rows[desc.Digest]; ok && row.Loc.Held() {
+	if row, ok := l.take(desc.Digest); ok {
 		if ra, err := l.s.open(desc.Digest, row); err == nil {
 			return ra, nil
 		}
 	}
 	return l.s.ReaderAt(ctx, desc)
+}
+
+// take gives the row of what is read for the first time.
+func (l *located) take(d oci.Digest) (row db.Object, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row, ok = l.rows[d]
+	delete(l.rows, d)
+	return row, ok && row.Loc.Held() && time.Now().Before(l.until)
 }
 
 // open opens the bytes that a row points to.
