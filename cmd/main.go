@@ -33,7 +33,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // Main is the function Main, with the program's hook.
 func (p Program) Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	collectLate()
+	collectLateOnce()
 	// A reader of stdout that goes away is an error of writing, and does not kill on the
 	// spot: leases and temporary files are to be given back.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
