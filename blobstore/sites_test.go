@@ -154,6 +154,17 @@ func TestALeaseEndsWithTheRecord(t *testing.T) {
 	ctx := t.Context()
 	s := open(t, empty(t))
 	desc := mustStore(t, s, noise(1, 1000))
+	nothing := func(why string) {
+		for l, err := range s.AllLeases(ctx) {
+			t.Errorf("%s: lease %+v, %v", why, l, err)
+		}
+		if files, err := os.ReadDir(filepath.Join(s.Dir(), "leases")); err != nil || len(files) > 0 {
+			t.Errorf("%s: %v, %v", why, files, err)
+		}
+	}
+	_, err := s.Acquire(ctx, "export", time.Hour, desc.Digest, oci.DigestBytes([]byte("of nobody")))
+	want(t, content.ErrNotFound, err)
+	nothing("what is not here")
 	for _, name := range []string{"", "nightly"} { // the latter is noted in a pack, too
 		l, err := s.Acquire(ctx, "export", time.Hour, desc.Digest)
 		must(t, err)
@@ -166,12 +177,7 @@ func TestALeaseEndsWithTheRecord(t *testing.T) {
 			t.Errorf("%q: the lease's owner is not alive any more", name)
 		}
 		must(t, s.RecordBundle(ctx, bundle, []oci.Digest{desc.Digest}, l.ID))
-		for l, err := range s.AllLeases(ctx) {
-			t.Errorf("%q: lease %+v, %v", name, l, err)
-		}
-		if files, err := os.ReadDir(filepath.Join(s.Dir(), "leases")); err != nil || len(files) > 0 {
-			t.Errorf("%q: %v, %v", name, files, err)
-		}
+		nothing("recorded as " + name)
 	}
 	must(t, s.Delete(ctx, desc.Digest))
 }

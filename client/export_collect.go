@@ -21,7 +21,7 @@ import (
 type collector struct {
 	store *blobstore.Store
 
-	asking sync.Mutex // one question at a time: to open a connection more takes longer than many
+	asking sync.Mutex // held while missing asks: a second connection costs more than dozens of questions
 	mu     sync.Mutex
 	sizes  map[oci.Digest]int64
 	types  map[oci.Digest]string

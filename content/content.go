@@ -289,9 +289,9 @@ type Lease struct {
 
 // Leases protects content that has no name yet.
 type Leases interface {
-	// Acquire makes a lease that lasts for d, and puts objects that are held under it
-	// with that. While the caller's process lives it counts whatever the clock says.
-	// Errors: ErrNotFound for an object that is not held, and then there is no lease.
+	// Acquire makes a lease that lasts for d, and puts digests under it in the same step.
+	// While the caller's process lives it counts whatever the clock says. Errors:
+	// ErrNotFound for one that is not held; no lease is made then.
 	Acquire(ctx context.Context, note string, d time.Duration, digests ...oci.Digest) (Lease, error)
 	// Renew lets the lease last for d from now. Errors: ErrNotFound.
 	Renew(ctx context.Context, id string, d time.Duration) (Lease, error)

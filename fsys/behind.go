@@ -28,12 +28,10 @@ type Behind struct {
 	err error // of the first sync that failed
 }
 
-// NewBehind is for a file that will be written from off on. The first sync in the
-// background begins once first bytes are written, where that is less than 16 MiB, and
-// those after it once there is twice as much as at the last, until it is one for each 16
-// MiB: so a file of some MiB has not all of itself left for its end, when nothing else is
-// to be done. first is 0 for no early syncs, where many files come one after the other:
-// then those of the next are under way at the end of each.
+// NewBehind is for a file that will be written from off on. Syncs begin at first bytes,
+// then at each doubling, until they are 16 MiB apart: so a file of some MiB has not all of
+// itself left for its end. 0 is every 16 MiB from the beginning, for files that come one
+// after another, where the work on the next one hides the last sync of each.
 func NewBehind(f File, off, first int64) *Behind {
 	if first <= 0 {
 		first = syncEvery
