@@ -75,7 +75,8 @@ func (c *Client) Names(ctx context.Context, f NameFilter) iter.Seq2[content.Name
 }
 
 // Images is Names with what they stand for. What is damaged of one does not keep
-// the others from being listed, see Image.
+// the others from being listed, see Image. A name that others move meanwhile is listed as
+// it is by then, and not at all when it is gone.
 func (c *Client) Images(ctx context.Context, f NameFilter) ([]Image, error) {
 	s, err := c.Open(ctx)
 	if err != nil {
@@ -86,16 +87,40 @@ func (c *Client) Images(ctx context.Context, f NameFilter) ([]Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		img, err := describe(ctx, s, n)
-		if err == nil {
-			img.Verified, err = c.vouchedFor(ctx, s, n)
-		}
+		img, found, err := c.describeNow(ctx, s, n)
 		if err != nil {
 			return nil, err
 		}
-		images = append(images, img)
+		if found {
+			images = append(images, img)
+		}
 	}
 	return images, nil
+}
+
+// describeNow describes what a name stands for. What cannot be read is no damage where the
+// name has moved since it was read, and a collection took what it stood for: then it is
+// looked at anew, and found is false when it is gone.
+func (c *Client) describeNow(ctx context.Context, s *blobstore.Store, n content.Name) (img Image, found bool, err error) {
+	for {
+		img, err = describe(ctx, s, n)
+		if err == nil {
+			img.Verified, err = c.vouchedFor(ctx, s, n)
+		}
+		if err == nil && img.Damage == nil {
+			return img, true, nil
+		}
+		now, nerr := s.Name(ctx, n.Reference)
+		switch {
+		case errors.Is(nerr, content.ErrNotFound):
+			return Image{}, false, nil
+		case nerr != nil:
+			return Image{}, false, nerr
+		case now.Seq == n.Seq:
+			return img, true, err
+		}
+		n = now
+	}
 }
 
 // describe looks at what a name reaches.
