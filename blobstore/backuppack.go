@@ -153,11 +153,7 @@ func (c *packCopy) compare(ctx context.Context) error {
 	for i, rec := range c.found {
 		digests[i] = rec.Digest
 	}
-	var rows map[oci.Digest]db.Object
-	err := c.catalog.Read(ctx, func(tx *db.Tx) (err error) {
-		rows, err = tx.Objects(digests)
-		return err
-	})
+	rows, err := c.catalog.Objects(ctx, digests)
 	for _, rec := range c.found {
 		row := rows[rec.Digest]
 		if c.isRow(rec, row) {

@@ -108,11 +108,7 @@ func (s *Store) fresh(ctx context.Context, b *batch) (map[*item]bool, error) {
 	for i, it := range b.items {
 		digests[i] = it.desc.Digest
 	}
-	var rows map[oci.Digest]db.Object
-	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		rows, err = tx.Objects(digests)
-		return err
-	})
+	rows, err := s.db.Objects(ctx, digests)
 	for _, it := range b.items {
 		row := rows[it.desc.Digest]
 		if !it.loose() && !row.Loc.Held() {

@@ -49,7 +49,7 @@ func (s *Store) Info(ctx context.Context, d oci.Digest) (content.Info, error) {
 // Infos is Info of many objects, with one look at the catalog. What is not held, and not
 // damaged either, is not in the map.
 func (s *Store) Infos(ctx context.Context, digests ...oci.Digest) (map[oci.Digest]content.Info, error) {
-	rows, err := s.rows(ctx, digests)
+	rows, err := s.db.Objects(ctx, digests)
 	infos := make(map[oci.Digest]content.Info, len(rows))
 	for d, o := range rows {
 		if o.Loc.Held() || o.Loc == db.LocDamaged {

@@ -99,15 +99,6 @@ func (s *Store) row(ctx context.Context, d oci.Digest) (db.Object, error) {
 	return row, nil
 }
 
-// rows finds the objects of digests, in whatever state they are.
-func (s *Store) rows(ctx context.Context, digests []oci.Digest) (rows map[oci.Digest]db.Object, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		rows, err = tx.Objects(digests)
-		return err
-	})
-	return rows, err
-}
-
 // locatedFor is for how long it counts where Locate has found a blob. What is found to be
 // damaged meanwhile is healed before it is read only by who looks again.
 const locatedFor = time.Second
@@ -120,7 +111,7 @@ const locatedFor = time.Second
 // each blob.
 func (s *Store) Locate(ctx context.Context, digests ...oci.Digest) (content.Provider, error) {
 	until := time.Now().Add(locatedFor)
-	rows, err := s.rows(ctx, digests)
+	rows, err := s.db.Objects(ctx, digests)
 	return &located{s: s, until: until, rows: rows}, err
 }
 

@@ -161,11 +161,7 @@ func (r *rebuilder) keep(ctx context.Context) error {
 // damages reports the copies that are not good and have none that is, and what is
 // missing where a name reaches.
 func (r *rebuilder) damages(ctx context.Context, missing map[oci.Digest]*Damage) error {
-	var rows map[oci.Digest]db.Object
-	err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
-		rows, err = tx.Objects(slices.Collect(maps.Keys(r.bad)))
-		return err
-	})
+	rows, err := r.db.Objects(ctx, slices.Collect(maps.Keys(r.bad)))
 	if err != nil {
 		return err
 	}

@@ -192,6 +192,15 @@ func (tx *Tx) Objects(ds []oci.Digest) (map[oci.Digest]Object, error) {
 	return found, err
 }
 
+// Objects finds the rows of many digests, as Tx.Objects does, for who asks nothing else.
+func (d *DB) Objects(ctx context.Context, ds []oci.Digest) (found map[oci.Digest]Object, err error) {
+	err = d.Read(ctx, func(tx *Tx) error {
+		found, err = tx.Objects(ds)
+		return err
+	})
+	return found, err
+}
+
 // IDs finds the ids of many digests; one that has no row is not in the map. It reads the
 // index alone, quickest for digests that are sorted.
 func (tx *Tx) IDs(ds []oci.Digest) (map[oci.Digest]int64, error) {
