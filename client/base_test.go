@@ -116,8 +116,8 @@ func send(t testing.TB, c *Client, s *blobstore.Store, name, index string, b *ba
 	for _, r := range reach {
 		out.closure = append(out.closure, digestOf(r))
 	}
-	if err := c.recordExport(t.Context(), s, out, ""); err != nil {
-		t.Fatal(err)
+	if noted, err := c.recordExport(t.Context(), s, out, ""); err != nil || !noted {
+		t.Fatal(noted, err)
 	}
 	return contents.Serial
 }

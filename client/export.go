@@ -49,10 +49,13 @@ func (c *Client) Export(ctx context.Context, names []string, o ExportOptions) (E
 	sum := ExportSummary{ExportPlan: e.plan(out), Signed: o.Sign, Elapsed: time.Since(start)}
 	_, sum.Index = out.Contents()
 	if e.alone {
-		if err := e.record(ctx, out, lease); err != nil {
+		noted, err := e.record(ctx, out, lease)
+		if err != nil {
 			return sum, err
 		}
-		release = func() {} // that has ended it
+		if noted {
+			release = func() {} // that has ended it
+		}
 	}
 	if o.Lock != "" {
 		err = writeLock(ctx, o.Lock, e.lock())
@@ -374,8 +377,8 @@ func (e *export) sealLike() sealer {
 	}
 }
 
-// record notes what was sent, for the deltas and serials to come, and ends the lease.
-func (e *export) record(ctx context.Context, out *bundle.Outgoing, lease string) error {
+// record notes what was sent, for the deltas and serials to come, see recordExport.
+func (e *export) record(ctx context.Context, out *bundle.Outgoing, lease string) (noted bool, err error) {
 	contents, index := out.Contents()
 	sent := sentBundle{contents: contents, index: index}
 	for _, i := range e.images {

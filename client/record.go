@@ -21,19 +21,19 @@ type sentBundle struct {
 }
 
 // recordExport notes in the catalog what was exported, for the deltas and the serials to
-// come, and ends the lease of that. It says nothing of what has arrived: only a receipt
-// does. A store that is only read keeps no record, which is told where the bundle has a
-// name.
-func (c *Client) recordExport(ctx context.Context, s *blobstore.Store, sent sentBundle, lease string) error {
+// come, and ends the lease of that; noted says whether it did. It says nothing of what has
+// arrived: only a receipt does. A store that is only read keeps no record, which is told
+// where the bundle has a name.
+func (c *Client) recordExport(ctx context.Context, s *blobstore.Store, sent sentBundle, lease string) (noted bool, err error) {
 	b := bundleRow(db.Sent, sent.contents, sent.index, len(sent.images))
-	err := s.RecordBundle(ctx, b, sent.closure, lease)
+	err = s.RecordBundle(ctx, b, sent.closure, lease)
 	if errors.Is(err, content.ErrDenied) {
 		if b.Name != "" {
 			c.opts.Warn(fmt.Sprintf("the store is only read: it does not remember bundle %s, serial %d", b.Name, b.Serial))
 		}
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // recordImport notes that a bundle has come, with what it says of itself.
