@@ -98,11 +98,14 @@ func (c *Client) Images(ctx context.Context, f NameFilter) ([]Image, error) {
 	return images, nil
 }
 
+// describeTries bounds how often a name is looked at that others move all the time.
+const describeTries = 10
+
 // describeNow describes what a name stands for. What cannot be read is no damage where the
 // name has moved since it was read, and a collection took what it stood for: then it is
 // looked at anew, and found is false when it is gone.
 func (c *Client) describeNow(ctx context.Context, s *blobstore.Store, n content.Name) (img Image, found bool, err error) {
-	for {
+	for range describeTries {
 		img, err = describe(ctx, s, n)
 		if err == nil {
 			img.Verified, err = c.vouchedFor(ctx, s, n)
@@ -121,6 +124,7 @@ func (c *Client) describeNow(ctx context.Context, s *blobstore.Store, n content.
 		}
 		n = now
 	}
+	return img, true, err
 }
 
 // describe looks at what a name reaches.
