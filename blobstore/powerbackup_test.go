@@ -47,7 +47,7 @@ func restoreStep(backup *[]byte, im, old image) workStep {
 		if len(r.Damaged) > 0 {
 			return errors.New("the restore lacks something")
 		}
-		for _, p := range append(im.blobs, old.blobs...) {
+		for _, p := range slices.Concat(im.blobs, old.blobs) {
 			b.held(oci.DigestBytes(p))
 		}
 		b.promise(func(p *promises) { p.names["app:v1"] = []oci.Digest{old.manifest().Digest} })

@@ -443,7 +443,7 @@ func rebuildStep(im, old image) workStep {
 		if !r.Whole() {
 			return errors.New("the rebuild lacks something")
 		}
-		for _, p := range append(im.blobs, old.blobs...) {
+		for _, p := range slices.Concat(im.blobs, old.blobs) {
 			b.held(oci.DigestBytes(p))
 		}
 		b.promise(func(p *promises) { p.names["app:v1"] = []oci.Digest{old.manifest().Digest} })
