@@ -37,9 +37,10 @@
 // A Tree is the file system that layers make on top of each other, under caps of its
 // own (MaxEntries, MaxHeaderBytes, MaxPath). Squash writes it as one layer, or as one
 // on top of those below, in two passes over the layers: content is never kept. Changes
-// compares two. Names of members are taken apart before anything is done with them,
-// and nothing is ever looked up on a disk.
+// compares two, and Make tells a Disk of every change, so that the same tree comes into
+// being there. Names of members are taken apart before anything is done with them, and
+// nothing is ever looked up on a disk.
 //
 // The package keeps no state, on disk or elsewhere: what Write and Squash were given
-// is worth nothing after an error. It does not unpack.
+// is worth nothing after an error. It does not unpack by itself: package unpack does.
 package layer

@@ -95,7 +95,9 @@ func unwrap(ctx context.Context, r io.Reader, c Compression, to io.Writer, visit
 	defer d.Close()
 	hashing := newStage(to)
 	// The context counts here too: a little input can keep a decoder busy for long.
-	n, err := visit(io.TeeReader(content.UntilDone(ctx, d), hashing))
+	decoding := newAhead(content.UntilDone(ctx, d))
+	defer decoding.Close()
+	n, err := visit(io.TeeReader(decoding, hashing))
 	// A hash does not fail.
 	_ = hashing.Close()
 	return n, err

@@ -48,6 +48,7 @@ type Tree struct {
 	// those below; such paths are noted. 0 where nothing is below.
 	from int32
 	sums bool // hash the content of files
+	disk Disk // where it is made, nil for nowhere
 	caps caps
 	used caps
 }
@@ -103,10 +104,17 @@ func (n *node) path() string {
 func (t *Tree) place(parent *node, name string, f *file) (*node, error) {
 	n := parent.children[name]
 	if n == nil || !n.isDir() || f != nil && f.kind != kindDir {
-		t.detach(parent, name)
-		var err error
+		err := t.detach(parent, name)
+		if err != nil {
+			return nil, err
+		}
 		if n, err = t.attach(parent, name); err != nil {
 			return nil, err
+		}
+		if t.disk != nil && (f == nil || f.kind == kindDir) {
+			if err := t.disk.Folder(n.path()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if f != nil {
@@ -154,13 +162,25 @@ func (t *Tree) charge(entries, bytes int) error {
 }
 
 // detach takes a name away, with all below.
-func (t *Tree) detach(parent *node, name string) {
+func (t *Tree) detach(parent *node, name string) error {
 	n := parent.children[name]
 	if n == nil {
-		return
+		return nil
 	}
-	delete(parent.children, n.name)
+	if err := t.remove(n); err != nil {
+		return err
+	}
 	t.hide(n)
+	return nil
+}
+
+// remove takes n out of its folder.
+func (t *Tree) remove(n *node) error {
+	delete(n.parent.children, n.name)
+	if t.disk == nil {
+		return nil
+	}
+	return t.disk.Remove(n.path())
 }
 
 // hide notes that a path is gone that layers below from have.
@@ -182,44 +202,50 @@ func (t *Tree) touch(n *node) {
 }
 
 // whiteout takes away what the layers below have of a name.
-func (t *Tree) whiteout(parent *node, name string) {
+func (t *Tree) whiteout(parent *node, name string) error {
 	n := parent.children[name]
 	switch {
 	case n == nil:
 	case n.touched < t.layer:
-		t.detach(parent, name)
+		return t.detach(parent, name)
 	case n.born < t.layer:
 		t.hide(n)
-		t.renew(n)
+		return t.renew(n)
 	}
+	return nil
 }
 
 // clear takes away what the layers below have in a folder.
-func (t *Tree) clear(n *node) {
+func (t *Tree) clear(n *node) error {
 	if n.cleared == t.layer {
-		return // all that came since is of this layer
+		return nil // all that came since is of this layer
 	}
 	n.cleared = t.layer
-	for name, c := range n.children {
+	for _, c := range n.children {
+		var err error
 		if c.touched < t.layer {
-			delete(n.children, name)
+			err = t.remove(c)
 		} else if c.born < t.layer {
-			t.renew(c)
+			err = t.renew(c)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if n.hidden = nil; n.born < t.from && t.layer >= t.from {
 		n.opaque = true
 	}
+	return nil
 }
 
 // renew makes n, a folder of layers below in which this one has something, one of
 // this layer.
-func (t *Tree) renew(n *node) {
+func (t *Tree) renew(n *node) error {
 	n.born, n.opaque = t.layer, false
 	if n.set < t.layer {
 		n.file, n.set = nil, implicit
 	}
-	t.clear(n)
+	return t.clear(n)
 }
 
 // folder finds the folder that parts lead to. What is missing is made, or, without

@@ -31,7 +31,7 @@ const (
 
 // Entry is what one path of a tree is.
 type Entry struct {
-	Type         string // file, folder, link, character device, block device or pipe
+	Type         string // TypeFile and so on
 	Mode         uint32 // permissions, and setuid, setgid and sticky
 	UID, GID     int
 	Size         int64      // of a file's content

@@ -27,21 +27,31 @@ const (
 	kindFifo    fileKind = tar.TypeFifo
 )
 
-// String is the word for it.
+// The types of entries.
+const (
+	TypeFile        = "file"
+	TypeFolder      = "folder"
+	TypeLink        = "link" // a symbolic one: a hard link is one more name of a file
+	TypeCharDevice  = "character device"
+	TypeBlockDevice = "block device"
+	TypePipe        = "pipe"
+)
+
+// String is the type that an Entry has.
 func (k fileKind) String() string {
 	switch k {
 	case kindFile:
-		return "file"
+		return TypeFile
 	case kindDir:
-		return "folder"
+		return TypeFolder
 	case kindSymlink:
-		return "link"
+		return TypeLink
 	case kindChar:
-		return "character device"
+		return TypeCharDevice
 	case kindBlock:
-		return "block device"
+		return TypeBlockDevice
 	case kindFifo:
-		return "pipe"
+		return TypePipe
 	}
 	return fmt.Sprintf("type %q", byte(k))
 }

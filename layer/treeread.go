@@ -73,12 +73,15 @@ func (in Input) read(ctx context.Context, visit visitor) error {
 func (t *Tree) Apply(ctx context.Context, in Input) error {
 	buf := make([]byte, 128<<10)
 	err := in.walk(ctx, func(h *tar.Header, member int, r io.Reader) error {
-		f, err := t.add(h, int32(member))
+		n, err := t.add(h, int32(member))
+		if err == nil && n != nil && t.disk != nil && !n.isDir() {
+			err = t.disk.Create(n.path(), *n.entry(), r)
+		}
 		if err != nil {
 			return fmt.Errorf("member %q: %w", h.Name, err)
 		}
-		if f != nil && t.sums && f.size > 0 {
-			return f.hash(r, buf)
+		if n != nil && t.sums && n.file.size > 0 {
+			return n.file.hash(r, buf)
 		}
 		return nil
 	})
@@ -86,8 +89,9 @@ func (t *Tree) Apply(ctx context.Context, in Input) error {
 	return err
 }
 
-// add applies one member, and returns the file if it has made one.
-func (t *Tree) add(h *tar.Header, member int32) (*file, error) {
+// add applies one member, and returns what it is for unless that is a mark, or one more
+// name of a file.
+func (t *Tree) add(h *tar.Header, member int32) (*node, error) {
 	if err := t.charge(1, 0); err != nil {
 		return nil, err
 	}
@@ -106,7 +110,7 @@ func (t *Tree) add(h *tar.Header, member int32) (*file, error) {
 		case i == last && p == whiteoutOpaque:
 			n, err := t.folder(parts[:last], false)
 			if err == nil && n != nil {
-				t.clear(n)
+				err = t.clear(n)
 			}
 			return nil, err
 		case strings.HasPrefix(rest, whiteoutPrefix):
@@ -116,7 +120,7 @@ func (t *Tree) add(h *tar.Header, member int32) (*file, error) {
 		default:
 			n, err := t.folder(parts[:last], false)
 			if err == nil && n != nil {
-				t.whiteout(n, rest)
+				err = t.whiteout(n, rest)
 			}
 			return nil, err
 		}
@@ -131,7 +135,7 @@ func (t *Tree) add(h *tar.Header, member int32) (*file, error) {
 const whiteoutOpaque = ".wh..wh..opq"
 
 // create makes what a member is for.
-func (t *Tree) create(h *tar.Header, parts []string, member int32) (*file, error) {
+func (t *Tree) create(h *tar.Header, parts []string, member int32) (*node, error) {
 	f, err := newFile(h, t.layer, member)
 	if err != nil {
 		return nil, err
@@ -144,15 +148,14 @@ func (t *Tree) create(h *tar.Header, parts []string, member int32) (*file, error
 			return nil, fmt.Errorf("%w: the root is a folder, and no %s", content.ErrInvalid, f.kind)
 		}
 		t.root.file, t.root.set = f, t.layer
-		return f, nil
+		return t.root, nil
 	}
 	last := len(parts) - 1
 	parent, err := t.folder(parts[:last], true)
 	if err != nil {
 		return nil, err
 	}
-	_, err = t.place(parent, parts[last], f)
-	return f, err
+	return t.place(parent, parts[last], f)
 }
 
 // link gives a file one more name.
@@ -179,8 +182,21 @@ func (t *Tree) link(h *tar.Header, parts []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.place(parent, parts[last], f)
-	return err
+	old := parent.children[parts[last]]
+	switch {
+	case old != nil && old.file == f: // a name that it has
+		t.hide(old)
+		old.born, old.cleared, old.set = t.layer, t.layer, t.layer
+		t.touch(old)
+		return nil
+	case t.disk != nil && (!t.has(n) || n.below(old)):
+		return fmt.Errorf("%w: a hard link to %q, in whose place it is to be", content.ErrUnsupported, h.Linkname)
+	}
+	name, err := t.place(parent, parts[last], f)
+	if err != nil || t.disk == nil {
+		return err
+	}
+	return t.disk.Link(name.path(), n.path())
 }
 
 // splitName takes the name of a member apart; the root has no parts. Slashes at the

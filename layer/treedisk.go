@@ -1,0 +1,62 @@
+package layer
+
+import "io"
+
+// Disk is where a tree is made while layers are put on top of it, see Tree.Make. Paths
+// have slashes and neither one at the beginning nor empty parts or dots. All folders above
+// a path were made before by Folder, and no link is among them: what a link on the way to
+// a member means was found out in the tree. An error of a method is the end of it, and
+// that of Tree.Apply. Calls come one after another.
+type Disk interface {
+	// Folder makes an empty folder where nothing is. What it is to be like is known at
+	// the end, see Tree.Folders.
+	Folder(path string) error
+	// Create makes what is no folder where nothing is. r is the content of a file, of
+	// e.Size bytes, and may not be left unread.
+	Create(path string, e Entry, r io.Reader) error
+	// Link gives what stands at old, no folder, one more name.
+	Link(path, old string) error
+	// Remove takes away what is there, a folder with all that it holds.
+	Remove(path string) error
+}
+
+// Make has the tree, which is to be empty and without sums, made on a disk: Apply tells d
+// of each change as it happens. After an error of Apply the two are not the same any more.
+func (t *Tree) Make(d Disk) { t.disk = d }
+
+// Folders shows each folder, one after all that are in it and the root, whose path is "",
+// at the end. Those that no layer has a member for are root's, with the mode 0755. An
+// error of visit ends it.
+func (t *Tree) Folders(visit func(path string, e Entry) error) error { return t.root.folders(visit) }
+
+func (n *node) folders(visit func(string, Entry) error) error {
+	if !n.isDir() {
+		return nil
+	}
+	for _, c := range n.sorted() {
+		if err := c.folders(visit); err != nil {
+			return err
+		}
+	}
+	return visit(n.path(), *n.entry())
+}
+
+// has says whether n is in the tree still.
+func (t *Tree) has(n *node) bool {
+	for ; n.parent != nil; n = n.parent {
+		if n.parent.children[n.name] != n {
+			return false
+		}
+	}
+	return n == t.root
+}
+
+// below says whether n is somewhere in folder, or that itself.
+func (n *node) below(folder *node) bool {
+	for ; n != nil; n = n.parent {
+		if n == folder {
+			return true
+		}
+	}
+	return false
+}
