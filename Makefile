@@ -12,7 +12,7 @@ POWER     ?= 100
 BENCH     ?= .
 SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # What runs several things at once, and so is worth the race detector's time.
-RACE       = ./sign/... ./gc/... ./budgets/... ./bundle/... ./plugin/... ./layer/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
+RACE       = ./sign/... ./gc/... ./budgets/... ./bundle/... ./plugin/... ./layer/... ./unpack/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test crash soak ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs

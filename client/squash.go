@@ -234,7 +234,7 @@ func (q *squashing) merge(ctx context.Context, from int) (layer.LayerInfo, error
 	}
 	inputs := layerInputs(q.s, q.base.manifest, ids)
 	for i := range inputs {
-		inputs[i].Open = q.observed(q.base.manifest.Layers[i], inputs[i].Open)
+		inputs[i].Open = q.c.observed(q.base.manifest.Layers[i], inputs[i].Open)
 	}
 	res, err := q.write(ctx, "the squashed layer", q.so.Compression.MediaType(), func(w io.Writer) (layer.Result, error) {
 		return layer.Squash(ctx, w, inputs, layer.SquashOptions{From: from, Compression: q.so.Compression})
@@ -244,7 +244,7 @@ func (q *squashing) merge(ctx context.Context, from int) (layer.LayerInfo, error
 
 // observed tells how the first reading of a layer goes; what is read again is told as
 // it is written.
-func (q *squashing) observed(desc oci.Descriptor, open func(context.Context) (io.ReadCloser, error)) func(context.Context) (io.ReadCloser, error) {
+func (c *Client) observed(desc oci.Descriptor, open func(context.Context) (io.ReadCloser, error)) func(context.Context) (io.ReadCloser, error) {
 	first := true
 	return func(ctx context.Context) (io.ReadCloser, error) {
 		r, err := open(ctx)
@@ -252,7 +252,7 @@ func (q *squashing) observed(desc oci.Descriptor, open func(context.Context) (io
 			return r, err
 		}
 		first = false
-		t := &told{observe: q.c.opts.Observe, name: desc.Digest.String(), total: desc.Size}
+		t := &told{observe: c.opts.Observe, name: desc.Digest.String(), total: desc.Size}
 		t.tell(content.EventStarted)
 		return &toldReader{ReadCloser: r, told: t}, nil
 	}

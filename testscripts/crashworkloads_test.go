@@ -101,6 +101,7 @@ func putting() []workload {
 		}, damaged: true, command: call("put", "$F/large"), only: []string{"loose.", "db.commit"}},
 		{name: "pack", prepare: func(b *box) { b.dist("put", "-t", "layer", "$F/tar") }, command: call("pack", "demo/app:v1", "$F/folder", "$TAR")},
 		{name: "squash", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar") }, command: call("squash", "demo/app:v1")},
+		{name: "unpack", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar") }, command: call("unpack", "demo/app:v1", "out"), again: []int{8}, only: []string{"unpack.", "hold."}},
 	}
 }
 

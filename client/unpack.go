@@ -1,0 +1,124 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dist.example/blobstore"
+	"dist.example/content"
+	"dist.example/layer"
+	"dist.example/oci"
+	"dist.example/unpack"
+)
+
+// UnpackOptions direct Unpack. The zero value takes the image for this machine, and gives
+// everything its owner.
+type UnpackOptions struct {
+	Platform *oci.Platform // of an index; nil is oci.DefaultPlatform
+	// Rootless is as in unpack.Options.
+	Rootless bool
+	MaxSize  int64 // of all files, in bytes; 0 does not bound it
+}
+
+// Unpacked is the outcome of Unpack.
+type Unpacked struct {
+	unpack.Result
+	Image    oci.Descriptor // the manifest
+	Platform oci.Platform
+	Layers   int
+}
+
+// Unpack makes a folder that has the root filesystem of an image in the store, as
+// unpack.Rootfs does it. What is damaged is brought again from where it came, once. Every
+// layer is held to its digest and to the diff_id that the configuration has for it.
+//
+// Errors: those of unpack.Rootfs and of Lookup; ErrInvalid for what is no image;
+// ErrNotFound when some of it is not here; ErrUnsupported for an image of Windows, for an
+// index that has none for the platform, and for layers of unknown types.
+func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (Unpacked, error) {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return Unpacked{}, err
+	}
+	c.healing(s)
+	desc, err := lookup(ctx, s, id)
+	if err != nil {
+		return Unpacked{}, err
+	}
+	_, release, err := c.hold(ctx, s, "unpack", desc.Digest)
+	if err != nil {
+		return Unpacked{}, err
+	}
+	defer release()
+	if oci.IsIndex(desc.MediaType) {
+		if desc, err = selectImage(ctx, s, desc, Platforms{Only: o.Platform}); err != nil {
+			return Unpacked{}, err
+		}
+	}
+	out, err := c.unpackImage(ctx, s, id, desc, dir, o)
+	if errors.Is(err, content.ErrCorrupt) && c.mendedBelow(ctx, s, desc.Digest) {
+		out, err = c.unpackImage(ctx, s, id, desc, dir, o)
+	}
+	return out, err
+}
+
+func (c *Client) unpackImage(ctx context.Context, s *blobstore.Store, id string, desc oci.Descriptor, dir string, o UnpackOptions) (Unpacked, error) {
+	out := Unpacked{Image: desc}
+	m, config, err := c.readImage(ctx, s, id, desc)
+	if err != nil {
+		return out, err
+	}
+	out.Platform, out.Layers = config.Platform, len(m.Layers)
+	layers, err := c.unpackLayers(s, *m, *config)
+	if err != nil {
+		return out, err
+	}
+	out.Result, err = unpack.Rootfs(ctx, dir, layers, unpack.Options{Rootless: o.Rootless, MaxSize: o.MaxSize, Hook: c.opts.Hook})
+	return out, err
+}
+
+// readImage reads the manifest and the configuration of an image that is all here.
+func (c *Client) readImage(ctx context.Context, s *blobstore.Store, id string, desc oci.Descriptor) (*oci.Manifest, *oci.Image, error) {
+	if !oci.IsManifest(desc.MediaType) {
+		return nil, nil, fmt.Errorf("%w: it is %s, and no image", content.ErrInvalid, desc.MediaType)
+	}
+	if err := c.whole(ctx, s, id, desc.Digest, hintPull); err != nil {
+		return nil, nil, err
+	}
+	data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := oci.ParseManifest(desc.MediaType, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !oci.IsImageConfig(m.Config.MediaType) {
+		return nil, nil, content.WithHint(fmt.Errorf("%w: it is an artifact, and no image", content.ErrInvalid),
+			"`dist get --files DIR` writes the files of an artifact")
+	}
+	config, err := readConfig(ctx, s, m.Config)
+	return &m, config, err
+}
+
+// unpackLayers are the layers of an image that can be unpacked.
+func (c *Client) unpackLayers(s *blobstore.Store, m oci.Manifest, config oci.Image) ([]layer.Input, error) {
+	if config.OS == "windows" {
+		return nil, fmt.Errorf("%w: its layers are those of Windows, which only Windows can make", content.ErrUnsupported)
+	}
+	for _, l := range m.Layers {
+		if !oci.IsImageLayer(l.MediaType) {
+			return nil, fmt.Errorf("%w: layer %s is of the unknown type %q", content.ErrUnsupported, l.Digest, l.MediaType)
+		}
+	}
+	ids, err := diffIDs(config, m)
+	if err != nil {
+		return nil, err
+	}
+	layers := layerInputs(s, m, ids)
+	for i := range layers {
+		layers[i].Open = c.observed(m.Layers[i], layers[i].Open)
+	}
+	return layers, nil
+}

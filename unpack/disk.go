@@ -1,0 +1,300 @@
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/layer"
+)
+
+// making is the mode of everything while it is made: nobody else looks in, and the owner
+// may write. What it is to have comes after its content.
+const making fs.FileMode = 0o700
+
+// disk makes a tree below a folder, see layer.Disk.
+type disk struct {
+	ctx   context.Context
+	o     Options
+	dirs  *folders
+	buf   []byte
+	res   Result
+	onCap int64               // bytes of files so far, also of those that are gone again
+	left  map[string]struct{} // what was left out, by its path
+}
+
+func newDisk(ctx context.Context, root *os.Root, o Options) *disk {
+	return &disk{ctx: ctx, o: o, dirs: newFolders(root), buf: make([]byte, 256<<10), left: map[string]struct{}{}}
+}
+
+// in is the open folder that an entry is in, and the entry's name there.
+func (d *disk) in(name string) (*folder, string, error) {
+	dir, base := path.Split(name)
+	if !filepath.IsLocal(base) || strings.ContainsRune(base, filepath.Separator) {
+		return nil, "", fmt.Errorf("%w: %q is no file's name on this system", content.ErrUnsupported, base)
+	}
+	f, err := d.dirs.open(strings.TrimSuffix(dir, "/"))
+	return f, base, err
+}
+
+// made words what making an entry led to.
+func made(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		// The tree says that nothing is there.
+		return content.WithHint(fmt.Errorf("%w: another entry has its name: %w", content.ErrUnsupported, err),
+			"two names of the image are one on this file system, or somebody else writes there")
+	}
+	return fsys.Classify(err)
+}
+
+// Folder implements layer.Disk.
+func (d *disk) Folder(name string) error {
+	dir, base, err := d.in(name)
+	if err != nil {
+		return err
+	}
+	return made(dir.root.Mkdir(base, making))
+}
+
+// Remove implements layer.Disk. All folders may still be written to.
+func (d *disk) Remove(name string) error {
+	d.dirs.forget(name)
+	dir, base, err := d.in(name)
+	if err != nil {
+		return err
+	}
+	return fsys.Classify(dir.root.RemoveAll(base))
+}
+
+// Link implements layer.Disk.
+func (d *disk) Link(name, old string) error {
+	if _, ok := d.left[old]; ok {
+		d.left[name] = struct{}{}
+		return nil
+	}
+	delete(d.left, name)
+	dir, base, err := d.in(name)
+	if err != nil {
+		return err
+	}
+	if path.Dir(name) == path.Dir(old) {
+		return made(dir.root.Link(path.Base(old), base))
+	}
+	return made(d.dirs.root.Link(filepath.FromSlash(old), filepath.FromSlash(name)))
+}
+
+// Create implements layer.Disk.
+func (d *disk) Create(name string, e layer.Entry, r io.Reader) error {
+	if err := context.Cause(d.ctx); err != nil {
+		return err
+	}
+	dir, base, err := d.in(name)
+	if err != nil {
+		return err
+	}
+	delete(d.left, name)
+	switch e.Type {
+	case layer.TypeFile:
+		return d.file(dir, base, e, r)
+	case layer.TypeLink:
+		if err := made(dir.root.Symlink(e.Target, base)); err != nil {
+			return err
+		}
+		d.res.Links++
+	default:
+		left, err := d.special(dir, base, e)
+		if left {
+			d.left[name] = struct{}{}
+			d.res.Skipped.Devices++
+		}
+		if left || err != nil {
+			return err
+		}
+	}
+	return d.describe(dir, base, e, nil)
+}
+
+// file makes a file.
+func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error {
+	if d.onCap += e.Size; d.o.MaxSize > 0 && d.onCap > d.o.MaxSize {
+		return content.WithHint(fmt.Errorf("%w: the files of its layers have more than %d bytes", content.ErrUnsupported, d.o.MaxSize),
+			"--max-size lets it have more")
+	}
+	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, making)
+	if err != nil {
+		return made(err)
+	}
+	defer f.Close()
+	if e.Size > 0 {
+		// Hidden, or each would do it in its own small steps.
+		n, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, d.buf)
+		if err != nil {
+			return fsys.Classify(err)
+		}
+		d.res.Size += n
+	}
+	d.res.Files++
+	if err := d.describe(dir, base, e, f); err != nil {
+		return err
+	}
+	return fsys.Classify(f.Close())
+}
+
+// special makes a named pipe or a device; left says that it is left out.
+func (d *disk) special(dir *folder, base string, e layer.Entry) (left bool, err error) {
+	mode, mine := fs.ModeNamedPipe, true
+	switch e.Type {
+	case layer.TypeCharDevice:
+		mode, mine = fs.ModeDevice|fs.ModeCharDevice, false
+	case layer.TypeBlockDevice:
+		mode, mine = fs.ModeDevice, false
+	}
+	if !mine && d.o.Rootless {
+		return true, nil
+	}
+	at, err := dir.handle()
+	if err != nil {
+		return false, err
+	}
+	err = fsys.Mknod(at, base, mode|making&^0o111, e.Major, e.Minor)
+	if errors.Is(err, errors.ErrUnsupported) || !mine && errors.Is(err, fs.ErrPermission) {
+		return true, nil
+	}
+	return false, made(err)
+}
+
+// describe gives an entry owner, extended attributes, mode and time, in the order in which
+// none takes another away. f is the file, where it is one and open.
+func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) error {
+	if err := d.own(dir, base, e, f); err != nil {
+		return err
+	}
+	if err := d.xattrs(dir, base, e); err != nil {
+		return err
+	}
+	if e.Type != layer.TypeLink {
+		mode := fileMode(e.Mode)
+		var err error
+		if f != nil {
+			err = f.Chmod(mode)
+		} else {
+			err = dir.root.Chmod(base, mode)
+		}
+		if err != nil {
+			return fsys.Classify(err)
+		}
+	}
+	return d.stamp(dir, base, e)
+}
+
+// own gives an entry to whom it belongs.
+func (d *disk) own(dir *folder, base string, e layer.Entry, f *os.File) error {
+	if d.o.Rootless {
+		if e.UID != 0 || e.GID != 0 {
+			d.res.Skipped.Owners++
+		}
+		return nil
+	}
+	if f != nil {
+		return fsys.Classify(f.Chown(e.UID, e.GID))
+	}
+	return fsys.Classify(dir.root.Lchown(base, e.UID, e.GID))
+}
+
+// settable says whether an extended attribute is one that files have: other records of a
+// tar have other keys. Those of overlayfs are no content, they tell what stands for what.
+func settable(key string) bool {
+	space, rest, _ := strings.Cut(key, ".")
+	switch space {
+	case "security", "system":
+		return key != "system.nfs4_acl"
+	case "user", "trusted":
+		return !strings.HasPrefix(rest, "overlay.")
+	}
+	return false
+}
+
+// xattrs sets those that can be set.
+func (d *disk) xattrs(dir *folder, base string, e layer.Entry) error {
+	if len(e.Xattrs) == 0 {
+		return nil
+	}
+	at, err := dir.handle()
+	if err != nil {
+		return err
+	}
+	for key, value := range e.Xattrs {
+		err := errors.ErrUnsupported
+		if settable(key) {
+			err = fsys.SetXattr(at, base, key, value)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, errors.ErrUnsupported), errors.Is(err, fs.ErrPermission):
+			d.res.Skipped.Xattrs++
+		default:
+			return fsys.Classify(err)
+		}
+	}
+	return nil
+}
+
+// stamp sets an entry's time.
+func (d *disk) stamp(dir *folder, base string, e layer.Entry) error {
+	at, err := dir.handle()
+	if err != nil {
+		return err
+	}
+	err = fsys.SetTimes(at, base, e.Time)
+	if errors.Is(err, errors.ErrUnsupported) && runtime.GOOS != "linux" {
+		if e.Type == layer.TypeLink {
+			return nil
+		}
+		err = dir.root.Chtimes(base, time.Time{}, e.Time)
+	}
+	return fsys.Classify(err)
+}
+
+// finish gives a folder what it is to have; all that is in it is there.
+func (d *disk) finish(name string, e layer.Entry) error {
+	if err := context.Cause(d.ctx); err != nil {
+		return err
+	}
+	d.res.Folders++
+	if name == "" {
+		f := &folder{root: d.dirs.root}
+		defer f.close()
+		if d.o.Rootless {
+			// Its files may run as who unpacks it: nobody else gets in.
+			e.Mode = uint32(making)
+		}
+		return d.describe(f, ".", e, nil)
+	}
+	d.dirs.forget(name)
+	dir, base, err := d.in(name)
+	if err != nil {
+		return err
+	}
+	return d.describe(dir, base, e, nil)
+}
+
+// fileMode is a mode as package os has it.
+func fileMode(mode uint32) fs.FileMode {
+	m := fs.FileMode(mode & 0o777)
+	for bit, flag := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if mode&bit != 0 {
+			m |= flag
+		}
+	}
+	return m
+}

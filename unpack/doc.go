@@ -1,0 +1,38 @@
+// Package unpack makes root filesystems of images.
+//
+// # How
+//
+// The layers go into a layer.Tree, one on top of the other, which finds out what each
+// member means: which whiteout takes what away, where a symbolic link on the way leads,
+// what gives way to what. So it is in memory that links are followed and names are taken
+// apart; on the disk there is nothing left to find out. Every entry is made in a folder
+// that was made here, by its bare name, through an os.Root of that folder, and nothing is
+// ever opened that was not created in the same moment. Whoever swaps a folder for a link
+// meanwhile gets an error out of it, and not a file elsewhere.
+//
+// Decompression, the digest of the tar and the writing run beside each other. Each layer
+// is read to its end and held to the digest of its blob and to its diff_id; what a tar may
+// expand to is bounded by the caps of package layer and by Options.MaxSize.
+//
+// # What is kept
+//
+// Types, permissions with setuid, setgid and sticky bits, times of modification in
+// nanoseconds, symbolic links as they are, hard links, extended attributes, and, for
+// root, owners by their numbers and devices. What cannot be is counted (Skipped): owners
+// and devices are root's to give, some extended attributes too, and file systems lack
+// some. Extended attributes that tell overlayfs what a folder stands for are never set:
+// they would make an image say what lies in other folders of a mount.
+//
+// # Nothing that only looks finished
+//
+// Everything is made in a folder beside the one that is asked for, named like it with a
+// dot before and .dist-unpack behind, and gets its name in one step, once all of it is
+// whole and on the disk. A process that is killed leaves that folder; the next one that
+// unpacks to the same name throws it away and begins again. While one is at work a lock
+// in it keeps others out.
+//
+// # What it does not do
+//
+// It knows neither a store nor images: whoever calls it has the layers. Sparse files and
+// layers of Windows are refused.
+package unpack

@@ -1,0 +1,297 @@
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/layer"
+)
+
+// Options direct Rootfs. The zero value is for root.
+type Options struct {
+	// Rootless leaves everything to whoever unpacks it: no owner is given away, and
+	// devices are left out. The root of what is unpacked lets nobody else in then.
+	Rootless bool
+	// MaxSize bounds what the files of all layers have, in bytes; 0 does not.
+	MaxSize int64
+	// Hook is called at the steps of the work. Only tests set it, to stop a process there.
+	Hook func(point string)
+}
+
+// Skipped is how much of an image could not be made.
+type Skipped struct {
+	Owners  int // entries that belong to who unpacked them, and not to another
+	Devices int // devices and pipes that are not there
+	Xattrs  int // extended attributes
+}
+
+// Result is what was made, hard links and what upper layers took away again counted each.
+type Result struct {
+	Files, Links int // regular files, and symbolic links
+	Folders      int // that are there, with the root
+	Size         int64
+	Skipped      Skipped
+}
+
+// Rootfs makes a folder that has what layers make, the lowest first. dir may not be there,
+// or be an empty folder, which may have links on its way; folders above it are made. It
+// appears at once, whole and durable (on Linux; elsewhere as the system has it).
+//
+// Errors: ErrConflict when something is in dir, or another process makes it; ErrCorrupt
+// for a layer that is not what its digests say; ErrInvalid for one that is no tar or has
+// names that lead out of it; ErrUnsupported for what goes beyond a cap, for names that this
+// file system has not, or not beside each other, and for members that cannot be made;
+// ErrNoSpace; ErrDenied, also when owners are to be given that only root can give. dir is
+// then as it was.
+func Rootfs(ctx context.Context, dir string, layers []layer.Input, o Options) (Result, error) {
+	if o.Hook == nil {
+		o.Hook = func(string) {}
+	}
+	st, err := newStage(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	res, err := st.fill(ctx, layers, o)
+	if err == nil {
+		err = st.place(o)
+	}
+	return res, errors.Join(err, st.end())
+}
+
+// stage is the folder in which one is made.
+type stage struct {
+	dir    string // that is to be made, absolute
+	path   string // of the stage
+	lock   fsys.File
+	parent *os.Root // of both
+	root   *os.Root // the stage
+}
+
+const (
+	stageSuffix = ".dist-unpack"
+	lockName    = "lock"
+	treeName    = "rootfs"
+)
+
+// newStage makes the stage, or takes one over that was left behind.
+func newStage(dir string) (_ *stage, err error) {
+	st := &stage{}
+	if st.dir, err = whereabouts(dir); err != nil {
+		return nil, err
+	}
+	above, base := filepath.Split(st.dir)
+	if base == "" {
+		return nil, fmt.Errorf("%s: %w: it is the root of a file system", dir, content.ErrInvalid)
+	}
+	if err := os.MkdirAll(above, 0o777); err != nil {
+		return nil, fsys.Classify(err)
+	}
+	st.path = filepath.Join(above, "."+base+stageSuffix)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, st.end())
+		}
+	}()
+	if st.parent, err = os.OpenRoot(above); err != nil {
+		return nil, fsys.Classify(err)
+	}
+	if err := st.begin(); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// whereabouts is where a folder is to be made, with no link on the way, in whose place
+// nothing is but an empty folder.
+func whereabouts(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fsys.Classify(err)
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(abs); err == nil {
+			return "", fmt.Errorf("%s: %w: it is a link that leads nowhere", dir, content.ErrConflict)
+		}
+		return abs, nil
+	case err != nil:
+		return "", fsys.Classify(err)
+	}
+	f, err := os.Open(real)
+	if err != nil {
+		return "", fsys.Classify(err)
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.IsDir() {
+		return "", errors.Join(fmt.Errorf("%s: %w: it is no folder", dir, content.ErrConflict), err)
+	}
+	if names, _ := f.Readdirnames(1); len(names) > 0 {
+		return "", full(dir)
+	}
+	return real, nil
+}
+
+func full(dir string) error {
+	return content.WithHint(fmt.Errorf("%s: %w: something is in it already", dir, content.ErrConflict),
+		"give a folder that is empty, or not there yet")
+}
+
+// begin makes the stage and locks it.
+func (st *stage) begin() error {
+	name := filepath.Base(st.path)
+	for {
+		if err := st.parent.Mkdir(name, making); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fsys.Classify(err)
+		}
+		fi, err := st.parent.Lstat(name)
+		if err == nil && !fi.IsDir() {
+			return fmt.Errorf("%s: %w: it is no folder", st.path, content.ErrConflict)
+		}
+		held, err := st.hold()
+		if held || err != nil {
+			return err
+		}
+	}
+}
+
+// hold locks the stage; held is false when it went away meanwhile.
+func (st *stage) hold() (held bool, err error) {
+	lock, err := fsys.OS().OpenFile(filepath.Join(st.path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fsys.Classify(err)
+	}
+	locked, err := lock.TryLock(true)
+	if err != nil || !locked {
+		lock.Close()
+		if err == nil {
+			err = content.WithHint(fmt.Errorf("%s: %w: another process unpacks to it", st.dir, content.ErrConflict), "wait until it is done")
+		}
+		return false, fsys.Classify(err)
+	}
+	mine, err := lock.Stat()
+	if there, serr := os.Lstat(filepath.Join(st.path, lockName)); err != nil || serr != nil || !os.SameFile(mine, there) {
+		lock.Close()
+		return false, fsys.Classify(err)
+	}
+	st.lock = lock
+	if st.root, err = st.parent.OpenRoot(filepath.Base(st.path)); err != nil {
+		return false, fsys.Classify(err)
+	}
+	// What one has left that was killed.
+	return true, errors.Join(st.discard(), fsys.Classify(st.root.Mkdir(treeName, making)))
+}
+
+// discard removes what the stage has. Folders may be closed to their owner.
+func (st *stage) discard() error {
+	if _, err := st.root.Lstat(treeName); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if os.Geteuid() != 0 {
+		// Each folder is opened before what is in it is listed.
+		_ = fs.WalkDir(st.root.FS(), treeName, func(name string, e fs.DirEntry, err error) error {
+			if e == nil || !e.IsDir() {
+				return nil
+			}
+			if err != nil {
+				return fs.SkipDir
+			}
+			_ = st.root.Chmod(filepath.FromSlash(name), making)
+			return nil
+		})
+	}
+	return fsys.Classify(st.root.RemoveAll(treeName))
+}
+
+// fill makes the tree.
+func (st *stage) fill(ctx context.Context, layers []layer.Input, o Options) (res Result, err error) {
+	root, err := st.root.OpenRoot(treeName)
+	if err != nil {
+		return res, fsys.Classify(err)
+	}
+	defer root.Close()
+	d := newDisk(ctx, root, o)
+	defer d.dirs.close()
+	tree := layer.NewTree(false)
+	tree.Make(d)
+	for _, in := range layers {
+		if err := tree.Apply(ctx, in); err != nil {
+			return d.res, err
+		}
+		o.Hook("unpack.layer")
+	}
+	d.dirs.close()
+	if err := tree.Folders(d.finish); err != nil {
+		return d.res, err
+	}
+	o.Hook("unpack.finished")
+	return d.res, st.sync()
+}
+
+// sync makes it durable before it has its name.
+func (st *stage) sync() error {
+	f, err := st.root.Open(".")
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer f.Close()
+	return fsys.Classify(fsys.SyncFS(f))
+}
+
+// place gives the tree its name.
+func (st *stage) place(o Options) error {
+	base := filepath.Base(st.dir)
+	err := st.parent.Remove(base) // an empty folder: nothing takes its place by a rename
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = st.parent.Rename(filepath.Join(filepath.Base(st.path), treeName), base)
+	}
+	if err != nil {
+		if _, werr := whereabouts(st.dir); werr != nil {
+			return werr
+		}
+		return fsys.Classify(err)
+	}
+	o.Hook("unpack.placed")
+	return fsys.Classify(fsys.OS().SyncDir(filepath.Dir(st.dir)))
+}
+
+// end takes the stage away, and what is in it.
+func (st *stage) end() error {
+	var errs []error
+	if st.root != nil {
+		errs = append(errs, st.discard(), st.root.Close())
+	}
+	if st.lock != nil {
+		errs = append(errs, st.unlock())
+	}
+	if st.parent != nil {
+		errs = append(errs, st.parent.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// unlock takes the lock away with its name, by which whoever waits for it knows that it
+// counts no more, and the stage unless somebody has begun anew in it.
+func (st *stage) unlock() error {
+	name := filepath.Join(st.path, lockName)
+	err := os.Remove(name)
+	if cerr := st.lock.Close(); cerr != nil {
+		return errors.Join(err, fsys.Classify(cerr))
+	}
+	if fsys.InUse(err) {
+		err = os.Remove(name)
+	}
+	if err == nil {
+		_ = os.Remove(st.path)
+	}
+	return fsys.Classify(err)
+}
