@@ -107,6 +107,14 @@ type osFile struct {
 	locked atomic.Bool // a lock was got and not given back
 }
 
+// AsFile is f, which was opened in another way than by an FS, such as through an os.Root.
+// It belongs to the File from then on.
+func AsFile(f *os.File) File { return &osFile{File: f} }
+
+// Mine says whether a file belongs to the user as whom this process works. Where a system
+// does not tell it does.
+func Mine(fi fs.FileInfo) bool { return mine(fi) }
+
 func (f *osFile) OS() *os.File    { return f.File }
 func (f *osFile) DataSync() error { return f.control("fdatasync", dataSync) }
 

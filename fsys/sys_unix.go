@@ -4,7 +4,9 @@ package fsys
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +29,11 @@ func again(call func() error) error {
 			return err
 		}
 	}
+}
+
+func mine(fi fs.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return !ok || int(st.Uid) == os.Geteuid()
 }
 
 func flock(fd uintptr, how int) error {

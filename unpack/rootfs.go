@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"dist.example/content"
 	"dist.example/fsys"
@@ -70,7 +71,7 @@ type stage struct {
 	path   string // of the stage
 	lock   fsys.File
 	parent *os.Root // of both
-	root   *os.Root // the stage
+	root   *os.Root // the stage, nil until it is locked
 }
 
 const (
@@ -150,45 +151,72 @@ func (st *stage) begin() error {
 		if err := st.parent.Mkdir(name, making); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fsys.Classify(err)
 		}
-		fi, err := st.parent.Lstat(name)
-		if err == nil && !fi.IsDir() {
-			return fmt.Errorf("%s: %w: it is no folder", st.path, content.ErrConflict)
-		}
-		held, err := st.hold()
+		held, err := st.hold(name)
 		if held || err != nil {
 			return err
 		}
 	}
 }
 
-// hold locks the stage; held is false when it went away meanwhile.
-func (st *stage) hold() (held bool, err error) {
-	lock, err := fsys.OS().OpenFile(filepath.Join(st.path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+// hold opens and locks the stage; held is false when it went away meanwhile. In a folder
+// that others may write to one of them may have made it: what is done in it would be done
+// under their eyes and hands.
+func (st *stage) hold(name string) (held bool, err error) {
+	fi, err := st.parent.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
+	}
+	if err == nil && (!fi.IsDir() || !fsys.Mine(fi) || runtime.GOOS != "windows" && fi.Mode().Perm()&0o022 != 0) {
+		return false, content.WithHint(fmt.Errorf("%s: %w: it is no folder that only you can write to", st.path, content.ErrConflict), "remove it, or give another folder")
 	}
 	if err != nil {
 		return false, fsys.Classify(err)
 	}
-	locked, err := lock.TryLock(true)
-	if err != nil || !locked {
-		lock.Close()
-		if err == nil {
-			err = content.WithHint(fmt.Errorf("%s: %w: another process unpacks to it", st.dir, content.ErrConflict), "wait until it is done")
+	if st.root, err = st.parent.OpenRoot(name); err != nil {
+		return false, fsys.Classify(err)
+	}
+	defer func() {
+		if !held {
+			st.root.Close()
+			st.root = nil
 		}
+	}()
+	if now, err := st.root.Stat("."); err != nil || !os.SameFile(fi, now) {
 		return false, fsys.Classify(err)
 	}
+	f, err := st.root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // the folder is gone that is open
+	}
+	if err != nil {
+		return false, fsys.Classify(err)
+	}
+	lock := fsys.AsFile(f)
+	defer func() {
+		if !held {
+			lock.Close()
+		}
+	}()
+	locked, err := lock.TryLock(true)
+	if err == nil && !locked {
+		err = content.WithHint(fmt.Errorf("%s: %w: another process unpacks to it", st.dir, content.ErrConflict), "wait until it is done")
+	}
+	if err != nil {
+		return false, fsys.Classify(err)
+	}
+	// The lock goes with its name, and the folder with its own.
 	mine, err := lock.Stat()
-	if there, serr := os.Lstat(filepath.Join(st.path, lockName)); err != nil || serr != nil || !os.SameFile(mine, there) {
-		lock.Close()
-		return false, fsys.Classify(err)
-	}
-	st.lock = lock
-	if st.root, err = st.parent.OpenRoot(filepath.Base(st.path)); err != nil {
+	there, lerr := st.root.Lstat(lockName)
+	dir, derr := st.parent.Lstat(name)
+	if err != nil || lerr != nil || derr != nil || !os.SameFile(mine, there) || !os.SameFile(dir, fi) {
 		return false, fsys.Classify(err)
 	}
 	// What one has left that was killed.
-	return true, errors.Join(st.discard(), fsys.Classify(st.root.Mkdir(treeName, making)))
+	if err := errors.Join(st.discard(), fsys.Classify(st.root.Mkdir(treeName, making))); err != nil {
+		return false, err
+	}
+	st.lock = lock
+	return true, nil
 }
 
 // discard removes what the stage has. Folders may be closed to their owner.
@@ -267,11 +295,14 @@ func (st *stage) place(o Options) error {
 // end takes the stage away, and what is in it.
 func (st *stage) end() error {
 	var errs []error
-	if st.root != nil {
-		errs = append(errs, st.discard(), st.root.Close())
-	}
 	if st.lock != nil {
-		errs = append(errs, st.unlock())
+		errs = append(errs, st.discard(), st.unlock())
+	}
+	if st.root != nil {
+		errs = append(errs, st.root.Close())
+		if st.lock != nil {
+			_ = st.parent.Remove(filepath.Base(st.path)) // unless somebody has begun anew in it
+		}
 	}
 	if st.parent != nil {
 		errs = append(errs, st.parent.Close())
@@ -280,18 +311,14 @@ func (st *stage) end() error {
 }
 
 // unlock takes the lock away with its name, by which whoever waits for it knows that it
-// counts no more, and the stage unless somebody has begun anew in it.
+// counts no more.
 func (st *stage) unlock() error {
-	name := filepath.Join(st.path, lockName)
-	err := os.Remove(name)
+	err := st.root.Remove(lockName)
 	if cerr := st.lock.Close(); cerr != nil {
 		return errors.Join(err, fsys.Classify(cerr))
 	}
 	if fsys.InUse(err) {
-		err = os.Remove(name)
-	}
-	if err == nil {
-		_ = os.Remove(st.path)
+		err = st.root.Remove(lockName)
 	}
 	return fsys.Classify(err)
 }

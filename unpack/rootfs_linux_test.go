@@ -402,6 +402,38 @@ func TestARerunStartsClean(t *testing.T) {
 	wantNothingLeft(t, above, "rootfs")
 }
 
+// Who may write to the folder above may have put something where the stage is to be.
+func TestAStageOfOthersIsNotUsed(t *testing.T) {
+	t.Parallel()
+	p := inputs(packed(file("f", "x", 0o644)))
+	for name, lay := range map[string]func(above, stage string) error{
+		"a link":         func(above, stage string) error { return os.Symlink("outside", stage) },
+		"a file":         func(above, stage string) error { return os.WriteFile(stage, nil, 0o600) },
+		"open to others": func(above, stage string) error { return errors.Join(os.Mkdir(stage, 0o777), os.Chmod(stage, 0o777)) },
+		"a lock that is a link": func(above, stage string) error {
+			return errors.Join(os.Mkdir(stage, 0o700), os.Symlink("../outside/new", filepath.Join(stage, "lock")))
+		},
+		"another's": func(above, stage string) error {
+			if rootless() {
+				return os.Symlink("outside", stage) // only root can give it away
+			}
+			return errors.Join(os.Mkdir(stage, 0o700), os.Chown(stage, 12345, 12345))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			above := tempDir(t)
+			must(t, os.Mkdir(filepath.Join(above, "outside"), 0o755))
+			must(t, lay(above, filepath.Join(above, ".rootfs.dist-unpack")))
+			if _, err := unpack.Rootfs(t.Context(), filepath.Join(above, "rootfs"), p, unpack.Options{Rootless: rootless()}); err == nil {
+				t.Error("it was used")
+			}
+			wantListing(t, filepath.Join(above, "outside"))
+			wantNothingLeft(t, above, ".rootfs.dist-unpack", "outside")
+		})
+	}
+}
+
 func TestOnlyOneUnpacksToAFolder(t *testing.T) {
 	t.Parallel()
 	above := tempDir(t)
