@@ -16,18 +16,18 @@ type unpackCmd struct {
 	Dir      string   `arg:"" type:"path" help:"Folder to make. It may be there if it is empty."`
 	Platform platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's, of Linux on a Mac."`
 	Rootless bool     `help:"Give no owners away and make no devices: everything belongs to you. It is how it is without root, and can be asked for as root."`
-	MaxSize  byteSize `placeholder:"SIZE" default:"256G" help:"Refuse an image whose files have more, in all layers together. 0 does not look."`
+	MaxSize  byteSize `placeholder:"SIZE" default:"256G" help:"Refuse an image whose files have more, in all layers together (256G by default; 0 does not look)."`
 }
 
 // Help is the longer text of `dist unpack --help`.
 func (unpackCmd) Help() string {
 	return `Makes a folder that has the root filesystem of an image in the store: what a container of it sees when it starts. Nothing is fetched; pull brings what is not here.
 
-The layers go on top of each other as image-spec says, whiteouts included. Permissions, times, symbolic and hard links and extended attributes come along, and, for root, owners by their numbers and devices. Without root everything belongs to you and devices are left out; nobody else gets into the folder then, since programs of the image that are setuid would run as you. What was left out is said.
+The layers go on top of each other as image-spec says, whiteouts included. Permissions, times, symbolic and hard links and extended attributes come along, and, for root, owners by their numbers and devices. Without root everything belongs to you and devices are left out; nobody else gets into the folder then, since programs of the image that are setuid would run as you. What was left out is said. Unpacking as root, keep in mind that devices and setuid programs of an image are there for every user of the machine: give a folder below one that is closed to them.
 
 Each layer is checked against its digest and its diff_id while it is unpacked (exit 4). Entries that would lead out of the folder are refused; links are kept as they are, and none is followed on the disk. Exit 14 is for what this file system cannot have, such as two names that differ in case alone, for layers of Windows, and for more than --max-size.
 
-The folder appears at once, when all of it is whole. What a run leaves that was killed stands beside it (.DIR.dist-unpack), and the next one to the same folder begins anew.
+The folder appears at once, when all of it is whole. What a run leaves that was killed stands beside it (.DIR.dist-unpack), and the next one of the same user to the same folder begins anew.
 
 Examples:
 

@@ -23,13 +23,21 @@ func SetTimes(dir *os.File, name string, t time.Time) error {
 	return named("utimensat", dir, name, setTimes(dir, name, t))
 }
 
-// SetXattr sets an extended attribute. Linux alone, where it needs /proc.
+// SetXattr sets an extended attribute. Linux alone, where it needs /proc: without that the
+// error is one of a missing file.
 func SetXattr(dir *os.File, name, key, value string) error {
 	return named("set "+key+" of", dir, name, setXattr(dir, name, key, value))
 }
 
-// SyncFS makes durable what was written to the file system that dir is on, by anybody. On
-// other systems than Linux it does nothing.
+// RenameFolder gives a folder the name to, where nothing may be but an empty folder: os.Rename
+// and os.Root refuse that. Both names are paths below dir. On Windows an empty folder is
+// removed first.
+func RenameFolder(dir *os.File, from, to string) error {
+	return named("rename", dir, to, renameFolder(dir, from, to))
+}
+
+// SyncFS makes durable what was written to the file system that dir is on, by anybody. An
+// error of writing since dir was opened is told. On other systems than Linux it does nothing.
 func SyncFS(dir *os.File) error { return named("syncfs", dir, "", syncFS(dir)) }
 
 // named adds what an error is about.

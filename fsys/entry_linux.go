@@ -1,6 +1,7 @@
 package fsys
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"strconv"
@@ -9,24 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onFD calls op with the descriptor of an open folder.
-func onFD(dir *os.File, op func(fd int) error) error {
-	conn, err := dir.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var opErr error
-	if err := conn.Control(func(fd uintptr) { opErr = again(func() error { return op(int(fd)) }) }); err != nil {
-		return err
-	}
-	return opErr
-}
-
 func mknod(dir *os.File, name string, mode fs.FileMode, major, minor int64) error {
 	kind, dev := uint32(unix.S_IFIFO), uint64(0)
 	if mode&fs.ModeDevice != 0 {
-		if major != int64(uint32(major)) || minor != int64(uint32(minor)) {
-			return unix.EINVAL // the system would take others in their place
+		if major>>12 != 0 || minor>>20 != 0 {
+			return errors.ErrUnsupported // the system would take others in their place
 		}
 		kind, dev = unix.S_IFBLK, unix.Mkdev(uint32(major), uint32(minor))
 	}

@@ -31,6 +31,23 @@ func again(call func() error) error {
 	}
 }
 
+// onFD calls op with the descriptor of an open folder.
+func onFD(dir *os.File, op func(fd int) error) error {
+	conn, err := dir.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var opErr error
+	if err := conn.Control(func(fd uintptr) { opErr = again(func() error { return op(int(fd)) }) }); err != nil {
+		return err
+	}
+	return opErr
+}
+
+func renameFolder(dir *os.File, from, to string) error {
+	return onFD(dir, func(fd int) error { return unix.Renameat(fd, from, fd, to) })
+}
+
 func mine(fi fs.FileInfo) bool {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	return !ok || int(st.Uid) == os.Geteuid()

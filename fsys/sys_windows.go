@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -29,6 +30,16 @@ const (
 	lockOffsetHigh = 0x7fffffff
 	lockLength     = 1
 )
+
+func renameFolder(dir *os.File, from, to string) error {
+	from, to = filepath.Join(dir.Name(), from), filepath.Join(dir.Name(), to)
+	if fi, err := os.Lstat(to); err == nil && fi.IsDir() {
+		if err := os.Remove(to); err != nil {
+			return err
+		}
+	}
+	return os.Rename(from, to)
+}
 
 func mine(fs.FileInfo) bool { return true }
 

@@ -38,19 +38,28 @@ func (a *ahead) run() {
 		if p == nil {
 			p = make([]byte, stageBufferSize)
 		}
-		var n int
-		var err error
-		for n < len(p) && err == nil {
-			var m int
-			m, err = a.src.Read(p[n:])
-			n += m
-		}
+		n, err := a.fill(p)
 		a.full <- p[:n] // which has room for all buffers
 		if err != nil {
 			a.err = err
 			return
 		}
 	}
+}
+
+// fill reads until p is full, or what is there is waited for.
+func (a *ahead) fill(p []byte) (n int, err error) {
+	for n < len(p) && err == nil && (n == 0 || len(a.full) > 0) {
+		select {
+		case <-a.stop:
+			return n, io.ErrClosedPipe
+		default:
+		}
+		var m int
+		m, err = a.src.Read(p[n:])
+		n += m
+	}
+	return n, err
 }
 
 func (a *ahead) Read(p []byte) (int, error) {

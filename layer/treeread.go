@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -53,6 +54,10 @@ func (in Input) read(ctx context.Context, visit visitor) error {
 	}
 	plain := &sink{w: io.Discard, sum: want.Algorithm().Digester()}
 	if _, err := unwrap(ctx, head, c, plain, func(r io.Reader) (int, error) { return eachMember(r, visit) }); err != nil {
+		// What the tar has that cannot be may be damage of the blob, which its end tells.
+		if _, end := io.Copy(io.Discard, head); errors.Is(end, content.ErrCorrupt) && ctx.Err() == nil {
+			return end
+		}
 		return err
 	}
 	// The verdict on the blob comes with its end.

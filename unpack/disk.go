@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"dist.example/content"
@@ -29,12 +31,11 @@ type disk struct {
 	dirs  *folders
 	buf   []byte
 	res   Result
-	onCap int64               // bytes of files so far, also of those that are gone again
-	left  map[string]struct{} // what was left out, by its path
+	taken int64 // bytes of files so far, also of those that are gone again
 }
 
 func newDisk(ctx context.Context, root *os.Root, o Options) *disk {
-	return &disk{ctx: ctx, o: o, dirs: newFolders(root), buf: make([]byte, 256<<10), left: map[string]struct{}{}}
+	return &disk{ctx: ctx, o: o, dirs: newFolders(root), buf: make([]byte, 256<<10)}
 }
 
 // in is the open folder that an entry is in, and the entry's name there.
@@ -53,6 +54,11 @@ func made(err error) error {
 		// The tree says that nothing is there.
 		return content.WithHint(fmt.Errorf("%w: another entry has its name: %w", content.ErrUnsupported, err),
 			"two names of the image are one on this file system, or somebody else writes there")
+	}
+	for _, cannot := range []error{syscall.ENAMETOOLONG, syscall.EILSEQ, syscall.EMLINK, syscall.EINVAL} {
+		if errors.Is(err, cannot) {
+			return fmt.Errorf("%w: this file system cannot have it: %w", content.ErrUnsupported, err)
+		}
 	}
 	return fsys.Classify(err)
 }
@@ -78,19 +84,19 @@ func (d *disk) Remove(name string) error {
 
 // Link implements layer.Disk.
 func (d *disk) Link(name, old string) error {
-	if _, ok := d.left[old]; ok {
-		d.left[name] = struct{}{}
-		return nil
-	}
-	delete(d.left, name)
 	dir, base, err := d.in(name)
 	if err != nil {
 		return err
 	}
 	if path.Dir(name) == path.Dir(old) {
-		return made(dir.root.Link(path.Base(old), base))
+		err = dir.root.Link(path.Base(old), base)
+	} else {
+		err = d.dirs.root.Link(filepath.FromSlash(old), filepath.FromSlash(name))
 	}
-	return made(d.dirs.root.Link(filepath.FromSlash(old), filepath.FromSlash(name)))
+	if errors.Is(err, fs.ErrNotExist) && d.res.Skipped.Devices > 0 {
+		return nil // one more name of what was left out
+	}
+	return made(err)
 }
 
 // Create implements layer.Disk.
@@ -102,11 +108,13 @@ func (d *disk) Create(name string, e layer.Entry, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	delete(d.left, name)
 	switch e.Type {
 	case layer.TypeFile:
 		return d.file(dir, base, e, r)
 	case layer.TypeLink:
+		if e.Target == "" {
+			return fmt.Errorf("%w: a link to nothing", content.ErrInvalid)
+		}
 		if err := made(dir.root.Symlink(e.Target, base)); err != nil {
 			return err
 		}
@@ -114,7 +122,6 @@ func (d *disk) Create(name string, e layer.Entry, r io.Reader) error {
 	default:
 		left, err := d.special(dir, base, e)
 		if left {
-			d.left[name] = struct{}{}
 			d.res.Skipped.Devices++
 		}
 		if left || err != nil {
@@ -126,10 +133,11 @@ func (d *disk) Create(name string, e layer.Entry, r io.Reader) error {
 
 // file makes a file.
 func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error {
-	if d.onCap += e.Size; d.o.MaxSize > 0 && d.onCap > d.o.MaxSize {
+	if d.o.MaxSize > 0 && e.Size > d.o.MaxSize-d.taken {
 		return content.WithHint(fmt.Errorf("%w: the files of its layers have more than %d bytes", content.ErrUnsupported, d.o.MaxSize),
 			"--max-size lets it have more")
 	}
+	d.taken += e.Size
 	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, making)
 	if err != nil {
 		return made(err)
@@ -205,26 +213,42 @@ func (d *disk) own(dir *folder, base string, e layer.Entry, f *os.File) error {
 		}
 		return nil
 	}
-	if f != nil {
-		return fsys.Classify(f.Chown(e.UID, e.GID))
+	if !isOwner(e.UID) || !isOwner(e.GID) {
+		return fmt.Errorf("%w: it is to belong to %d:%d, which no user is", content.ErrUnsupported, e.UID, e.GID)
 	}
-	return fsys.Classify(dir.root.Lchown(base, e.UID, e.GID))
+	var err error
+	if f != nil {
+		err = f.Chown(e.UID, e.GID)
+	} else {
+		err = dir.root.Lchown(base, e.UID, e.GID)
+	}
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrPermission) {
+		// In a user namespace the first is said of who is not in it.
+		return content.WithHint(fmt.Errorf("%w: it cannot be given to %d:%d: %w", content.ErrDenied, e.UID, e.GID, err),
+			"--rootless leaves everything to you")
+	}
+	return fsys.Classify(err)
 }
 
+// isOwner says whether a number can be that of a user: others would be taken for one that
+// can, or for none.
+func isOwner(id int) bool { return id >= 0 && int64(id) < math.MaxUint32 }
+
 // settable says whether an extended attribute is one that files have: other records of a
-// tar have other keys. Those of overlayfs are no content, they tell what stands for what.
+// tar have other keys. Those of overlay file systems are no content, they tell what stands for what.
 func settable(key string) bool {
 	space, rest, _ := strings.Cut(key, ".")
 	switch space {
 	case "security", "system":
 		return key != "system.nfs4_acl"
 	case "user", "trusted":
-		return !strings.HasPrefix(rest, "overlay.")
+		return !strings.HasPrefix(rest, "overlay.") && !strings.HasPrefix(rest, "fuseoverlayfs.")
 	}
 	return false
 }
 
-// xattrs sets those that can be set.
+// xattrs sets those that can be set: there is no telling which a file system takes, in
+// which size, and of whom.
 func (d *disk) xattrs(dir *folder, base string, e layer.Entry) error {
 	if len(e.Xattrs) == 0 {
 		return nil
@@ -234,16 +258,8 @@ func (d *disk) xattrs(dir *folder, base string, e layer.Entry) error {
 		return err
 	}
 	for key, value := range e.Xattrs {
-		err := errors.ErrUnsupported
-		if settable(key) {
-			err = fsys.SetXattr(at, base, key, value)
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, errors.ErrUnsupported), errors.Is(err, fs.ErrPermission):
+		if !settable(key) || fsys.SetXattr(at, base, key, value) != nil {
 			d.res.Skipped.Xattrs++
-		default:
-			return fsys.Classify(err)
 		}
 	}
 	return nil

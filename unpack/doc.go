@@ -6,9 +6,9 @@
 // member means: which whiteout takes what away, where a symbolic link on the way leads,
 // what gives way to what. So it is in memory that links are followed and names are taken
 // apart; on the disk there is nothing left to find out. Every entry is made in a folder
-// that was made here, by its bare name, through an os.Root of that folder, and nothing is
+// that was made here, by its bare name, through an os.Root of that folder, and no file is
 // ever opened that was not created in the same moment. Whoever swaps a folder for a link
-// meanwhile gets an error out of it, and not a file elsewhere.
+// to elsewhere meanwhile gets an error out of it, and not a file there.
 //
 // Decompression, the digest of the tar and the writing run beside each other. Each layer
 // is read to its end and held to the digest of its blob and to its diff_id; what a tar may
@@ -22,6 +22,10 @@
 // and devices are root's to give, some extended attributes too, and file systems lack
 // some. Extended attributes that tell overlayfs what a folder stands for are never set:
 // they would make an image say what lies in other folders of a mount.
+//
+// What root unpacks has programs that are setuid and devices as the image has them, and
+// every user of the machine may come to them, unless a folder above is closed. Without
+// root the root of the tree is closed to others.
 //
 // # Nothing that only looks finished
 //

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"dist.example/content"
 	"dist.example/fsys"
@@ -27,14 +28,14 @@ type Options struct {
 
 // Skipped is how much of an image could not be made.
 type Skipped struct {
-	Owners  int // entries that belong to who unpacked them, and not to another
+	Owners  int // entries that are neither root's nor were given to their owner
 	Devices int // devices and pipes that are not there
 	Xattrs  int // extended attributes
 }
 
-// Result is what was made, hard links and what upper layers took away again counted each.
+// Result is what was made, what upper layers took away again too.
 type Result struct {
-	Files, Links int // regular files, and symbolic links
+	Files, Links int // regular files, and symbolic links; further names of one do not count
 	Folders      int // that are there, with the root
 	Size         int64
 	Skipped      Skipped
@@ -42,14 +43,16 @@ type Result struct {
 
 // Rootfs makes a folder that has what layers make, the lowest first. dir may not be there,
 // or be an empty folder, which may have links on its way; folders above it are made. It
-// appears at once, whole and durable (on Linux; elsewhere as the system has it).
+// appears at once, whole and durable (on Linux; elsewhere as the system has it). The folder
+// that it is in has to be one that the caller may write to.
 //
 // Errors: ErrConflict when something is in dir, or another process makes it; ErrCorrupt
 // for a layer that is not what its digests say; ErrInvalid for one that is no tar or has
 // names that lead out of it; ErrUnsupported for what goes beyond a cap, for names that this
 // file system has not, or not beside each other, and for members that cannot be made;
 // ErrNoSpace; ErrDenied, also when owners are to be given that only root can give. dir is
-// then as it was.
+// as it was then, but for an error of what comes behind: it may be whole and its name not be
+// durable, or the stage be left.
 func Rootfs(ctx context.Context, dir string, layers []layer.Input, o Options) (Result, error) {
 	if o.Hook == nil {
 		o.Hook = func(string) {}
@@ -72,6 +75,7 @@ type stage struct {
 	lock   fsys.File
 	parent *os.Root // of both
 	root   *os.Root // the stage, nil until it is locked
+	disk   *os.File // the same
 }
 
 const (
@@ -125,14 +129,14 @@ func whereabouts(dir string) (string, error) {
 	case err != nil:
 		return "", fsys.Classify(err)
 	}
+	if fi, err := os.Stat(real); err != nil || !fi.IsDir() {
+		return "", errors.Join(fmt.Errorf("%s: %w: it is no folder", dir, content.ErrConflict), err)
+	}
 	f, err := os.Open(real)
 	if err != nil {
 		return "", fsys.Classify(err)
 	}
 	defer f.Close()
-	if fi, err := f.Stat(); err != nil || !fi.IsDir() {
-		return "", errors.Join(fmt.Errorf("%s: %w: it is no folder", dir, content.ErrConflict), err)
-	}
 	if names, _ := f.Readdirnames(1); len(names) > 0 {
 		return "", full(dir)
 	}
@@ -148,10 +152,15 @@ func full(dir string) error {
 func (st *stage) begin() error {
 	name := filepath.Base(st.path)
 	for {
-		if err := st.parent.Mkdir(name, making); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := st.parent.Mkdir(name, making)
+		fresh := err == nil
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fsys.Classify(err)
 		}
-		held, err := st.hold(name)
+		held, err := st.hold(name, fresh)
+		if err != nil && fresh {
+			_ = st.parent.Remove(name)
+		}
 		if held || err != nil {
 			return err
 		}
@@ -161,12 +170,12 @@ func (st *stage) begin() error {
 // hold opens and locks the stage; held is false when it went away meanwhile. In a folder
 // that others may write to one of them may have made it: what is done in it would be done
 // under their eyes and hands.
-func (st *stage) hold(name string) (held bool, err error) {
+func (st *stage) hold(name string, fresh bool) (held bool, err error) {
 	fi, err := st.parent.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	if err == nil && (!fi.IsDir() || !fsys.Mine(fi) || runtime.GOOS != "windows" && fi.Mode().Perm()&0o022 != 0) {
+	if err == nil && !fresh && (!fi.IsDir() || !fsys.Mine(fi) || runtime.GOOS != "windows" && fi.Mode().Perm()&0o022 != 0) {
 		return false, content.WithHint(fmt.Errorf("%s: %w: it is no folder that only you can write to", st.path, content.ErrConflict), "remove it, or give another folder")
 	}
 	if err != nil {
@@ -177,6 +186,10 @@ func (st *stage) hold(name string) (held bool, err error) {
 	}
 	defer func() {
 		if !held {
+			if st.disk != nil {
+				st.disk.Close()
+				st.disk = nil
+			}
 			st.root.Close()
 			st.root = nil
 		}
@@ -211,6 +224,10 @@ func (st *stage) hold(name string) (held bool, err error) {
 	if err != nil || lerr != nil || derr != nil || !os.SameFile(mine, there) || !os.SameFile(dir, fi) {
 		return false, fsys.Classify(err)
 	}
+	// Opened before anything is written, so that it is told of all errors.
+	if st.disk, err = st.root.Open("."); err != nil {
+		return false, fsys.Classify(err)
+	}
 	// What one has left that was killed.
 	if err := errors.Join(st.discard(), fsys.Classify(st.root.Mkdir(treeName, making))); err != nil {
 		return false, err
@@ -224,7 +241,8 @@ func (st *stage) discard() error {
 	if _, err := st.root.Lstat(treeName); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if os.Geteuid() != 0 {
+	err := st.root.RemoveAll(treeName)
+	if errors.Is(err, fs.ErrPermission) {
 		// Each folder is opened before what is in it is listed.
 		_ = fs.WalkDir(st.root.FS(), treeName, func(name string, e fs.DirEntry, err error) error {
 			if e == nil || !e.IsDir() {
@@ -236,8 +254,9 @@ func (st *stage) discard() error {
 			_ = st.root.Chmod(filepath.FromSlash(name), making)
 			return nil
 		})
+		err = st.root.RemoveAll(treeName)
 	}
-	return fsys.Classify(st.root.RemoveAll(treeName))
+	return fsys.Classify(err)
 }
 
 // fill makes the tree.
@@ -262,29 +281,22 @@ func (st *stage) fill(ctx context.Context, layers []layer.Input, o Options) (res
 		return d.res, err
 	}
 	o.Hook("unpack.finished")
-	return d.res, st.sync()
-}
-
-// sync makes it durable before it has its name.
-func (st *stage) sync() error {
-	f, err := st.root.Open(".")
-	if err != nil {
-		return fsys.Classify(err)
-	}
-	defer f.Close()
-	return fsys.Classify(fsys.SyncFS(f))
+	return d.res, fsys.Classify(fsys.SyncFS(st.disk))
 }
 
 // place gives the tree its name.
 func (st *stage) place(o Options) error {
-	base := filepath.Base(st.dir)
-	err := st.parent.Remove(base) // an empty folder: nothing takes its place by a rename
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = st.parent.Rename(filepath.Join(filepath.Base(st.path), treeName), base)
-	}
+	above, err := st.parent.Open(".")
 	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer above.Close()
+	if err := fsys.RenameFolder(above, filepath.Join(filepath.Base(st.path), treeName), filepath.Base(st.dir)); err != nil {
 		if _, werr := whereabouts(st.dir); werr != nil {
 			return werr
+		}
+		if errors.Is(err, syscall.EBUSY) {
+			return content.WithHint(fmt.Errorf("%s: %w: another file system is mounted there: %w", st.dir, content.ErrConflict, err), "give a folder in it")
 		}
 		return fsys.Classify(err)
 	}
@@ -297,6 +309,9 @@ func (st *stage) end() error {
 	var errs []error
 	if st.lock != nil {
 		errs = append(errs, st.discard(), st.unlock())
+	}
+	if st.disk != nil {
+		errs = append(errs, st.disk.Close())
 	}
 	if st.root != nil {
 		errs = append(errs, st.root.Close())

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"dist.example/content"
@@ -285,6 +286,8 @@ func TestNothingLeadsOut(t *testing.T) {
 		"a whiteout through one":   {[]member{symlink("l", "../outside"), file("l/.wh.kept", "", 0o644)}, nil, []string{"link l->../outside"}},
 		"a ring of links":          {[]member{symlink("a", "b"), symlink("b", "a"), file("a/x", "x", 0o644)}, content.ErrInvalid, nil},
 		"the root as a file":       {[]member{file("./", "", 0o644), file(".", "x", 0o644)}, content.ErrInvalid, nil},
+		"a link to nothing":        {[]member{symlink("l", "")}, content.ErrInvalid, nil},
+		"a name that is too long":  {[]member{file(strings.Repeat("x", 300), "x", 0o644)}, content.ErrUnsupported, nil},
 		"a zero byte in a name":    {[]member{file("a\x00b", "x", 0o644)}, content.ErrInvalid, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -434,6 +437,48 @@ func TestAStageOfOthersIsNotUsed(t *testing.T) {
 	}
 }
 
+func TestWhatComesMeanwhileStays(t *testing.T) {
+	t.Parallel()
+	for name, lay := range map[string]func(dir string) error{
+		"a file":        func(dir string) error { return os.WriteFile(dir, nil, 0o644) },
+		"a link":        func(dir string) error { return os.Symlink("elsewhere", dir) },
+		"a full folder": func(dir string) error { return os.MkdirAll(filepath.Join(dir, "x"), 0o755) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			above := tempDir(t)
+			dir := filepath.Join(above, "rootfs")
+			_, err := unpack.Rootfs(t.Context(), dir, inputs(packed(file("f", "x", 0o644))), unpack.Options{Rootless: rootless(), Hook: func(point string) {
+				if point == "unpack.finished" {
+					must(t, lay(dir))
+				}
+			}})
+			if !errors.Is(err, content.ErrConflict) {
+				t.Errorf("the error is %v", err)
+			}
+			if _, err := os.Lstat(filepath.Join(dir, "f")); err == nil {
+				t.Error("it was replaced")
+			}
+			wantNothingLeft(t, above, "rootfs")
+		})
+	}
+}
+
+func TestNumbersThatNoUserHas(t *testing.T) {
+	t.Parallel()
+	if rootless() {
+		t.Skip("only root gives owners away")
+	}
+	for _, id := range []int{-1, 1 << 32, 1<<32 - 1} {
+		setuid := file("f", "x", 0o4755)
+		setuid.Uid = id
+		_, err := unpack.Rootfs(t.Context(), filepath.Join(tempDir(t), "rootfs"), inputs(packed(setuid)), unpack.Options{})
+		if !errors.Is(err, content.ErrUnsupported) {
+			t.Errorf("%d: the error is %v", id, err)
+		}
+	}
+}
+
 func TestOnlyOneUnpacksToAFolder(t *testing.T) {
 	t.Parallel()
 	above := tempDir(t)
@@ -458,7 +503,12 @@ func TestLayersAreHeldToWhatTheySay(t *testing.T) {
 	other := input(p)
 	other.DiffID = oci.DigestBytes([]byte("other"))
 	cut := input(p[:len(p)-1700])
-	sparse := file("f", "", 0o644)
+	// What the layer has that cannot be came of damage, as its end tells.
+	odd := packed(file("../f", "x", 0o644))
+	damaged := input(odd)
+	damaged.Open = func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(odd), iotest.ErrReader(content.ErrCorrupt))), nil
+	}
 	windows := input(p)
 	windows.MediaType = "application/vnd.example.unknown"
 	for name, c := range map[string]struct {
@@ -467,12 +517,13 @@ func TestLayersAreHeldToWhatTheySay(t *testing.T) {
 		want error
 	}{
 		"another diff_id":    {other, 0, content.ErrCorrupt},
+		"damaged":            {damaged, 0, content.ErrCorrupt},
 		"cut short":          {cut, 0, content.ErrInvalid},
 		"no tar":             {input([]byte("not a tar at all")), 0, content.ErrInvalid},
 		"of an unknown type": {windows, 0, content.ErrUnsupported},
 		"too large":          {input(p), 999, content.ErrUnsupported},
 		"large enough":       {input(p), 1000, nil},
-		"empty":              {input(packed(sparse)), 1, nil},
+		"empty":              {input(packed(file("f", "", 0o644))), 1, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -485,6 +536,15 @@ func TestLayersAreHeldToWhatTheySay(t *testing.T) {
 				wantNothingLeft(t, above)
 			}
 		})
+	}
+	// A size that would be less than nothing when another is added to it.
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	must(t, w.WriteHeader(&tar.Header{Name: "small", Size: 1, Mode: 0o644}))
+	_, _ = w.Write([]byte("x"))
+	must(t, w.WriteHeader(&tar.Header{Name: "huge", Size: 1<<63 - 1, Mode: 0o644, Format: tar.FormatPAX}))
+	if _, err := unpack.Rootfs(t.Context(), filepath.Join(tempDir(t), "rootfs"), inputs(b.Bytes()), unpack.Options{Rootless: rootless(), MaxSize: 1000}); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("more than all: the error is %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
