@@ -232,14 +232,20 @@ func (q *squashing) merge(ctx context.Context, from int) (layer.LayerInfo, error
 	if err != nil {
 		return layer.LayerInfo{}, err
 	}
-	inputs := layerInputs(q.s, q.base.manifest, ids)
-	for i := range inputs {
-		inputs[i].Open = q.c.observed(q.base.manifest.Layers[i], inputs[i].Open)
-	}
+	inputs := q.c.observedInputs(q.s, q.base.manifest, ids)
 	res, err := q.write(ctx, "the squashed layer", q.so.Compression.MediaType(), func(w io.Writer) (layer.Result, error) {
 		return layer.Squash(ctx, w, inputs, layer.SquashOptions{From: from, Compression: q.so.Compression})
 	})
 	return layer.LayerInfo{Descriptor: res.Descriptor(), DiffID: res.DiffID, CreatedBy: squashedBy}, err
+}
+
+// observedInputs are layerInputs of which is told how their reading goes.
+func (c *Client) observedInputs(s *blobstore.Store, m oci.Manifest, ids []oci.Digest) []layer.Input {
+	inputs := layerInputs(s, m, ids)
+	for i := range inputs {
+		inputs[i].Open = c.observed(m.Layers[i], inputs[i].Open)
+	}
+	return inputs
 }
 
 // observed tells how the first reading of a layer goes; what is read again is told as

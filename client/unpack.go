@@ -70,7 +70,7 @@ func (c *Client) unpackImage(ctx context.Context, s *blobstore.Store, id string,
 		return out, err
 	}
 	out.Platform, out.Layers = config.Platform, len(m.Layers)
-	layers, err := c.unpackLayers(s, *m, *config)
+	layers, err := c.unpackLayers(s, desc, *m, *config)
 	if err != nil {
 		return out, err
 	}
@@ -86,39 +86,27 @@ func (c *Client) readImage(ctx context.Context, s *blobstore.Store, id string, d
 	if err := c.whole(ctx, s, id, desc.Digest, hintPull); err != nil {
 		return nil, nil, err
 	}
-	data, err := content.ReadAll(ctx, s, desc, oci.MaxManifestSize)
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := oci.ParseManifest(desc.MediaType, data)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !oci.IsImageConfig(m.Config.MediaType) {
-		return nil, nil, content.WithHint(fmt.Errorf("%w: it is an artifact, and no image", content.ErrInvalid),
+	m, config, err := imageConfig(ctx, s, desc)
+	if err == nil && config == nil {
+		err = content.WithHint(fmt.Errorf("%w: it is an artifact, and no image", content.ErrInvalid),
 			"`dist get --files DIR` writes the files of an artifact")
 	}
-	config, err := readConfig(ctx, s, m.Config)
-	return &m, config, err
+	return m, config, err
 }
 
 // unpackLayers are the layers of an image that can be unpacked.
-func (c *Client) unpackLayers(s *blobstore.Store, m oci.Manifest, config oci.Image) ([]layer.Input, error) {
+func (c *Client) unpackLayers(s *blobstore.Store, desc oci.Descriptor, m oci.Manifest, config oci.Image) ([]layer.Input, error) {
 	if config.OS == "windows" {
 		return nil, fmt.Errorf("%w: its layers are those of Windows, which only Windows can make", content.ErrUnsupported)
 	}
 	for _, l := range m.Layers {
 		if !oci.IsImageLayer(l.MediaType) {
-			return nil, fmt.Errorf("%w: layer %s is of the unknown type %q", content.ErrUnsupported, l.Digest, l.MediaType)
+			return nil, unknownSection(desc, oci.Edge{Descriptor: l, Role: oci.RoleLayer})
 		}
 	}
 	ids, err := diffIDs(config, m)
 	if err != nil {
 		return nil, err
 	}
-	layers := layerInputs(s, m, ids)
-	for i := range layers {
-		layers[i].Open = c.observed(m.Layers[i], layers[i].Open)
-	}
-	return layers, nil
+	return c.observedInputs(s, m, ids), nil
 }

@@ -54,11 +54,7 @@ func (in Input) read(ctx context.Context, visit visitor) error {
 	}
 	plain := &sink{w: io.Discard, sum: want.Algorithm().Digester()}
 	if _, err := unwrap(ctx, head, c, plain, func(r io.Reader) (int, error) { return eachMember(r, visit) }); err != nil {
-		// What the tar has that cannot be may be damage of the blob, which its end tells.
-		if _, end := io.Copy(io.Discard, head); errors.Is(end, content.ErrCorrupt) && ctx.Err() == nil {
-			return end
-		}
-		return err
+		return verdict(err, head)
 	}
 	// The verdict on the blob comes with its end.
 	if _, err := io.Copy(io.Discard, head); err != nil {
@@ -68,6 +64,18 @@ func (in Input) read(ctx context.Context, visit visitor) error {
 		return fmt.Errorf("layer: %w: its tar is %s, and its diff_id %s", content.ErrCorrupt, got, want)
 	}
 	return nil
+}
+
+// verdict is err, which reading a layer led to, unless that came of damage: what a tar has
+// that cannot be may be damage of the blob, which the end of the rest of it tells.
+func verdict(err error, rest io.Reader) error {
+	if !errors.Is(err, content.ErrInvalid) && !errors.Is(err, content.ErrUnsupported) && !errors.Is(err, content.ErrCorrupt) {
+		return err
+	}
+	if _, end := io.Copy(io.Discard, rest); errors.Is(end, content.ErrCorrupt) {
+		return end
+	}
+	return err
 }
 
 // Apply puts a layer on top. Its errors are those of Inspect, and ErrUnsupported for

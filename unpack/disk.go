@@ -208,7 +208,7 @@ func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) err
 // own gives an entry to whom it belongs.
 func (d *disk) own(dir *folder, base string, e layer.Entry, f *os.File) error {
 	if d.o.Rootless {
-		if e.UID != 0 || e.GID != 0 {
+		if (e.UID != 0 || e.GID != 0) && (e.UID != os.Geteuid() || e.GID != os.Getegid()) {
 			d.res.Skipped.Owners++
 		}
 		return nil
@@ -235,7 +235,8 @@ func (d *disk) own(dir *folder, base string, e layer.Entry, f *os.File) error {
 func isOwner(id int) bool { return id >= 0 && int64(id) < math.MaxUint32 }
 
 // settable says whether an extended attribute is one that files have: other records of a
-// tar have other keys. Those of overlay file systems are no content, they tell what stands for what.
+// tar have other keys. Those of overlay file systems are no content, they tell what stands
+// for what.
 func settable(key string) bool {
 	space, rest, _ := strings.Cut(key, ".")
 	switch space {

@@ -112,8 +112,8 @@ func newStage(dir string) (_ *stage, err error) {
 	return st, nil
 }
 
-// whereabouts is where a folder is to be made, with no link on the way, in whose place
-// nothing is but an empty folder.
+// whereabouts is where a folder is to be made, absolute: dir, or what it leads to if it is
+// there. Nothing is in its place but an empty folder.
 func whereabouts(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -138,20 +138,20 @@ func whereabouts(dir string) (string, error) {
 	}
 	defer f.Close()
 	if names, _ := f.Readdirnames(1); len(names) > 0 {
-		return "", full(dir)
+		return "", content.WithHint(fmt.Errorf("%s: %w: something is in it already", dir, content.ErrConflict),
+			"give a folder that is empty, or not there yet")
 	}
 	return real, nil
 }
 
-func full(dir string) error {
-	return content.WithHint(fmt.Errorf("%s: %w: something is in it already", dir, content.ErrConflict),
-		"give a folder that is empty, or not there yet")
-}
+// stageTries bounds how often the stage may go away between its making and its locking,
+// which takes another process that unpacks to the same folder and ends in that moment.
+const stageTries = 100
 
 // begin makes the stage and locks it.
 func (st *stage) begin() error {
 	name := filepath.Base(st.path)
-	for {
+	for range stageTries {
 		err := st.parent.Mkdir(name, making)
 		fresh := err == nil
 		if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -165,6 +165,7 @@ func (st *stage) begin() error {
 			return err
 		}
 	}
+	return fmt.Errorf("%s: %w: somebody keeps taking it away", st.path, content.ErrConflict)
 }
 
 // hold opens and locks the stage; held is false when it went away meanwhile. In a folder
@@ -221,8 +222,10 @@ func (st *stage) hold(name string, fresh bool) (held bool, err error) {
 	mine, err := lock.Stat()
 	there, lerr := st.root.Lstat(lockName)
 	dir, derr := st.parent.Lstat(name)
-	if err != nil || lerr != nil || derr != nil || !os.SameFile(mine, there) || !os.SameFile(dir, fi) {
+	if err := errors.Join(err, lerr, derr); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fsys.Classify(err)
+	} else if err != nil || !os.SameFile(mine, there) || !os.SameFile(dir, fi) {
+		return false, nil
 	}
 	// Opened before anything is written, so that it is told of all errors.
 	if st.disk, err = st.root.Open("."); err != nil {

@@ -285,10 +285,9 @@ func TestNothingLeadsOut(t *testing.T) {
 		"a whiteout up":            {[]member{file(".wh...", "", 0o644)}, content.ErrInvalid, nil},
 		"a whiteout through one":   {[]member{symlink("l", "../outside"), file("l/.wh.kept", "", 0o644)}, nil, []string{"link l->../outside"}},
 		"a ring of links":          {[]member{symlink("a", "b"), symlink("b", "a"), file("a/x", "x", 0o644)}, content.ErrInvalid, nil},
-		"the root as a file":       {[]member{file("./", "", 0o644), file(".", "x", 0o644)}, content.ErrInvalid, nil},
+		"the root as a file":       {[]member{file(".", "x", 0o644)}, content.ErrInvalid, nil},
 		"a link to nothing":        {[]member{symlink("l", "")}, content.ErrInvalid, nil},
 		"a name that is too long":  {[]member{file(strings.Repeat("x", 300), "x", 0o644)}, content.ErrUnsupported, nil},
-		"a zero byte in a name":    {[]member{file("a\x00b", "x", 0o644)}, content.ErrInvalid, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -296,15 +295,7 @@ func TestNothingLeadsOut(t *testing.T) {
 			must(t, os.Mkdir(filepath.Join(above, "outside"), 0o755))
 			must(t, os.WriteFile(filepath.Join(above, "outside", "kept"), []byte("kept"), 0o644))
 			dir := filepath.Join(above, "rootfs")
-			var p []byte
-			func() {
-				defer func() { _ = recover() }() // the writer of tars refuses some
-				p = packed(c.members...)
-			}()
-			if p == nil {
-				t.Skip("no such tar can be written")
-			}
-			_, err := unpack.Rootfs(t.Context(), dir, inputs(p), unpack.Options{Rootless: rootless()})
+			_, err := unpack.Rootfs(t.Context(), dir, inputs(packed(c.members...)), unpack.Options{Rootless: rootless()})
 			if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
 				t.Errorf("the error is %v, want %v", err, c.want)
 			}
