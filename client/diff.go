@@ -269,14 +269,14 @@ func (c *Client) fileChanges(ctx context.Context, s *blobstore.Store, a, b *side
 	}
 	older, newer := layerInputs(s, a.manifest, x), layerInputs(s, b.manifest, y)
 	before := layer.NewTree(true)
-	if err := apply(ctx, before, older[:shared]); err != nil {
+	if err := before.ApplyAll(ctx, older[:shared], nil); err != nil {
 		return nil, err
 	}
 	after := before.Clone()
-	if err := apply(ctx, before, older[shared:]); err != nil {
+	if err := before.ApplyAll(ctx, older[shared:], nil); err != nil {
 		return nil, err
 	}
-	if err := apply(ctx, after, newer[shared:]); err != nil {
+	if err := after.ApplyAll(ctx, newer[shared:], nil); err != nil {
 		return nil, err
 	}
 	changes := layer.Changes(before, after, times)
@@ -284,13 +284,4 @@ func (c *Client) fileChanges(ctx context.Context, s *blobstore.Store, a, b *side
 		return changes, nil
 	}
 	return nil, nil
-}
-
-func apply(ctx context.Context, t *layer.Tree, layers []layer.Input) error {
-	for _, in := range layers {
-		if err := t.Apply(ctx, in); err != nil {
-			return err
-		}
-	}
-	return nil
 }

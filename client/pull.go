@@ -10,6 +10,7 @@ import (
 	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
+	"dist.example/unpack"
 )
 
 // Summary is the account of a verb that moved content.
@@ -21,6 +22,8 @@ type Summary struct {
 	// Looked says whether it was asked now what is about the images. Without,
 	// Referrers counts nothing.
 	Looked bool
+	// Unpacked is what Pull has unpacked, nil if that was not asked for.
+	Unpacked *Unpacked
 }
 
 // Moved is one name of a Summary.
@@ -61,6 +64,9 @@ type PullOptions struct {
 	// AllowRollback takes an image whose signature is older than one that was accepted
 	// for its name before.
 	AllowRollback bool
+	// Unpack says where to unpack the one image that is pulled, nil for nowhere. Of an
+	// index it is that for Platforms.Only.
+	Unpack *UnpackTo
 }
 
 // Pull brings images and other artifacts from registries and other places, given
@@ -78,7 +84,8 @@ type PullOptions struct {
 // Errors: those of the sources; ErrUntrusted for an image that the policy refuses;
 // ErrInvalid for an image that no name is known for,
 // and for two images under one name; ErrUnsupported for a section of an unknown
-// type; ErrConflict when a name was moved by somebody else meanwhile.
+// type; ErrConflict when a name was moved by somebody else meanwhile; those of Unpack,
+// with which the image is here nevertheless.
 func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summary, error) {
 	p, err := c.newPull(ctx, names, o)
 	if err != nil {
@@ -94,7 +101,22 @@ func (c *Client) Pull(ctx context.Context, names []string, o PullOptions) (Summa
 	if err = p.run(ctx); err == nil && o.Lock != "" {
 		err = writeLock(ctx, o.Lock, p.lock())
 	}
-	return p.summary(), err
+	sum := p.summary()
+	if err == nil && o.Unpack != nil {
+		sum.Unpacked, err = p.unpack(ctx)
+	}
+	return sum, err
+}
+
+// unpack unpacks the image that is here now.
+func (p *pull) unpack(ctx context.Context) (*Unpacked, error) {
+	o := p.o.Unpack.UnpackOptions
+	o.Platform = p.images[0].wanted.Only
+	out, err := p.c.Unpack(ctx, p.images[0].desc.Digest.String(), p.o.Unpack.Dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("it is here, and is not unpacked: %w", err)
+	}
+	return &out, nil
 }
 
 // PlanPull says what Pull would do. No store is made. Errors: as Pull.
@@ -173,6 +195,15 @@ func (p *pull) find(ctx context.Context, entries []ListEntry) error {
 		}
 		if !slices.ContainsFunc(p.images, same) {
 			p.images = append(p.images, im)
+		}
+	}
+	if p.o.Unpack != nil {
+		if len(p.images) != 1 {
+			return fmt.Errorf("%w: one folder is for one image, not for %d", content.ErrInvalid, len(p.images))
+		}
+		// Before anything is fetched for it.
+		if err := unpack.Vacant(p.o.Unpack.Dir); err != nil {
+			return err
 		}
 	}
 	if p.o.As == "" {

@@ -16,24 +16,34 @@ import (
 // everything its owner.
 type UnpackOptions struct {
 	Platform *oci.Platform // of an index; nil is oci.DefaultPlatform
-	// Rootless is as in unpack.Options.
-	Rootless bool
-	MaxSize  int64 // of all files, in bytes; 0 does not bound it
+	// Rootless and Closed are as in unpack.Options.
+	Rootless, Closed bool
+	MaxSize          int64 // of all files, in bytes; 0 does not bound it
+	// Bundle makes a runtime bundle as these say; its own Options do not count. nil makes
+	// a root filesystem.
+	Bundle *unpack.BundleOptions
 }
 
-// Unpacked is the outcome of Unpack.
+// Unpacked is the outcome of Unpack. What only bundles have is empty for a root filesystem.
 type Unpacked struct {
-	unpack.Result
+	unpack.BundleResult
+	Dir      string         // as it was given
 	Image    oci.Descriptor // the manifest
 	Platform oci.Platform
 	Layers   int
 }
 
+// UnpackTo is what Pull is to unpack, and where.
+type UnpackTo struct {
+	Dir string
+	UnpackOptions
+}
+
 // Unpack makes a folder that has the root filesystem of an image in the store, as
-// unpack.Rootfs does it. What is damaged is brought again from where it came, once. Every
+// unpack.Rootfs does it, or a runtime bundle, as unpack.Bundle does. What is damaged is brought again from where it came, once. Every
 // layer is held to its digest and to the diff_id that the configuration has for it.
 //
-// Errors: those of unpack.Rootfs and of Lookup; ErrInvalid for what is no image;
+// Errors: those of unpack.Rootfs or unpack.Bundle, and of Lookup; ErrInvalid for what is no image;
 // ErrNotFound when some of it is not here; ErrUnsupported for an image of Windows, for an
 // index that has none for the platform, and for layers of unknown types.
 func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (Unpacked, error) {
@@ -64,17 +74,27 @@ func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (U
 }
 
 func (c *Client) unpackImage(ctx context.Context, s *blobstore.Store, id string, desc oci.Descriptor, dir string, o UnpackOptions) (Unpacked, error) {
-	out := Unpacked{Image: desc}
+	out := Unpacked{Dir: dir, Image: desc}
 	m, config, err := c.readImage(ctx, s, id, desc)
 	if err != nil {
 		return out, err
 	}
 	out.Platform, out.Layers = config.Platform, len(m.Layers)
+	if o.Bundle != nil && config.OS != "linux" {
+		return out, fmt.Errorf("%w: a runtime bundle of an image of %q: they are made for Linux", content.ErrUnsupported, config.OS)
+	}
 	layers, err := c.unpackLayers(s, desc, *m, *config)
 	if err != nil {
 		return out, err
 	}
-	out.Result, err = unpack.Rootfs(ctx, dir, layers, unpack.Options{Rootless: o.Rootless, MaxSize: o.MaxSize, Hook: c.opts.Hook})
+	uo := unpack.Options{Rootless: o.Rootless, Closed: o.Closed, MaxSize: o.MaxSize, Hook: c.opts.Hook}
+	if o.Bundle == nil {
+		out.Result, err = unpack.Rootfs(ctx, dir, layers, uo)
+		return out, err
+	}
+	bo := *o.Bundle
+	bo.Options = uo
+	out.BundleResult, err = unpack.Bundle(ctx, dir, layers, *config, bo)
 	return out, err
 }
 

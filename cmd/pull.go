@@ -6,6 +6,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/oci"
+	"dist.example/unpack"
 )
 
 // pullCmd is `dist pull`.
@@ -23,6 +24,9 @@ type pullCmd struct {
 	Verify        bool     `help:"Hash what is here already, too, and fetch again what does not match."`
 	AllowRollback bool     `help:"Take an image whose signature is older than one that was accepted for the name before."`
 	As            string   `placeholder:"NAME" help:"Name for the one image that is pulled, in place of its own."`
+	Unpack        string   `type:"path" placeholder:"DIR" help:"Unpack the one image that is pulled to this folder, too, as unpack does."`
+	Bundle        bool     `help:"With --unpack: make a runtime bundle."`
+	Rootless      bool     `help:"With --unpack: everything belongs to you, also as root."`
 	Name          []string `arg:"" optional:"" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..., or locators such as oci:DIR:TAG."`
 }
 
@@ -46,6 +50,8 @@ A list has one NAME[@DIGEST] a line, perhaps with a platform (OS/ARCH) after it;
 
 A list may also be YAML or JSON: objects of Kubernetes, the values of a chart, or a manifest of hauler. Every field called image is read, and hauler's images and charts of registries; what cannot be taken is told on stderr, and --plan says of each name where it was read.
 
+With --unpack the image is unpacked when it is here and has its name (see unpack for more). A folder that is in the way is told before anything is fetched.
+
 Images also come from other places: ` + transportPlaces + `. They are called what the place calls them, or --as.
 
 Examples:
@@ -55,6 +61,8 @@ Examples:
     $ dist pull -r localhost:5000 demo/go:v1
     $ dist pull --from images.txt --lock images.lock
     $ dist pull --plan --from images.lock
+    $ dist pull --unpack rootfs alpine:3
+    $ dist pull --unpack app --bundle demo/app:v1 && runc run --bundle app app1
     $ kubectl get deployments -A -o yaml | dist pull --from -
     $ dist pull oci-archive:redis.tar --as redis:7`
 }
@@ -68,6 +76,17 @@ func (c *pullCmd) Run(s *session) error {
 	}
 	if c.Plan && c.Verify {
 		return usagef("--verify reads all that is here, and --plan only looks: give one of them")
+	}
+	switch {
+	case c.Unpack == "" && (c.Bundle || c.Rootless):
+		return usagef("--bundle and --rootless say how to unpack: give --unpack DIR, too")
+	case c.Unpack != "" && c.Plan:
+		return usagef("--plan only looks, and --unpack makes a folder: give one of them")
+	case c.Unpack != "":
+		o.Unpack = &client.UnpackTo{Dir: c.Unpack, UnpackOptions: unpackDefaults(c.Rootless)}
+		if c.Bundle {
+			o.Unpack.Bundle = &unpack.BundleOptions{}
+		}
 	}
 	return s.pull(pullCall{c.networkFlags, c.Jobs, c.From, c.Plan, c.Quiet, c.Name}, o)
 }
@@ -100,7 +119,10 @@ func (s *session) pull(c pullCall, o client.PullOptions) (err error) {
 	}
 	s.progress.start()
 	sum, err := dist.Pull(s.ctx, c.names, o)
-	return s.moved(sum, err, c.quiet, c.names...)
+	if err = s.moved(sum, err, c.quiet, c.names...); err == nil && sum.Unpacked != nil && !c.quiet {
+		s.unpacked(*sum.Unpacked)
+	}
+	return err
 }
 
 // movedJSON is the result of a verb that moves images.
@@ -114,6 +136,8 @@ type movedJSON struct {
 	// looked at: 0 says something only then.
 	Referrers int  `json:"referrers"`
 	Looked    bool `json:"referrersLooked"`
+	// Unpacked is what became of --unpack.
+	Unpacked *unpackJSON `json:"unpacked,omitempty"`
 }
 
 type nameJSON struct {
@@ -157,6 +181,10 @@ func newMovedJSON(sum client.Summary) movedJSON {
 	}
 	for _, n := range sum.Names {
 		j.Names = append(j.Names, nameJSON{n.Name, n.Target.Digest, n.Target.MediaType, n.Target.Size, n.Changed, n.Vouchers})
+	}
+	if u := sum.Unpacked; u != nil {
+		one := newUnpackJSON(*u)
+		j.Unpacked = &one
 	}
 	return j
 }

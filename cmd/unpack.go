@@ -7,6 +7,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/oci"
+	"dist.example/unpack"
 )
 
 // unpackCmd is `dist unpack`.
@@ -14,16 +15,24 @@ type unpackCmd struct {
 	quietFlag
 	ID       string   `arg:"" name:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
 	Dir      string   `arg:"" type:"path" help:"Folder to make. It may be there if it is empty."`
+	Args     []string `arg:"" optional:"" help:"With --bundle, the command in place of the image's, after --."`
 	Platform platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's, of Linux on a Mac."`
+	Bundle   bool     `help:"Make a runtime bundle: the root filesystem in DIR/rootfs, and a config.json by which runc and crun start it."`
+	Terminal bool     `help:"With --bundle: give the process a terminal of its own."`
 	Rootless bool     `help:"Give no owners away and make no devices: everything belongs to you. It is how it is without root, and can be asked for as root."`
+	Subids   bool     `help:"Without root, give owners as the ranges of numbers have it that /etc/subuid and /etc/subgid have for you."`
 	MaxSize  byteSize `placeholder:"SIZE" default:"256G" help:"Refuse an image whose files have more, in all layers together (256G by default; 0 does not look)."`
 }
 
 // Help is the longer text of `dist unpack --help`.
 func (unpackCmd) Help() string {
-	return `Makes a folder that has the root filesystem of an image in the store: what a container of it sees when it starts. Nothing is fetched; pull brings what is not here.
+	return `Makes a folder that has the root filesystem of an image in the store: what a container of it sees when it starts. Nothing is fetched; pull brings what is not here, and its --unpack does both.
 
-The layers go on top of each other as image-spec says, whiteouts included. Permissions, times, symbolic and hard links and extended attributes come along, and, for root, owners by their numbers and devices. Without root everything belongs to you and devices are left out; nobody else gets into the folder then, since programs of the image that are setuid would run as you. What was left out is said. Unpacking as root, keep in mind that devices and setuid programs of an image are there for every user of the machine: give a folder below one that is closed to them.
+The layers go on top of each other as image-spec says, whiteouts included. Permissions, times, symbolic and hard links, holes and extended attributes come along, and, for root, owners by their numbers and devices. Without root everything belongs to you and devices are left out; nobody else gets into the folder then, since programs of the image that are setuid would run as you. What was left out is said. Unpacking as root, keep in mind that devices and setuid programs of an image are there for every user of the machine: give a folder below one that is closed to them.
+
+With --bundle the folder is an OCI runtime bundle, and closed to others. Its config.json has the image's command, environment, working folder, user (by name, too, as the image's own /etc/passwd has it), labels as annotations, and volumes as file systems in memory that begin with what the image has there. The process gains no privileges, and sees no network but its own; without root it sees that of the machine, in a user namespace in which you are root. Labels by which runtimes take orders are left out, and told. What an image does not say can be changed in the file.
+
+--subids unpacks in a user namespace that has your ranges of numbers, as Podman does, so that files have their owners and containers have all users. It takes newuidmap and newgidmap (Debian: uidmap). The files are not yours then: "unshare --map-auto --map-root-user rm -r DIR" removes them, or "podman unshare rm -r DIR".
 
 Each layer is checked against its digest and its diff_id while it is unpacked (exit 4). Entries that would lead out of the folder are refused; links are kept as they are, and none is followed on the disk. Exit 14 is for what this file system cannot have, such as two names that differ in case alone, for layers of Windows, and for more than --max-size.
 
@@ -33,7 +42,79 @@ Examples:
 
     $ dist unpack demo/app:v1 rootfs
     $ dist unpack --platform linux/arm64 redis:7 /srv/redis
-    $ dist unpack --rootless --format json demo/app:v1 rootfs`
+    $ dist unpack --rootless --format json demo/app:v1 rootfs
+    $ dist unpack --bundle demo/app:v1 app && runc run --bundle app app1
+    $ dist unpack --bundle --terminal alpine:3 shell -- /bin/sh -l`
+}
+
+// Run unpacks and prints the digest of the image.
+func (c *unpackCmd) Run(s *session) error {
+	if !c.Bundle && (c.Terminal || len(c.Args) > 0) {
+		return usagef("a command and --terminal are for a runtime bundle: give --bundle, too")
+	}
+	o := unpackDefaults(c.Rootless)
+	o.Platform, o.MaxSize = c.Platform.Platform, int64(c.MaxSize)
+	if c.Bundle {
+		o.Bundle = &unpack.BundleOptions{Args: c.Args, Terminal: c.Terminal}
+	}
+	if c.Subids {
+		if err := c.remap(s, &o); err != nil {
+			return err
+		}
+	}
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	s.progress.start()
+	out, err := dist.Unpack(s.ctx, c.ID, c.Dir, o)
+	s.progress.stop()
+	if err != nil {
+		return about(c.ID, err)
+	}
+	digest := line(out.Image.Digest.String())
+	if c.Quiet {
+		return digest(s.stdout)
+	}
+	if err := s.object(newUnpackJSON(out), digest); err != nil {
+		return err
+	}
+	s.unpacked(out)
+	return nil
+}
+
+// unpackDefaults are how an image is unpacked that nothing else is said for.
+func unpackDefaults(rootless bool) client.UnpackOptions {
+	return client.UnpackOptions{Rootless: rootless || os.Geteuid() != 0, MaxSize: defaultMaxSize}
+}
+
+// defaultMaxSize bounds the files of an image that is unpacked, in bytes.
+const defaultMaxSize = 256 << 30
+
+// remap has the verb done in a user namespace that has the ranges of who runs it: by
+// another run of this program, or, in that, with o.
+func (c *unpackCmd) remap(s *session, o *client.UnpackOptions) error {
+	if c.Rootless {
+		return usagef("--rootless gives no owners away, and --subids does: give one of them")
+	}
+	uids, gids, inside, err := unpack.UserNamespace()
+	switch {
+	case err != nil:
+		return err
+	case inside:
+		o.Rootless, o.Closed = false, true
+		if o.Bundle != nil {
+			o.Bundle.UIDs, o.Bundle.GIDs = uids, gids
+		}
+		return nil
+	case os.Geteuid() == 0:
+		return usagef("--subids is for users that are not root, who gives owners as they are")
+	}
+	exit, err := unpack.Remap(s.ctx, s.stdout, s.stderr)
+	if err == nil {
+		err = exitStatus(exit)
+	}
+	return err
 }
 
 type skippedJSON struct {
@@ -46,50 +127,42 @@ type unpackJSON struct {
 	Digest   oci.Digest  `json:"digest"`
 	Platform string      `json:"platform"`
 	Dir      string      `json:"dir"`
+	Bundle   bool        `json:"bundle"`
 	Layers   int         `json:"layers"`
 	Files    int         `json:"files"`
 	Folders  int         `json:"folders"`
 	Links    int         `json:"links"`
 	Size     int64       `json:"size"`
 	Skipped  skippedJSON `json:"skipped"`
+	// What only a bundle has.
+	User   string   `json:"user,omitempty"`
+	Meant  string   `json:"meantUser,omitempty"`
+	Labels []string `json:"skippedLabels,omitempty"`
 }
 
-// Run unpacks and prints the digest of the image.
-func (c *unpackCmd) Run(s *session) error {
-	dist, err := s.local()
-	if err != nil {
-		return err
-	}
-	s.progress.start()
-	out, err := dist.Unpack(s.ctx, c.ID, c.Dir, client.UnpackOptions{
-		Platform: c.Platform.Platform, Rootless: c.Rootless || os.Geteuid() != 0, MaxSize: int64(c.MaxSize),
-	})
-	s.progress.stop()
-	if err != nil {
-		return about(c.ID, err)
-	}
-	digest := line(out.Image.Digest.String())
-	if c.Quiet {
-		return digest(s.stdout)
-	}
-	if err := s.object(newUnpackJSON(c.Dir, out), digest); err != nil {
-		return err
-	}
-	s.progress.closing(unpackAccount(c.Dir, out))
-	return nil
-}
-
-func newUnpackJSON(dir string, u client.Unpacked) unpackJSON {
+func newUnpackJSON(u client.Unpacked) unpackJSON {
 	return unpackJSON{
-		Digest: u.Image.Digest, Platform: oci.FormatPlatform(&u.Platform), Dir: dir, Layers: u.Layers,
+		Digest: u.Image.Digest, Platform: oci.FormatPlatform(&u.Platform), Dir: u.Dir, Bundle: u.User != "", Layers: u.Layers,
 		Files: u.Files, Folders: u.Folders, Links: u.Links, Size: u.Size,
 		Skipped: skippedJSON{u.Skipped.Owners, u.Skipped.Devices, u.Skipped.Xattrs},
+		User:    u.User, Meant: u.Meant, Labels: u.Labels,
 	}
+}
+
+// unpacked tells people what came of unpacking.
+func (s *session) unpacked(u client.Unpacked) {
+	if u.Meant != "" {
+		s.warn(fmt.Sprintf("it runs as root of its user namespace, who is you: that has nobody else, and the image means %s; --subids gives it more", u.Meant))
+	}
+	for _, key := range u.Labels {
+		s.warn(fmt.Sprintf("label %s is left out: runtimes take orders by it", printable(key)))
+	}
+	s.progress.closing(unpackAccount(u))
 }
 
 // unpackAccount is the closing line.
-func unpackAccount(dir string, u client.Unpacked) string {
-	text := fmt.Sprintf("%s: %s, %s in %s of %s", printable(dir), plural(int64(u.Files), "file"), oci.HumanSize(u.Size),
+func unpackAccount(u client.Unpacked) string {
+	text := fmt.Sprintf("%s: %s, %s in %s of %s", printable(u.Dir), plural(int64(u.Files), "file"), oci.HumanSize(u.Size),
 		plural(int64(u.Layers), "layer"), oci.FormatPlatform(&u.Platform))
 	var left []string
 	for _, l := range []struct {

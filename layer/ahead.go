@@ -1,9 +1,45 @@
 package layer
 
-import "io"
+import (
+	"context"
+	"io"
+
+	"dist.example/content"
+)
+
+// plain is what a compressed stream has, decompressed ahead of who reads it.
+type plain struct {
+	*ahead
+	decoder io.Closer
+}
+
+// newPlain begins to decompress up to that many buffers of a stage. It is to be closed.
+func newPlain(ctx context.Context, r io.Reader, c Compression, buffers int) (*plain, error) {
+	d, err := Decompress(r, c)
+	if err != nil {
+		return nil, err
+	}
+	// The context counts here too: a little input can keep a decoder busy for long.
+	return &plain{newAhead(content.UntilDone(ctx, d), buffers), d}, nil
+}
+
+// hashed lets visit read the bytes to their end, which to hashes.
+func (p *plain) hashed(to io.Writer, visit func(io.Reader) (int, error)) (int, error) {
+	hashing := newStage(to)
+	n, err := visit(io.TeeReader(p, hashing))
+	// A hash does not fail.
+	_ = hashing.Close()
+	return n, err
+}
+
+// Close ends the decompression.
+func (p *plain) Close() {
+	p.ahead.Close()
+	_ = p.decoder.Close()
+}
 
 // ahead reads in a goroutine of its own, so that decompression and what is done with
-// plain bytes overlap. It holds 1 MiB at most. One goroutine reads it, and must close it,
+// plain bytes overlap. One goroutine reads it, and must close it,
 // which waits for a Read of the source that runs; that is left open.
 type ahead struct {
 	src  io.Reader
@@ -15,9 +51,10 @@ type ahead struct {
 	cur  []byte // what of it is not read yet
 }
 
-func newAhead(src io.Reader) *ahead {
-	a := &ahead{src: src, full: make(chan []byte, stageBuffers), free: make(chan []byte, stageBuffers), stop: make(chan struct{})}
-	for range stageBuffers {
+// newAhead is for so many buffers of a stage's size.
+func newAhead(src io.Reader, buffers int) *ahead {
+	a := &ahead{src: src, full: make(chan []byte, buffers), free: make(chan []byte, buffers), stop: make(chan struct{})}
+	for range buffers {
 		a.free <- nil
 	}
 	go a.run()

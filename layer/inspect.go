@@ -88,19 +88,12 @@ func begin(r io.Reader, mediaType string) (*bufio.Reader, Compression, error) {
 
 // unwrap lets visit read the plain bytes of r to their end, which to hashes.
 func unwrap(ctx context.Context, r io.Reader, c Compression, to io.Writer, visit func(io.Reader) (int, error)) (int, error) {
-	d, err := Decompress(r, c)
+	p, err := newPlain(ctx, r, c, stageBuffers)
 	if err != nil {
 		return 0, err
 	}
-	defer d.Close()
-	hashing := newStage(to)
-	// The context counts here too: a little input can keep a decoder busy for long.
-	decoding := newAhead(content.UntilDone(ctx, d))
-	defer decoding.Close()
-	n, err := visit(io.TeeReader(decoding, hashing))
-	// A hash does not fail.
-	_ = hashing.Close()
-	return n, err
+	defer p.Close()
+	return p.hashed(to, visit)
 }
 
 // promise compares a media type with what the bytes are.

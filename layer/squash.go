@@ -45,10 +45,8 @@ func Squash(ctx context.Context, w io.Writer, layers []Input, o SquashOptions) (
 	}
 	t := NewTree(false)
 	t.from = int32(o.From)
-	for _, in := range layers {
-		if err := t.Apply(ctx, in); err != nil {
-			return Result{}, err
-		}
+	if err := t.ApplyAll(ctx, layers, nil); err != nil {
+		return Result{}, err
 	}
 	return stream(w, o.Compression, func(tw *tar.Writer) (int, error) {
 		s := &squashing{tree: t, tw: tw, contents: make([][]*remains, len(layers)), first: map[*file]*node{}}

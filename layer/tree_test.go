@@ -333,3 +333,77 @@ func TestTreesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// What a path means follows links in the tree, and never leads out of it.
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	tree := NewTree(false)
+	p := written("a/", "a/b/", "a/b/f=text", "rel->b/f", "a/rel->b/f", "abs->/a/b", "up->../../../a/b/f", "dot->a/b/.", "over->a/b/f/", "ring->ring2", "ring2->ring", "a/out->/nowhere", "back->abs/../rel")
+	if err := tree.Apply(t.Context(), Input{DiffID: oci.DigestBytes(p), Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p)), nil }}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"": "", "/": "", "a/b/f": "a/b/f", "/a/b/f": "a/b/f", "a/rel": "a/b/f", "abs/f": "a/b/f", "abs": "a/b", "up": "a/b/f", "dot": "a/b", "dot/f": "a/b/f", "back": "a/b/f",
+		"rel": "not found", "over": "not found", "a/out": "not found", "a/b/f/": "a/b/f", "a/b/f/x": "not found", "none": "not found",
+		"ring": "invalid", "ring/x": "invalid", "../a": "invalid", "a\x00": "invalid",
+	} {
+		got, e, err := tree.Lookup(name)
+		switch {
+		case errors.Is(err, content.ErrNotFound):
+			got = "not found"
+		case errors.Is(err, content.ErrInvalid):
+			got = "invalid"
+		case err != nil:
+			t.Errorf("%q: %v", name, err)
+		case e.Type != TypeFile && e.Type != TypeFolder:
+			t.Errorf("%q is a %s", name, e.Type)
+		}
+		if got != want {
+			t.Errorf("%q leads to %q, want %q", name, got, want)
+		}
+	}
+}
+
+// closing counts the layers that are open.
+type closing struct {
+	io.Reader
+	open *int
+}
+
+func (c closing) Close() error { *c.open--; return nil }
+
+// Layers that are read ahead come in their order, and are closed whatever happens.
+func TestApplyAll(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("x", 40<<20) // more than is read ahead
+	for name, c := range map[string]struct {
+		layers [][]byte
+		want   error
+	}{
+		"all":             {[][]byte{written("a=1", "b/"), written("a=22"), written("b/c=333", "big="+big), written("b/d=" + big)}, nil},
+		"a bad one first": {[][]byte{written("../a=1"), written("b=" + big)}, content.ErrInvalid},
+		"a bad one last":  {[][]byte{written("a=" + big), written("b=1"), []byte("no tar")}, content.ErrInvalid},
+		"one":             {[][]byte{written("a=1")}, nil},
+		"none":            {nil, nil},
+	} {
+		open, after := 0, 0
+		var ins []Input
+		for _, p := range c.layers {
+			ins = append(ins, Input{DiffID: oci.DigestBytes(p), Open: func(context.Context) (io.ReadCloser, error) {
+				open++
+				return closing{bytes.NewReader(p), &open}, nil
+			}})
+		}
+		tree := NewTree(false)
+		err := tree.ApplyAll(t.Context(), ins, func() { after++ })
+		if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || open != 0 || err == nil && after != len(c.layers) {
+			t.Errorf("%s: %v, %d open, %d of %d applied", name, err, open, after, len(c.layers))
+		}
+		if name != "all" {
+			continue
+		}
+		if _, e, err := tree.Lookup("a"); err != nil || e.Size != 2 {
+			t.Errorf("%s: a is %+v: %v", name, e, err)
+		}
+	}
+}

@@ -40,6 +40,7 @@ type Entry struct {
 	Target       string     // of a symbolic link
 	Major, Minor int64      // of a device
 	Xattrs       map[string]string
+	Sparse       bool // the tar has no bytes for some of the content, which are zero
 }
 
 // Change is a path at which two trees differ.
@@ -163,6 +164,7 @@ func (n *node) entry() *Entry {
 	e := &Entry{
 		Type: f.kind.String(), Mode: f.mode, UID: f.uid, GID: f.gid, Size: f.size, Time: f.time, Target: f.link,
 		Major: f.extra().major, Minor: f.extra().minor,
+		Sparse: f.sparse,
 	}
 	if f.sum != nil {
 		e.Digest = oci.Digest("sha256:" + hex.EncodeToString(f.sum[:]))

@@ -1,6 +1,12 @@
 package layer
 
-import "io"
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"dist.example/content"
+)
 
 // Disk is where a tree is made while layers are put on top of it, see Tree.Make. Paths
 // have slashes and neither one at the beginning nor empty parts or dots. All folders above
@@ -39,6 +45,48 @@ func (n *node) folders(visit func(string, Entry) error) error {
 		}
 	}
 	return visit(n.path(), *n.entry())
+}
+
+// Lookup is the entry of a path, a slash at the beginning or not, with links followed
+// within the tree, also one at its end. real is where that stands, without links, in the
+// form of Disk; "" is the root. Errors: ErrNotFound for what is not there; ErrInvalid for a
+// path that is none within the tree, and for a ring of links.
+func (t *Tree) Lookup(name string) (real string, e Entry, err error) {
+	parts, err := splitName(name)
+	if err != nil {
+		return "", Entry{}, err
+	}
+	n, err := t.lookup(parts)
+	if err == nil && n == nil {
+		err = content.ErrNotFound
+	}
+	if err != nil {
+		return "", Entry{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return n.path(), *n.entry(), nil
+}
+
+// lookup is the node that parts lead to, nil if there is none.
+func (t *Tree) lookup(parts []string) (*node, error) {
+	for range maxLinks {
+		dir, err := t.folder(parts, false)
+		if err != nil || dir != nil {
+			return dir, err
+		}
+		last := len(parts) - 1
+		if dir, err = t.folder(parts[:last], false); err != nil || dir == nil {
+			return nil, err
+		}
+		n := dir.children[parts[last]]
+		if n == nil || n.isDir() || n.file.kind != kindSymlink {
+			return n, nil
+		}
+		parts = strings.Split(n.file.link, "/")
+		if !strings.HasPrefix(n.file.link, "/") {
+			parts = append(strings.Split(dir.path(), "/"), parts...)
+		}
+	}
+	return nil, fmt.Errorf("%w: more than %d symbolic links lie on the way to it", content.ErrInvalid, maxLinks)
 }
 
 // has says whether n is in the tree still.

@@ -69,6 +69,7 @@ type file struct {
 	link          string // a symbolic link's target
 	more          *more
 	sum           *[sha256.Size]byte // of content, where a tree has sums
+	sparse        bool               // the member has less bytes than the content
 }
 
 // more is what few files have.
@@ -79,16 +80,17 @@ type more struct {
 
 // newFile parses the header of what is no hard link and no whiteout.
 func newFile(h *tar.Header, layer, member int32) (*file, error) {
-	if sparse(h) {
-		return nil, fmt.Errorf("%w: a sparse file", content.ErrUnsupported)
-	}
 	f := &file{
 		kind: fileKind(h.Typeflag), mode: uint32(h.Mode & 0o7777), layer: layer, member: member,
 		uid: h.Uid, gid: h.Gid, time: h.ModTime, user: unique.Make(h.Uname), group: unique.Make(h.Gname),
+		sparse: sparse(h),
+	}
+	if f.sparse && h.Size > MaxPlainSize {
+		return nil, fmt.Errorf("%w: a sparse file of more than %d bytes", content.ErrUnsupported, int64(MaxPlainSize))
 	}
 	records := records(h)
 	switch f.kind {
-	case tar.TypeCont:
+	case tar.TypeCont, tar.TypeGNUSparse:
 		f.kind = kindFile
 		fallthrough
 	case kindFile:
@@ -138,16 +140,21 @@ func records(h *tar.Header) map[string]string {
 		case "path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime", "atime", "ctime",
 			"charset", "hdrcharset", "comment", "SCHILY.dev", "SCHILY.ino", "SCHILY.nlink", "SCHILY.filetype", "SCHILY.realsize":
 		default:
-			kept[strings.Clone(k)] = strings.Clone(v)
+			if !strings.HasPrefix(k, sparseKey) {
+				kept[strings.Clone(k)] = strings.Clone(v)
+			}
 		}
 	}
 	return kept
 }
 
+// sparseKey is what keys of PAX records begin with that tell where the holes are.
+const sparseKey = "GNU.sparse."
+
 // sparse says whether a member's bytes are not its content.
 func sparse(h *tar.Header) bool {
 	for k := range h.PAXRecords {
-		if strings.HasPrefix(k, "GNU.sparse.") {
+		if strings.HasPrefix(k, sparseKey) {
 			return true
 		}
 	}

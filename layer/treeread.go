@@ -2,6 +2,7 @@ package layer
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -29,41 +30,87 @@ type visitor func(h *tar.Header, member int, r io.Reader) error
 // walk reads a layer to its end. Errors are those of Inspect and of visit, and
 // ErrCorrupt for a tar that is not that of the diff_id.
 func (in Input) walk(ctx context.Context, visit visitor) error {
-	if err := in.read(ctx, visit); err != nil {
-		return fmt.Errorf("%s: %w", in.Name, err)
+	return in.start(ctx, stageBuffers).walk(visit)
+}
+
+// reading is a layer whose decompression has begun.
+type reading struct {
+	in    Input
+	want  oci.Digest
+	blob  io.ReadCloser
+	head  *bufio.Reader // of the blob
+	plain *plain
+	err   error // of its beginning
+}
+
+// start begins to decompress a layer, up to that many buffers of a stage. It is to be
+// walked or closed.
+func (in Input) start(ctx context.Context, buffers int) *reading {
+	r := &reading{in: in}
+	r.err = r.begin(ctx, buffers)
+	return r
+}
+
+func (r *reading) begin(ctx context.Context, buffers int) (err error) {
+	if r.want, err = oci.ParseDigest(r.in.DiffID.String()); err != nil {
+		return fmt.Errorf("diff_id: %w", err)
+	}
+	if _, ok := Promised(r.in.MediaType); r.in.MediaType != "" && !ok {
+		return fmt.Errorf("layer: %w: its type %s is not that of a tar", content.ErrUnsupported, r.in.MediaType)
+	}
+	if r.blob, err = r.in.Open(ctx); err != nil {
+		return err
+	}
+	head, c, err := begin(content.UntilDone(ctx, r.blob), r.in.MediaType)
+	if err != nil {
+		return err
+	}
+	r.head = head
+	if r.plain, err = newPlain(ctx, head, c, buffers); err != nil {
+		return verdict(err, head)
 	}
 	return nil
 }
 
-func (in Input) read(ctx context.Context, visit visitor) error {
-	want, err := oci.ParseDigest(in.DiffID.String())
+// walk reads the layer to its end and closes it.
+func (r *reading) walk(visit visitor) error {
+	defer r.close()
+	err := r.err
+	if err == nil {
+		err = r.each(visit)
+	}
 	if err != nil {
-		return fmt.Errorf("diff_id: %w", err)
-	}
-	if _, ok := Promised(in.MediaType); in.MediaType != "" && !ok {
-		return fmt.Errorf("layer: %w: its type %s is not that of a tar", content.ErrUnsupported, in.MediaType)
-	}
-	rc, err := in.Open(ctx)
-	if err != nil {
-		return err
-	}
-	defer rc.Close()
-	head, c, err := begin(content.UntilDone(ctx, rc), in.MediaType)
-	if err != nil {
-		return err
-	}
-	plain := &sink{w: io.Discard, sum: want.Algorithm().Digester()}
-	if _, err := unwrap(ctx, head, c, plain, func(r io.Reader) (int, error) { return eachMember(r, visit) }); err != nil {
-		return verdict(err, head)
-	}
-	// The verdict on the blob comes with its end.
-	if _, err := io.Copy(io.Discard, head); err != nil {
-		return err
-	}
-	if got := plain.digest(); got != want {
-		return fmt.Errorf("layer: %w: its tar is %s, and its diff_id %s", content.ErrCorrupt, got, want)
+		return fmt.Errorf("%s: %w", r.in.Name, err)
 	}
 	return nil
+}
+
+func (r *reading) each(visit visitor) error {
+	sum := &sink{w: io.Discard, sum: r.want.Algorithm().Digester()}
+	_, err := r.plain.hashed(sum, func(p io.Reader) (int, error) { return eachMember(p, visit) })
+	r.plain.Close() // it may be reading the blob
+	r.plain = nil
+	if err != nil {
+		return verdict(err, r.head)
+	}
+	// The verdict on the blob comes with its end.
+	if _, err := io.Copy(io.Discard, r.head); err != nil {
+		return err
+	}
+	if got := sum.digest(); got != r.want {
+		return fmt.Errorf("layer: %w: its tar is %s, and its diff_id %s", content.ErrCorrupt, got, r.want)
+	}
+	return nil
+}
+
+// close gives back what has begun.
+func (r *reading) close() {
+	if r.plain != nil {
+		r.plain.Close()
+	}
+	if r.blob != nil {
+		r.blob.Close()
+	}
 }
 
 // verdict is err, which reading a layer led to, unless that came of damage: what a tar has
@@ -79,13 +126,47 @@ func verdict(err error, rest io.Reader) error {
 }
 
 // Apply puts a layer on top. Its errors are those of Inspect, and ErrUnsupported for
-// what is no tar by its type, is encrypted, has members that are sparse or of a type
-// that no file system has, and for what goes beyond the caps; ErrInvalid for a member
-// with a name that is none within the tree; ErrCorrupt for a tar that is not that of
-// the diff_id. After an error the tree is of no use.
+// what is no tar by its type, is encrypted, has members of a type that no file system has,
+// or sparse ones where no disk is made, and for what goes beyond the caps; ErrInvalid for
+// a member with a name that is none within the tree; ErrCorrupt for a tar that is not that
+// of the diff_id. After an error the tree is of no use.
 func (t *Tree) Apply(ctx context.Context, in Input) error {
+	return t.apply(in.start(ctx, stageBuffers))
+}
+
+// aheadBuffers is how much of the next layer is decompressed while one is applied, in
+// buffers of a stage: 32 MiB.
+const aheadBuffers = 128
+
+// ApplyAll puts layers on top, the lowest first, as Apply does. The next is being
+// decompressed while one is applied, which is most of the work for one that is small.
+// after, if it is not nil, is called after each.
+func (t *Tree) ApplyAll(ctx context.Context, layers []Input, after func()) error {
+	var next *reading
+	for i, in := range layers {
+		r := next
+		if r == nil {
+			r = in.start(ctx, stageBuffers)
+		}
+		if next = nil; i+1 < len(layers) {
+			next = layers[i+1].start(ctx, aheadBuffers)
+		}
+		if err := t.apply(r); err != nil {
+			if next != nil {
+				next.close()
+			}
+			return err
+		}
+		if after != nil {
+			after()
+		}
+	}
+	return nil
+}
+
+func (t *Tree) apply(r *reading) error {
 	buf := make([]byte, 128<<10)
-	err := in.walk(ctx, func(h *tar.Header, member int, r io.Reader) error {
+	err := r.walk(func(h *tar.Header, member int, r io.Reader) error {
 		n, err := t.add(h, int32(member))
 		if err == nil && n != nil && t.disk != nil && !n.isDir() {
 			err = t.disk.Create(n.path(), *n.entry(), r)
@@ -150,6 +231,10 @@ const whiteoutOpaque = ".wh..wh..opq"
 // create makes what a member is for.
 func (t *Tree) create(h *tar.Header, parts []string, member int32) (*node, error) {
 	f, err := newFile(h, t.layer, member)
+	if err == nil && f.sparse && t.disk == nil {
+		// What is not in the tar costs nobody anything to claim; a disk bounds it.
+		err = fmt.Errorf("%w: a sparse file", content.ErrUnsupported)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,14 +29,15 @@ const making fs.FileMode = 0o700
 type disk struct {
 	ctx   context.Context
 	o     Options
+	shut  bool // the root lets nobody else in
 	dirs  *folders
 	buf   []byte
-	res   Result
+	res   *Result
 	taken int64 // bytes of files so far, also of those that are gone again
 }
 
-func newDisk(ctx context.Context, root *os.Root, o Options) *disk {
-	return &disk{ctx: ctx, o: o, dirs: newFolders(root), buf: make([]byte, 256<<10)}
+func newDisk(ctx context.Context, root *os.Root, o Options, shut bool, res *Result) *disk {
+	return &disk{ctx: ctx, o: o, shut: shut, dirs: newFolders(root), buf: make([]byte, 256<<10), res: res}
 }
 
 // in is the open folder that an entry is in, and the entry's name there.
@@ -144,18 +146,62 @@ func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error 
 	}
 	defer f.Close()
 	if e.Size > 0 {
-		// Hidden, or each would do it in its own small steps.
-		n, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, d.buf)
-		if err != nil {
+		if err := d.fill(f, e, r); err != nil {
 			return fsys.Classify(err)
 		}
-		d.res.Size += n
+		d.res.Size += e.Size
 	}
 	d.res.Files++
 	if err := d.describe(dir, base, e, f); err != nil {
 		return err
 	}
 	return fsys.Classify(f.Close())
+}
+
+// fill writes the content of a file.
+func (d *disk) fill(f *os.File, e layer.Entry, r io.Reader) error {
+	if !e.Sparse {
+		// Hidden, or each would do it in its own small steps.
+		_, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, d.buf)
+		return err
+	}
+	for off := int64(0); off < e.Size; {
+		if err := context.Cause(d.ctx); err != nil {
+			return err // holes take no reading, and end late
+		}
+		n, err := io.ReadFull(r, d.buf[:min(int64(len(d.buf)), e.Size-off)])
+		if err != nil {
+			return err
+		}
+		if err := writeData(f, d.buf[:n], off); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return f.Truncate(e.Size)
+}
+
+// hole is the size of the smallest hole, in bytes: file systems have no smaller ones.
+const hole = 4 << 10
+
+var zeros [hole]byte
+
+// writeData writes those parts of p that are not zero, in whole blocks of the file.
+func writeData(f *os.File, p []byte, off int64) error {
+	for len(p) > 0 {
+		n := 0
+		for n < len(p) && !bytes.Equal(p[n:min(n+hole, len(p))], zeros[:min(hole, len(p)-n)]) {
+			n = min(n+hole, len(p))
+		}
+		if _, err := f.WriteAt(p[:n], off); err != nil {
+			return err
+		}
+		if n < len(p) { // a hole is behind it
+			n = min(n+hole, len(p))
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	return nil
 }
 
 // special makes a named pipe or a device; left says that it is left out.
@@ -291,7 +337,7 @@ func (d *disk) finish(name string, e layer.Entry) error {
 	if name == "" {
 		f := &folder{root: d.dirs.root}
 		defer f.close()
-		if d.o.Rootless {
+		if d.shut {
 			// Its files may run as who unpacks it: nobody else gets in.
 			e.Mode = uint32(making)
 		}

@@ -92,7 +92,7 @@ func make2(t *testing.T, dir string, p []byte) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	d := newDisk(t.Context(), root, Options{Rootless: true, MaxSize: 1 << 20})
+	d := newDisk(t.Context(), root, Options{Rootless: true, MaxSize: 1 << 20}, true, new(Result))
 	defer d.dirs.close()
 	tree := layer.NewTree(false)
 	tree.Make(d)

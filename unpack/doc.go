@@ -1,4 +1,4 @@
-// Package unpack makes root filesystems of images.
+// Package unpack makes root filesystems of images, and bundles that OCI runtimes start.
 //
 // # How
 //
@@ -10,14 +10,16 @@
 // ever opened that was not created in the same moment. Whoever swaps a folder for a link
 // to elsewhere meanwhile gets an error out of it, and not a file there.
 //
-// Decompression, the digest of the tar and the writing run beside each other. Each layer
+// Decompression, the digest of the tar and the writing run beside each other, and the
+// decompression of the next layer beside that. Each layer
 // is read to its end and held to the digest of its blob and to its diff_id; what a tar may
 // expand to is bounded by the caps of package layer and by Options.MaxSize.
 //
 // # What is kept
 //
 // Types, permissions with setuid, setgid and sticky bits, times of modification in
-// nanoseconds, symbolic links as they are, hard links, extended attributes, and, for
+// nanoseconds, symbolic links as they are, hard links, holes of files whose tar has none of
+// their bytes, extended attributes, and, for
 // root, owners by their numbers and devices. What cannot be is counted (Skipped): owners
 // and devices are root's to give, some extended attributes too, and file systems lack
 // some. Extended attributes that tell overlayfs what a folder stands for are never set:
@@ -26,6 +28,20 @@
 // What root unpacks has programs that are setuid and devices as the image has them, and
 // every user of the machine may come to them, unless a folder above is closed. Without
 // root the root of the tree is closed to others.
+//
+// # Bundles
+//
+// A bundle (runtime-spec, bundle.md) has the tree in rootfs and a config.json, which says
+// what the image's configuration says (image-spec, conversion.md): command, environment,
+// user, working folder, volumes, annotations. What an image does not say is as the usual
+// runtimes have it, with less where they differ. The bundle is closed to others instead of
+// its tree, which other users of the container have to come into.
+//
+// # User namespaces
+//
+// Who is not root can have owners in a namespace of users (Remap): the program runs again
+// in it, as its root, and gives owners among the numbers that it maps. What is outside of
+// those is refused. DIST_USER_NAMESPACE in its environment tells it how far it is.
 //
 // # Nothing that only looks finished
 //
@@ -37,6 +53,6 @@
 //
 // # What it does not do
 //
-// It knows neither a store nor images: whoever calls it has the layers. Sparse files and
-// layers of Windows are refused.
+// It knows no store: whoever calls it has the layers. It starts nothing but itself. Layers
+// of Windows are refused.
 package unpack

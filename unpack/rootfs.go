@@ -20,6 +20,9 @@ type Options struct {
 	// Rootless leaves everything to whoever unpacks it: no owner is given away, and
 	// devices are left out. The root of what is unpacked lets nobody else in then.
 	Rootless bool
+	// Closed has the root of what is unpacked let nobody else in, as Rootless does: it is
+	// for root of a user namespace, who is somebody else outside.
+	Closed bool
 	// MaxSize bounds what the files of all layers have, in bytes; 0 does not.
 	MaxSize int64
 	// Hook is called at the steps of the work. Only tests set it, to stop a process there.
@@ -54,18 +57,24 @@ type Result struct {
 // as it was then, but for an error of what comes behind: it may be whole and its name not be
 // durable, or the stage be left.
 func Rootfs(ctx context.Context, dir string, layers []layer.Input, o Options) (Result, error) {
-	if o.Hook == nil {
-		o.Hook = func(string) {}
-	}
+	var res Result
+	err := place(ctx, dir, o, func(st *stage) error {
+		_, err := fill(ctx, st.tree, layers, o, o.Rootless || o.Closed, &res)
+		return err
+	})
+	return res, err
+}
+
+// place makes a folder by what makes its content in a stage.
+func place(ctx context.Context, dir string, o Options, make func(*stage) error) error {
 	st, err := newStage(dir)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
-	res, err := st.fill(ctx, layers, o)
-	if err == nil {
-		err = st.place(o)
+	if err = make(st); err == nil {
+		err = st.finish(o)
 	}
-	return res, errors.Join(err, st.end())
+	return errors.Join(err, st.end())
 }
 
 // stage is the folder in which one is made.
@@ -76,12 +85,13 @@ type stage struct {
 	parent *os.Root // of both
 	root   *os.Root // the stage, nil until it is locked
 	disk   *os.File // the same
+	tree   *os.Root // what dir is to be, in it
 }
 
 const (
 	stageSuffix = ".dist-unpack"
 	lockName    = "lock"
-	treeName    = "rootfs"
+	treeName    = "tree"
 )
 
 // newStage makes the stage, or takes one over that was left behind.
@@ -110,6 +120,13 @@ func newStage(dir string) (_ *stage, err error) {
 		return nil, err
 	}
 	return st, nil
+}
+
+// Vacant says whether a folder can be made at dir as far as that can be seen before:
+// nothing is there but perhaps an empty folder. Errors: those of Rootfs.
+func Vacant(dir string) error {
+	_, err := whereabouts(dir)
+	return err
 }
 
 // whereabouts is where a folder is to be made, absolute: dir, or what it leads to if it is
@@ -191,6 +208,10 @@ func (st *stage) hold(name string, fresh bool) (held bool, err error) {
 				st.disk.Close()
 				st.disk = nil
 			}
+			if st.tree != nil {
+				st.tree.Close()
+				st.tree = nil
+			}
 			st.root.Close()
 			st.root = nil
 		}
@@ -232,8 +253,14 @@ func (st *stage) hold(name string, fresh bool) (held bool, err error) {
 		return false, fsys.Classify(err)
 	}
 	// What one has left that was killed.
-	if err := errors.Join(st.discard(), fsys.Classify(st.root.Mkdir(treeName, making))); err != nil {
+	if err := st.discard(); err != nil {
 		return false, err
+	}
+	if err := st.root.Mkdir(treeName, making); err != nil {
+		return false, fsys.Classify(err)
+	}
+	if st.tree, err = st.root.OpenRoot(treeName); err != nil {
+		return false, fsys.Classify(err)
 	}
 	st.lock = lock
 	return true, nil
@@ -262,33 +289,45 @@ func (st *stage) discard() error {
 	return fsys.Classify(err)
 }
 
-// fill makes the tree.
-func (st *stage) fill(ctx context.Context, layers []layer.Input, o Options) (res Result, err error) {
-	root, err := st.root.OpenRoot(treeName)
-	if err != nil {
-		return res, fsys.Classify(err)
+// folder makes one in the tree.
+func (st *stage) folder(name string) (*os.Root, error) {
+	if err := st.tree.Mkdir(name, making); err != nil {
+		return nil, fsys.Classify(err)
 	}
-	defer root.Close()
-	d := newDisk(ctx, root, o)
+	root, err := st.tree.OpenRoot(name)
+	return root, fsys.Classify(err)
+}
+
+// fill makes what layers make, in an empty folder. shut lets nobody else into it.
+func fill(ctx context.Context, root *os.Root, layers []layer.Input, o Options, shut bool, res *Result) (*layer.Tree, error) {
+	d := newDisk(ctx, root, o, shut, res)
 	defer d.dirs.close()
 	tree := layer.NewTree(false)
 	tree.Make(d)
-	for _, in := range layers {
-		if err := tree.Apply(ctx, in); err != nil {
-			return d.res, err
-		}
-		o.Hook("unpack.layer")
+	if err := tree.ApplyAll(ctx, layers, func() { o.hook("unpack.layer") }); err != nil {
+		return nil, err
 	}
 	d.dirs.close()
-	if err := tree.Folders(d.finish); err != nil {
-		return d.res, err
-	}
-	o.Hook("unpack.finished")
-	return d.res, fsys.Classify(fsys.SyncFS(st.disk))
+	return tree, tree.Folders(d.finish)
 }
 
-// place gives the tree its name.
-func (st *stage) place(o Options) error {
+// hook calls Hook, if there is one.
+func (o Options) hook(point string) {
+	if o.Hook != nil {
+		o.Hook(point)
+	}
+}
+
+// finish has the tree on the disk and gives it its name.
+func (st *stage) finish(o Options) error {
+	o.hook("unpack.finished")
+	if err := fsys.SyncFS(st.disk); err != nil {
+		return fsys.Classify(err)
+	}
+	err := st.tree.Close() // Windows renames nothing that is open
+	if st.tree = nil; err != nil {
+		return fsys.Classify(err)
+	}
 	above, err := st.parent.Open(".")
 	if err != nil {
 		return fsys.Classify(err)
@@ -303,7 +342,7 @@ func (st *stage) place(o Options) error {
 		}
 		return fsys.Classify(err)
 	}
-	o.Hook("unpack.placed")
+	o.hook("unpack.placed")
 	return fsys.Classify(fsys.OS().SyncDir(filepath.Dir(st.dir)))
 }
 
@@ -315,6 +354,9 @@ func (st *stage) end() error {
 	}
 	if st.disk != nil {
 		errs = append(errs, st.disk.Close())
+	}
+	if st.tree != nil {
+		errs = append(errs, st.tree.Close())
 	}
 	if st.root != nil {
 		errs = append(errs, st.root.Close())

@@ -342,9 +342,10 @@ func TestASwappedFolderLeadsNowhere(t *testing.T) {
 	in := input(p)
 	in.Open = func(context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(&swapper{r: bytes.NewReader(p), off: len(p) - 2<<20, swap: func() {
-			a := filepath.Join(above, ".rootfs.dist-unpack", "rootfs", "a")
-			must(t, os.Rename(a, a+"-moved"))
-			must(t, os.Symlink(outside, a))
+			a := filepath.Join(above, ".rootfs.dist-unpack", "tree", "a")
+			if err := errors.Join(os.Rename(a, a+"-moved"), os.Symlink(outside, a)); err != nil {
+				t.Error(err)
+			}
 		}}), nil
 	}
 	if _, err := unpack.Rootfs(t.Context(), dir, []layer.Input{in}, unpack.Options{Rootless: rootless()}); err == nil {
@@ -384,11 +385,11 @@ func TestARerunStartsClean(t *testing.T) {
 	t.Parallel()
 	above := tempDir(t)
 	left := filepath.Join(above, ".rootfs.dist-unpack")
-	must(t, os.MkdirAll(filepath.Join(left, "rootfs", "half", "closed"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(left, "tree", "half", "closed"), 0o755))
 	must(t, os.WriteFile(filepath.Join(left, "lock"), nil, 0o600))
-	must(t, os.WriteFile(filepath.Join(left, "rootfs", "half", "closed", "f"), nil, 0o600))
-	must(t, os.Chmod(filepath.Join(left, "rootfs", "half", "closed"), 0))
-	must(t, os.Chmod(filepath.Join(left, "rootfs", "half"), 0))
+	must(t, os.WriteFile(filepath.Join(left, "tree", "half", "closed", "f"), nil, 0o600))
+	must(t, os.Chmod(filepath.Join(left, "tree", "half", "closed"), 0))
+	must(t, os.Chmod(filepath.Join(left, "tree", "half"), 0))
 	dir := filepath.Join(above, "rootfs")
 	_, err := unpack.Rootfs(t.Context(), dir, inputs(packed(file("f", "x", 0o644))), unpack.Options{Rootless: rootless()})
 	must(t, err)
@@ -545,4 +546,54 @@ func TestLayersAreHeldToWhatTheySay(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	wantNothingLeft(t, above)
+}
+
+// sparseTar is a tar of one file of size bytes that has data at 8192, in the oldest form
+// of GNU tar.
+func sparseTar(t *testing.T, size int64, data string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "sparse", Mode: 0o644, Size: int64(len(data)), ModTime: then.Truncate(time.Second), Uid: os.Getuid(), Gid: os.Getgid(), Format: tar.FormatGNU}))
+	_, err := io.WriteString(w, data)
+	must(t, err)
+	must(t, w.Close())
+	p := b.Bytes()
+	p[156] = tar.TypeGNUSparse
+	copy(p[386:], fmt.Sprintf("%011o\x00%011o\x00", 8192, len(data)))
+	copy(p[483:], fmt.Sprintf("%011o\x00", size))
+	copy(p[148:], "        ")
+	sum := 0
+	for _, c := range p[:512] {
+		sum += int(c)
+	}
+	copy(p[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return p
+}
+
+// Holes stay holes, and count as the bytes that they stand for.
+func TestSparseFiles(t *testing.T) {
+	t.Parallel()
+	const size = 64 << 20
+	data := strings.Repeat("x", 5000) + strings.Repeat("\x00", 300<<10) + "end"
+	p := sparseTar(t, size, data)
+	dir := filepath.Join(tempDir(t), "rootfs")
+	res, err := unpack.Rootfs(t.Context(), dir, inputs(p), unpack.Options{Rootless: rootless()})
+	must(t, err)
+	got, err := os.ReadFile(filepath.Join(dir, "sparse"))
+	must(t, err)
+	want := make([]byte, size)
+	copy(want[8192:], data)
+	if !bytes.Equal(got, want) || res.Size != size || res.Skipped != (unpack.Skipped{}) {
+		t.Errorf("other bytes, or %+v", res)
+	}
+	fi, err := os.Stat(filepath.Join(dir, "sparse"))
+	must(t, err)
+	if blocks := fi.Sys().(*syscall.Stat_t).Blocks; blocks > 200 {
+		t.Errorf("it takes %d blocks", blocks)
+	}
+	dir = filepath.Join(tempDir(t), "rootfs")
+	if _, err := unpack.Rootfs(t.Context(), dir, inputs(p), unpack.Options{Rootless: rootless(), MaxSize: size - 1}); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("beyond the bound: %v", err)
+	}
 }

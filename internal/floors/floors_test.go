@@ -49,7 +49,7 @@ var table = []row{
 	{name: "sign", floor: 2, owns: []string{"github.com/sigstore/sigstore", "github.com/secure-systems-lab/go-securesystemslib"}},
 	{name: "registryclient", floor: 2, owns: []string{"github.com/BurntSushi/toml"}},
 
-	{name: "unpack", floor: 3},
+	{name: "unpack", floor: 3, owns: []string{"github.com/opencontainers/runtime-spec"}},
 	{name: "blobstore", floor: 3},
 	{name: "blobstore/memory", floor: 3},
 	{name: "bundle", floor: 3, owns: []string{"github.com/ulikunitz/xz"}},

@@ -1,0 +1,19 @@
+//go:build !linux
+
+package unpack
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"dist.example/content"
+)
+
+// UserNamespace says that there is none: only Linux has them.
+func UserNamespace() (uids, gids []IDMap, inside bool, err error) { return nil, nil, false, nil }
+
+// Remap is for Linux.
+func Remap(context.Context, io.Writer, io.Writer) (exit int, err error) {
+	return 0, fmt.Errorf("%w: user namespaces are for Linux", content.ErrUnsupported)
+}
