@@ -267,16 +267,20 @@ func (c *Client) fileChanges(ctx context.Context, s *blobstore.Store, a, b *side
 	for shared < min(len(x), len(y)) && x[shared] == y[shared] {
 		shared++
 	}
-	older, newer := layerInputs(s, a.manifest, x), layerInputs(s, b.manifest, y)
+	older, err := indexes(ctx, s, a.manifest.Layers, layerInputs(s, a.manifest, x))
+	if err != nil {
+		return nil, err
+	}
+	newer, err := indexes(ctx, s, b.manifest.Layers[shared:], layerInputs(s, b.manifest, y)[shared:])
+	if err != nil {
+		return nil, err
+	}
 	before := layer.NewTree(true)
-	if err := before.ApplyAll(ctx, older[:shared], nil); err != nil {
+	if err := before.AddIndexes(older[:shared]); err != nil {
 		return nil, err
 	}
 	after := before.Clone()
-	if err := before.ApplyAll(ctx, older[shared:], nil); err != nil {
-		return nil, err
-	}
-	if err := after.ApplyAll(ctx, newer[shared:], nil); err != nil {
+	if err := errors.Join(before.AddIndexes(older[shared:]), after.AddIndexes(newer)); err != nil {
 		return nil, err
 	}
 	changes := layer.Changes(before, after, times)

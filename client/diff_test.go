@@ -181,7 +181,7 @@ func TestDiffOfWhatCannotBeCompared(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	text := put(t, c, []byte("text"))
-	p := packAs(t, c, "x:a", client.PackOptions{}, layerFile(t, "a="+strings.Repeat("0123456789", 50_000)))
+	packAs(t, c, "x:a", client.PackOptions{}, layerFile(t, "a=2"))
 	packAs(t, c, "x:b", client.PackOptions{}, layerFile(t, "a=1"))
 	imageWith(t, c, "wrong", oci.DigestBytes(nil), oci.MediaTypeLayer, 2)
 	imageWith(t, c, "few", oci.DigestBytes(nil), oci.MediaTypeLayer, 1)
@@ -194,9 +194,10 @@ func TestDiffOfWhatCannotBeCompared(t *testing.T) {
 			}
 		}
 	}
+	p := packAs(t, c, "x:c", client.PackOptions{}, layerFile(t, "a="+strings.Repeat("0123456789", 50_000)))
 	damage(t, c, p.Layers[0].Descriptor.Digest)
 	for range 2 {
-		_, err := c.Diff(t.Context(), "x:a", "x:b", client.DiffOptions{})
+		_, err := c.Diff(t.Context(), "x:c", "x:b", client.DiffOptions{})
 		want(t, content.ErrCorrupt, err)
 	}
 	// What is the same needs no look at its files.

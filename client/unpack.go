@@ -46,31 +46,42 @@ type UnpackTo struct {
 // Errors: those of unpack.Rootfs or unpack.Bundle, and of Lookup; ErrInvalid for what is no image;
 // ErrNotFound when some of it is not here; ErrUnsupported for an image of Windows, for an
 // index that has none for the platform, and for layers of unknown types.
-func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (Unpacked, error) {
+func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (out Unpacked, err error) {
+	err = c.withImage(ctx, "unpack", id, o.Platform, func(s *blobstore.Store, desc oci.Descriptor) (err error) {
+		out, err = c.unpackImage(ctx, s, id, desc, dir, o)
+		return err
+	})
+	return out, err
+}
+
+// withImage finds an image of the store, of an index that for a platform, and holds it
+// while use is at work. What is damaged is brought again from where it came, and use is
+// called once more then.
+func (c *Client) withImage(ctx context.Context, verb, id string, p *oci.Platform, use func(*blobstore.Store, oci.Descriptor) error) error {
 	s, err := c.Open(ctx)
 	if err != nil {
-		return Unpacked{}, err
+		return err
 	}
 	c.healing(s)
 	desc, err := lookup(ctx, s, id)
 	if err != nil {
-		return Unpacked{}, err
+		return err
 	}
-	_, release, err := c.hold(ctx, s, "unpack", desc.Digest)
+	_, release, err := c.hold(ctx, s, verb, desc.Digest)
 	if err != nil {
-		return Unpacked{}, err
+		return err
 	}
 	defer release()
 	if oci.IsIndex(desc.MediaType) {
-		if desc, err = selectImage(ctx, s, desc, Platforms{Only: o.Platform}); err != nil {
-			return Unpacked{}, err
+		if desc, err = selectImage(ctx, s, desc, Platforms{Only: p}); err != nil {
+			return err
 		}
 	}
-	out, err := c.unpackImage(ctx, s, id, desc, dir, o)
+	err = use(s, desc)
 	if errors.Is(err, content.ErrCorrupt) && c.mendedBelow(ctx, s, desc.Digest) {
-		out, err = c.unpackImage(ctx, s, id, desc, dir, o)
+		err = use(s, desc)
 	}
-	return out, err
+	return err
 }
 
 func (c *Client) unpackImage(ctx context.Context, s *blobstore.Store, id string, desc oci.Descriptor, dir string, o UnpackOptions) (Unpacked, error) {

@@ -79,6 +79,9 @@ func verbs() []verb {
 		{"inspect", "author", "Show what a manifest, an index or a configuration says.", new(inspectCmd)},
 		{"squash", "author", "Make one layer of those of an image.", new(squashCmd)},
 		{"diff", "author", "Tell in what two images differ: layers, configuration, files.", new(diffCmd)},
+		{"ls", "author", "List the files of an image.", new(lsCmd)},
+		{"cat", "author", "Print files of an image.", new(catCmd)},
+		{"cp", "author", "Copy a file or folder of an image to the disk.", new(cpCmd)},
 		{"unpack", "author", "Make a folder that has the root filesystem of an image.", new(unpackCmd)},
 
 		{"key", "trust", "Make, list, import and remove keys.", new(keyCmd)},

@@ -28,7 +28,7 @@ type diffCmd struct {
 
 // Help is the longer text of `dist diff --help`.
 func (diffCmd) Help() string {
-	return `Tells in what two images differ: layers, fields of the configuration and of the manifest, and files. Files are those that a container sees: whiteouts and what upper layers replace are accounted for, so that the same files in other layers are no difference. Layers that both begin with are read once; images with the same layers are not read at all.
+	return `Tells in what two images differ: layers, fields of the configuration and of the manifest, and files. Files are those that a container sees: whiteouts and what upper layers replace are accounted for, so that the same files in other layers are no difference. A layer is read when somebody first looks into it, and an index of what is in it kept; images with the same layers are not read at all.
 
 Files are listed with A for added, D for removed and C for changed, and then what of them: type, content, size, target (of a link), device, mode, owner, xattrs, with --times also time. A folder that is added or removed is listed with all that is in it.
 

@@ -49,8 +49,10 @@ type Tree struct {
 	from int32
 	sums bool // hash the content of files
 	disk Disk // where it is made, nil for nowhere
-	caps caps
-	used caps
+	// holes says that sparse files are files like others.
+	holes bool
+	caps  caps
+	used  caps
 }
 
 // NewTree is an empty tree. With sums the content of files is hashed as it goes by,

@@ -28,7 +28,7 @@ type Disk interface {
 
 // Make has the tree, which is to be empty and without sums, made on a disk: Apply tells d
 // of each change as it happens. After an error of Apply the two are not the same any more.
-func (t *Tree) Make(d Disk) { t.disk = d }
+func (t *Tree) Make(d Disk) { t.disk, t.holes = d, true }
 
 // Folders shows each folder, one after all that are in it and the root, whose path is "",
 // at the end. Those that no layer has a member for are root's, with the mode 0755. An
@@ -52,16 +52,9 @@ func (n *node) folders(visit func(string, Entry) error) error {
 // form of Disk; "" is the root. Errors: ErrNotFound for what is not there; ErrInvalid for a
 // path that is none within the tree, and for a ring of links.
 func (t *Tree) Lookup(name string) (real string, e Entry, err error) {
-	parts, err := splitName(name)
+	n, err := t.find(name)
 	if err != nil {
 		return "", Entry{}, err
-	}
-	n, err := t.lookup(parts)
-	if err == nil && n == nil {
-		err = content.ErrNotFound
-	}
-	if err != nil {
-		return "", Entry{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return n.path(), *n.entry(), nil
 }

@@ -231,8 +231,8 @@ const whiteoutOpaque = ".wh..wh..opq"
 // create makes what a member is for.
 func (t *Tree) create(h *tar.Header, parts []string, member int32) (*node, error) {
 	f, err := newFile(h, t.layer, member)
-	if err == nil && f.sparse && t.disk == nil {
-		// What is not in the tar costs nobody anything to claim; a disk bounds it.
+	if err == nil && f.sparse && !t.holes {
+		// What is not in the tar costs nobody anything to claim, and somebody to read.
 		err = fmt.Errorf("%w: a sparse file", content.ErrUnsupported)
 	}
 	if err != nil {

@@ -238,6 +238,9 @@ func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) err
 	}
 	if e.Type != layer.TypeLink {
 		mode := fileMode(e.Mode)
+		if d.o.plain {
+			mode = mode.Perm()
+		}
 		var err error
 		if f != nil {
 			err = f.Chmod(mode)
@@ -253,6 +256,9 @@ func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) err
 
 // own gives an entry to whom it belongs.
 func (d *disk) own(dir *folder, base string, e layer.Entry, f *os.File) error {
+	if d.o.plain {
+		return nil
+	}
 	if d.o.Rootless {
 		if (e.UID != 0 || e.GID != 0) && (e.UID != os.Geteuid() || e.GID != os.Getegid()) {
 			d.res.Skipped.Owners++
@@ -297,7 +303,7 @@ func settable(key string) bool {
 // xattrs sets those that can be set: there is no telling which a file system takes, in
 // which size, and of whom.
 func (d *disk) xattrs(dir *folder, base string, e layer.Entry) error {
-	if len(e.Xattrs) == 0 {
+	if len(e.Xattrs) == 0 || d.o.plain {
 		return nil
 	}
 	at, err := dir.handle()

@@ -25,6 +25,8 @@ type Options struct {
 	Closed bool
 	// MaxSize bounds what the files of all layers have, in bytes; 0 does not.
 	MaxSize int64
+	// plain keeps modes without setuid and the like, and times, and nothing else.
+	plain bool
 	// Hook is called at the steps of the work. Only tests set it, to stop a process there.
 	Hook func(point string)
 }

@@ -1,0 +1,265 @@
+package layer
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"dist.example/content"
+	"dist.example/oci"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Index is what the members of a layer say of themselves, with the sums of their content:
+// what it takes to put the layer on a tree without reading it.
+type Index struct {
+	// DiffID is that of the layer, which it had when it was read.
+	DiffID  oci.Digest
+	members []indexed
+}
+
+// indexed is a member. What is sparse has no sum, for its content may be any amount of
+// nothing.
+type indexed struct {
+	header tar.Header
+	sum    *[sha256.Size]byte
+}
+
+// Index reads a layer to its end. Errors: those of Tree.Apply but what takes a tree to
+// find out; ErrUnsupported also for a layer beyond the caps of one.
+func (in Input) Index(ctx context.Context) (*Index, error) {
+	x, used, buf := &Index{DiffID: in.DiffID}, 0, make([]byte, 128<<10)
+	err := in.walk(ctx, func(h *tar.Header, _ int, r io.Reader) error {
+		m := indexed{header: tar.Header{
+			Typeflag: h.Typeflag, Name: h.Name, Linkname: h.Linkname, Size: h.Size, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid,
+			Uname: h.Uname, Gname: h.Gname, ModTime: h.ModTime, Devmajor: h.Devmajor, Devminor: h.Devminor,
+		}}
+		if h.Typeflag != tar.TypeXGlobalHeader {
+			m.header.PAXRecords = records(h)
+		}
+		if sparse(h) {
+			m.header.Typeflag = tar.TypeGNUSparse
+		}
+		if used += m.bytes(); len(x.members) >= MaxEntries || used > MaxHeaderBytes {
+			return fmt.Errorf("%w: it has more than %d members, or their headers more than %d bytes", content.ErrUnsupported, MaxEntries, MaxHeaderBytes)
+		}
+		if m.header.Typeflag == tar.TypeReg && h.Size > 0 {
+			f := &file{}
+			if err := f.hash(r, buf); err != nil {
+				return err
+			}
+			m.sum = f.sum
+		}
+		x.members = append(x.members, m)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// bytes is how much a member says.
+func (m *indexed) bytes() int {
+	h := &m.header
+	n := len(h.Name) + len(h.Linkname) + len(h.Uname) + len(h.Gname)
+	for k, v := range h.PAXRecords {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// AddIndexes puts the layers of indexes on top, the lowest first, as ApplyAll does with
+// the layers. Files have sums then, whether the tree was made with sums or not; sparse
+// files are refused where it was. Errors: those of Apply that the members lead to.
+func (t *Tree) AddIndexes(all []*Index) error {
+	t.holes = !t.sums
+	for _, x := range all {
+		if err := t.addIndex(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tree) addIndex(x *Index) error {
+	for i := range x.members {
+		m := &x.members[i]
+		n, err := t.add(&m.header, int32(i))
+		if err != nil {
+			return fmt.Errorf("member %q: %w", m.header.Name, err)
+		}
+		if n != nil && m.sum != nil && n.file.kind == kindFile {
+			n.file.sum = m.sum
+		}
+	}
+	t.layer++
+	return nil
+}
+
+// indexForm is the first byte of an index.
+const indexForm = 1
+
+// Encode writes an index down: zstd, of the byte 1, the diff_id, the number of members, and
+// each of them: type, mode, uid, gid, size, time in seconds and nanoseconds, major and minor;
+// name, target, user, group; the number of PAX records, and each key and value in the
+// order of keys; the number of bytes of a sum, and the sum. Numbers are varints as
+// encoding/binary has them, signed but for counts and lengths; texts have their length
+// before them.
+func (x *Index) Encode() ([]byte, error) {
+	p := []byte{indexForm}
+	text := func(s string) { p = append(binary.AppendUvarint(p, uint64(len(s))), s...) }
+	text(x.DiffID.String())
+	p = binary.AppendUvarint(p, uint64(len(x.members)))
+	for i := range x.members {
+		h := &x.members[i].header
+		p = append(p, h.Typeflag)
+		for _, n := range []int64{
+			h.Mode, int64(h.Uid), int64(h.Gid), h.Size, h.ModTime.Unix(), int64(h.ModTime.Nanosecond()), h.Devmajor, h.Devminor,
+		} {
+			p = binary.AppendVarint(p, n)
+		}
+		text(h.Name)
+		text(h.Linkname)
+		text(h.Uname)
+		text(h.Gname)
+		p = binary.AppendUvarint(p, uint64(len(h.PAXRecords)))
+		for _, k := range slices.Sorted(maps.Keys(h.PAXRecords)) {
+			text(k)
+			text(h.PAXRecords[k])
+		}
+		var sum []byte
+		if s := x.members[i].sum; s != nil {
+			sum = s[:]
+		}
+		text(string(sum))
+	}
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	return w.EncodeAll(p, nil), nil
+}
+
+// maxIndex bounds an index that is read, in bytes before it was compressed.
+const maxIndex = MaxHeaderBytes + MaxEntries*128
+
+var errIndex = errors.New("it is no index of a layer")
+
+// ParseIndex reads what Encode wrote. Errors: ErrCorrupt for anything else.
+func ParseIndex(p []byte) (*Index, error) {
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxIndex))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	plain, err := r.DecodeAll(p, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: %v", content.ErrCorrupt, errIndex, err)
+	}
+	d := &indexReader{rest: plain}
+	x := d.index()
+	if d.failed || len(d.rest) > 0 {
+		return nil, fmt.Errorf("%w: %w", content.ErrCorrupt, errIndex)
+	}
+	return x, nil
+}
+
+// indexReader takes an index apart; after a failure what it gives means nothing.
+type indexReader struct {
+	rest   []byte
+	failed bool
+}
+
+func (d *indexReader) index() *Index {
+	x := &Index{}
+	if d.byte() != indexForm {
+		d.failed = true
+	}
+	x.DiffID = oci.Digest(d.text())
+	for n := d.count(); n > 0 && !d.failed; n-- {
+		x.members = append(x.members, d.member())
+	}
+	return x
+}
+
+func (d *indexReader) member() indexed {
+	var m indexed
+	h := &m.header
+	h.Typeflag = d.byte()
+	h.Mode, h.Uid, h.Gid, h.Size = d.number(), int(d.number()), int(d.number()), d.number()
+	seconds, nanoseconds := d.number(), d.number()
+	h.ModTime = time.Unix(seconds, nanoseconds)
+	h.Devmajor, h.Devminor = d.number(), d.number()
+	h.Name, h.Linkname, h.Uname, h.Gname = d.text(), d.text(), d.text(), d.text()
+	for n := d.count(); n > 0 && !d.failed; n-- {
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		k := d.text()
+		h.PAXRecords[k] = d.text()
+	}
+	switch sum := d.text(); len(sum) {
+	case 0:
+	case sha256.Size:
+		m.sum = (*[sha256.Size]byte)([]byte(sum))
+	default:
+		d.failed = true
+	}
+	if h.Size < 0 || nanoseconds < 0 || nanoseconds >= int64(time.Second) {
+		d.failed = true
+	}
+	return m
+}
+
+func (d *indexReader) byte() byte {
+	if len(d.rest) == 0 {
+		d.failed = true
+		return 0
+	}
+	b := d.rest[0]
+	d.rest = d.rest[1:]
+	return b
+}
+
+func (d *indexReader) number() int64 {
+	v, n := binary.Varint(d.rest)
+	d.skip(n)
+	return v
+}
+
+// count is of what takes a byte each at least.
+func (d *indexReader) count() int {
+	v, n := binary.Uvarint(d.rest)
+	d.skip(n)
+	if v > uint64(len(d.rest)) {
+		d.failed = true
+		return 0
+	}
+	return int(v)
+}
+
+func (d *indexReader) text() string {
+	n := d.count()
+	if d.failed {
+		return ""
+	}
+	s := string(d.rest[:n])
+	d.rest = d.rest[n:]
+	return s
+}
+
+func (d *indexReader) skip(n int) {
+	if n <= 0 {
+		d.failed, n = true, 0
+	}
+	d.rest = d.rest[n:]
+}
