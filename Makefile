@@ -64,16 +64,16 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: build ## run the benchmarks; crane and oras are measured beside dist where they are installed
 	DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-bench-peers: build ## measure dist beside crane, oras, regctl and skopeo; ROWS=regexp picks some, RUNS=3 rounds
+bench-peers: build ## measure dist beside crane, oras, regctl, skopeo and umoci; ROWS=regexp picks some, RUNS=3 rounds
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_BENCH_PEERS=1 DIST_BINARY="$(CURDIR)/$(BIN)" \
 		$(GO) test -count=1 -timeout 3600s -run '^TestSideBySide' -v ./testscripts | grep -v '^ *\(===\|---\)'
 
 e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
-	@PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; for program in umoci dockerd cosign; do \
+	@PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; for program in umoci debootstrap dockerd cosign; do \
 		command -v $$program >/dev/null || echo "$$program is absent: what meets it is left out"; \
 	done
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
-		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 1200s ./testscripts
+		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 1800s ./testscripts
 	$(MAKE) soak
 
 e2e-cosign: build ## let cosign verify what dist signs, and the other way, without a network
