@@ -71,7 +71,7 @@ bench-peers: build ## measure dist beside crane, oras, regctl, skopeo and umoci;
 e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
 	@PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; for program in umoci debootstrap dockerd cosign; do \
 		command -v $$program >/dev/null || echo "$$program is absent: what meets it is left out"; \
-	done
+	done; [ "$$(id -u)" = 0 ] || echo "not root: unpacking beside umoci and tar is left out"
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
 		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 1800s ./testscripts
 	$(MAKE) soak

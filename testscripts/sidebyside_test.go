@@ -32,7 +32,7 @@ func TestSideBySide(t *testing.T) {
 	if os.Getenv("DIST_BENCH_PEERS") == "" {
 		t.Skip("measures; use make bench-peers")
 	}
-	b := newBeside(t)
+	b := newBeside(t, "many", "four", "newer", "large")
 	b.about()
 	for _, row := range rows {
 		if b.only.MatchString(row.name) {
@@ -56,15 +56,20 @@ type beside struct {
 	folders int
 }
 
-// image is what is moved. Its layers are compressed folders of random bytes.
+// image is what is moved. Its layers are compressed folders of random bytes in one file,
+// or of text, as most trees are, in many.
 type image struct {
 	layers int
 	size   int // of a layer
+	files  int // of a layer, 0 for one of random bytes
 	shares string
 }
 
 func (i image) String() string {
 	s := fmt.Sprintf("%d x %s", i.layers, sizeText(i.size))
+	if i.files > 0 {
+		s += fmt.Sprintf(" in %d files each", i.files)
+	}
 	if i.shares != "" {
 		s += ", one of them new"
 	}
@@ -78,13 +83,14 @@ func sizeText(n int) string {
 	return fmt.Sprintf("%d MiB", n>>20)
 }
 
-func newBeside(t *testing.T) *beside {
+// newBeside makes the images of those names.
+func newBeside(t *testing.T, names ...string) *beside {
 	t.Helper()
 	dist := os.Getenv("DIST_BINARY")
 	if dist == "" {
 		t.Fatal("DIST_BINARY names no binary; use make bench-peers")
 	}
-	four := setting(t, "FOUR", 29) << 20
+	four, tree := setting(t, "FOUR", 29)<<20, setting(t, "TREE", 32)<<20
 	b := &beside{
 		dist: dist, dir: t.TempDir(), runs: setting(t, "RUNS", 3), only: regexp.MustCompile(os.Getenv("ROWS")),
 		images: map[string]*image{
@@ -92,11 +98,13 @@ func newBeside(t *testing.T) *beside {
 			"four":  {layers: 4, size: four},
 			"newer": {layers: 4, size: four, shares: "four"},
 			"large": {layers: 1, size: setting(t, "LARGE", 256) << 20},
+			"tree":  {layers: 4, size: tree, files: 2000},
+			"tree2": {layers: 4, size: tree, files: 2000, shares: "tree"},
 		},
 	}
 	b.tools, b.absent = installed(tools(dist))
 	b.host = b.registry(t)
-	for _, name := range []string{"many", "four", "newer", "large"} {
+	for _, name := range names {
 		b.make(t, name)
 	}
 	return b
@@ -157,16 +165,12 @@ func (b *beside) make(t *testing.T, name string) {
 	args := []string{"pack", "--store", "maker", "bench/app:" + name}
 	for i := range im.layers {
 		from := name
-		if im.shares != "" && i > 0 {
-			from = im.shares // the first layer is its own
+		if im.shares != "" && i < im.layers-1 {
+			from = im.shares // the last layer is its own
 		}
 		folder := filepath.Join(b.dir, "rootfs", from, strconv.Itoa(i))
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(folder, fmt.Sprintf("%s-%d", from, i))
-		if _, err := os.Stat(file); err != nil {
-			writeRandom(t, file, im.size, from, i)
+		if _, err := os.Stat(folder); err != nil {
+			im.fill(t, folder, from, i)
 		}
 		args = append(args, folder)
 	}
@@ -177,11 +181,30 @@ func (b *beside) make(t *testing.T, name string) {
 	}
 }
 
-func writeRandom(t *testing.T, file string, size int, seed string, i int) {
+// fill makes the folder of layer i, whose bytes seed decides.
+func (i image) fill(t *testing.T, folder, seed string, layer int) {
 	t.Helper()
-	p := registrytest.Bytes(uint64(i)<<16|uint64(len(seed))<<8|uint64(seed[0]), size)
-	if err := os.WriteFile(file, p, 0o644); err != nil {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
+	}
+	for k := range max(i.files, 1) {
+		file := filepath.Join(folder, fmt.Sprintf("%s-%d", seed, layer))
+		bytes := func(size int) []byte {
+			return registrytest.Bytes(uint64(k)<<32|uint64(layer)<<16|uint64(len(seed))<<8|uint64(seed[0]), size)
+		}
+		p := []byte(nil)
+		if i.files == 0 {
+			p = bytes(i.size)
+		} else {
+			file = filepath.Join(folder, fmt.Sprintf("%s-%d", seed, layer), strconv.Itoa(k/50), strconv.Itoa(k))
+			p = fmt.Appendf(nil, "%x", bytes(i.size/i.files/2))
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, p, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -245,8 +268,11 @@ func (b *beside) once(t *testing.T, r row, tl tool) (f figure) {
 		args := r.prepare(t, b, r, tl, to)
 		settle()
 		var err error
-		if f, err = measured(b.command(tl.program, args...)); err != nil {
-			t.Fatalf("%s %s: %v", tl.program, strings.Join(args, " "), err)
+		if f, err = measured(b.command(tl.runs(), args...)); err != nil {
+			t.Fatalf("%s %s: %v", tl.runs(), strings.Join(args, " "), err)
+		}
+		if tl.script {
+			f.peak = 0
 		}
 		if r.durable {
 			begun := time.Now()
@@ -268,9 +294,9 @@ func settle() {
 func (b *beside) do(t *testing.T, tl tool, args []string) {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := b.command(tl.program, args...)
+	cmd := b.command(tl.runs(), args...)
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", tl.program, strings.Join(args, " "), err, &stderr)
+		t.Fatalf("%s %s: %v\n%s", tl.runs(), strings.Join(args, " "), err, &stderr)
 	}
 }

@@ -23,7 +23,19 @@ type tool struct {
 	// export writes an archive of what is kept in from, and load takes one in at to.
 	export func(from, tag, to string) []string
 	load   func(file, tag, to string) []string
+	// unpack makes a root filesystem of what is kept in from. With script, that is one
+	// for sh, and how much memory the program takes is not known.
+	unpack func(t *testing.T, from, tag, to string) []string
+	script bool
 	can    func(b *beside, r row) bool // nil for everything
+}
+
+// runs is what is started.
+func (tl tool) runs() string {
+	if tl.script {
+		return "sh"
+	}
+	return tl.program
 }
 
 // imageIn is the name of an image in a registry.

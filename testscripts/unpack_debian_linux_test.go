@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -17,8 +16,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"dist.example/oci"
 )
 
 const debianSuite = "bookworm"
@@ -196,14 +193,10 @@ func reached(ctx context.Context, url string) error {
 // layersOf are the tars of an image whose layers are in gzip, as files.
 func layersOf(t *testing.T, layout, tag string) []string {
 	t.Helper()
-	blob := func(d oci.Digest) string { return filepath.Join(layout, "blobs", d.Algorithm().String(), d.Encoded()) }
-	var m oci.Manifest
-	p, err := os.ReadFile(blob(tagged(t, layout, tag).Digest))
-	must(t, errors.Join(err, json.Unmarshal(p, &m)))
 	var files []string
 	dir := t.TempDir()
-	for i, l := range m.Layers {
-		p, err := os.ReadFile(blob(l.Digest))
+	for i, l := range blobsOfLayers(t, layout, tag) {
+		p, err := os.ReadFile(l)
 		must(t, err)
 		r, err := gzip.NewReader(bytes.NewReader(p))
 		must(t, err)
