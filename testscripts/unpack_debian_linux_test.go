@@ -212,3 +212,16 @@ func layersOf(t *testing.T, layout, tag string) []string {
 	}
 	return files
 }
+
+func TestMirrorsOfAptAreFound(t *testing.T) {
+	t.Parallel()
+	for sources, want := range map[string][]string{
+		"# deb http://off.example/debian x main\ndeb [signed-by=/k] http://one.example/debian/ bookworm main\ndeb-src http://src.example/debian x main\n": {"http://one.example/debian"},
+		"Types: deb\n# URIs: http://off.example/debian\nURIs: http://two.example/debian https://three.example/mirror/debian/\nSuites: bookworm\n":         {"http://two.example/debian", "https://three.example/mirror/debian"},
+		"deb http://one.example/debian-security bookworm-security main\ndeb cdrom:[Debian]/ bookworm main\n":                                              nil,
+	} {
+		if got := mirrorsIn(sources); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", sources, got, want)
+		}
+	}
+}
