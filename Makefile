@@ -15,7 +15,7 @@ SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 RACE       = ./sign/... ./gc/... ./budgets/... ./bundle/... ./plugin/... ./layer/... ./unpack/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test crash soak ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs
+.PHONY: help run build test crash soak ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs release
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,8 @@ e2e: build ## test the static binary, also with the programs of others (CONTRIBU
 	done; [ "$$(id -u)" = 0 ] || echo "not root: unpacking beside umoci and tar is left out"
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
 		DIST_BINARY="$(CURDIR)/$(BIN)" $(GO) test -count=1 -timeout 1800s ./testscripts
+	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 \
+		$(GO) test -count=1 -timeout 1200s -run '^TestTwoClonesMakeTheSameBytes$$' -v ./internal/release
 	$(MAKE) soak
 
 e2e-cosign: build ## let cosign verify what dist signs, and the other way, without a network
@@ -95,3 +97,6 @@ cross: ## build for every system and processor that is supported
 
 docs: ## write docs/cli anew from the program's own flags and texts
 	DIST_WRITE_DOCS=1 $(GO) test -count=1 -run '^TestReferenceIsCurrent$$' ./cmd
+
+release: ## make bin/release of a clean clone: archives, sums, list of modules; KEY=label-or-file signs
+	$(GO) run ./internal/release -systems "$(SYSTEMS)" $(if $(KEY),-key "$(KEY)")
