@@ -98,5 +98,5 @@ cross: ## build for every system and processor that is supported
 docs: ## write docs/cli anew from the program's own flags and texts
 	DIST_WRITE_DOCS=1 $(GO) test -count=1 -run '^TestReferenceIsCurrent$$' ./cmd
 
-release: ## make bin/release of a clean clone: archives, sums, list of modules; KEY=label-or-file signs
+release: ## make bin/release of a clean clone: archives, packages, sums, list of modules; KEY=label-or-file signs
 	$(GO) run ./internal/release -systems "$(SYSTEMS)" $(if $(KEY),-key "$(KEY)")

@@ -45,6 +45,7 @@ func TestTwoClonesMakeTheSameBytes(t *testing.T) {
 	unpackProgram(t, first.out, program)
 	t.Run("sums", func(t *testing.T) { checkSums(t, first.out) })
 	t.Run("list", func(t *testing.T) { checkList(t, first, program) })
+	t.Run("package", func(t *testing.T) { checkPackage(t, first) })
 	t.Run("signed", func(t *testing.T) { checkSigned(t, first, program) })
 }
 
@@ -162,6 +163,21 @@ func checkList(t *testing.T, r *release, program string) {
 	}
 	if modules == 0 || len(doc.Packages) != modules+2 { // the program and the standard library
 		t.Errorf("%d packages for %d modules", len(doc.Packages), modules)
+	}
+}
+
+// checkPackage lets dpkg-deb read the package, where there is one.
+func checkPackage(t *testing.T, r *release) {
+	if _, err := exec.LookPath("dpkg-deb"); err != nil || runtime.GOOS != "linux" {
+		t.Skip("no dpkg-deb here")
+	}
+	deb, tree := filepath.Join(r.out, "dist_"+r.version+"_"+runtime.GOARCH+".deb"), t.TempDir()
+	if _, err := output(t.Context(), ".", nil, "dpkg-deb", "-x", deb, tree); err != nil {
+		t.Fatal(err)
+	}
+	said, err := output(t.Context(), ".", nil, filepath.Join(tree, "usr", "bin", "dist"), "version")
+	if err != nil || !strings.HasPrefix(said, "dist "+r.version+" ") {
+		t.Errorf("the program in the package says %q (%v)", said, err)
 	}
 }
 

@@ -1,5 +1,6 @@
 // Command release makes what is published of a version: for each system and
-// processor an archive with the static binary, the sums of them all, a list of what the binaries were linked from (SPDX), and the whole as
+// processor an archive with the static binary, packages for Debian, the sums of
+// them all, a list of what the binaries were linked from (SPDX), and the whole as
 // one OCI archive. With a key the sums and the archive are signed.
 //
 //	go run ./internal/release -key release
@@ -152,7 +153,8 @@ func (r *release) gather(ctx context.Context) error {
 	return err
 }
 
-// buildAll writes an archive for each system, and the list of what is in them.
+// buildAll writes an archive for each system, a package where Debian runs on it, and
+// the list of what is in them.
 func (r *release) buildAll(ctx context.Context) error {
 	var list bill
 	for _, s := range r.systems {
@@ -169,6 +171,11 @@ func (r *release) buildAll(ctx context.Context) error {
 		list.add(s, info, data)
 		if err := r.writeArchive(s, data); err != nil {
 			return err
+		}
+		if s.os == "linux" {
+			if err := r.writePackage(s, data); err != nil {
+				return err
+			}
 		}
 	}
 	data, err := list.encode(r.source)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -103,6 +104,66 @@ func entries(t *testing.T, data []byte) func(func(*tar.Header, []byte) bool) {
 			}
 			if !yield(h, content) {
 				return
+			}
+		}
+	}
+}
+
+// A package for Debian is three members, and each file is where Debian looks for it.
+func TestAPackageIsInDebiansForm(t *testing.T) {
+	data, err := debPackage("v1.2.3", "arm64", someFiles, commitTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := map[string][]byte{}
+	rest, ok := bytes.CutPrefix(data, []byte("!<arch>\n"))
+	for ok && len(rest) >= 60 {
+		var size int
+		for _, d := range bytes.TrimSpace(rest[48:58]) {
+			size = size*10 + int(d-'0')
+		}
+		members[string(bytes.TrimSpace(rest[:16]))] = rest[60 : 60+size]
+		rest = rest[60+size+size%2:]
+	}
+	if string(members["debian-binary"]) != "2.0\n" || len(members) != 3 || len(rest) != 0 {
+		t.Fatalf("members %d, left over %d bytes, debian-binary %q", len(members), len(rest), members["debian-binary"])
+	}
+	for h, content := range entries(t, members["control.tar.gz"]) {
+		if h.Name == "./control" && !strings.Contains(string(content), "\nVersion: 1.2.3\nArchitecture: arm64\n") {
+			t.Errorf("control:\n%s", content)
+		}
+	}
+	var names []string
+	for h := range entries(t, members["data.tar.gz"]) {
+		if h.Typeflag == tar.TypeReg {
+			names = append(names, strings.TrimPrefix(h.Name, "./usr/"))
+		}
+	}
+	want := "bin/dist share/bash-completion/completions/dist share/doc/dist-oci/CHANGELOG.md.gz share/doc/dist-oci/README.md.gz " +
+		"share/doc/dist-oci/changelog.gz share/doc/dist-oci/copyright share/lintian/overrides/dist-oci share/man/man1/dist-pull.1.gz"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestVersionsAreInDebiansOrder(t *testing.T) {
+	ordered := []struct{ git, debian string }{
+		{"849a92bc0e88", "0~git.849a92bc0e88"},
+		{"v0.9.0", "0.9.0"},
+		{"v1.0.0-rc.1", "1.0.0~rc.1"},
+		{"v1.0.0-rc.1-2-gabcdef012345", "1.0.0~rc.1+2.gabcdef012345"},
+		{"v1.0.0", "1.0.0"},
+		{"v1.0.0-3-gabcdef012345", "1.0.0+3.gabcdef012345"},
+		{"v1.0.1", "1.0.1"},
+	}
+	dpkg, err := exec.LookPath("dpkg")
+	for i, v := range ordered {
+		if got := debVersion(v.git); got != v.debian {
+			t.Errorf("%s is %s, want %s", v.git, got, v.debian)
+		}
+		if i > 0 && err == nil {
+			if err := exec.Command(dpkg, "--compare-versions", ordered[i-1].debian, "lt", v.debian).Run(); err != nil {
+				t.Errorf("dpkg: %s is not before %s", ordered[i-1].debian, v.debian)
 			}
 		}
 	}
