@@ -15,7 +15,7 @@ SYSTEMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 RACE       = ./sign/... ./gc/... ./budgets/... ./bundle/... ./plugin/... ./layer/... ./unpack/... ./content/... ./db/... ./blobstore/... ./registryclient/... ./registryserver/... ./client/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test crash soak ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs release
+.PHONY: help run build test crash soak ci lint fmt race fuzz bench bench-peers e2e e2e-cosign cross docs picture release
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -97,6 +97,9 @@ cross: ## build for every system and processor that is supported
 
 docs: ## write docs/cli anew from the program's own flags and texts
 	DIST_WRITE_DOCS=1 $(GO) test -count=1 -run '^TestReferenceIsCurrent$$' ./cmd
+
+picture: build ## take the pictures of a terminal in docs/ anew, of a real run
+	$(GO) run ./internal/picture -dist $(BIN) -o docs
 
 release: ## make bin/release of a clean clone: archives, packages, sums, list of modules; KEY=label-or-file signs
 	$(GO) run ./internal/release -systems "$(SYSTEMS)" $(if $(KEY),-key "$(KEY)")

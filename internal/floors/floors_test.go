@@ -69,6 +69,7 @@ var table = []row{
 
 	{name: "cmd/dist", floor: 7},
 	{name: "cmd/dist-transport-dir", floor: 7},
+	{name: "internal/picture", floor: 7},
 	{name: "internal/release", floor: 7},
 
 	// These hold tests alone and stand on top of everything.
