@@ -69,7 +69,7 @@ bench-peers: build ## measure dist beside crane, oras, regctl, skopeo and umoci;
 		$(GO) test -count=1 -timeout 3600s -run '^TestSideBySide' -v ./testscripts | grep -v '^ *\(===\|---\)'
 
 e2e: build ## test the static binary, also with the programs of others (CONTRIBUTING.md)
-	@PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; for program in umoci debootstrap dockerd cosign; do \
+	@PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin"; for program in umoci debootstrap runc crun newuidmap dockerd cosign; do \
 		command -v $$program >/dev/null || echo "$$program is absent: what meets it is left out"; \
 	done; [ "$$(id -u)" = 0 ] || echo "not root: unpacking beside umoci and tar is left out"
 	PATH="$$PATH:$(CURDIR)/bin/e2e:$$($(GO) env GOPATH)/bin" DIST_E2E=1 DIST_TORTURE=$(TORTURE) \
