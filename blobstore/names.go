@@ -109,6 +109,31 @@ func (s *Store) Names(ctx context.Context, prefix string) iter.Seq2[content.Name
 	}
 }
 
+// EachName calls fn for the names that begin with prefix, in order, until it says that it
+// wants no more. They are read as fn takes them, in one snapshot: fn is to be brief, and
+// not to use the store.
+func (s *Store) EachName(ctx context.Context, prefix string, fn func(content.Name) bool) error {
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		var names namer
+		for r, err := range tx.Named(prefix) {
+			if err != nil {
+				return err
+			}
+			name, err := names.of(r)
+			if err != nil {
+				return err
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if !fn(name) {
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
 // Tags lists the tags of a repository (registry/path) by the media type of what they
 // stand for, in no order: what a registry gives of thousands of names. No repository
 // has none.

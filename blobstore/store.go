@@ -38,6 +38,9 @@ type Options struct {
 	// Apart is ReadOnly for a store as it is now: its catalog is read from a private copy,
 	// and may be of an older version. It need not be on a local disk.
 	Apart bool
+	// Glance is ReadOnly for a look that is not worth a wait: content.ErrBusy where the
+	// store is locked for maintenance, or where its catalog had to be copied to be read.
+	Glance bool
 	// FS is the file system, nil for the operating system's.
 	FS fsys.FS
 	// FreeBytes is asked how much room there is for this user on the file system of a
@@ -92,13 +95,13 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		layout: layout{dir, o.FS}, warn: o.Warn, hook: o.Hook, freeBytes: freeSpace(o),
-		packs: packFiles{files: map[int64]fsys.File{}}, leases: map[string]*lease{}, readOnly: o.ReadOnly || o.Apart,
+		packs: packFiles{files: map[int64]fsys.File{}}, leases: map[string]*lease{}, readOnly: o.ReadOnly || o.Apart || o.Glance,
 	}
 	s.defaults()
 	if err := fsys.CheckLocal(dir); err != nil && !o.Apart {
 		return nil, err
 	}
-	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && !o.ReadOnly && !o.Apart {
+	if s.head, err = s.readHead(); errors.Is(err, content.ErrNoStore) && o.Create && !s.readOnly {
 		if s.absentHead() {
 			if err := s.create(s.hook); err != nil {
 				return nil, err
@@ -109,7 +112,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.attach(ctx, o.Apart); err != nil {
+	if err := s.attach(ctx, o); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -135,7 +138,7 @@ func (s *Store) absentHead() bool {
 }
 
 // attach takes the shared lock and opens the catalog.
-func (s *Store) attach(ctx context.Context, apart bool) error {
+func (s *Store) attach(ctx context.Context, o Options) error {
 	if !s.readOnly {
 		f, err := s.fs.OpenFile(s.path(lockFile), os.O_RDWR|os.O_CREATE, 0o644)
 		switch {
@@ -152,9 +155,7 @@ func (s *Store) attach(ctx context.Context, apart bool) error {
 		s.lock, _ = s.fs.OpenFile(s.path(lockFile), os.O_RDONLY, 0)
 	}
 	if s.lock != nil {
-		t := time.AfterFunc(waitNotice, func() { s.warn("waiting for maintenance of the store " + s.dir) })
-		defer t.Stop()
-		if err := s.lock.Lock(ctx, false); err != nil {
+		if err := s.share(ctx, o.Glance); err != nil {
 			return fmt.Errorf("open store %s: %w", s.dir, err)
 		}
 	}
@@ -163,13 +164,26 @@ func (s *Store) attach(ctx context.Context, apart bool) error {
 	}
 	var err error
 	s.db, err = db.Open(ctx, s.dir, db.Options{
-		FS: s.fs, ReadOnly: s.readOnly, Apart: apart, Warn: s.warn, Store: s.head.UUID, Hook: s.hook,
+		FS: s.fs, ReadOnly: s.readOnly, Apart: o.Apart, Glance: o.Glance, Warn: s.warn, Store: s.head.UUID, Hook: s.hook,
 		Exclusive: func(migrate func() error, needed func() bool) error { return s.alone(ctx, migrate, needed) },
 	})
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", s.dir, err)
 	}
 	return nil
+}
+
+// share takes the shared lock, and waits for who has the store alone, but at a glance.
+func (s *Store) share(ctx context.Context, glance bool) error {
+	if ok, err := s.lock.TryLock(false); ok || err != nil {
+		return err
+	}
+	if glance {
+		return fmt.Errorf("%w: it is locked for maintenance", content.ErrBusy)
+	}
+	t := time.AfterFunc(waitNotice, func() { s.warn("waiting for maintenance of the store " + s.dir) })
+	defer t.Stop()
+	return s.lock.Lock(ctx, false)
 }
 
 // alone runs fn while no other process has the store open, unless another does it

@@ -18,6 +18,9 @@ import (
 type Options struct {
 	// Store is the store's folder. Verbs that need none work without.
 	Store string
+	// Glance has the store looked at for as long as that costs no wait, and never
+	// changed: see blobstore.Options.
+	Glance bool
 	// Registry holds what the registry client goes by: files, time-outs, TLS.
 	Registry registryclient.Options
 	// Limits are kept together with the other processes of the store, or of the user
@@ -106,7 +109,7 @@ func (c *Client) openStore(ctx context.Context, create bool) (*blobstore.Store, 
 	}
 	s, err := blobstore.Open(ctx, c.opts.Store, blobstore.Options{
 		Create: create, Warn: c.opts.Warn, Hook: c.opts.Hook, FreeBytes: c.opts.FreeBytes,
-		FS: c.opts.FS,
+		FS: c.opts.FS, Glance: c.opts.Glance,
 	})
 	if err != nil {
 		return nil, err

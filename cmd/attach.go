@@ -10,13 +10,13 @@ import (
 
 // attachCmd is `dist attach`.
 type attachCmd struct {
-	Type       string   `placeholder:"TYPE" required:"" help:"What it is: a media type, or spdx, cyclonedx, or sbom, which is what the file says of itself of those two."`
-	Annotation []string `sep:"none" placeholder:"KEY=VALUE" help:"Annotation of what is attached; may be given several times."`
+	Type       string   `placeholder:"TYPE" required:"" complete:"words:sbom,spdx,cyclonedx" help:"What it is: a media type, or spdx, cyclonedx, or sbom, which is what the file says of itself of those two."`
+	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Annotation of what is attached; may be given several times."`
 	Platform   platform `placeholder:"OS/ARCH" help:"Of an index, attach to the image for this platform."`
 	quietFlag
 	networkFlags
-	ID   string   `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest; or docker://NAME, where it is pushed to."`
-	Word []string `arg:"" name:"file" help:"What is attached: PATH[:TYPE] or TITLE=PATH[:TYPE]; in the store also folders, and ID or TITLE=ID."`
+	ID   string   `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest; or docker://NAME, where it is pushed to."`
+	Word []string `arg:"" name:"file" complete:"file|id" help:"What is attached: PATH[:TYPE] or TITLE=PATH[:TYPE]; in the store also folders, and ID or TITLE=ID."`
 }
 
 // Help is the longer text of `dist attach --help`.

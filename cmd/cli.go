@@ -11,7 +11,7 @@ const description = "dist moves container images and any other content between r
 
 // globalFlags are taken by every verb, before or after its name.
 type globalFlags struct {
-	Store    string       `group:"global" placeholder:"DIR" env:"DIST_STORE" help:"Folder of the store. Without it ./.content is used if it is there, else dist in the data folder ($$XDG_DATA_HOME, or ~/.local/share)."`
+	Store    string       `group:"global" placeholder:"DIR" env:"DIST_STORE" complete:"dir" help:"Folder of the store. Without it ./.content is used if it is there, else dist in the data folder ($$XDG_DATA_HOME, or ~/.local/share)."`
 	Format   outputFormat `group:"global" placeholder:"FORMAT" default:"table" env:"DIST_FORMAT" help:"How results and errors are printed: table, json (one document), jsonl (one document a line); go-template=TEXT for listings, with the names of the JSON fields."`
 	Progress progressMode `group:"global" placeholder:"KIND" default:"auto" env:"DIST_PROGRESS" help:"Progress on stderr: auto (bars on a terminal, else plain), plain (a line every 10 s), json (a line for each event), none (nor the closing line)."`
 	Color    colorMode    `group:"global" placeholder:"WHEN" default:"auto" help:"Colour on stderr: auto, always, never. NO_COLOR and CLICOLOR_FORCE are honoured."`
@@ -106,6 +106,7 @@ func verbs() []verb {
 		{"why", "store", "Tell what keeps content from being collected.", new(whyCmd)},
 		{"lease", "store", "Keep content for a time: list, make, renew and end leases.", new(leaseCmd)},
 		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
+		{"completion", "store", "Print what has a shell complete the command line of dist.", new(completionCmd)},
 		{"version", "store", "Print version, Go and platform.", new(versionCmd)},
 	}
 }

@@ -13,8 +13,8 @@ type copyCmd struct {
 	jobsFlag
 	quietFlag
 	networkFlags
-	Source string `arg:"" help:"Where the image is: a reference or a locator."`
-	Target string `arg:"" help:"Where it goes: a reference or a locator. Without a tag it takes the source's."`
+	Source string `arg:"" complete:"locator" help:"Where the image is: a reference or a locator."`
+	Target string `arg:"" complete:"locator" help:"Where it goes: a reference or a locator. Without a tag it takes the source's."`
 }
 
 // Help is the longer text of `dist copy --help`.

@@ -19,7 +19,7 @@ type deletionJSON struct {
 
 // deleteCmd is `dist delete`.
 type deleteCmd struct {
-	Digest []string `arg:"" optional:"" help:"Digests, or the first 6 or more hex digits of one. A full digest that is not here is no error."`
+	Digest []string `arg:"" optional:"" complete:"digest" help:"Digests, or the first 6 or more hex digits of one. A full digest that is not here is no error."`
 }
 
 // Help is the longer text of `dist delete --help`.

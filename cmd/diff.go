@@ -18,8 +18,8 @@ import (
 // diffCmd is `dist diff`.
 type diffCmd struct {
 	Quiet    bool     `short:"q" help:"Print the paths of files that differ, one a line, and nothing else."`
-	Old      string   `arg:"" name:"a" help:"Name or id of what is compared."`
-	New      string   `arg:"" name:"b" help:"Name or id of what it is compared with."`
+	Old      string   `arg:"" name:"a" complete:"id" help:"Name or id of what is compared."`
+	New      string   `arg:"" name:"b" complete:"id" help:"Name or id of what it is compared with."`
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, compare the image for this platform."`
 	Files    bool     `help:"Compare the files alone."`
 	Times    bool     `help:"Times of modification count, too."`

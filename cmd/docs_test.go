@@ -87,7 +87,7 @@ func TestEveryVerbTeaches(t *testing.T) {
 
 func model(t *testing.T) *kong.Application {
 	var c globalFlags
-	parser, _, err := newParser(&c, nil, io.Discard, io.Discard)
+	parser, _, err := newParser(&c, verbs(), io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

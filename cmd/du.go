@@ -11,7 +11,7 @@ import (
 
 // duCmd is `dist du`.
 type duCmd struct {
-	Name []string `arg:"" optional:"" help:"Names to tell of; all without any."`
+	Name []string `arg:"" optional:"" complete:"name" help:"Names to tell of; all without any."`
 }
 
 // Help is the longer text of `dist du --help`.

@@ -15,9 +15,9 @@ import (
 
 // exportCmd is `dist export`.
 type exportCmd struct {
-	Output       string   `short:"o" placeholder:"FILE|DIR|-" help:"Where to: a file, a folder (one that is there, or a name that ends with a slash), a device or named pipe, or - for stdout."`
+	Output       string   `short:"o" placeholder:"FILE|DIR|-" complete:"file" help:"Where to: a file, a folder (one that is there, or a name that ends with a slash), a device or named pipe, or - for stdout."`
 	All          bool     `help:"Export all names, but for those that are there for a tag of cosign's alone."`
-	From         []string `placeholder:"LIST" help:"Export also what this file lists, - for stdin; may be repeated. A lock exports its digests under its names."`
+	From         []string `placeholder:"LIST" complete:"file" help:"Export also what this file lists, - for stdin; may be repeated. A lock exports its digests under its names."`
 	Platform     platform `placeholder:"OS/ARCH" help:"Export, of an index, only the image for this platform, under the same name."`
 	Docker       bool     `xor:"form" help:"Write no more than what docker load takes, and refuse the rest: indexes of several images, artifacts, layers of zstd."`
 	OCI          bool     `name:"oci" xor:"form" help:"Write an OCI archive without the manifest.json of Docker's."`
@@ -28,18 +28,18 @@ type exportCmd struct {
 	Split        fileSize `placeholder:"SIZE" help:"Write volumes FILE.001, FILE.002 and so on, each smaller than this: 4G, 700M. K, M, G and T are powers of 1024."`
 	Compress     string   `enum:"gzip,zstd," default:"" placeholder:"HOW" help:"Compress the whole file: gzip or zstd. Layers are compressed already, as a rule, and fewer programs load it then."`
 	Sign         bool     `help:"Sign what the bundle holds, by the key that -k or DIST_KEY names, else by the key called default."`
-	Key          string   `short:"k" placeholder:"KEY" help:"Key to sign with, as for sign. It implies --sign."`
+	Key          string   `short:"k" placeholder:"KEY" complete:"key" help:"Key to sign with, as for sign. It implies --sign."`
 	passphraseFlags
-	BundleName string `name:"name" placeholder:"NAME" help:"Name of the bundle, for which policies say whose signatures count. It gives the bundle a serial, by which receivers tell old from new."`
+	BundleName string `name:"name" placeholder:"NAME" complete:"none" help:"Name of the bundle, for which policies say whose signatures count. It gives the bundle a serial, by which receivers tell old from new."`
 	Expires    expiry `placeholder:"WHEN" help:"When a signed bundle is too old to be imported: 30d, or a date such as 2027-12-31."`
-	For        string `placeholder:"SITE" help:"Leave out what this site has, by its last receipt (dist site). With --since it says whose bundles are meant, and no receipt is asked."`
-	Since      string `placeholder:"BUNDLE|DATE" help:"Leave out what earlier exports have brought, by the record here: up to one bundle (NAME, NAME@SERIAL, or the digest of its index.json), or up to a date (2027-12-31, 7d) all bundles of --name, or to the site of --for."`
+	For        string `placeholder:"SITE" complete:"site" help:"Leave out what this site has, by its last receipt (dist site). With --since it says whose bundles are meant, and no receipt is asked."`
+	Since      string `placeholder:"BUNDLE|DATE" complete:"none" help:"Leave out what earlier exports have brought, by the record here: up to one bundle (NAME, NAME@SERIAL, or the digest of its index.json), or up to a date (2027-12-31, 7d) all bundles of --name, or to the site of --for."`
 	Request    string `type:"path" placeholder:"FILE" help:"Export what a receiver lacks, by the request that its import has written: its images, and nothing of them but that."`
 	Lock       string `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 	planFlag
 	jobsFlag
 	quietFlag
-	Name []string `arg:"" optional:"" help:"Names to export: NAME, NAME@DIGEST, or NAME@{WHEN} for what it was."`
+	Name []string `arg:"" optional:"" complete:"name" help:"Names to export: NAME, NAME@DIGEST, or NAME@{WHEN} for what it was."`
 }
 
 // Help is the longer text of `dist export --help`.

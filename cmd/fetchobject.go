@@ -14,9 +14,9 @@ type fetchObjectCmd struct {
 	policyFlag
 	quietFlag
 	networkFlags
-	Locator string   `arg:"" help:"Where the object is: a host and path without a scheme, for example docker.io/library/redis; or the address of one blob, with https://."`
-	Object  string   `arg:"" help:"Digest of a blob or manifest, or a tag."`
-	Hint    []string `arg:"" optional:"" help:"mediatype:TYPE chooses the kind of object that is asked for. A - that a pipeline left behind is ignored."`
+	Locator string   `arg:"" complete:"repository" help:"Where the object is: a host and path without a scheme, for example docker.io/library/redis; or the address of one blob, with https://."`
+	Object  string   `arg:"" complete:"digest" help:"Digest of a blob or manifest, or a tag."`
+	Hint    []string `arg:"" optional:"" complete:"words:mediatype:" help:"mediatype:TYPE chooses the kind of object that is asked for. A - that a pipeline left behind is ignored."`
 }
 
 // Help is the longer text of `dist fetch-object --help`.

@@ -51,7 +51,7 @@ func (s *span) UnmarshalText(text []byte) error {
 // networkFlags are for verbs that talk to registries.
 type networkFlags struct {
 	AuthFile  string   `group:"network" type:"path" placeholder:"FILE" help:"Credentials to try before those of Docker and Podman (config.json, auth.json)."`
-	TokenHost []string `group:"network" placeholder:"HOST" help:"Token server of another domain that credentials may be sent to, when a registry names it."`
+	TokenHost []string `group:"network" placeholder:"HOST" complete:"host" help:"Token server of another domain that credentials may be sent to, when a registry names it."`
 	PlainHTTP bool     `group:"network" help:"Speak HTTP without TLS. Registries on this machine (localhost, 127.0.0.1) need no flag."`
 	Insecure  bool     `group:"network" help:"Accept any TLS certificate: whoever sits in between can answer. Content is still checked against its digest."`
 	Offline   toggle   `group:"network" env:"DIST_OFFLINE" help:"Do not use the network: refuse, before anything is sent (exit 12)."`
@@ -93,7 +93,7 @@ func (f networkFlags) options(warn func(string)) registryclient.Options {
 
 // registryFlag sends a name elsewhere.
 type registryFlag struct {
-	Registry string `short:"r" placeholder:"HOST" help:"Registry to use in place of the name's own, for example localhost:5000."`
+	Registry string `short:"r" placeholder:"HOST" complete:"host" help:"Registry to use in place of the name's own, for example localhost:5000."`
 }
 
 // referrersFlag is for verbs that bring along what is about an image.
@@ -201,7 +201,7 @@ func (s *session) clientFor(network networkFlags, n jobs) (*client.Client, error
 
 // policyFlag is for verbs that a policy speaks on.
 type policyFlag struct {
-	Policy string `placeholder:"FILE" help:"Policy that says whose signatures count (containers-policy.json). Without it DIST_POLICY counts, else dist/policy.json in the user's configuration folder; with none everything is accepted."`
+	Policy string `placeholder:"FILE" complete:"file" help:"Policy that says whose signatures count (containers-policy.json). Without it DIST_POLICY counts, else dist/policy.json in the user's configuration folder; with none everything is accepted."`
 }
 
 // under lets the policy of a verb's flag count. One that may be there and cannot be

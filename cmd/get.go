@@ -10,12 +10,12 @@ import (
 
 // getCmd is `dist get`.
 type getCmd struct {
-	ID     string `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+	ID     string `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
 	Exists bool   `short:"e" xor:"what" help:"Print nothing at all; exit 0 only if the content is here and its bytes still hash to its digest."`
 	Type   bool   `short:"t" xor:"what" help:"Print the type instead of the content."`
 	Size   bool   `short:"s" xor:"what" help:"Print the size in bytes instead of the content."`
 	Output string `short:"o" xor:"what" placeholder:"FILE" type:"path" help:"Write the content to FILE, which appears only when it is whole and checked."`
-	Files  string `xor:"what" placeholder:"DIR" help:"Write the files and folders of an artifact to DIR, under their titles, and print their paths. DIR is made if it is not there."`
+	Files  string `xor:"what" placeholder:"DIR" complete:"dir" help:"Write the files and folders of an artifact to DIR, under their titles, and print their paths. DIR is made if it is not there."`
 	Force  bool   `help:"With --files: write over files that are there."`
 }
 

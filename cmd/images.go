@@ -16,7 +16,7 @@ type imagesCmd struct {
 	policyFlag
 	All    bool   `short:"a" help:"Also the names under which signatures and the like are kept by their tag (sha256-….sig, .att, .sbom)."`
 	Pinned bool   `help:"Only pinned names."`
-	Prefix string `arg:"" optional:"" help:"Only names that begin with this, as they are listed: docker.io/library/."`
+	Prefix string `arg:"" optional:"" complete:"full" help:"Only names that begin with this, as they are listed: docker.io/library/."`
 }
 
 // Help is the longer text of `dist images --help`.

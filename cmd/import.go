@@ -13,7 +13,7 @@ import (
 // importCmd is `dist import`.
 type importCmd struct {
 	policyFlag
-	Map           []string `placeholder:"OLD=NEW" help:"Give names that begin with OLD, up to a slash, a colon or their end, NEW in place of it; may be repeated, and the longest counts."`
+	Map           []string `placeholder:"OLD=NEW" complete:"none" help:"Give names that begin with OLD, up to a slash, a colon or their end, NEW in place of it; may be repeated, and the longest counts."`
 	Replace       bool     `help:"Move names that stand for something else. Without it that is exit 8, unless the policy vouches for what comes."`
 	Lock          string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list for pull and export."`
 	Reference     bool     `help:"Keep large blobs in the archive's own blocks, where the file system can share them between files (btrfs, xfs and the like)."`
@@ -23,7 +23,7 @@ type importCmd struct {
 	planFlag
 	evictFlag
 	quietFlag
-	Place []string `arg:"" help:"A bundle: a file, a folder, or - for stdin. Several are the volumes of one bundle, in any order."`
+	Place []string `arg:"" complete:"file" help:"A bundle: a file, a folder, or - for stdin. Several are the volumes of one bundle, in any order."`
 }
 
 // Help is the longer text of `dist import --help`.

@@ -15,7 +15,7 @@ import (
 // inspectCmd is `dist inspect`.
 type inspectCmd struct {
 	policyFlag
-	ID       string   `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest; or bundle:PATH[:NAME], a bundle or an image in it."`
+	ID       string   `arg:"" name:"id" complete:"id|bundle" help:"Digest, name, or the first 6 or more hex digits of a digest; or bundle:PATH[:NAME], a bundle or an image in it."`
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, look at the image for this platform."`
 }
 

@@ -105,7 +105,7 @@ type keyGenerateCmd struct {
 	NoPassphrase bool   `help:"Leave the private key in the clear. Only the permissions of its file protect it."`
 	passphraseFlags
 	limitsOfKey
-	Label string `arg:"" optional:"" default:"default" help:"What the key is called. The key called default signs when no other is named."`
+	Label string `arg:"" optional:"" default:"default" complete:"none" help:"What the key is called. The key called default signs when no other is named."`
 }
 
 // Help is the longer text of `dist key generate --help`.
@@ -186,7 +186,7 @@ func (c *keyListCmd) Run(s *session) error {
 // keyShowCmd is `dist key show`.
 type keyShowCmd struct {
 	Public bool   `help:"Print the public key alone, in PEM."`
-	Key    string `arg:"" help:"A label, an id or its first 8 digits, a file, or PLUGIN://KEY."`
+	Key    string `arg:"" complete:"key" help:"A label, an id or its first 8 digits, a file, or PLUGIN://KEY."`
 }
 
 // Help is the longer text of `dist key show --help`.
@@ -220,10 +220,10 @@ func (c *keyShowCmd) Run(s *session) error {
 
 // keyImportCmd is `dist key import`.
 type keyImportCmd struct {
-	Label string `placeholder:"LABEL" help:"What the key is to be called. Without it, what its file is called."`
+	Label string `placeholder:"LABEL" complete:"none" help:"What the key is to be called. Without it, what its file is called."`
 	passphraseFlags
 	limitsOfKey
-	File string `arg:"" help:"File with the key, in PEM."`
+	File string `arg:"" complete:"file" help:"File with the key, in PEM."`
 }
 
 // Help is the longer text of `dist key import --help`.
@@ -258,7 +258,7 @@ func (c *keyImportCmd) Run(s *session) error {
 type keyRemoveCmd struct {
 	Revoke bool   `help:"Let no signature of this key count in the store any more, whatever a policy says."`
 	Yes    bool   `short:"y" help:"Remove a private key without asking: nothing brings it back."`
-	Key    string `arg:"" help:"A label, an id or its first 8 digits; with --revoke also a file."`
+	Key    string `arg:"" complete:"key" help:"A label, an id or its first 8 digits; with --revoke also a file."`
 }
 
 // Help is the longer text of `dist key remove --help`.

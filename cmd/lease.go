@@ -104,8 +104,8 @@ func (f expiresFlag) lasts() (time.Duration, error) {
 // leaseAddCmd is `dist lease add`.
 type leaseAddCmd struct {
 	expiresFlag
-	Note string   `placeholder:"TEXT" help:"What it is for; shown wherever the lease is."`
-	ID   []string `arg:"" name:"id" help:"What to keep: digests, names, or the first 6 or more hex digits of a digest."`
+	Note string   `placeholder:"TEXT" complete:"none" help:"What it is for; shown wherever the lease is."`
+	ID   []string `arg:"" name:"id" complete:"id" help:"What to keep: digests, names, or the first 6 or more hex digits of a digest."`
 }
 
 // Help is the longer text of `dist lease add --help`.
@@ -140,7 +140,7 @@ func (c *leaseAddCmd) Run(s *session) error {
 // leaseRenewCmd is `dist lease renew`.
 type leaseRenewCmd struct {
 	expiresFlag
-	Lease []string `arg:"" help:"Ids, or the first 4 or more digits of one."`
+	Lease []string `arg:"" complete:"lease" help:"Ids, or the first 4 or more digits of one."`
 }
 
 // Help is the longer text of `dist lease renew --help`.
@@ -172,7 +172,7 @@ func (c *leaseRenewCmd) Run(s *session) error {
 // leaseReleaseCmd is `dist lease release`.
 type leaseReleaseCmd struct {
 	Force bool     `short:"f" help:"Also one whose command is at work. What that command has stored so far is not protected any more."`
-	Lease []string `arg:"" optional:"" help:"Ids, or the first 4 or more digits of one."`
+	Lease []string `arg:"" optional:"" complete:"lease" help:"Ids, or the first 4 or more digits of one."`
 }
 
 // Help is the longer text of `dist lease release --help`.

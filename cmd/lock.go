@@ -13,12 +13,12 @@ import (
 type lockCmd struct {
 	Output   string   `short:"o" type:"path" placeholder:"LOCK" help:"The lock to write; what it was before is replaced in one step."`
 	Check    bool     `help:"Say what of the locks that are given has moved at the registries since, and write nothing."`
-	From     []string `placeholder:"LIST" help:"Lock also what this file lists, - for stdin; may be repeated."`
+	From     []string `placeholder:"LIST" complete:"file" help:"Lock also what this file lists, - for stdin; may be repeated."`
 	Platform platform `placeholder:"OS/ARCH" help:"Write this platform behind names that no list says another of."`
 	jobsFlag
 	quietFlag
 	networkFlags
-	Name []string `arg:"" optional:"" help:"Lists (files, or - for stdin), references, and repositories with a glob or a range of versions in place of the tag. With --check locks."`
+	Name []string `arg:"" optional:"" complete:"file|name" help:"Lists (files, or - for stdin), references, and repositories with a glob or a range of versions in place of the tag. With --check locks."`
 }
 
 // Help is the longer text of `dist lock --help`.

@@ -13,7 +13,7 @@ import (
 type logCmd struct {
 	Limit int `short:"n" placeholder:"N" help:"The newest N changes only."`
 	quietFlag
-	Name string `arg:"" optional:"" help:"Name whose changes are listed, also one that is gone. Without it, those of all names."`
+	Name string `arg:"" optional:"" complete:"name" help:"Name whose changes are listed, also one that is gone. Without it, those of all names."`
 }
 
 // Help is the longer text of "dist log --help".

@@ -14,10 +14,10 @@ import (
 
 // loginCmd is `dist login`.
 type loginCmd struct {
-	User          string `short:"u" placeholder:"USER" help:"User name. Without it, it is asked for on the terminal."`
+	User          string `short:"u" placeholder:"USER" complete:"none" help:"User name. Without it, it is asked for on the terminal."`
 	PasswordStdin bool   `help:"Read the password or access token from stdin. Without it, it is asked for on the terminal and not shown."`
 	networkFlags
-	Scope string `arg:"" name:"registry" help:"Registry, for example quay.io or localhost:5000, or a path of one: quay.io/team."`
+	Scope string `arg:"" name:"registry" complete:"host" help:"Registry, for example quay.io or localhost:5000, or a path of one: quay.io/team."`
 }
 
 // Help is the longer text of `dist login --help`.
@@ -134,8 +134,8 @@ func readPassword(r io.Reader) (string, error) {
 
 // logoutCmd is `dist logout`.
 type logoutCmd struct {
-	AuthFile string `group:"network" type:"existingfile" placeholder:"FILE" help:"Look into this file alone."`
-	Scope    string `arg:"" name:"registry" help:"Registry, or a path of one, as it was given to login."`
+	AuthFile string `group:"network" type:"existingfile" placeholder:"FILE" complete:"file" help:"Look into this file alone."`
+	Scope    string `arg:"" name:"registry" complete:"host" help:"Registry, or a path of one, as it was given to login."`
 }
 
 // Help is the longer text of `dist logout --help`.

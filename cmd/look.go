@@ -19,8 +19,8 @@ type lookedFlags struct {
 type lsCmd struct {
 	lookedFlags
 	quietFlag
-	ID        string `arg:"" name:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
-	Path      string `arg:"" optional:"" default:"/" help:"Path in the image, / if none is given."`
+	ID        string `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
+	Path      string `arg:"" optional:"" default:"/" complete:"none" help:"Path in the image, / if none is given."`
 	Recursive bool   `short:"R" help:"List what is in folders below it, too."`
 }
 
@@ -112,8 +112,8 @@ func pathText(f client.ImageFile) string {
 // catCmd is `dist cat`.
 type catCmd struct {
 	lookedFlags
-	ID   string   `arg:"" name:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
-	Path []string `arg:"" help:"Files in the image."`
+	ID   string   `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
+	Path []string `arg:"" complete:"none" help:"Files in the image."`
 }
 
 // Help is the longer text of `dist cat --help`.
@@ -144,8 +144,8 @@ func (c *catCmd) Run(s *session) error {
 type cpCmd struct {
 	lookedFlags
 	quietFlag
-	From string `arg:"" name:"id:path" help:"Image, and an absolute path in it: demo/app:v1:/etc/passwd."`
-	To   string `arg:"" name:"dest" type:"path" help:"Folder to copy into, or name of what is made."`
+	From string `arg:"" name:"id:path" complete:"id" help:"Image, and an absolute path in it: demo/app:v1:/etc/passwd."`
+	To   string `arg:"" name:"dest" type:"path" complete:"file" help:"Folder to copy into, or name of what is made."`
 }
 
 // Help is the longer text of `dist cp --help`.

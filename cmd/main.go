@@ -60,8 +60,11 @@ func giveBackSignals(ctx context.Context, stop func()) {
 
 // run is Main without signals.
 func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == completeWord {
+		return p.complete(ctx, args[1:], stdout)
+	}
 	var c globalFlags
-	parser, exited, err := newParser(&c, args, stdout, stderr)
+	parser, exited, err := newParser(&c, spoken(args), stdout, stderr)
 	if err != nil {
 		return report(stderr, "", err, false, styler{})
 	}
@@ -138,10 +141,9 @@ func signatureFormat(args []string) []string {
 	return out
 }
 
-// newParser builds the parser for the verbs that args speak of, all of them for
-// none. exited tells whether help was printed, in which case what Parse returned
+// newParser builds the parser for some verbs. exited tells whether help was printed, in which case what Parse returned
 // does not matter.
-func newParser(globals *globalFlags, args []string, stdout, stderr io.Writer) (parser *kong.Kong, exited func() bool, err error) {
+func newParser(globals *globalFlags, some []verb, stdout, stderr io.Writer) (parser *kong.Kong, exited func() bool, err error) {
 	ended := false
 	options := []kong.Option{
 		kong.Name("dist"),
@@ -151,7 +153,7 @@ func newParser(globals *globalFlags, args []string, stdout, stderr io.Writer) (p
 		kong.ExplicitGroups(groups()),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 	}
-	for _, v := range spoken(args) {
+	for _, v := range some {
 		options = append(options, kong.DynamicCommand(v.name, v.help, v.group, v.cmd))
 	}
 	parser, err = kong.New(globals, options...)

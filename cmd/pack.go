@@ -10,19 +10,19 @@ import (
 
 // packCmd is `dist pack`.
 type packCmd struct {
-	Name   string   `arg:"" help:"Name to give what is made, or with -a the name of what is added to."`
-	Word   []string `arg:"" optional:"" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
+	Name   string   `arg:"" complete:"name" help:"Name to give what is made, or with -a the name of what is added to."`
+	Word   []string `arg:"" optional:"" complete:"file|id" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
 	Print  bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
 	Append bool     `short:"a" help:"Add to the manifest that NAME stands for; all else in it stays."`
 	Type   string   `short:"t" enum:"image,artifact,index," default:"" placeholder:"KIND" help:"What to make: image (the default), artifact or index. With -a it must be what NAME is."`
 	requireKeyFlag
-	ArtifactType string   `placeholder:"TYPE" help:"Type of an artifact, a media type. Without it and without config= it is application/vnd.unknown.artifact.v1."`
+	ArtifactType string   `placeholder:"TYPE" complete:"none" help:"Type of an artifact, a media type. Without it and without config= it is application/vnd.unknown.artifact.v1."`
 	Compress     string   `enum:"gzip,zstd,none," default:"" placeholder:"HOW" help:"How layers made of folders are compressed: gzip (the default), zstd or none. Folders in artifacts are gzip."`
-	Prefix       string   `placeholder:"PATH" help:"Folder of the image that packed folders become; without it, its root."`
+	Prefix       string   `placeholder:"PATH" complete:"none" help:"Folder of the image that packed folders become; without it, its root."`
 	FollowLinks  bool     `help:"Pack what symbolic links lead to in place of the links."`
 	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for, and of a --from that is an index. The default is DIST_PLATFORM from the environment, else this machine's."`
-	From         string   `placeholder:"BASE" help:"Image to make a new one from: its layers come first, its configuration is the beginning."`
-	Config       string   `placeholder:"WORD" help:"The same as config=WORD: an ID, or PATH[:TYPE]."`
+	From         string   `placeholder:"BASE" complete:"id" help:"Image to make a new one from: its layers come first, its configuration is the beginning."`
+	Config       string   `placeholder:"WORD" complete:"file|id" help:"The same as config=WORD: an ID, or PATH[:TYPE]."`
 	aboutFlags
 	settingFlags
 }

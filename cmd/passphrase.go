@@ -20,7 +20,7 @@ import (
 // passphraseFlags say where the passphrase of a key comes from. There is no flag for
 // the passphrase itself: every user of a machine can read the arguments of a program.
 type passphraseFlags struct {
-	PassphraseFile string `placeholder:"FILE" help:"Read the key's passphrase from this file, up to the end of its first line. Without it DIST_PASSWORD or COSIGN_PASSWORD counts, else it is asked for on the terminal."`
+	PassphraseFile string `placeholder:"FILE" complete:"file" help:"Read the key's passphrase from this file, up to the end of its first line. Without it DIST_PASSWORD or COSIGN_PASSWORD counts, else it is asked for on the terminal."`
 	PassphraseFD   int    `name:"passphrase-fd" placeholder:"N" default:"-1" help:"Read the key's passphrase from this open file descriptor."`
 }
 
@@ -147,7 +147,7 @@ var signatureFormats = []string{string(client.FormBoth), string(client.FormBundl
 
 // signingFlags are for verbs that sign.
 type signingFlags struct {
-	Key string `short:"k" placeholder:"KEY" env:"DIST_KEY" help:"Key to sign with: a label, an id or its first 8 digits, a file, or PLUGIN://KEY for one that the program sigstore-kms-PLUGIN keeps. Without it the key called default signs."`
+	Key string `short:"k" placeholder:"KEY" env:"DIST_KEY" complete:"key" help:"Key to sign with: a label, an id or its first 8 digits, a file, or PLUGIN://KEY for one that the program sigstore-kms-PLUGIN keeps. Without it the key called default signs."`
 	passphraseFlags
 	SignatureFormat string `placeholder:"FORM" enum:"both,bundle,tag" default:"both" help:"Form of signatures: bundle (a referrer, cosign 3), tag (cosign 2, Podman, CRI-O) or both (the default). --format takes these words, too."`
 }

@@ -6,7 +6,7 @@ import (
 
 // pathCmd is `dist path`.
 type pathCmd struct {
-	ID []string `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+	ID []string `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
 }
 
 // Help is the longer text of `dist path --help`.

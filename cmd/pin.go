@@ -2,7 +2,7 @@ package cmd
 
 // pinCmd is `dist pin`.
 type pinCmd struct {
-	Name []string `arg:"" help:"Names to pin."`
+	Name []string `arg:"" complete:"name" help:"Names to pin."`
 }
 
 // Help is the longer text of `dist pin --help`.
@@ -26,7 +26,7 @@ func (c *pinCmd) Run(s *session) error {
 
 // unpinCmd is `dist unpin`.
 type unpinCmd struct {
-	Name []string `arg:"" optional:"" help:"Names to let go of."`
+	Name []string `arg:"" optional:"" complete:"name" help:"Names to let go of."`
 }
 
 // Help is the longer text of `dist unpin --help`.

@@ -23,16 +23,16 @@ type pullCmd struct {
 	networkFlags
 	Verify        bool     `help:"Hash what is here already, too, and fetch again what does not match."`
 	AllowRollback bool     `help:"Take an image whose signature is older than one that was accepted for the name before."`
-	As            string   `placeholder:"NAME" help:"Name for the one image that is pulled, in place of its own."`
-	Unpack        string   `type:"path" placeholder:"DIR" help:"Unpack the one image that is pulled to this folder, too, as unpack does."`
+	As            string   `placeholder:"NAME" complete:"name" help:"Name for the one image that is pulled, in place of its own."`
+	Unpack        string   `type:"path" complete:"dir" placeholder:"DIR" help:"Unpack the one image that is pulled to this folder, too, as unpack does."`
 	Bundle        bool     `help:"With --unpack: make a runtime bundle."`
 	Rootless      bool     `help:"With --unpack: everything belongs to you, also as root."`
-	Name          []string `arg:"" optional:"" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..., or locators such as oci:DIR:TAG."`
+	Name          []string `arg:"" optional:"" complete:"locator" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..., or locators such as oci:DIR:TAG."`
 }
 
 // listFlags are for verbs that work on many images.
 type listFlags struct {
-	From []string `placeholder:"LIST" help:"Pull also what this file lists, - for stdin; may be repeated."`
+	From []string `placeholder:"LIST" complete:"file" help:"Pull also what this file lists, - for stdin; may be repeated."`
 	Lock string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 }
 

@@ -12,8 +12,8 @@ type pushCmd struct {
 	jobsFlag
 	quietFlag
 	networkFlags
-	Name   string `arg:"" help:"Name of what to push."`
-	Target string `arg:"" optional:"" help:"Where to: a reference, or a locator such as oci:DIR:TAG. Without it, the registry that the name says, or -r."`
+	Name   string `arg:"" complete:"name" help:"Name of what to push."`
+	Target string `arg:"" optional:"" complete:"locator" help:"Where to: a reference, or a locator such as oci:DIR:TAG. Without it, the registry that the name says, or -r."`
 }
 
 // Help is the longer text of `dist push --help`.

@@ -18,7 +18,7 @@ type queryCmd struct {
 	Limit   int    `placeholder:"N" default:"10000" help:"At most so many rows, 0 for all. Where there are more, stderr says so."`
 	Timeout span   `placeholder:"TIME" default:"30s" help:"How long it may take, 0 for as long as it takes."`
 	Views   bool   `help:"List what can be asked about: views, and their columns. So does no SQL at all."`
-	SQL     string `arg:"" optional:"" name:"sql" help:"One SELECT, in SQLite's words; - reads it from stdin."`
+	SQL     string `arg:"" optional:"" name:"sql" complete:"none" help:"One SELECT, in SQLite's words; - reads it from stdin."`
 }
 
 // Help is the longer text of `dist query --help`.

@@ -2,7 +2,7 @@ package cmd
 
 // removeCmd is `dist remove`.
 type removeCmd struct {
-	Name []string `arg:"" optional:"" help:"Names to remove."`
+	Name []string `arg:"" optional:"" complete:"name" help:"Names to remove."`
 }
 
 // Help is the longer text of `dist remove --help`.

@@ -14,13 +14,13 @@ import (
 
 // repairCmd is `dist repair`.
 type repairCmd struct {
-	From  []string `placeholder:"LOCATOR" help:"Where to ask first: a locator, or the folder of another store; may be repeated."`
+	From  []string `placeholder:"LOCATOR" complete:"locator|dir" help:"Where to ask first: a locator, or the folder of another store; may be repeated."`
 	Check bool     `help:"Read all content of the store first, as dist check does."`
 	planFlag
 	jobsFlag
 	quietFlag
 	networkFlags
-	ID []string `arg:"" optional:"" name:"id" help:"What to repair, with all that it reaches: names, digests, or the first 6 or more hex digits of a digest. Without it: all that is damaged or missing."`
+	ID []string `arg:"" optional:"" name:"id" complete:"id" help:"What to repair, with all that it reaches: names, digests, or the first 6 or more hex digits of a digest. Without it: all that is damaged or missing."`
 }
 
 // Help is the longer text of `dist repair --help`.

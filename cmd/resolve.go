@@ -13,7 +13,7 @@ type resolveCmd struct {
 	Platform platform `placeholder:"OS/ARCH" help:"Go on to the image for this platform when the name is of an index."`
 	quietFlag
 	networkFlags
-	Name []string `arg:"" help:"Names in registries, for example redis:7 or quay.io/prometheus/prometheus, or locators such as oci:DIR:TAG."`
+	Name []string `arg:"" complete:"locator" help:"Names in registries, for example redis:7 or quay.io/prometheus/prometheus, or locators such as oci:DIR:TAG."`
 }
 
 // Help is the longer text of `dist resolve --help`.

@@ -12,7 +12,7 @@ import (
 type searchCmd struct {
 	quietFlag
 	Limit int      `placeholder:"N" default:"50" help:"At most so many, 0 for all. Where there are more, stderr says so."`
-	Words []string `arg:"" placeholder:"WORDS" help:"What to look for: words that all have to be there, redis* for a beginning, '\"two words\"' for words that follow one another."`
+	Words []string `arg:"" placeholder:"WORDS" complete:"none" help:"What to look for: words that all have to be there, redis* for a beginning, '\"two words\"' for words that follow one another."`
 }
 
 // Help is the longer text of `dist search --help`.

@@ -11,15 +11,15 @@ import (
 // serveCmd is `dist serve`.
 type serveCmd struct {
 	policyFlag
-	Place string `arg:"" optional:"" name:"file" help:"An OCI layout (a folder), or an archive (a tar) as skopeo, docker save and dist copy write them, to be served in place of the store."`
+	Place string `arg:"" optional:"" name:"file" complete:"file" help:"An OCI layout (a folder), or an archive (a tar) as skopeo, docker save and dist copy write them, to be served in place of the store."`
 	networkFlags
-	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" help:"Where to listen (${default} by default). Port 0 picks a free one; unix:PATH is a socket in the file system."`
+	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" complete:"none" help:"Where to listen (${default} by default). Port 0 picks a free one; unix:PATH is a socket in the file system."`
 	Writable bool   `help:"Accept pushes too."`
-	Prefix   string `default:"docker.io" placeholder:"HOST" help:"Host of the names that are served without one (docker.io by default)."`
+	Prefix   string `default:"docker.io" placeholder:"HOST" complete:"host" help:"Host of the names that are served without one (docker.io by default)."`
 	Keep     span   `default:"7d" placeholder:"TIME" help:"How long what was pushed is kept while it has no name: 12h, 7d."`
 	accessFlags
 	runFlags
-	Mirror     []string      `sep:"none" placeholder:"HOST[=URL]" help:"Stand for the registry HOST too: what is asked for below it is fetched once, from there or from URL, and kept. Can be given several times."`
+	Mirror     []string      `sep:"none" placeholder:"HOST[=URL]" complete:"host" help:"Stand for the registry HOST too: what is asked for below it is fetched once, from there or from URL, and kept. Can be given several times."`
 	Revalidate time.Duration `default:"5m" placeholder:"TIME" help:"With --mirror: how long a tag is not asked for again (5m by default)."`
 	Verify     bool          `help:"Read and hash all of FILE before serving it."`
 	NoPage     bool          `help:"Show no pages to browsers."`

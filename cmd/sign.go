@@ -18,9 +18,9 @@ type signCmd struct {
 	jobsFlag
 	networkFlags
 	Recursive  bool     `help:"Sign what an index lists, too: for those who pull one image of it by its digest."`
-	Annotation []string `sep:"none" placeholder:"KEY=VALUE" help:"Sign this with it; verify --annotation asks for it. May be repeated."`
-	Identity   string   `placeholder:"NAME" help:"Name that is signed for, in place of the one that REF says."`
-	Ref        string   `arg:"" help:"What to sign: a name, a digest or its beginning in the store; docker://REF for one in a registry."`
+	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Sign this with it; verify --annotation asks for it. May be repeated."`
+	Identity   string   `placeholder:"NAME" complete:"name" help:"Name that is signed for, in place of the one that REF says."`
+	Ref        string   `arg:"" complete:"id" help:"What to sign: a name, a digest or its beginning in the store; docker://REF for one in a registry."`
 }
 
 // Help is the longer text of `dist sign --help`.

@@ -99,9 +99,9 @@ func newSentJSON(b client.SentBundle) sentJSON {
 
 // siteAddCmd is `dist site add`.
 type siteAddCmd struct {
-	Key  string `placeholder:"KEY" help:"Public key that has to sign the site's receipts: a label, an id or its first 8 digits, or a file."`
-	Note string `placeholder:"TEXT" help:"What it is; shown wherever the site is."`
-	Name string `arg:"" help:"What the site is called: letters, digits, dots, hyphens and underscores."`
+	Key  string `placeholder:"KEY" complete:"key" help:"Public key that has to sign the site's receipts: a label, an id or its first 8 digits, or a file."`
+	Note string `placeholder:"TEXT" complete:"none" help:"What it is; shown wherever the site is."`
+	Name string `arg:"" complete:"none" help:"What the site is called: letters, digits, dots, hyphens and underscores."`
 }
 
 // Help is the longer text of `dist site add --help`.
@@ -179,7 +179,7 @@ func (c *siteListCmd) Run(s *session) error {
 
 // siteShowCmd is `dist site show`.
 type siteShowCmd struct {
-	Name string `arg:"" help:"The site."`
+	Name string `arg:"" complete:"site" help:"The site."`
 }
 
 // Help is the longer text of `dist site show --help`.
@@ -280,8 +280,8 @@ func printBelow(w io.Writer, cols []column, rows [][]string) error {
 // siteUpdateCmd is `dist site update`.
 type siteUpdateCmd struct {
 	AllowOlder bool   `help:"Take a receipt that is older than the last one: where the store there was put back to an earlier state."`
-	Name       string `arg:"" help:"The site."`
-	Receipt    string `arg:"" help:"File that \"dist site receipt\" has written there; - for stdin."`
+	Name       string `arg:"" complete:"site" help:"The site."`
+	Receipt    string `arg:"" complete:"file" help:"File that \"dist site receipt\" has written there; - for stdin."`
 }
 
 // Help is the longer text of `dist site update --help`.
@@ -323,7 +323,7 @@ func (c *siteUpdateCmd) Run(s *session) error {
 
 // siteForgetCmd is `dist site forget`.
 type siteForgetCmd struct {
-	Name string `arg:"" help:"The site."`
+	Name string `arg:"" complete:"site" help:"The site."`
 }
 
 // Help is the longer text of `dist site forget --help`.
@@ -350,9 +350,9 @@ func (c *siteForgetCmd) Run(s *session) error {
 
 // siteReceiptCmd is `dist site receipt`.
 type siteReceiptCmd struct {
-	Output string `short:"o" required:"" placeholder:"FILE|-" help:"Where to: a file, which has its name when it is whole, or - for stdout."`
-	Site   string `name:"name" placeholder:"SITE" help:"What the sender calls this site: it then refuses the receipt for any other."`
-	Key    string `short:"k" placeholder:"KEY" env:"DIST_KEY" help:"Key to sign it with: a label, an id or its first 8 digits, a file, or PLUGIN://KEY. Without it nobody signs."`
+	Output string `short:"o" required:"" placeholder:"FILE|-" complete:"file" help:"Where to: a file, which has its name when it is whole, or - for stdout."`
+	Site   string `name:"name" placeholder:"SITE" complete:"none" help:"What the sender calls this site: it then refuses the receipt for any other."`
+	Key    string `short:"k" placeholder:"KEY" env:"DIST_KEY" complete:"key" help:"Key to sign it with: a label, an id or its first 8 digits, a file, or PLUGIN://KEY. Without it nobody signs."`
 	passphraseFlags
 }
 

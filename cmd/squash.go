@@ -11,8 +11,8 @@ import (
 // squashCmd is `dist squash`.
 type squashCmd struct {
 	quietFlag
-	Name     string   `arg:"" help:"Name of the image; with --as any id."`
-	As       string   `placeholder:"NAME" help:"Name that the squashed image gets. Without it, it takes the place of the old one."`
+	Name     string   `arg:"" complete:"name" help:"Name of the image; with --as any id."`
+	As       string   `placeholder:"NAME" complete:"name" help:"Name that the squashed image gets. Without it, it takes the place of the old one."`
 	Last     *int     `xor:"layers" placeholder:"N" help:"Squash the N uppermost layers; those below stay as they are."`
 	From     *int     `xor:"layers" placeholder:"N" help:"Squash layer N, counted from 1, and all above it."`
 	Compress string   `enum:"gzip,zstd,none" default:"gzip" placeholder:"HOW" help:"How the new layer is compressed: gzip (the default), zstd or none."`

@@ -12,7 +12,7 @@ import (
 
 // storeBackupCmd is `dist store backup`.
 type storeBackupCmd struct {
-	To          string `arg:"" name:"file|dir" help:"Tar file to write, - for stdout; or a folder: one that is there, or a name that ends with a slash."`
+	To          string `arg:"" name:"file|dir" complete:"file" help:"Tar file to write, - for stdout; or a folder: one that is there, or a name that ends with a slash."`
 	CatalogOnly bool   `help:"Write the catalog without the content: names, their history, and what is known of each object. It can be restored only over the store that it is of."`
 }
 

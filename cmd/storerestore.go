@@ -12,7 +12,7 @@ import (
 
 // storeRestoreCmd is `dist store restore`.
 type storeRestoreCmd struct {
-	From  string `arg:"" name:"file|dir" help:"Backup: a tar file, - for stdin, or a folder."`
+	From  string `arg:"" name:"file|dir" complete:"file" help:"Backup: a tar file, - for stdin, or a folder."`
 	Force bool   `help:"Replace the catalog of the store that is there. Its content stays."`
 }
 

@@ -13,7 +13,7 @@ import (
 
 // storeSetCmd is `dist store set`.
 type storeSetCmd struct {
-	Setting []string `arg:"" optional:"" sep:"none" placeholder:"KEY=VALUE" help:"Settings: quota=20G, grace=1h, keep-history=14d. An empty value is the default; quota=none is no quota."`
+	Setting []string `arg:"" optional:"" sep:"none" placeholder:"KEY=VALUE" complete:"setting" help:"Settings: quota=20G, grace=1h, keep-history=14d. An empty value is the default; quota=none is no quota."`
 }
 
 // Help is the longer text of `dist store set --help`.

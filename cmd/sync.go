@@ -8,7 +8,7 @@ import (
 
 // syncCmd is `dist sync`.
 type syncCmd struct {
-	To        string   `required:"" placeholder:"REGISTRY[/PREFIX]" help:"Where to. Each repository keeps its path below it."`
+	To        string   `required:"" placeholder:"REGISTRY[/PREFIX]" complete:"host" help:"Where to. Each repository keeps its path below it."`
 	WithHost  bool     `help:"Put the source's host before the path, a port as _PORT."`
 	Platform  platform `placeholder:"OS/ARCH" help:"Take, of each index, only the image for this platform."`
 	KeepGoing bool     `help:"When something fails, give the tags of all else, and exit 10."`
@@ -20,7 +20,7 @@ type syncCmd struct {
 	jobsFlag
 	quietFlag
 	networkFlags
-	Source []string `arg:"" help:"Lists (files, or - for stdin), references, locators, and repositories with a glob or a range of versions in place of the tag."`
+	Source []string `arg:"" complete:"file|locator" help:"Lists (files, or - for stdin), references, locators, and repositories with a glob or a range of versions in place of the tag."`
 }
 
 // Help is the longer text of `dist sync --help`.

@@ -2,8 +2,8 @@ package cmd
 
 // tagCmd is `dist tag`.
 type tagCmd struct {
-	ID   string `arg:"" name:"id" help:"What to name: a digest, a name, or the first 6 or more hex digits of a digest."`
-	Name string `arg:"" help:"Name to give. It moves if it is in use."`
+	ID   string `arg:"" name:"id" complete:"id" help:"What to name: a digest, a name, or the first 6 or more hex digits of a digest."`
+	Name string `arg:"" complete:"name" help:"Name to give. It moves if it is in use."`
 }
 
 // Help is the longer text of `dist tag --help`.

@@ -13,7 +13,7 @@ import (
 
 // treeCmd is `dist tree`.
 type treeCmd struct {
-	ID       string   `arg:"" name:"id" help:"Digest, name, or the first 6 or more hex digits of a digest; or a locator: docker://NAME asks the registry, oci:DIR:TAG looks into a layout."`
+	ID       string   `arg:"" name:"id" complete:"id|locator" help:"Digest, name, or the first 6 or more hex digits of a digest; or a locator: docker://NAME asks the registry, oci:DIR:TAG looks into a layout."`
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, show the image for this platform alone."`
 	networkFlags
 }

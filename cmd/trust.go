@@ -125,8 +125,8 @@ func (j policyJSON) print(w io.Writer) error {
 // trustShowCmd is `dist trust show`.
 type trustShowCmd struct {
 	policyFlag
-	Bundle *string `placeholder:"NAME" help:"Tell what decides about bundles of this name; '' for those without one."`
-	Name   string  `arg:"" optional:"" help:"Tell what decides about this name."`
+	Bundle *string `placeholder:"NAME" complete:"words:all" help:"Tell what decides about bundles of this name; '' for those without one."`
+	Name   string  `arg:"" optional:"" complete:"name" help:"Tell what decides about this name."`
 }
 
 // Help is the longer text of `dist trust show --help`.
@@ -173,13 +173,13 @@ type trustAddCmd struct {
 	policyFlag
 	scopeFlags
 	SignedIdentity identityRule `placeholder:"RULE" help:"Which name in a signature is good, see verify --help."`
-	Key            string       `arg:"" help:"A label, an id or its first 8 digits, a file, or PLUGIN://KEY."`
+	Key            string       `arg:"" complete:"key" help:"A label, an id or its first 8 digits, a file, or PLUGIN://KEY."`
 }
 
 // scopeFlags say what of the policy is meant.
 type scopeFlags struct {
-	Scope  string `xor:"scope" placeholder:"SCOPE" help:"Names of images: HOST, HOST/PATH, HOST/PATH:TAG, *.DOMAIN, or all for every name."`
-	Bundle string `xor:"scope" placeholder:"NAME" help:"Bundles (dist export) of this name, or of those that it begins before a slash; all for every bundle."`
+	Scope  string `xor:"scope" placeholder:"SCOPE" complete:"words:all|repository" help:"Names of images: HOST, HOST/PATH, HOST/PATH:TAG, *.DOMAIN, or all for every name."`
+	Bundle string `xor:"scope" placeholder:"NAME" complete:"words:all" help:"Bundles (dist export) of this name, or of those that it begins before a slash; all for every bundle."`
 }
 
 // scope is what was asked for, nil for neither.
@@ -233,7 +233,7 @@ func everyName(scope string) string {
 type trustRemoveCmd struct {
 	policyFlag
 	scopeFlags
-	Key string `arg:"" optional:"" help:"A label, an id or its first 8 digits, or a file."`
+	Key string `arg:"" optional:"" complete:"key" help:"A label, an id or its first 8 digits, or a file."`
 }
 
 // Help is the longer text of `dist trust remove --help`.

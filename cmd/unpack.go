@@ -13,9 +13,9 @@ import (
 // unpackCmd is `dist unpack`.
 type unpackCmd struct {
 	quietFlag
-	ID       string   `arg:"" name:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
-	Dir      string   `arg:"" type:"path" help:"Folder to make. It may be there if it is empty."`
-	Args     []string `arg:"" optional:"" help:"With --bundle, the command in place of the image's, after --."`
+	ID       string   `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
+	Dir      string   `arg:"" type:"path" complete:"dir" help:"Folder to make. It may be there if it is empty."`
+	Args     []string `arg:"" optional:"" complete:"none" help:"With --bundle, the command in place of the image's, after --."`
 	Platform platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's, of Linux on a Mac."`
 	Bundle   bool     `help:"Make a runtime bundle: the root filesystem in DIR/rootfs, and a config.json by which runc and crun start it."`
 	Terminal bool     `help:"With --bundle: give the process a terminal of its own."`

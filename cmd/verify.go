@@ -16,11 +16,11 @@ type verifyCmd struct {
 	policyFlag
 	quietFlag
 	networkFlags
-	Key            []string     `placeholder:"KEY" help:"Key that has to vouch, in place of the policy: a label, an id or its first 8 digits, a file, PLUGIN://KEY. Of several one is enough. May be repeated."`
+	Key            []string     `placeholder:"KEY" complete:"key" help:"Key that has to vouch, in place of the policy: a label, an id or its first 8 digits, a file, PLUGIN://KEY. Of several one is enough. May be repeated."`
 	SignedIdentity identityRule `placeholder:"RULE" help:"With --key, which name in a signature is good: matchRepoDigestOrExact (the default), matchExact, matchRepository, exactReference=NAME, exactRepository=NAME, remapIdentity=PREFIX=SIGNEDPREFIX, or unbound, which takes signatures for no name, as cosign's bundles are."`
-	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" help:"Ask for this to be signed with it. May be repeated."`
-	Name           string       `placeholder:"NAME" help:"Name that it is to be vouched for under, in place of the one that REF says."`
-	Ref            string       `arg:"" help:"What to verify: a name, a digest or its beginning in the store; docker://REF or another locator for one elsewhere; bundle:PATH for a whole bundle."`
+	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Ask for this to be signed with it. May be repeated."`
+	Name           string       `placeholder:"NAME" complete:"name" help:"Name that it is to be vouched for under, in place of the one that REF says."`
+	Ref            string       `arg:"" complete:"id|bundle" help:"What to verify: a name, a digest or its beginning in the store; docker://REF or another locator for one elsewhere; bundle:PATH for a whole bundle."`
 }
 
 // identityRule is the value of --signed-identity.

@@ -16,7 +16,7 @@ import (
 type whyCmd struct {
 	Quiet bool     `short:"q" help:"Print only what the chains begin with, each once, one a line: \"name\" and a name, \"lease\" and an id, and so on."`
 	Limit int      `placeholder:"N" default:"1000" help:"Chains to tell of each object (${default} by default)."`
-	ID    []string `arg:"" name:"id" help:"Digests, names, or the first 6 or more hex digits of a digest."`
+	ID    []string `arg:"" name:"id" complete:"id" help:"Digests, names, or the first 6 or more hex digits of a digest."`
 }
 
 // Help is the longer text of `dist why --help`.

@@ -33,6 +33,10 @@ type Options struct {
 	// that up to date: nothing in the folder is written, not even what readers share, and
 	// what is written there later is not seen. It implies ReadOnly.
 	Apart bool
+	// Glance is ReadOnly for a look that is not worth a wait: where another process would
+	// have to be waited for, or the catalog to be copied, it is content.ErrBusy. A catalog
+	// whose log is empty is read without shared memory, which is a file.
+	Glance bool
 	// CacheMiB bounds the page cache of one connection; 0 is 8.
 	CacheMiB int
 	// LockWait is how long a Write waits for the write lock; 0 is 30 s.
@@ -96,7 +100,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	switch {
 	case o.Apart:
 		open = d.openApart
-	case o.ReadOnly:
+	case o.ReadOnly || o.Glance:
 		open = d.openForReading
 	}
 	if err := open(ctx, o); err != nil {

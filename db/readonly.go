@@ -24,7 +24,7 @@ func (d *DB) openForReading(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if d.walSize(o.FS) == 0 && !writable(o.FS, d.dir) {
+	if d.walSize(o.FS) == 0 && (o.Glance || !writable(o.FS, d.dir)) {
 		d.unchanged = d.stamp(fi)
 		return d.openAs(o, "mode=ro", "immutable=1")
 	}
@@ -34,6 +34,9 @@ func (d *DB) openForReading(ctx context.Context, o Options) error {
 	}
 	if d.walSize(o.FS) == 0 {
 		return err
+	}
+	if o.Glance {
+		return errors.Join(content.ErrBusy, err)
 	}
 	if cerr := d.copyAside(ctx, o); cerr != nil {
 		return errors.Join(err, cerr)

@@ -71,6 +71,22 @@ func TestReadOnlyStores(t *testing.T) {
 	}
 }
 
+// At a glance not even shared memory is made, and what could be read in no other way than
+// from a copy is not read.
+func TestAGlanceLeavesNothing(t *testing.T) {
+	dir := sealed(t, false, "-wal", "-shm")
+	check(t, os.Chmod(dir, 0o755)) // where the owner may make files
+	before := listing(t, dir)
+	d, err := Open(context.Background(), dir, Options{Glance: true})
+	check(t, err)
+	var value string
+	check(t, d.Read(context.Background(), func(tx *Tx) (err error) { value, _, err = tx.Meta("k"); return err }))
+	check(t, d.Close())
+	if after := listing(t, dir); value != "v" || after != before {
+		t.Errorf("read %q; the folder had %s, now has %s", value, before, after)
+	}
+}
+
 func TestOpenForWritingIsDeniedThere(t *testing.T) {
 	dir := sealed(t, true)
 	cmd := child(t, "open", dir, "x")

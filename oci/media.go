@@ -59,6 +59,9 @@ var shortNames = map[string]string{
 	"model-config":        MediaTypeModelConfig,
 }
 
+// ShortNames are the words that ParseMediaType takes for a media type, in order.
+func ShortNames() []string { return slices.Sorted(maps.Keys(shortNames)) }
+
 // isMediaType says whether s is type/subtype without parameters (RFC 6838,
 // section 4.2).
 func isMediaType(s string) bool {
@@ -94,7 +97,7 @@ func ParseMediaType(s string) (string, error) {
 	}
 	if !strings.Contains(s, "/") {
 		return "", fmt.Errorf("type %q: %w: neither a media type nor one of %s", s, ErrInvalid,
-			strings.Join(slices.Sorted(maps.Keys(shortNames)), ", "))
+			strings.Join(ShortNames(), ", "))
 	}
 	return "", fmt.Errorf("media type %q: %w: want type/subtype (RFC 6838)", s, ErrInvalid)
 }
