@@ -107,6 +107,7 @@ func verbs() []verb {
 		{"lease", "store", "Keep content for a time: list, make, renew and end leases.", new(leaseCmd)},
 		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
 		{"completion", "store", "Print what has a shell complete the command line of dist.", new(completionCmd)},
+		{"man", "store", "Print pages of the manual, or write all of them.", new(manCmd)},
 		{"version", "store", "Print version, Go and platform.", new(versionCmd)},
 	}
 }

@@ -3,7 +3,6 @@ package cmd
 import (
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,6 +35,29 @@ func TestReferenceIsCurrent(t *testing.T) {
 	for _, e := range entries {
 		if _, ok := pages[e.Name()]; !ok {
 			t.Errorf("%s is of no verb (run make docs)", e.Name())
+		}
+	}
+}
+
+// Every exit code has a meaning, and README.md tells the same ones.
+func TestExitCodesAreTold(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range exitMeanings {
+		words := ""
+		for _, w := range exitWords(m.exit) {
+			words += ", `" + w + "`"
+		}
+		row := fmt.Sprintf("\n| %d | %s |", m.exit, strings.TrimPrefix(words, ", "))
+		if !strings.Contains(string(readme), strings.ReplaceAll(row, "|  |", "| |")) {
+			t.Errorf("README.md has no row %q", row)
+		}
+	}
+	for _, c := range exitClasses {
+		if !slices.ContainsFunc(exitMeanings, func(m exitMeaning) bool { return m.exit == c.exit }) {
+			t.Errorf("nothing says what exit %d means", c.exit)
 		}
 	}
 }
@@ -109,18 +131,9 @@ func pageName(n *kong.Node) string { return strings.ReplaceAll(n.Path(), " ", "-
 func overview(app *kong.Application) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The command line\n\n%s\n\nEvery page here is what `dist VERB --help` prints; `make docs` writes them.\n", app.Help)
-	for _, group := range groups() {
-		var verbs []*kong.Node
-		for _, n := range app.Leaves(true) {
-			if g := n.ClosestGroup(); g != nil && g.Key == group.Key {
-				verbs = append(verbs, n)
-			}
-		}
-		if len(verbs) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "\n## %s\n\n| verb | what it does |\n|---|---|\n", strings.TrimSuffix(group.Title, ":"))
-		for _, n := range verbs {
+	for _, g := range groupedVerbs(app) {
+		fmt.Fprintf(&b, "\n## %s\n\n| verb | what it does |\n|---|---|\n", g.title)
+		for _, n := range g.verbs {
 			fmt.Fprintf(&b, "| [%s](%s) | %s |\n", n.Path(), pageName(n), cell(n.Help))
 		}
 	}
@@ -131,15 +144,9 @@ func overview(app *kong.Application) string {
 }
 
 func writeExitCodes(b *strings.Builder) {
-	words := map[int][]string{exitOK: {"ok"}, exitUnclassified: {"error"}}
-	for _, c := range exitClasses {
-		if !slices.Contains(words[c.exit], c.code) {
-			words[c.exit] = append(words[c.exit], c.code)
-		}
-	}
-	b.WriteString("\n## Exit codes\n\nThe words are those of the field `code` in JSON errors.\n\n| exit | code |\n|---|---|\n")
-	for _, exit := range slices.Sorted(maps.Keys(words)) {
-		fmt.Fprintf(b, "| %d | %s |\n", exit, strings.Join(words[exit], ", "))
+	b.WriteString("\n## Exit codes\n\nThe words are those of the field `code` in JSON errors.\n\n| exit | code | meaning |\n|---|---|---|\n")
+	for _, m := range exitMeanings {
+		fmt.Fprintf(b, "| %d | %s | %s |\n", m.exit, strings.Join(exitWords(m.exit), ", "), cell(m.about))
 	}
 }
 
@@ -149,10 +156,10 @@ func verbPage(n *kong.Node) string {
 	if n.Detail != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(n.Detail))
 	}
-	if len(n.Positional) > 0 {
+	if arguments := argumentEntries(n); len(arguments) > 0 {
 		b.WriteString("\n| argument | meaning |\n|---|---|\n")
-		for _, p := range n.Positional {
-			fmt.Fprintf(&b, "| `%s` | %s |\n", p.Summary(), cell(p.Help))
+		for _, e := range arguments {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", e.name, cell(e.about))
 		}
 	}
 	if len(n.Flags) > 0 {
@@ -165,18 +172,8 @@ func verbPage(n *kong.Node) string {
 
 func writeFlagTable(b *strings.Builder, flags []*kong.Flag) {
 	b.WriteString("| flag | environment | meaning |\n|---|---|---|\n")
-	for _, f := range flags {
-		if f.Hidden {
-			continue
-		}
-		name := "--" + f.Name
-		if !f.IsBool() && !f.IsCounter() {
-			name += "=" + f.FormatPlaceHolder()
-		}
-		if f.Short != 0 {
-			name = "-" + string(f.Short) + ", " + name
-		}
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, strings.Join(f.Envs, " "), cell(f.Help))
+	for _, e := range flagEntries(flags) {
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", e.name, strings.Join(e.envs, " "), cell(e.about))
 	}
 }
 

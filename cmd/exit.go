@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 
 	"dist.example/content"
@@ -69,6 +70,51 @@ var exitClasses = []exitClass{
 	{fs.ErrExist, exitConflict, "exists"},
 }
 
+// exitMeaning says what an exit code tells.
+type exitMeaning struct {
+	exit  int
+	about string
+}
+
+// exitMeanings say what each exit code tells, in their order: for the manual, and for the
+// topic exit-codes of help.
+var exitMeanings = []exitMeaning{
+	{exitOK, "Done."},
+	{exitUnclassified, "Anything that has no code of its own; also a difference, with diff --exit-code and lock --check, which is no error."},
+	{exitUsage, "The command was called wrongly, or something given to it is malformed."},
+	{exitNotFound, "The content, name, repository or file is not there."},
+	{exitIntegrity, "Bytes do not match their digest or size, or the store is damaged there."},
+	{exitTrust, "Not signed, not by a key that counts, or rejected by the policy."},
+	{exitDenied, "The registry (401, 403) or the file system refuses access, or the passphrase of a key is wrong."},
+	{exitUnavailable, "Network trouble, or a limit that outlasted the retries; run it again, it goes on where it stopped."},
+	{exitConflict, "In use, there already, or moved by somebody else meanwhile."},
+	{exitNoRoom, "The disk is full or the quota reached; nothing half-written is visible."},
+	{exitPartial, "Some of many failed, under sync --keep-going; or volumes of a bundle are missing."},
+	{exitBase, "What a delta is on top of is not here; a request was written."},
+	{exitOffline, "The network was needed, and --offline or DIST_OFFLINE forbids it."},
+	{exitNoStore, "There is no store, or not one that this version reads."},
+	{exitUnsupported, "An unknown kind of section, or a feature that is refused."},
+	{exitInterrupted, "Ctrl-C or SIGTERM; what a pull or an ingest has received by then is kept."},
+	{exitPipe, "Whoever read stdout went away, as in \"dist export -o - | head\"; nothing is said."},
+}
+
+// exitWords are the words for an exit code in the field code of JSON errors, none where
+// there is no error to tell.
+func exitWords(exit int) (words []string) {
+	if exit == exitUnclassified {
+		words = []string{unclassified}
+	}
+	for _, c := range exitClasses {
+		if c.exit == exit && !slices.Contains(words, c.code) {
+			words = append(words, c.code)
+		}
+	}
+	return words
+}
+
+// unclassified is the word for an error of no class.
+const unclassified = "error"
+
 // classify finds err's row; an error of no class exits 1.
 func classify(err error) exitClass {
 	for _, c := range exitClasses {
@@ -76,7 +122,7 @@ func classify(err error) exitClass {
 			return c
 		}
 	}
-	return exitClass{err, exitUnclassified, "error"}
+	return exitClass{err, exitUnclassified, unclassified}
 }
 
 // readerGone says whether stdout is a pipe that nobody reads any more.
