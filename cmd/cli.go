@@ -106,6 +106,7 @@ func verbs() []verb {
 		{"why", "store", "Tell what keeps content from being collected.", new(whyCmd)},
 		{"lease", "store", "Keep content for a time: list, make, renew and end leases.", new(leaseCmd)},
 		{"serve", "store", "Serve the store as a registry.", new(serveCmd)},
+		{"help", "store", "Tell about a verb or a topic, or list both.", new(helpCmd)},
 		{"completion", "store", "Print what has a shell complete the command line of dist.", new(completionCmd)},
 		{"man", "store", "Print pages of the manual, or write all of them.", new(manCmd)},
 		{"version", "store", "Print version, Go and platform.", new(versionCmd)},

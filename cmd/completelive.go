@@ -75,6 +75,7 @@ var finders = map[string]func(*finding) error{
 	"type":       (*finding).types,
 	"setting":    (*finding).settings,
 	"verb":       (*finding).verbs,
+	"topic":      (*finding).topics,
 	"file":       func(f *finding) error { f.shell = shellFiles; return nil },
 	"dir":        func(f *finding) error { f.shell = shellDirs; return nil },
 	"none":       func(*finding) error { return nil },
@@ -355,6 +356,16 @@ func (f *finding) types() error {
 func (f *finding) settings() error {
 	for _, k := range settingKeys() {
 		f.add(k.key+"=", "for example "+k.example)
+	}
+	return nil
+}
+
+// topics are those of help, each a word alone.
+func (f *finding) topics() error {
+	for _, name := range topics {
+		if len(f.args) == 0 {
+			f.add(name, topicAbout(name))
+		}
 	}
 	return nil
 }

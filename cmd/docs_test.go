@@ -120,22 +120,35 @@ func model(t *testing.T) *kong.Application {
 func reference(t *testing.T) map[string]string {
 	app := model(t)
 	pages := map[string]string{"README.md": overview(app)}
+	for _, name := range topics {
+		text, err := topicText(app, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[topicPage(name)] = fmt.Sprintf("# dist help %s\n\n```text\n%s```\n", name, text)
+	}
 	for _, verb := range app.Leaves(true) {
 		pages[pageName(verb)] = verbPage(verb)
 	}
 	return pages
 }
 
+func topicPage(name string) string { return "help-" + name + ".md" }
+
 func pageName(n *kong.Node) string { return strings.ReplaceAll(n.Path(), " ", "-") + ".md" }
 
 func overview(app *kong.Application) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The command line\n\n%s\n\nEvery page here is what `dist VERB --help` prints; `make docs` writes them.\n", app.Help)
+	fmt.Fprintf(&b, "# The command line\n\n%s\n\nEvery page here is what `dist VERB --help` or `dist help TOPIC` prints; `make docs` writes them.\n", app.Help)
 	for _, g := range groupedVerbs(app) {
 		fmt.Fprintf(&b, "\n## %s\n\n| verb | what it does |\n|---|---|\n", g.title)
 		for _, n := range g.verbs {
 			fmt.Fprintf(&b, "| [%s](%s) | %s |\n", n.Path(), pageName(n), cell(n.Help))
 		}
+	}
+	b.WriteString("\n## Topics\n\n| topic | what it is about |\n|---|---|\n")
+	for _, name := range topics {
+		fmt.Fprintf(&b, "| [%s](%s) | %s |\n", name, topicPage(name), cell(topicAbout(name)))
 	}
 	b.WriteString("\n## Flags of every verb\n\n")
 	writeFlagTable(&b, app.Flags)

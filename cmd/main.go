@@ -76,6 +76,9 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 		return exitOK
 	}
 	style := newStyler(c.Color, stderr, os.Getenv)
+	if readerGone(err) { // of the help
+		return exitPipe
+	}
 	if err != nil {
 		verb, err := parseError(err)
 		return report(stderr, verb, err, c.Format.json() || asksForJSON(args), style)
@@ -109,16 +112,12 @@ func usage(parser *kong.Kong, stderr io.Writer) int {
 	return exitUsage
 }
 
-// customary turns what people try first into what there is: "dist help VERB",
-// "dist --version", and --format with a form of signatures, for verbs that sign.
+// customary turns what people try first into what there is: "dist --version", and --format with a form of signatures, for verbs that sign.
 func customary(args []string) []string {
 	if slices.ContainsFunc(args, func(a string) bool { return slices.Contains(signingVerbs, a) }) {
 		args = signatureFormat(args)
 	}
-	switch args[0] {
-	case "help":
-		return append(slices.Clone(args[1:]), "--help")
-	case "--version":
+	if args[0] == "--version" {
 		return append([]string{"version"}, args[1:]...)
 	}
 	return args
@@ -150,6 +149,7 @@ func newParser(globals *globalFlags, some []verb, stdout, stderr io.Writer) (par
 		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { ended = true }),
+		kong.Help(printHelp),
 		kong.ExplicitGroups(groups()),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 	}
