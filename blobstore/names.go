@@ -63,8 +63,22 @@ func (s *Store) Resolve(ctx context.Context, ref oci.Reference) (oci.Descriptor,
 	return descriptor(o), nil
 }
 
+// AbsentName says that a store has no such name. It is content.ErrNotFound.
+type AbsentName struct {
+	Name string // in full
+	List string // what lists those that are here, the hint where there is no better one
+}
+
+func (e *AbsentName) Error() string {
+	return fmt.Sprintf("name %s: %v in this store", e.Name, content.ErrNotFound)
+}
+
+// Unwrap returns the class.
+func (*AbsentName) Unwrap() error { return content.ErrNotFound }
+
 func errNoName(name string) error {
-	return content.WithHint(fmt.Errorf("name %s: %w in this store", name, content.ErrNotFound), "`dist images` lists the names that are here")
+	e := &AbsentName{Name: name, List: "`dist images` lists the names that are here"}
+	return content.WithHint(e, "%s", e.List)
 }
 
 func descriptor(o db.Object) oci.Descriptor {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 
 	"dist.example/content"
 	"dist.example/gc"
@@ -43,7 +42,8 @@ func (c *Client) Usages(ctx context.Context, words ...string) ([]Usage, error) {
 	for i, name := range names {
 		u, ok := byName[name]
 		if !ok {
-			return nil, content.WithHint(fmt.Errorf("name %s: %w in this store", name, content.ErrNotFound), "`dist du` lists all names")
+			absent := &AbsentName{Name: name, List: "`dist du` lists all names"}
+			return nil, content.WithHint(absent, "%s", absent.List)
 		}
 		found[i] = u
 	}

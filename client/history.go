@@ -58,7 +58,8 @@ func loggedName(ctx context.Context, s *blobstore.Store, name string) (string, e
 	}
 	_, err = s.Name(ctx, ref)
 	if errors.Is(err, content.ErrNotFound) {
-		err = content.WithHint(fmt.Errorf("name %s: %w in this store, nor in its history", full, content.ErrNotFound), "`dist log` lists the changes of all names")
+		absent := &AbsentName{Name: full, List: "`dist log` lists the changes of all names"}
+		err = content.WithHint(fmt.Errorf("%w, nor in its history", absent), "%s", absent.List)
 	}
 	return full, err
 }

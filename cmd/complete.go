@@ -49,6 +49,7 @@ type typing struct {
 	args  []string   // arguments before it
 	given []*kong.Flag
 	plain bool   // after --, where nothing is a flag
+	odd   *odd   // the first word before it that cannot be
 	store string // of --store
 	head  string // of the word, before the value: --flag=
 	word  string // the value
@@ -130,7 +131,7 @@ func (t *typing) take(w string) {
 		t.set(t.flag, w)
 		t.flag = nil
 	case t.plain:
-		t.args = append(t.args, w)
+		t.takeArgument(w)
 	case w == "--":
 		t.plain = true
 	case strings.HasPrefix(w, "--"):
@@ -138,6 +139,7 @@ func (t *typing) take(w string) {
 		f := t.find(name)
 		switch {
 		case f == nil:
+			t.oddWord("--"+name, t.flagNames())
 		case joined:
 			t.set(f, value)
 		case f.IsBool() || f.IsCounter():
@@ -152,7 +154,7 @@ func (t *typing) take(w string) {
 			t.node = t.node.Children[i]
 			return
 		}
-		t.args = append(t.args, w)
+		t.takeArgument(w)
 	}
 }
 
@@ -177,6 +179,7 @@ func (t *typing) takeShort(letters string) {
 
 func (t *typing) set(f *kong.Flag, value string) {
 	t.given = append(t.given, f)
+	t.oddValue(f.Value, value)
 	if f.Name == "store" {
 		t.store = value
 	}

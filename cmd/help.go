@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
+
+	"dist.example/client"
 )
 
 // topicFiles are texts that belong to no verb. The first line says what each is about, a
@@ -44,7 +46,8 @@ func (c *helpCmd) Run(s *session) error {
 	topic := len(c.Word) == 1 && slices.Contains(topics, c.Word[0])
 	if len(c.Word) > 0 && !slices.ContainsFunc(known, func(v verb) bool { return v.name == c.Word[0] }) {
 		if !topic {
-			return usagef("%q is no verb and no topic; \"dist help\" lists both", c.Word[0])
+			err := usagef("%q is no verb and no topic; \"dist help\" lists both", c.Word[0])
+			return didYouMean(err, client.Nearest(c.Word[0], slices.Concat(verbNames(), topics)))
 		}
 		return s.tellTopic(parser.Model, c.Word[0])
 	}

@@ -80,7 +80,7 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 		return exitPipe
 	}
 	if err != nil {
-		verb, err := parseError(err)
+		verb, err := parseError(args, err)
 		return report(stderr, verb, err, c.Format.json() || asksForJSON(args), style)
 	}
 	s := &session{
@@ -99,7 +99,7 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 	if readerGone(err) {
 		return exitPipe
 	}
-	return report(stderr, parsed.Selected().Path(), err, c.Format.json(), style)
+	return report(stderr, parsed.Selected().Path(), s.nearName(err), c.Format.json(), style)
 }
 
 // usage answers a call without a verb: the help, but on stderr and with a code
@@ -160,18 +160,21 @@ func newParser(globals *globalFlags, some []verb, stdout, stderr io.Writer) (par
 	return parser, func() bool { return ended }, err
 }
 
-// parseError turns kong's complaint into one of ours, with the verb it is about.
-func parseError(err error) (verb string, _ error) {
+// parseError turns kong's complaint about args into one of ours, with the verb it is
+// about, and what may have been meant.
+func parseError(args []string, err error) (verb string, _ error) {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
 		if node := parse.Context.Selected(); node != nil {
 			verb = node.Path()
 		}
 	}
+	// kong has words of its own for that, by other rules.
+	what, _, _ := strings.Cut(err.Error(), ", did you mean ")
 	if verb == "" {
-		return "", usagef("%v; \"dist --help\" lists the verbs", err)
+		what += "; \"dist --help\" lists the verbs"
 	}
-	return verb, usagef("%v", err)
+	return verb, didYouMean(&usageError{what}, meantWords(args))
 }
 
 // asksForJSON finds out whether errors should be JSON when the arguments could

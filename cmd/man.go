@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"dist.example/client"
 	"dist.example/layer"
 )
 
@@ -66,7 +67,8 @@ func findVerb(app *kong.Application, words []string) (*kong.Node, error) {
 	for i, w := range words {
 		at := slices.IndexFunc(n.Children, func(c *kong.Node) bool { return c.Name == w })
 		if at < 0 {
-			return nil, usagef("%q is no verb; \"dist --help\" lists the verbs", strings.Join(words[:i+1], " "))
+			err := usagef("%q is no verb; \"dist --help\" lists the verbs", strings.Join(words[:i+1], " "))
+			return nil, didYouMean(err, client.Nearest(w, childNames(n)))
 		}
 		n = n.Children[at]
 	}
