@@ -112,7 +112,8 @@ func usage(parser *kong.Kong, stderr io.Writer) int {
 	return exitUsage
 }
 
-// customary turns what people try first into what there is: "dist --version", and --format with a form of signatures, for verbs that sign.
+// customary turns what people try first into what there is: "dist --version", and
+// --format with a form of signatures, for verbs that sign.
 func customary(args []string) []string {
 	if slices.ContainsFunc(args, func(a string) bool { return slices.Contains(signingVerbs, a) }) {
 		args = signatureFormat(args)
@@ -140,8 +141,8 @@ func signatureFormat(args []string) []string {
 	return out
 }
 
-// newParser builds the parser for some verbs. exited tells whether help was printed, in which case what Parse returned
-// does not matter.
+// newParser builds the parser for some verbs. exited tells whether help was printed, in
+// which case what Parse returned does not matter.
 func newParser(globals *globalFlags, some []verb, stdout, stderr io.Writer) (parser *kong.Kong, exited func() bool, err error) {
 	ended := false
 	options := []kong.Option{

@@ -111,47 +111,32 @@ func (r *release) build(ctx context.Context, s system, path string) (*debug.Buil
 	return info, nil
 }
 
-// extras are the manual pages and completions, written by the program itself where
-// it has the verbs for that.
+// extras are the manual pages and completions, written by the program itself.
 func (r *release) extras(ctx context.Context) ([]file, error) {
+	dir := filepath.Join(r.temp, "man")
+	if _, err := r.dist(ctx, "man", "--dir", dir); err != nil {
+		return nil, err
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "man*", "*"))
+	if err != nil {
+		return nil, err
+	}
 	var found []file
-	if r.knows(ctx, "man") {
-		pages := filepath.Join(r.temp, "man")
-		if err := os.MkdirAll(pages, 0o755); err != nil {
-			return nil, err
-		}
-		if _, err := r.dist(ctx, "man", "--dir", pages); err != nil {
-			return nil, err
-		}
-		entries, err := os.ReadDir(pages)
+	for _, page := range pages {
+		data, err := os.ReadFile(page)
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range entries {
-			data, err := os.ReadFile(filepath.Join(pages, e.Name()))
-			if err != nil {
-				return nil, err
-			}
-			section := strings.TrimPrefix(filepath.Ext(e.Name()), ".")
-			found = append(found, file{"man/man" + section + "/" + e.Name(), 0o644, data})
-		}
+		found = append(found, file{"man/" + filepath.Base(filepath.Dir(page)) + "/" + filepath.Base(page), 0o644, data})
 	}
-	if r.knows(ctx, "completion") {
-		for shell, name := range map[string]string{"bash": "dist.bash", "zsh": "_dist", "fish": "dist.fish"} {
-			script, err := r.dist(ctx, "completion", shell)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, file{"completions/" + name, 0o644, []byte(script + "\n")})
+	for shell, name := range map[string]string{"bash": "dist.bash", "zsh": "_dist", "fish": "dist.fish"} {
+		script, err := r.dist(ctx, "completion", shell)
+		if err != nil {
+			return nil, err
 		}
+		found = append(found, file{"completions/" + name, 0o644, []byte(script + "\n")})
 	}
 	return found, nil
-}
-
-// knows says whether the program has a verb.
-func (r *release) knows(ctx context.Context, verb string) bool {
-	_, err := r.dist(ctx, verb, "--help")
-	return err == nil
 }
 
 // dist runs the program that was built, in the folder of the release, with a store
