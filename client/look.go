@@ -188,23 +188,29 @@ func (f oneFile) Remove(string) error                               { return err
 // lookInto makes the tree of an image.
 func (c *Client) lookInto(ctx context.Context, verb, id string, p *oci.Platform, use func(insides) error) error {
 	return c.withImage(ctx, verb, id, p, func(s *blobstore.Store, desc oci.Descriptor) error {
-		m, config, err := c.readImage(ctx, s, id, desc)
-		if err != nil {
-			return err
-		}
-		in := insides{tree: layer.NewTree(false)}
-		if in.layers, err = c.unpackLayers(s, desc, *m, *config); err != nil {
-			return err
-		}
-		all, err := indexes(ctx, s, m.Layers, in.layers)
-		if err == nil {
-			err = in.tree.AddIndexes(all)
-		}
+		in, err := c.insidesOf(ctx, s, id, desc, layer.NewTree(false))
 		if err != nil {
 			return err
 		}
 		return use(in)
 	})
+}
+
+// insidesOf fills a tree with an image.
+func (c *Client) insidesOf(ctx context.Context, s *blobstore.Store, id string, desc oci.Descriptor, t *layer.Tree) (insides, error) {
+	in := insides{tree: t}
+	m, config, err := c.readImage(ctx, s, id, desc)
+	if err != nil {
+		return in, err
+	}
+	if in.layers, err = c.unpackLayers(s, desc, *m, *config); err != nil {
+		return in, err
+	}
+	all, err := indexes(ctx, s, m.Layers, in.layers)
+	if err == nil {
+		err = in.tree.AddIndexes(all)
+	}
+	return in, err
 }
 
 // indexJobs bounds how many layers are read at once.

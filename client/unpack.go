@@ -98,7 +98,10 @@ func (c *Client) unpackImage(ctx context.Context, s *blobstore.Store, id string,
 	if err != nil {
 		return out, err
 	}
-	uo := unpack.Options{Rootless: o.Rootless, Closed: o.Closed, MaxSize: o.MaxSize, Hook: c.opts.Hook}
+	uo := unpack.Options{
+		Rootless: o.Rootless, Closed: o.Closed, MaxSize: o.MaxSize, Hook: c.opts.Hook,
+		Record: &unpack.Record{Image: desc.Digest, Name: id, Platform: oci.FormatPlatform(&config.Platform)},
+	}
 	if o.Bundle == nil {
 		out.Result, err = unpack.Rootfs(ctx, dir, layers, uo)
 		return out, err

@@ -82,6 +82,7 @@ func verbs() []verb {
 		{"ls", "author", "List the files of an image.", new(lsCmd)},
 		{"cat", "author", "Print files of an image.", new(catCmd)},
 		{"cp", "author", "Copy a file or folder of an image to the disk.", new(cpCmd)},
+		{"repack", "author", "Make an image of what has changed in an unpacked folder.", new(repackCmd)},
 		{"unpack", "author", "Make a folder that has the root filesystem of an image.", new(unpackCmd)},
 
 		{"key", "trust", "Make, list, import and remove keys.", new(keyCmd)},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 type diffCmd struct {
 	Quiet    bool     `short:"q" help:"Print the paths of files that differ, one a line, and nothing else."`
 	Old      string   `arg:"" name:"a" complete:"id" help:"Name or id of what is compared."`
-	New      string   `arg:"" name:"b" complete:"id" help:"Name or id of what it is compared with."`
+	New      string   `arg:"" name:"b" complete:"id" help:"Name or id of what it is compared with; or a folder, with ./ or / before it."`
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, compare the image for this platform."`
 	Files    bool     `help:"Compare the files alone."`
 	Times    bool     `help:"Times of modification count, too."`
@@ -32,6 +33,8 @@ func (diffCmd) Help() string {
 
 Files are listed with A for added, D for removed and C for changed, and then what of them: type, content, size, target (of a link), device, mode, owner, xattrs, with --times also time. A folder that is added or removed is listed with all that is in it.
 
+A folder that an image was unpacked to is compared with that image, or another, by its files alone: what repack would put into a layer, but for times, unless --times is given.
+
 Artifacts are compared by the titles of their layers, indexes by platforms. Two of different kinds cannot be compared (exit 2).
 
 The exit code is 0 also where there is a difference; with --exit-code it is 1 then. Which bytes write a document down, and how a layer's tar lists the same files, shows in the digests alone.
@@ -41,6 +44,7 @@ Examples:
     $ dist diff demo/app:v1 demo/app:v2
     $ dist diff -q demo/app:v1 demo/app:v2
     $ dist diff --platform linux/arm64 redis:7.2 redis:7.4
+    $ dist diff demo/app:v1 ./rootfs
     $ dist diff --files --exit-code demo/app:v1 demo/app:small && echo the same files`
 }
 
@@ -50,7 +54,11 @@ func (c *diffCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	d, err := dist.Diff(s.ctx, c.Old, c.New, client.DiffOptions{
+	diff := dist.Diff
+	if isFolder(c.New) {
+		diff = dist.DiffFolder
+	}
+	d, err := diff(s.ctx, c.Old, c.New, client.DiffOptions{
 		Platform: c.Platform.Platform, FilesOnly: c.Files || c.Quiet, Times: c.Times,
 	})
 	if err != nil {
@@ -69,6 +77,11 @@ func (c *diffCmd) Run(s *session) error {
 		err = exitStatus(exitDiffers)
 	}
 	return err
+}
+
+// isFolder says whether a word is written as a folder, and can be no id.
+func isFolder(word string) bool {
+	return word == "." || word == ".." || strings.HasPrefix(word, "./") || strings.HasPrefix(word, "../") || filepath.IsAbs(word)
 }
 
 func printPaths(out io.Writer, files iter.Seq[layer.Change]) error {
@@ -233,7 +246,7 @@ func (j diffJSON) print(out io.Writer, files iter.Seq[layer.Change]) error {
 	}
 	if !j.Differs {
 		row("no difference")
-		if j.Old.Digest != j.New.Digest {
+		if j.New.Digest != "" && j.Old.Digest != j.New.Digest {
 			row("the digests are %s and %s", oci.ShortDigest(j.Old.Digest), oci.ShortDigest(j.New.Digest))
 		}
 	}

@@ -124,7 +124,7 @@ func customary(args []string) []string {
 	return args
 }
 
-var signingVerbs = []string{"sign", "pack", "squash"}
+var signingVerbs = []string{"sign", "pack", "squash", "repack"}
 
 // signatureFormat takes --format for --signature-format where it says a form.
 func signatureFormat(args []string) []string {

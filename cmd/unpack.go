@@ -58,8 +58,16 @@ func (c *unpackCmd) Run(s *session) error {
 		o.Bundle = &unpack.BundleOptions{Args: c.Args, Terminal: c.Terminal}
 	}
 	if c.Subids {
-		if err := c.remap(s, &o); err != nil {
+		if c.Rootless {
+			return usagef("--rootless gives no owners away, and --subids does: give one of them")
+		}
+		uids, gids, err := s.remap()
+		if err != nil {
 			return err
+		}
+		o.Rootless, o.Closed = false, true
+		if o.Bundle != nil {
+			o.Bundle.UIDs, o.Bundle.GIDs = uids, gids
 		}
 	}
 	dist, err := s.local()
@@ -92,48 +100,33 @@ func unpackDefaults(rootless bool) client.UnpackOptions {
 const defaultMaxSize = 256 << 30
 
 // remap has the verb done in a user namespace that has the ranges of who runs it: by
-// another run of this program, or, in that, with o.
-func (c *unpackCmd) remap(s *session, o *client.UnpackOptions) error {
-	if c.Rootless {
-		return usagef("--rootless gives no owners away, and --subids does: give one of them")
-	}
+// another run of this program, which ends this one, or, in that, here.
+func (s *session) remap() (uids, gids []unpack.IDMap, err error) {
 	uids, gids, inside, err := unpack.UserNamespace()
 	switch {
-	case err != nil:
-		return err
-	case inside:
-		o.Rootless, o.Closed = false, true
-		if o.Bundle != nil {
-			o.Bundle.UIDs, o.Bundle.GIDs = uids, gids
-		}
-		return nil
+	case err != nil || inside:
+		return uids, gids, err
 	case os.Geteuid() == 0:
-		return usagef("--subids is for users that are not root, who gives owners as they are")
+		return nil, nil, usagef("--subids is for users that are not root, who gives owners as they are")
 	}
 	exit, err := unpack.Remap(s.ctx, s.stdout, s.stderr)
 	if err == nil {
 		err = exitStatus(exit)
 	}
-	return err
-}
-
-type skippedJSON struct {
-	Owners  int `json:"owners"`
-	Devices int `json:"devices"`
-	Xattrs  int `json:"xattrs"`
+	return nil, nil, err
 }
 
 type unpackJSON struct {
-	Digest   oci.Digest  `json:"digest"`
-	Platform string      `json:"platform"`
-	Dir      string      `json:"dir"`
-	Bundle   bool        `json:"bundle"`
-	Layers   int         `json:"layers"`
-	Files    int         `json:"files"`
-	Folders  int         `json:"folders"`
-	Links    int         `json:"links"`
-	Size     int64       `json:"size"`
-	Skipped  skippedJSON `json:"skipped"`
+	Digest   oci.Digest     `json:"digest"`
+	Platform string         `json:"platform"`
+	Dir      string         `json:"dir"`
+	Bundle   bool           `json:"bundle"`
+	Layers   int            `json:"layers"`
+	Files    int            `json:"files"`
+	Folders  int            `json:"folders"`
+	Links    int            `json:"links"`
+	Size     int64          `json:"size"`
+	Skipped  unpack.Skipped `json:"skipped"`
 	// What only a bundle has.
 	User   string   `json:"user,omitempty"`
 	Meant  string   `json:"meantUser,omitempty"`
@@ -144,8 +137,7 @@ func newUnpackJSON(u client.Unpacked) unpackJSON {
 	return unpackJSON{
 		Digest: u.Image.Digest, Platform: oci.FormatPlatform(&u.Platform), Dir: u.Dir, Bundle: u.User != "", Layers: u.Layers,
 		Files: u.Files, Folders: u.Folders, Links: u.Links, Size: u.Size,
-		Skipped: skippedJSON{u.Skipped.Owners, u.Skipped.Devices, u.Skipped.Xattrs},
-		User:    u.User, Meant: u.Meant, Labels: u.Labels,
+		Skipped: u.Skipped, User: u.User, Meant: u.Meant, Labels: u.Labels,
 	}
 }
 

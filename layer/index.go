@@ -2,14 +2,17 @@ package layer
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"dist.example/content"
@@ -25,8 +28,8 @@ type Index struct {
 	members []indexed
 }
 
-// indexed is a member. What is sparse has no sum, for its content may be any amount of
-// nothing.
+// indexed is a member. Sparse files have sums as far as they come to maxHoles in a layer:
+// their content may be any amount of nothing.
 type indexed struct {
 	header tar.Header
 	sum    *[sha256.Size]byte
@@ -35,7 +38,7 @@ type indexed struct {
 // Index reads a layer to its end. Errors: those of Tree.Apply but what takes a tree to
 // find out; ErrUnsupported also for a layer beyond the caps of one.
 func (in Input) Index(ctx context.Context) (*Index, error) {
-	x, used, buf := &Index{DiffID: in.DiffID}, 0, make([]byte, 128<<10)
+	x, used, holes, buf := &Index{DiffID: in.DiffID}, 0, int64(0), make([]byte, 128<<10)
 	err := in.walk(ctx, func(h *tar.Header, _ int, r io.Reader) error {
 		m := indexed{header: tar.Header{
 			Typeflag: h.Typeflag, Name: h.Name, Linkname: h.Linkname, Size: h.Size, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid,
@@ -50,7 +53,10 @@ func (in Input) Index(ctx context.Context) (*Index, error) {
 		if used += m.bytes(); len(x.members) >= MaxEntries || used > MaxHeaderBytes {
 			return fmt.Errorf("%w: it has more than %d members, or their headers more than %d bytes", content.ErrUnsupported, MaxEntries, MaxHeaderBytes)
 		}
-		if m.header.Typeflag == tar.TypeReg && h.Size > 0 {
+		if sparse(h) {
+			holes += min(h.Size, maxHoles)
+		}
+		if isFile(m.header.Typeflag) && h.Size > 0 && (!sparse(h) || holes < maxHoles) {
 			f := &file{}
 			if err := f.hash(r, buf); err != nil {
 				return err
@@ -66,6 +72,55 @@ func (in Input) Index(ctx context.Context) (*Index, error) {
 	return x, nil
 }
 
+// entryTypes are the types of members that are entries.
+var entryTypes = map[string]byte{
+	TypeFile: tar.TypeReg, TypeFolder: tar.TypeDir, TypeLink: tar.TypeSymlink,
+	TypeCharDevice: tar.TypeChar, TypeBlockDevice: tar.TypeBlock, TypePipe: tar.TypeFifo,
+}
+
+// Add adds an entry to an index that is made by hand, "" being the root. A file that is not
+// empty has the SHA-256 of its content as digest. The caller gives each path once, behind
+// the folder that it is in.
+func (x *Index) Add(path string, e Entry) {
+	m := indexed{header: tar.Header{
+		Typeflag: entryTypes[e.Type], Name: cmp.Or(path, "./"), Linkname: e.Target, Mode: int64(e.Mode), Uid: e.UID, Gid: e.GID,
+		ModTime: e.Time, Devmajor: e.Major, Devminor: e.Minor,
+	}}
+	for k, v := range e.Xattrs {
+		if m.header.PAXRecords == nil {
+			m.header.PAXRecords = map[string]string{}
+		}
+		if isXattr(k) {
+			k = xattrKey + k
+		}
+		m.header.PAXRecords[k] = v
+	}
+	if e.Type == TypeFile {
+		m.header.Size = e.Size
+		if sum, err := hex.DecodeString(e.Digest.Encoded()); err == nil && e.Size > 0 && len(sum) == sha256.Size {
+			m.sum = (*[sha256.Size]byte)(sum)
+		}
+	}
+	x.members = append(x.members, m)
+}
+
+// AddLink adds one more name of a file that was added.
+func (x *Index) AddLink(path, old string) {
+	x.members = append(x.members, indexed{header: tar.Header{Typeflag: tar.TypeLink, Name: path, Linkname: old}})
+}
+
+// isXattr says whether the key of an Entry's Xattrs is that of an extended attribute, and
+// not of another PAX record.
+func isXattr(key string) bool {
+	space, _, _ := strings.Cut(key, ".")
+	return slices.Contains([]string{"user", "trusted", "security", "system"}, space)
+}
+
+// maxHoles bounds the content of sparse files that is hashed, in bytes of a layer.
+const maxHoles = 16 << 30
+
+func isFile(kind byte) bool { return kind == tar.TypeReg || kind == tar.TypeCont || kind == tar.TypeGNUSparse }
+
 // bytes is how much a member says.
 func (m *indexed) bytes() int {
 	h := &m.header
@@ -77,10 +132,11 @@ func (m *indexed) bytes() int {
 }
 
 // AddIndexes puts the layers of indexes on top, the lowest first, as ApplyAll does with
-// the layers. Files have sums then, whether the tree was made with sums or not; sparse
-// files are refused where it was. Errors: those of Apply that the members lead to.
+// the layers. Files have sums then, whether the tree was made with sums or not; a file that
+// has none in its index is refused where it was. Errors: those of Apply that the members
+// lead to.
 func (t *Tree) AddIndexes(all []*Index) error {
-	t.holes = !t.sums
+	t.holes = true
 	for _, x := range all {
 		if err := t.addIndex(x); err != nil {
 			return err
@@ -96,8 +152,11 @@ func (t *Tree) addIndex(x *Index) error {
 		if err != nil {
 			return fmt.Errorf("member %q: %w", m.header.Name, err)
 		}
-		if n != nil && m.sum != nil && n.file.kind == kindFile {
+		if n != nil && !n.isDir() && n.file.kind == kindFile {
 			n.file.sum = m.sum
+			if t.sums && m.sum == nil && n.file.size > 0 {
+				return fmt.Errorf("member %q: %w: nothing tells its content: too much of it are holes", m.header.Name, content.ErrUnsupported)
+			}
 		}
 	}
 	t.layer++

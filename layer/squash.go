@@ -176,12 +176,8 @@ func (s *squashing) whiteout(dir *node, name string) error {
 
 // header writes and counts one.
 func (s *squashing) header(h *tar.Header) error {
-	err := s.tw.WriteHeader(h)
-	if err != nil && tar.NewWriter(io.Discard).WriteHeader(h) != nil { // the trouble is not with writing
-		err = fmt.Errorf("%w: %v", content.ErrUnsupported, err)
-	}
-	if err != nil {
-		return fmt.Errorf("squash %q: %w", h.Name, err)
+	if err := s.tw.WriteHeader(h); err != nil {
+		return fmt.Errorf("squash %q: %w", h.Name, headerError(h, err))
 	}
 	s.members++
 	return nil

@@ -59,6 +59,39 @@ func (t *Tree) Lookup(name string) (real string, e Entry, err error) {
 	return n.path(), *n.entry(), nil
 }
 
+// Explicit gives each folder that no member is for the entry that a disk gives it (see
+// Folders), so that Changes compares its time, too.
+func (t *Tree) Explicit() {
+	// What is visited does not fail.
+	_ = t.walk(func(n *node) error {
+		if n.file == nil {
+			n.file = impliedFolder()
+		}
+		return nil
+	})
+}
+
+// At is the entry of a path as it stands in the tree, in the form of Disk: no link is
+// followed.
+func (t *Tree) At(path string) (Entry, bool) {
+	n := t.node(path)
+	if n == nil {
+		return Entry{}, false
+	}
+	return *n.entry(), true
+}
+
+// node is what stands at a path, nil for nothing.
+func (t *Tree) node(path string) *node {
+	n := t.root
+	for path != "" && n != nil {
+		var name string
+		name, path, _ = strings.Cut(path, "/")
+		n = n.child(name)
+	}
+	return n
+}
+
 // lookup is the node that parts lead to, nil if there is none.
 func (t *Tree) lookup(parts []string) (*node, error) {
 	for range maxLinks {

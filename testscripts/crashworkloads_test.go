@@ -101,6 +101,11 @@ func putting() []workload {
 		}, damaged: true, command: call("put", "$F/large"), only: []string{"loose.", "db.commit"}},
 		{name: "pack", prepare: func(b *box) { b.dist("put", "-t", "layer", "$F/tar") }, command: call("pack", "demo/app:v1", "$F/folder", "$TAR")},
 		{name: "squash", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar") }, command: call("squash", "demo/app:v1")},
+		{name: "repack", prepare: func(b *box) {
+			b.dist("pack", "--platform", "linux/amd64", "demo/app:v1", "$F/folder", "$F/tar")
+			b.dist("unpack", "--platform", "linux/amd64", "demo/app:v1", "out")
+			b.must(os.WriteFile(filepath.Join(b.dir, "out", "added"), []byte("new"), 0o644))
+		}, command: call("repack", "--base", "demo/app:v1", "out", "demo/app:v2")}, // boxes are copies, of which no record is
 		{name: "unpack", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar") }, command: call("unpack", "demo/app:v1", "out"), again: []int{8}, only: []string{"unpack.", "hold."}},
 	}
 }

@@ -73,7 +73,10 @@ func Bundle(ctx context.Context, dir string, layers []layer.Input, image oci.Ima
 		if err != nil {
 			return err
 		}
-		return st.write(configName, config)
+		if err := st.write(configName, config); err != nil || o.Record == nil {
+			return err
+		}
+		return st.record(*o.Record, root, o.Options, res.Result, false, true)
 	})
 	return res, err
 }

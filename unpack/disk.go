@@ -178,6 +178,10 @@ func (d *disk) fill(f *os.File, e layer.Entry, r io.Reader) error {
 		}
 		off += int64(n)
 	}
+	// The verdict on it comes with its end.
+	if n, err := r.Read(d.buf[:1]); n > 0 || err != io.EOF {
+		return errors.Join(fmt.Errorf("%w: it has more than it says", content.ErrCorrupt), err)
+	}
 	return f.Truncate(e.Size)
 }
 
@@ -357,10 +361,12 @@ func (d *disk) finish(name string, e layer.Entry) error {
 	return d.describe(dir, base, e, nil)
 }
 
+var modeFlags = map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky}
+
 // fileMode is a mode as package os has it.
 func fileMode(mode uint32) fs.FileMode {
 	m := fs.FileMode(mode & 0o777)
-	for bit, flag := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+	for bit, flag := range modeFlags {
 		if mode&bit != 0 {
 			m |= flag
 		}

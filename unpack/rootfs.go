@@ -25,6 +25,9 @@ type Options struct {
 	Closed bool
 	// MaxSize bounds what the files of all layers have, in bytes; 0 does not.
 	MaxSize int64
+	// Record has what a Scan of the folder needs kept about it: Image, Name and Platform
+	// are the caller's to say. nil keeps nothing.
+	Record *Record
 	// plain keeps modes without setuid and the like, and times, and nothing else.
 	plain bool
 	// Hook is called at the steps of the work. Only tests set it, to stop a process there.
@@ -33,9 +36,9 @@ type Options struct {
 
 // Skipped is how much of an image could not be made.
 type Skipped struct {
-	Owners  int // entries that are neither root's nor were given to their owner
-	Devices int // devices and pipes that are not there
-	Xattrs  int // extended attributes
+	Owners  int `json:"owners"`  // entries that are neither root's nor were given to their owner
+	Devices int `json:"devices"` // devices and pipes that are not there
+	Xattrs  int `json:"xattrs"`  // extended attributes
 }
 
 // Result is what was made, what upper layers took away again too.
@@ -61,7 +64,11 @@ type Result struct {
 func Rootfs(ctx context.Context, dir string, layers []layer.Input, o Options) (Result, error) {
 	var res Result
 	err := place(ctx, dir, o, func(st *stage) error {
-		_, err := fill(ctx, st.tree, layers, o, o.Rootless || o.Closed, &res)
+		shut := o.Rootless || o.Closed
+		_, err := fill(ctx, st.tree, layers, o, shut, &res)
+		if err == nil && o.Record != nil {
+			err = st.record(*o.Record, st.tree, o, res, shut, false)
+		}
 		return err
 	})
 	return res, err
@@ -270,6 +277,9 @@ func (st *stage) hold(name string, fresh bool) (held bool, err error) {
 
 // discard removes what the stage has. Folders may be closed to their owner.
 func (st *stage) discard() error {
+	if err := st.root.Remove(recordName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fsys.Classify(err)
+	}
 	if _, err := st.root.Lstat(treeName); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -345,6 +355,10 @@ func (st *stage) finish(o Options) error {
 		return fsys.Classify(err)
 	}
 	o.hook("unpack.placed")
+	err = st.parent.Rename(filepath.Join(filepath.Base(st.path), recordName), filepath.Base(recordOf(st.dir)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fsys.Classify(err)
+	}
 	return fsys.Classify(fsys.OS().SyncDir(filepath.Dir(st.dir)))
 }
 

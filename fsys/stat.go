@@ -1,0 +1,25 @@
+package fsys
+
+import (
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Detail is what Linux tells of a file beyond fs.FileInfo.
+type Detail struct {
+	Device, Inode, Links uint64
+	UID, GID             int
+	Major, Minor         int64     // of a device
+	Changed              time.Time // when content or what describes it last changed, by the system's clock
+}
+
+// DetailOf is the detail of a file; false where the system does not tell. Linux alone.
+func DetailOf(fi fs.FileInfo) (Detail, bool) { return detail(fi) }
+
+// Xattrs are the extended attributes of an entry of an open folder, by its bare name, those
+// of a link itself. A file system that has none has none. Linux alone, where it needs /proc.
+func Xattrs(dir *os.File, name string) (map[string]string, error) {
+	found, err := xattrs(dir, name)
+	return found, named("read attributes of", dir, name, err)
+}

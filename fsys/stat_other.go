@@ -1,0 +1,13 @@
+//go:build !linux
+
+package fsys
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+func detail(fs.FileInfo) (Detail, bool) { return Detail{}, false }
+
+func xattrs(*os.File, string) (map[string]string, error) { return nil, errors.ErrUnsupported }

@@ -1,0 +1,120 @@
+package unpack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/oci"
+)
+
+// Record is what is kept about a folder that was unpacked, so that Scan finds what has
+// changed since: beside it, or in it where it is a bundle. What was in each layer is not in
+// it, for that the image says.
+type Record struct {
+	Image    oci.Digest `json:"image"`              // its manifest
+	Name     string     `json:"name,omitempty"`     // as it was given
+	Platform string     `json:"platform,omitempty"` // of the image
+	// Inode is that of the root: another folder under the same name is not meant.
+	Inode uint64 `json:"inode"`
+	// Finished is when the last file was there, by the clock of the file system: what has
+	// not changed since then is as it was unpacked.
+	Finished time.Time `json:"finished"`
+	Rootless bool      `json:"rootless"`
+	Closed   bool      `json:"closed"` // the root has another mode than the image's
+	Skipped  Skipped   `json:"skipped"`
+}
+
+const (
+	recordName   = "dist-unpacked.json"
+	recordSuffix = "." + recordName
+	// maxRecord bounds a record that is read, in bytes.
+	maxRecord = 1 << 20
+)
+
+// ReadRecord finds the record of a folder and the root filesystem that it is about, which
+// is below the folder where that is a bundle. Errors: ErrNotFound where there is none, or
+// only one of another folder; then root is told nevertheless.
+func ReadRecord(dir string) (r Record, root string, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return r, dir, fsys.Classify(err)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return r, dir, fsys.Classify(err)
+	}
+	root, file := dir, recordOf(dir)
+	if _, err := os.Lstat(filepath.Join(dir, recordName)); err == nil {
+		root, file = filepath.Join(dir, rootfsName), filepath.Join(dir, recordName)
+	}
+	fi, err := os.Lstat(root)
+	if err == nil && !fi.IsDir() {
+		err = fmt.Errorf("%s: %w: it is no folder", root, content.ErrInvalid)
+	}
+	if err != nil {
+		return r, root, fsys.Classify(err)
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, root, fmt.Errorf("%s: %w: nothing tells what it was unpacked from", dir, content.ErrNotFound)
+	}
+	if err != nil {
+		return r, root, fsys.Classify(err)
+	}
+	defer f.Close()
+	p, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	if err == nil {
+		err = json.Unmarshal(p, &r)
+	}
+	if err == nil {
+		_, err = oci.ParseDigest(r.Image.String())
+	}
+	if err != nil {
+		return Record{}, root, fmt.Errorf("%s: %w: %w", file, content.ErrInvalid, err)
+	}
+	if d, ok := fsys.DetailOf(fi); ok && d.Inode != r.Inode {
+		return Record{}, root, fmt.Errorf("%s: %w: it is another folder than the one that %s is about", dir, content.ErrNotFound, file)
+	}
+	return r, root, nil
+}
+
+// recordOf is where the record of a root filesystem is.
+func recordOf(dir string) string {
+	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+recordSuffix)
+}
+
+// record writes the record into the stage, once all files are there: of a bundle to its
+// place.
+func (st *stage) record(r Record, root *os.Root, o Options, res Result, shut, bundle bool) error {
+	in := st.root
+	if bundle {
+		in = st.tree
+	}
+	f, err := in.OpenFile(recordName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer f.Close()
+	// The file is younger than all others.
+	fi, err := f.Stat()
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	ri, err := root.Stat(".")
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	d, _ := fsys.DetailOf(ri)
+	r.Finished, r.Inode, r.Rootless, r.Closed, r.Skipped = fi.ModTime().UTC(), d.Inode, o.Rootless, shut, res.Skipped
+	p, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		_, err = f.Write(append(p, '\n'))
+	}
+	return fsys.Classify(errors.Join(err, f.Close()))
+}

@@ -1,0 +1,245 @@
+package unpack
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/layer"
+	"dist.example/oci"
+)
+
+// Scan is what a folder has now, as the index of a layer that has all of it; base is the
+// tree, with sums, of the image that r says it was unpacked from. Content is read where
+// something speaks for it that it is not that of base: another size or time, or a change
+// since. What could not be made of the image, and what only tells how it was unpacked, is
+// as in base: owners and devices of one that was unpacked without root, above all. Sockets
+// are left out.
+//
+// Errors: ErrUnsupported for a name that would delete in a layer, and for what is beyond
+// the caps of package layer; ErrConflict for a folder in which another file system is
+// mounted, and for what changes meanwhile; those of the file system. Linux alone:
+// ErrUnsupported elsewhere.
+func Scan(ctx context.Context, root *os.Root, base *layer.Tree, r Record) (*layer.Index, error) {
+	s := &scan{
+		ctx: ctx, root: root, base: base, r: r, index: &layer.Index{}, seen: map[string]bool{},
+		links: map[uint64]string{}, buf: make([]byte, 256<<10), uid: os.Geteuid(), gid: os.Getegid(),
+	}
+	fi, err := root.Stat(".")
+	if err != nil {
+		return nil, fsys.Classify(err)
+	}
+	d, _ := fsys.DetailOf(fi)
+	s.device = d.Device
+	if err := s.folder(""); err != nil {
+		return nil, err
+	}
+	return s.index, s.absent()
+}
+
+// scan is one run of Scan.
+type scan struct {
+	ctx      context.Context
+	root     *os.Root
+	base     *layer.Tree
+	r        Record
+	index    *layer.Index
+	device   uint64
+	links    map[uint64]string // of files with several names, the first
+	seen     map[string]bool   // folders
+	buf      []byte
+	uid, gid int
+}
+
+// folder adds a folder and all that is in it.
+func (s *scan) folder(name string) error {
+	dir, err := s.root.Open(filepath.FromSlash(orDot(name)))
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer dir.Close()
+	fi, err := dir.Stat()
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	if d, _ := fsys.DetailOf(fi); d.Device != s.device {
+		return content.WithHint(fmt.Errorf("/%s: %w: another file system is mounted there", name, content.ErrConflict), "unmount it")
+	}
+	if err := s.add(dir, ".", name, fi); err != nil {
+		return err
+	}
+	s.seen[name] = true
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	slices.Sort(names)
+	for _, base := range names {
+		if err := s.entry(dir, base, path.Join(name, base)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry adds what is in a folder under a name.
+func (s *scan) entry(dir *os.File, base, name string) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	if strings.HasPrefix(base, ".wh.") {
+		return content.WithHint(fmt.Errorf("/%s: %w: in a layer a name that begins with .wh. deletes", name, content.ErrUnsupported), "rename or remove it")
+	}
+	fi, err := s.root.Lstat(filepath.FromSlash(name))
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	switch {
+	case fi.IsDir():
+		return s.folder(name)
+	case fi.Mode()&fs.ModeSocket != 0:
+		return nil
+	}
+	if d, _ := fsys.DetailOf(fi); d.Links > 1 {
+		if first, ok := s.links[d.Inode]; ok {
+			s.index.AddLink(name, first)
+			return nil
+		}
+		s.links[d.Inode] = name
+	}
+	return s.add(dir, base, name, fi)
+}
+
+// add adds one entry.
+func (s *scan) add(dir *os.File, base, name string, fi fs.FileInfo) error {
+	e, err := s.describe(dir, base, name, fi)
+	if err == nil {
+		s.index.Add(name, e)
+	}
+	return err
+}
+
+var entryTypes = map[fs.FileMode]string{
+	0: layer.TypeFile, fs.ModeDir: layer.TypeFolder, fs.ModeSymlink: layer.TypeLink, fs.ModeNamedPipe: layer.TypePipe,
+	fs.ModeDevice: layer.TypeBlockDevice, fs.ModeDevice | fs.ModeCharDevice: layer.TypeCharDevice,
+}
+
+func (s *scan) describe(dir *os.File, base, name string, fi fs.FileInfo) (layer.Entry, error) {
+	d, _ := fsys.DetailOf(fi)
+	was, known := s.base.At(name)
+	e := layer.Entry{Type: entryTypes[fi.Mode().Type()], Mode: modeOf(fi.Mode()), UID: d.UID, GID: d.GID, Time: fi.ModTime()}
+	if s.r.Rootless && d.UID == s.uid {
+		e.UID, e.GID = 0, 0
+		if known {
+			e.UID, e.GID = was.UID, was.GID
+		}
+	}
+	if name == "" && s.r.Closed && e.Mode == uint32(making) {
+		e.Mode = was.Mode
+	}
+	var err error
+	if e.Xattrs, err = s.xattrs(dir, base, was); err != nil {
+		return e, err
+	}
+	switch e.Type {
+	case layer.TypeCharDevice, layer.TypeBlockDevice:
+		e.Major, e.Minor = d.Major, d.Minor
+	case layer.TypeLink:
+		e.Mode = 0o777
+		if e.Target, err = s.root.Readlink(filepath.FromSlash(name)); err != nil {
+			return e, fsys.Classify(err)
+		}
+	case layer.TypeFile:
+		e.Size = fi.Size()
+		same := known && was.Type == layer.TypeFile && was.Size == e.Size && was.Time.Equal(e.Time)
+		if same && was.Digest != "" && d.Changed.Before(s.r.Finished) {
+			e.Digest = was.Digest
+		} else if e.Size > 0 {
+			e.Digest, err = s.hash(name, fi)
+		}
+	}
+	return e, err
+}
+
+// xattrs are an entry's extended attributes, and what else its records say in the image.
+func (s *scan) xattrs(dir *os.File, base string, was layer.Entry) (map[string]string, error) {
+	found, err := fsys.Xattrs(dir, base)
+	if err != nil {
+		return nil, fsys.Classify(err)
+	}
+	maps.DeleteFunc(found, func(key, _ string) bool {
+		_, known := was.Xattrs[key]
+		return !settable(key) || key == "security.selinux" && !known // which the system gives
+	})
+	for key, value := range was.Xattrs {
+		lost := !settable(key) || s.r.Skipped.Xattrs > 0
+		if _, there := found[key]; !there && lost {
+			if found == nil {
+				found = map[string]string{}
+			}
+			found[key] = value
+		}
+	}
+	return found, nil
+}
+
+// hash reads a file.
+func (s *scan) hash(name string, fi fs.FileInfo) (oci.Digest, error) {
+	f, err := s.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", fsys.Classify(err)
+	}
+	defer f.Close()
+	now, err := f.Stat()
+	if err != nil {
+		return "", fsys.Classify(err)
+	}
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{io.LimitReader(f, fi.Size()+1)}, s.buf)
+	if err != nil {
+		return "", fsys.Classify(err)
+	}
+	if n != fi.Size() || !os.SameFile(fi, now) {
+		return "", fmt.Errorf("/%s: %w: it changed while it was read", name, content.ErrConflict)
+	}
+	return oci.Digest(fmt.Sprintf("sha256:%x", h.Sum(nil))), nil
+}
+
+// absent adds what was never made of the image.
+func (s *scan) absent() error {
+	if s.r.Skipped.Devices == 0 {
+		return nil
+	}
+	return s.base.Each("/", -1, func(name string, e layer.Entry) error {
+		special := e.Type == layer.TypeCharDevice || e.Type == layer.TypeBlockDevice || e.Type == layer.TypePipe
+		dir := strings.TrimSuffix(strings.TrimSuffix(name, path.Base(name)), "/")
+		if special && s.seen[dir] {
+			if _, err := s.root.Lstat(filepath.FromSlash(name)); err != nil {
+				s.index.Add(name, e)
+			}
+		}
+		return nil
+	})
+}
+
+// modeOf is the opposite of fileMode.
+func modeOf(m fs.FileMode) uint32 {
+	mode := uint32(m.Perm())
+	for bit, flag := range modeFlags {
+		if m&flag != 0 {
+			mode |= bit
+		}
+	}
+	return mode
+}
