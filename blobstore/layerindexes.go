@@ -14,7 +14,7 @@ import (
 // MaxLayerIndex bounds what is kept of one layer, in bytes.
 const MaxLayerIndex = 64 << 20
 
-// LayerIndex is what PutLayerIndex was given for a blob. Errors: ErrNotFound where
+// LayerIndex is what PutLayerIndexes was given for a blob. Errors: ErrNotFound where
 // nothing is kept.
 func (s *Store) LayerIndex(ctx context.Context, d oci.Digest) (data []byte, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
@@ -31,12 +31,12 @@ func (s *Store) LayerIndex(ctx context.Context, d oci.Digest) (data []byte, err 
 	return data, err
 }
 
-// PutLayerIndex keeps an index of what is in a layer (layer.Index) for as long as the blob
-// is here. It is a note that can be made again: it is not kept where it is larger than
-// MaxLayerIndex, where the blob is not here, in a store that can only be read or is a
-// backup, and while others keep writing. Errors: that of ctx.
-func (s *Store) PutLayerIndex(ctx context.Context, d oci.Digest, data []byte) error {
-	if len(data) > MaxLayerIndex || !s.notes(ctx) {
+// PutLayerIndexes keeps indexes of what is in layers (layer.Index), by the digests of the
+// blobs, for as long as these are here. They are notes that can be made again: none is kept
+// where it is larger than MaxLayerIndex, where the blob is not here, in a store that can
+// only be read or is a backup, and while others keep writing. Errors: that of ctx.
+func (s *Store) PutLayerIndexes(ctx context.Context, all map[oci.Digest][]byte) error {
+	if len(all) == 0 || !s.notes(ctx) {
 		return ctx.Err()
 	}
 	brief, cancel := context.WithCancel(ctx)
@@ -44,11 +44,19 @@ func (s *Store) PutLayerIndex(ctx context.Context, d oci.Digest, data []byte) er
 	wait := time.AfterFunc(useWait, cancel)
 	err := s.db.Write(brief, func(tx *db.Tx) error {
 		wait.Stop()
-		o, found, err := tx.Object(d)
-		if err != nil || !found || !o.Loc.Held() {
-			return err
+		for d, data := range all {
+			if len(data) > MaxLayerIndex {
+				continue
+			}
+			o, found, err := tx.Object(d)
+			if err == nil && found && o.Loc.Held() {
+				err = tx.PutLayerIndex(o.ID, data)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		return tx.PutLayerIndex(o.ID, data)
+		return nil
 	})
 	if errors.Is(err, content.ErrCorrupt) {
 		return err // of the catalog

@@ -98,15 +98,18 @@ func (s *Store) Use(ctx context.Context, names ...oci.Reference) {
 // notes says whether what readers find is noted in the store: not in one that is read
 // only, nor in a backup, with which no backup would go on once it has been written to.
 func (s *Store) notes(ctx context.Context) bool {
-	if s.readOnly {
-		return false
-	}
+	return !s.readOnly && !s.IsBackup(ctx)
+}
+
+// IsBackup says whether the store is a backup that nobody has written to since: whoever
+// only reads it leaves no lease there. What cannot be found out is taken for one.
+func (s *Store) IsBackup(ctx context.Context) bool {
 	backup := false
 	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
 		backup, err = tx.IsBackup()
 		return err
 	})
-	return err == nil && !backup
+	return err != nil || backup
 }
 
 // use is Use for as many names as a transaction takes.

@@ -53,7 +53,7 @@ func (d Difference) Differs() bool {
 }
 
 // Diff compares two images, artifacts or indexes that are here. Files are compared as
-// the layers make them, see layer.Changes; layers that both begin with are read once.
+// the layers make them, see layer.Changes; a layer is read when somebody first looks into it.
 // Layers are matched by their diff_ids, those of artifacts by their titles, else their
 // digests, and manifests of an index by their platforms.
 //

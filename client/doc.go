@@ -18,6 +18,7 @@
 //     does. Tags at registries move one by one, after all content has arrived.
 //   - A verb that only asks a registry needs no store. One that only reads a store
 //     writes no content and moves no name: at most leases, notes (of what registries
-//     have, of the use of names, of what is damaged), the index of search, and good
+//     have, of the use of names, of what is damaged, of what is in layers), the index of
+//     search, and good
 //     bytes in the place of damaged ones, which it may fetch for that.
 package client

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,7 +42,7 @@ type insides struct {
 // kept then, and nothing is read any more. Errors: those of Unpack for the image;
 // ErrNotFound for a path that it does not have, ErrInvalid for what is no path.
 func (c *Client) ListFiles(ctx context.Context, id, name string, p *oci.Platform, all bool) (files []ImageFile, err error) {
-	err = c.lookInto(ctx, "ls", id, p, func(in insides) error {
+	err = c.lookInto(ctx, id, p, func(in insides) error {
 		files = nil
 		real, e, err := in.tree.Lookup(name)
 		if err != nil {
@@ -61,18 +62,23 @@ func (c *Client) ListFiles(ctx context.Context, id, name string, p *oci.Platform
 	return files, err
 }
 
-// ReadFile writes a file of an image of the store, of which it reads only the layer that
-// has it. Its content is checked while it is written: after ErrCorrupt w has bytes that
-// are not those of the file. Errors: those of ListFiles and of w; ErrInvalid for what is
-// no file.
-func (c *Client) ReadFile(ctx context.Context, id, name string, p *oci.Platform, w io.Writer) error {
+// ReadFiles writes files of an image of the store, one after the other, of which it reads
+// only the layers that have them. Content is checked while it is written: after ErrCorrupt w
+// has bytes that are not those of a file. Errors: those of ListFiles and of w; ErrInvalid
+// for what is no file.
+func (c *Client) ReadFiles(ctx context.Context, id string, names []string, p *oci.Platform, w io.Writer) error {
 	counted := &counting{w: w}
 	var failed error
-	err := c.lookInto(ctx, "cat", id, p, func(in insides) error {
-		err := in.file(ctx, name, func(_ layer.Entry, r io.Reader) error {
-			_, err := io.Copy(counted, r)
-			return err
-		})
+	err := c.lookInto(ctx, id, p, func(in insides) error {
+		var err error
+		for _, name := range names {
+			if err == nil {
+				err = in.file(ctx, name, func(_ layer.Entry, r io.Reader) error {
+					_, err := io.Copy(counted, r)
+					return err
+				})
+			}
+		}
 		if counted.n > 0 { // it cannot be written again
 			failed = err
 			return nil
@@ -105,7 +111,7 @@ type Copied struct {
 // needs an empty place, as unpack.Copy has it. What is copied appears when it is whole.
 // Errors: those of ListFiles, unpack.Copy and the file system.
 func (c *Client) CopyFiles(ctx context.Context, id, name, to string, p *oci.Platform) (out Copied, err error) {
-	err = c.lookInto(ctx, "cp", id, p, func(in insides) error {
+	err = c.lookInto(ctx, id, p, func(in insides) error {
 		real, e, err := in.tree.Lookup(name)
 		if err != nil {
 			return err
@@ -138,31 +144,34 @@ func destination(real, base, to string) (string, error) {
 	return filepath.Join(to, base), nil
 }
 
-// copyFile copies one file.
-func (in insides) copyFile(ctx context.Context, name, to string) (err error) {
-	tmp, err := createBeside(to)
+// copyFile copies one file. What is no regular file where it is to go gets its content.
+func (in insides) copyFile(ctx context.Context, name, to string) error {
+	out, err := createOutput(ctx, to)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
+	defer out.abandon()
 	err = in.file(ctx, name, func(e layer.Entry, r io.Reader) error {
-		if _, err := io.Copy(tmp, r); err != nil {
+		if out.place == "" {
+			_, err := io.Copy(out, r)
 			return err
 		}
-		if err := tmp.Chmod(os.FileMode(e.Mode).Perm()); err != nil && !errors.Is(err, errors.ErrUnsupported) && runtime.GOOS != "windows" {
+		// What it is to be comes after its content: it may be for few eyes.
+		if err := out.Chmod(0o600); err != nil && runtime.GOOS != "windows" {
 			return err
 		}
-		return os.Chtimes(tmp.Name(), e.Time, e.Time)
+		if err := unpack.WriteContent(ctx, out.File, e, r); err != nil {
+			return err
+		}
+		if err := out.Chmod(os.FileMode(e.Mode).Perm()); err != nil && runtime.GOOS != "windows" {
+			return err
+		}
+		return os.Chtimes(out.Name(), e.Time, e.Time)
 	})
-	if err := errors.Join(err, tmp.Close()); err != nil {
+	if err != nil {
 		return fsys.Classify(err)
 	}
-	return fsys.Classify(os.Rename(tmp.Name(), to))
+	return out.finish()
 }
 
 // file hands the content of a file to use.
@@ -174,7 +183,8 @@ func (in insides) file(ctx context.Context, name string, use func(layer.Entry, i
 	if e.Type != layer.TypeFile {
 		return fmt.Errorf("%s: %w: it is a %s, and no file", name, content.ErrInvalid, e.Type)
 	}
-	return in.tree.Extract(ctx, real, in.layers, oneFile(use))
+	// Holes take no reading of a layer, which would notice the end of ctx.
+	return in.tree.Extract(ctx, real, in.layers, oneFile(func(e layer.Entry, r io.Reader) error { return use(e, content.UntilDone(ctx, r)) }))
 }
 
 // oneFile is a layer.Disk for a file alone.
@@ -186,8 +196,8 @@ func (f oneFile) Link(string, string) error                         { return err
 func (f oneFile) Remove(string) error                               { return errors.ErrUnsupported }
 
 // lookInto makes the tree of an image.
-func (c *Client) lookInto(ctx context.Context, verb, id string, p *oci.Platform, use func(insides) error) error {
-	return c.withImage(ctx, verb, id, p, func(s *blobstore.Store, desc oci.Descriptor) error {
+func (c *Client) lookInto(ctx context.Context, id string, p *oci.Platform, use func(insides) error) error {
+	return c.withImage(ctx, "", id, p, func(s *blobstore.Store, desc oci.Descriptor) error {
 		in, err := c.insidesOf(ctx, s, id, desc, layer.NewTree(false))
 		if err != nil {
 			return err
@@ -203,10 +213,13 @@ func (c *Client) insidesOf(ctx context.Context, s *blobstore.Store, id string, d
 	if err != nil {
 		return in, err
 	}
-	if in.layers, err = c.unpackLayers(s, desc, *m, *config); err != nil {
+	observed, err := c.unpackLayers(s, desc, *m, *config)
+	if err != nil {
 		return in, err
 	}
-	all, err := indexes(ctx, s, m.Layers, in.layers)
+	// What is read of a layer later may be a part of it, which is no failure to tell.
+	in.layers = layerInputs(s, *m, config.RootFS.DiffIDs)
+	all, err := indexes(ctx, s, m.Layers, observed)
 	if err == nil {
 		err = in.tree.AddIndexes(all)
 	}
@@ -216,37 +229,66 @@ func (c *Client) insidesOf(ctx context.Context, s *blobstore.Store, id string, d
 // indexJobs bounds how many layers are read at once.
 const indexJobs = 4
 
-// indexes are those of layers and their blobs, as the store has them or made now.
+// indexes are those of layers and their blobs, as the store has them or made now. All are
+// held to the caps of one tree.
 func indexes(ctx context.Context, s *blobstore.Store, blobs []oci.Descriptor, layers []layer.Input) ([]*layer.Index, error) {
-	all := make([]*layer.Index, len(layers))
-	g, ctx := errgroup.WithContext(ctx)
+	x := &indexing{made: map[oci.Digest][]byte{}}
+	type key struct{ blob, diff oci.Digest }
+	all, first := make([]*layer.Index, len(layers)), map[key]int{}
+	g, running := errgroup.WithContext(ctx)
 	g.SetLimit(min(indexJobs, runtime.GOMAXPROCS(0)))
 	for i, in := range layers {
+		k := key{blobs[i].Digest, in.DiffID}
+		if _, again := first[k]; again {
+			continue
+		}
+		first[k] = i
 		g.Go(func() (err error) {
-			all[i], err = index(ctx, s, blobs[i].Digest, in)
+			all[i], err = x.index(running, s, blobs[i].Digest, in)
 			return err
 		})
 	}
-	return all, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, in := range layers {
+		all[i] = all[first[key{blobs[i].Digest, in.DiffID}]]
+	}
+	return all, s.PutLayerIndexes(ctx, x.made)
+}
+
+// indexing is one run of indexes.
+type indexing struct {
+	budget layer.IndexBudget
+	mu     sync.Mutex
+	made   map[oci.Digest][]byte // to be kept, by blob
 }
 
 // index is that of a layer. One that the store has and that is not that of this layer, or
 // is damaged, is made anew.
-func index(ctx context.Context, s *blobstore.Store, blob oci.Digest, in layer.Input) (*layer.Index, error) {
+func (x *indexing) index(ctx context.Context, s *blobstore.Store, blob oci.Digest, in layer.Input) (*layer.Index, error) {
 	data, err := s.LayerIndex(ctx, blob)
-	if err == nil {
-		if x, perr := layer.ParseIndex(data); perr == nil && x.DiffID == in.DiffID {
-			return x, nil
-		}
-	} else if !errors.Is(err, content.ErrNotFound) {
+	if err != nil && !errors.Is(err, content.ErrNotFound) {
 		return nil, err
 	}
-	x, err := in.Index(ctx)
+	if err == nil {
+		kept, err := layer.ParseIndex(data, &x.budget)
+		if err == nil && kept.DiffID == in.DiffID {
+			return kept, nil
+		}
+		if errors.Is(err, content.ErrUnsupported) {
+			return nil, err
+		}
+	}
+	made, err := in.Index(ctx, &x.budget)
 	if err != nil {
 		return nil, err
 	}
-	if data, err = x.Encode(); err != nil {
+	if data, err = made.Encode(); err != nil {
 		return nil, err
 	}
-	return x, s.PutLayerIndex(ctx, blob, data)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.made[blob] = data
+	return made, nil
 }

@@ -42,7 +42,7 @@ func TestAnIndexThatIsNone(t *testing.T) {
 	first, err := s.LayerIndex(t.Context(), digests[0])
 	must(t, err)
 	for name, data := range map[string][]byte{"nothing": {}, "noise": []byte("noise"), "another's": first} {
-		must(t, s.PutLayerIndex(t.Context(), digests[1], data))
+		must(t, s.PutLayerIndexes(t.Context(), map[oci.Digest][]byte{digests[1]: data}))
 		if got := list(); got != want {
 			t.Errorf("%s: it has %s", name, got)
 		}
@@ -53,10 +53,10 @@ func TestAnIndexThatIsNone(t *testing.T) {
 	if _, err := s.LayerIndex(t.Context(), oci.DigestBytes(nil)); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("of what is not here: %v", err)
 	}
-	must(t, s.PutLayerIndex(t.Context(), oci.DigestBytes(nil), first))
+	must(t, s.PutLayerIndexes(t.Context(), map[oci.Digest][]byte{oci.DigestBytes(nil): first}))
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.PutLayerIndex(ended, digests[1], first); !errors.Is(err, context.Canceled) {
+	if err := s.PutLayerIndexes(ended, map[oci.Digest][]byte{digests[1]: first}); !errors.Is(err, context.Canceled) {
 		t.Errorf("of one that gave up: %v", err)
 	}
 }

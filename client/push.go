@@ -272,7 +272,7 @@ func (c *Client) using(ctx context.Context, src content.ImageSource, verb string
 // hold keeps graphs from being collected while they are read, by a lease that release
 // ends. A read-only store has no collection, and gives no lease.
 func (c *Client) hold(ctx context.Context, s *blobstore.Store, verb string, roots ...oci.Digest) (lease string, release func(), err error) {
-	if s.ReadOnly() {
+	if s.ReadOnly() || s.IsBackup(ctx) {
 		return "", func() {}, nil
 	}
 	l, err := s.Acquire(ctx, verb, blobstore.DefaultLease, roots...)

@@ -124,7 +124,7 @@ func (p *packing) repacked(ctx context.Context, w *worked, o RepackOptions) (Rep
 		return out, out.parseImage(config)
 	}
 	res, err := p.write(ctx, "the new layer", o.Compression.MediaType(), func(to io.Writer) (layer.Result, error) {
-		return layer.Delta(to, w.before, w.after, o.Compression, w.open)
+		return layer.Delta(to, w.before, w.after, layer.DeltaOptions{Compression: o.Compression, Epoch: o.Epoch}, w.open)
 	})
 	if err != nil {
 		return out, err

@@ -55,7 +55,7 @@ func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (o
 }
 
 // withImage finds an image of the store, of an index that for a platform, and holds it
-// while use is at work. What is damaged is brought again from where it came, and use is
+// while use is at work, for a verb that is one. What is damaged is brought again from where it came, and use is
 // called once more then.
 func (c *Client) withImage(ctx context.Context, verb, id string, p *oci.Platform, use func(*blobstore.Store, oci.Descriptor) error) error {
 	s, err := c.Open(ctx)
@@ -67,11 +67,13 @@ func (c *Client) withImage(ctx context.Context, verb, id string, p *oci.Platform
 	if err != nil {
 		return err
 	}
-	_, release, err := c.hold(ctx, s, verb, desc.Digest)
-	if err != nil {
-		return err
+	if verb != "" {
+		_, release, err := c.hold(ctx, s, verb, desc.Digest)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
-	defer release()
 	if oci.IsIndex(desc.MediaType) {
 		if desc, err = selectImage(ctx, s, desc, Platforms{Only: p}); err != nil {
 			return err

@@ -185,7 +185,7 @@ func newEntryJSON(e *layer.Entry) *entryJSON {
 	}
 	j := &entryJSON{
 		Type: e.Type, Mode: fmt.Sprintf("%04o", e.Mode), UID: e.UID, GID: e.GID, Size: e.Size, Digest: e.Digest,
-		Time: e.Time.UTC(), Target: e.Target, Major: e.Major, Minor: e.Minor,
+		Time: jsonTime(e.Time), Target: e.Target, Major: e.Major, Minor: e.Minor,
 	}
 	for k, v := range e.Xattrs {
 		if j.Xattrs == nil {
@@ -194,6 +194,18 @@ func newEntryJSON(e *layer.Entry) *entryJSON {
 		j.Xattrs[k] = []byte(v)
 	}
 	return j
+}
+
+// jsonTime is a time as JSON can write it: a tar may have others.
+func jsonTime(t time.Time) time.Time {
+	t = t.UTC()
+	switch {
+	case t.Year() < 1:
+		return time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	case t.Year() > 9999:
+		return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	}
+	return t
 }
 
 // printJSON prints the document, and the files as they come: as a list they could take

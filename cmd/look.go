@@ -18,7 +18,7 @@ type lookedFlags struct {
 // lsCmd is `dist ls`.
 type lsCmd struct {
 	lookedFlags
-	quietFlag
+	Quiet     bool   `short:"q" help:"Print paths only, one a line."`
 	ID        string `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
 	Path      string `arg:"" optional:"" default:"/" complete:"none" help:"Path in the image, / if none is given."`
 	Recursive bool   `short:"R" help:"List what is in folders below it, too."`
@@ -118,7 +118,7 @@ type catCmd struct {
 
 // Help is the longer text of `dist cat --help`.
 func (catCmd) Help() string {
-	return `Prints files of an image in the store, one after the other, without unpacking it: only the layers that have them are read, as far as it takes. Links are followed, never out of the image. The content is checked while it is printed: with exit 4, do not use what came before.
+	return `Prints files of an image in the store, one after the other, without unpacking it: only the layers that have them are read, as far as it takes. Links are followed, never out of the image. The content is checked while it is printed, against the sums that the store has noted when the layer was first looked into: with exit 4, do not use what came before. (In a store that somebody else has made these sums are theirs; get and unpack check against digests alone.)
 
 Examples:
 
@@ -132,27 +132,33 @@ func (c *catCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range c.Path {
-		if err := dist.ReadFile(s.ctx, c.ID, path, c.Platform.Platform, s.stdout); err != nil {
-			return about(c.ID, err)
-		}
-	}
-	return nil
+	s.progress.startWhenDue()
+	err = dist.ReadFiles(s.ctx, c.ID, c.Path, c.Platform.Platform, &afterProgress{s: s})
+	s.progress.stop()
+	return about(c.ID, err)
+}
+
+// afterProgress is stdout, where progress ends before anything is printed.
+type afterProgress struct{ s *session }
+
+func (a *afterProgress) Write(p []byte) (int, error) {
+	a.s.progress.stop()
+	return a.s.stdout.Write(p)
 }
 
 // cpCmd is `dist cp`.
 type cpCmd struct {
 	lookedFlags
-	quietFlag
-	From string `arg:"" name:"id:path" complete:"id" help:"Image, and an absolute path in it: demo/app:v1:/etc/passwd."`
-	To   string `arg:"" name:"dest" type:"path" complete:"file" help:"Folder to copy into, or name of what is made."`
+	Quiet bool   `short:"q" help:"Print the path only."`
+	From  string `arg:"" name:"id:path" complete:"id" help:"Image, and an absolute path in it: demo/app:v1:/etc/passwd."`
+	To    string `arg:"" name:"dest" type:"path" complete:"file" help:"Folder to copy into, or name of what is made."`
 }
 
 // Help is the longer text of `dist cp --help`.
 func (cpCmd) Help() string {
-	return `Copies a file or folder of an image in the store to the disk, without unpacking the rest. Into a folder that is there it goes under its own name, else DEST is its name. A file replaces one that is there; for a folder nothing may be there but an empty one. It appears when it is whole, checked as cat checks.
+	return `Copies a file or folder of an image in the store to the disk, without unpacking the rest. Into a folder that is there it goes under its own name, else DEST is its name. A file replaces one that is there, and goes into a pipe or a device; for a folder nothing may be there but an empty one, also where it is the image's root (ID:/), which has no name. It appears when it is whole, checked as cat checks.
 
-Files keep their permissions and times and belong to you; links stay links. Owners, setuid bits, extended attributes and devices do not come along: unpack brings those.
+Files keep their permissions and times and belong to you; links stay links. Owners, setuid and setgid bits, extended attributes and devices do not come along: unpack brings those.
 
 Examples:
 
@@ -182,7 +188,11 @@ func (c *cpCmd) Run(s *session) error {
 	if err != nil {
 		return about(id, err)
 	}
-	if err := s.object(cpJSON{out.Path, out.Files, out.Size}, line(printable(out.Path))); err != nil || c.Quiet {
+	path = printable(out.Path)
+	if c.Quiet {
+		return line(path)(s.stdout)
+	}
+	if err := s.object(cpJSON{out.Path, out.Files, out.Size}, line(path)); err != nil {
 		return err
 	}
 	s.progress.closing(fmt.Sprintf("%s: %s, %s", printable(out.Path), plural(int64(out.Files), "file"), oci.HumanSize(out.Size)))

@@ -102,7 +102,7 @@ const defaultMaxSize = 256 << 30
 // remap has the verb done in a user namespace that has the ranges of who runs it: by
 // another run of this program, which ends this one, or, in that, here.
 func (s *session) remap() (uids, gids []unpack.IDMap, err error) {
-	uids, gids, inside, err := unpack.UserNamespace()
+	uids, gids, inside, err := unpack.UserNamespace(s.ctx)
 	switch {
 	case err != nil || inside:
 		return uids, gids, err
@@ -144,7 +144,7 @@ func newUnpackJSON(u client.Unpacked) unpackJSON {
 // unpacked tells people what came of unpacking.
 func (s *session) unpacked(u client.Unpacked) {
 	if u.Meant != "" {
-		s.warn(fmt.Sprintf("it runs as root of its user namespace, who is you: that has nobody else, and the image means %s; --subids gives it more", u.Meant))
+		s.warn(fmt.Sprintf("it runs as root of its user namespace, who is you: the image means %s, whom that has not; `dist unpack --subids` gives it your ranges", u.Meant))
 	}
 	for _, key := range u.Labels {
 		s.warn(fmt.Sprintf("label %s is left out: runtimes take orders by it", printable(key)))

@@ -2,7 +2,6 @@ package layer
 
 import (
 	"archive/tar"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,14 @@ import (
 	"dist.example/content"
 )
 
+// DeltaOptions direct Delta. The zero value is plain, with the times that there are.
+type DeltaOptions struct {
+	Compression Compression
+	// Epoch is the instant of SOURCE_DATE_EPOCH: newer times are lowered to it. The zero
+	// Time means that it is not set.
+	Epoch time.Time
+}
+
 // Delta writes the layer that makes one tree of another, and streams it to w, which it
 // does not close; both trees have sums. Whiteouts come first, then the entries of new that
 // are others in old, in the byte order of their names, with all that headers say. Of a file
@@ -22,9 +29,9 @@ import (
 // w is called from another goroutine, never after Delta has returned. Errors: those of open
 // and of w; ErrConflict for content that is not what its sum says; ErrUnsupported for what
 // no tar can say. No members at all are no layer: see Changes.
-func Delta(w io.Writer, old, new *Tree, c Compression, open func(path string) (io.ReadCloser, error)) (Result, error) {
-	return stream(w, c, func(tw *tar.Writer) (int, error) {
-		d := &delta{tw: tw, new: new, open: open, folders: map[*node]bool{}, files: map[*file]bool{}, first: map[*file]string{}}
+func Delta(w io.Writer, old, new *Tree, o DeltaOptions, open func(path string) (io.ReadCloser, error)) (Result, error) {
+	return stream(w, o.Compression, func(tw *tar.Writer) (int, error) {
+		d := &delta{tw: tw, epoch: o.Epoch, new: new, open: open, folders: map[*node]bool{}, files: map[*file]bool{}, first: map[*file]string{}}
 		for change := range Changes(old, new, true) {
 			if err := d.take(change); err != nil {
 				return 0, err
@@ -38,6 +45,7 @@ func Delta(w io.Writer, old, new *Tree, c Compression, open func(path string) (i
 // delta is one run of Delta.
 type delta struct {
 	tw      *tar.Writer
+	epoch   time.Time
 	new     *Tree
 	open    func(string) (io.ReadCloser, error)
 	members int
@@ -94,8 +102,7 @@ func (d *delta) body(n *node) error {
 		return err
 	}
 	defer r.Close()
-	s := &summed{r: io.LimitReader(r, n.file.size+1), sum: sha256.New(), want: *n.file.sum, left: n.file.size}
-	_, err = io.Copy(struct{ io.Writer }{d.tw}, s)
+	_, err = io.Copy(struct{ io.Writer }{d.tw}, newSummed(io.LimitReader(r, n.file.size+1), n.file))
 	if errors.Is(err, content.ErrCorrupt) || errors.Is(err, tar.ErrWriteTooLong) {
 		return content.WithHint(fmt.Errorf("/%s: %w: it changed while it was read", n.path(), content.ErrConflict), "pack again when nothing writes to the folder")
 	}
@@ -103,6 +110,9 @@ func (d *delta) body(n *node) error {
 }
 
 func (d *delta) header(h *tar.Header) error {
+	if !d.epoch.IsZero() && h.ModTime.After(d.epoch) {
+		h.ModTime = d.epoch
+	}
 	if err := d.tw.WriteHeader(h); err != nil {
 		return fmt.Errorf("%q: %w", h.Name, headerError(h, err))
 	}

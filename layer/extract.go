@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"path"
 	"slices"
 	"strings"
 
@@ -33,8 +32,7 @@ func (t *Tree) Extract(ctx context.Context, name string, layers []Input, d Disk)
 	}
 	x := &extraction{disk: d, contents: make([][]*remains, len(layers)), base: n.path()}
 	if !n.isDir() {
-		x.base = strings.TrimSuffix(path.Dir("/"+x.base), "/")
-		x.base = strings.TrimPrefix(x.base, "/")
+		x.base = n.parent.path()
 	}
 	if err := x.plan(n); err != nil {
 		return err
@@ -147,11 +145,19 @@ func (x *extraction) layer(ctx context.Context, in Input, todo []*remains) error
 			return nil
 		}
 		one := todo[0]
+		var s *summed
 		if todo = todo[1:]; one.file.sum != nil {
-			r = &summed{r: r, sum: sha256.New(), want: *one.file.sum, left: one.file.size}
+			s = newSummed(r, one.file)
+			r = s
 		}
 		if err := x.file(one, r); err != nil {
 			return err
+		}
+		// Whoever takes so many bytes and no end has had no verdict.
+		if s != nil && !s.done {
+			if n, err := s.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+				return errors.Join(fmt.Errorf("%s: %w: it is not as long as it says", one.names[0].path(), content.ErrCorrupt), err)
+			}
 		}
 		if len(todo) == 0 && !whole {
 			return errEnough
@@ -187,12 +193,18 @@ type summed struct {
 	sum  hash.Hash
 	want [sha256.Size]byte
 	left int64
+	done bool // the verdict is known
+}
+
+func newSummed(r io.Reader, f *file) *summed {
+	return &summed{r: r, sum: sha256.New(), want: *f.sum, left: f.size}
 }
 
 func (s *summed) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.sum.Write(p[:n])
 	s.left -= int64(n)
+	s.done = s.done || err == io.EOF
 	if err == io.EOF && (s.left != 0 || !bytes.Equal(s.sum.Sum(nil), s.want[:])) || s.left < 0 {
 		return n, fmt.Errorf("%w: it has other content than its index says", content.ErrCorrupt)
 	}

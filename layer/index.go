@@ -13,6 +13,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"dist.example/content"
@@ -35,30 +36,51 @@ type indexed struct {
 	sum    *[sha256.Size]byte
 }
 
+// IndexBudget bounds what indexes that are in memory together have in them, by the caps of
+// a tree. It is safe for concurrent use.
+type IndexBudget struct{ entries, bytes atomic.Int64 }
+
+func (b *IndexBudget) take(entries, bytes int) error {
+	if b.entries.Add(int64(entries)) > MaxEntries || b.bytes.Add(int64(bytes)) > MaxHeaderBytes {
+		return fmt.Errorf("%w: the layers have more than %d members, or their headers more than %d bytes", content.ErrUnsupported, MaxEntries, MaxHeaderBytes)
+	}
+	return nil
+}
+
+// newIndexed is what a header says. Texts are copied: those of a tar keep all records of
+// their member.
+func newIndexed(h *tar.Header) indexed {
+	m := indexed{header: tar.Header{
+		Typeflag: h.Typeflag, Name: strings.Clone(h.Name), Linkname: strings.Clone(h.Linkname), Size: h.Size, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid,
+		Uname: strings.Clone(h.Uname), Gname: strings.Clone(h.Gname), ModTime: h.ModTime, Devmajor: h.Devmajor, Devminor: h.Devminor,
+	}}
+	if h.Typeflag != tar.TypeXGlobalHeader {
+		if kept := records(h); len(kept) > 0 {
+			m.header.PAXRecords = kept
+		}
+	}
+	if sparse(h) {
+		m.header.Typeflag = tar.TypeGNUSparse
+	}
+	return m
+}
+
 // Index reads a layer to its end. Errors: those of Tree.Apply but what takes a tree to
-// find out; ErrUnsupported also for a layer beyond the caps of one.
-func (in Input) Index(ctx context.Context) (*Index, error) {
-	x, used, holes, buf := &Index{DiffID: in.DiffID}, 0, int64(0), make([]byte, 128<<10)
+// find out; ErrUnsupported also for what is beyond b.
+func (in Input) Index(ctx context.Context, b *IndexBudget) (*Index, error) {
+	x, holes, buf := &Index{DiffID: in.DiffID}, int64(0), make([]byte, 128<<10)
 	err := in.walk(ctx, func(h *tar.Header, _ int, r io.Reader) error {
-		m := indexed{header: tar.Header{
-			Typeflag: h.Typeflag, Name: h.Name, Linkname: h.Linkname, Size: h.Size, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid,
-			Uname: h.Uname, Gname: h.Gname, ModTime: h.ModTime, Devmajor: h.Devmajor, Devminor: h.Devminor,
-		}}
-		if h.Typeflag != tar.TypeXGlobalHeader {
-			m.header.PAXRecords = records(h)
-		}
-		if sparse(h) {
-			m.header.Typeflag = tar.TypeGNUSparse
-		}
-		if used += m.bytes(); len(x.members) >= MaxEntries || used > MaxHeaderBytes {
-			return fmt.Errorf("%w: it has more than %d members, or their headers more than %d bytes", content.ErrUnsupported, MaxEntries, MaxHeaderBytes)
+		m := newIndexed(h)
+		if err := b.take(1, m.bytes()); err != nil {
+			return err
 		}
 		if sparse(h) {
 			holes += min(h.Size, maxHoles)
 		}
 		if isFile(m.header.Typeflag) && h.Size > 0 && (!sparse(h) || holes < maxHoles) {
 			f := &file{}
-			if err := f.hash(r, buf); err != nil {
+			// Holes take no reading of the layer, which would notice the end of ctx.
+			if err := f.hash(content.UntilDone(ctx, r), buf); err != nil {
 				return err
 			}
 			m.sum = f.sum
@@ -119,7 +141,9 @@ func isXattr(key string) bool {
 // maxHoles bounds the content of sparse files that is hashed, in bytes of a layer.
 const maxHoles = 16 << 30
 
-func isFile(kind byte) bool { return kind == tar.TypeReg || kind == tar.TypeCont || kind == tar.TypeGNUSparse }
+func isFile(kind byte) bool {
+	return kind == tar.TypeReg || kind == tar.TypeCont || kind == tar.TypeGNUSparse
+}
 
 // bytes is how much a member says.
 func (m *indexed) bytes() int {
@@ -150,12 +174,12 @@ func (t *Tree) addIndex(x *Index) error {
 		m := &x.members[i]
 		n, err := t.add(&m.header, int32(i))
 		if err != nil {
-			return fmt.Errorf("member %q: %w", m.header.Name, err)
+			return fmt.Errorf("layer %d: member %q: %w", t.layer+1, m.header.Name, err)
 		}
 		if n != nil && !n.isDir() && n.file.kind == kindFile {
 			n.file.sum = m.sum
 			if t.sums && m.sum == nil && n.file.size > 0 {
-				return fmt.Errorf("member %q: %w: nothing tells its content: too much of it are holes", m.header.Name, content.ErrUnsupported)
+				return fmt.Errorf("layer %d: member %q: %w: nothing tells its content: too much of it are holes", t.layer+1, m.header.Name, content.ErrUnsupported)
 			}
 		}
 	}
@@ -164,9 +188,9 @@ func (t *Tree) addIndex(x *Index) error {
 }
 
 // indexForm is the first byte of an index.
-const indexForm = 1
+const indexForm = 2
 
-// Encode writes an index down: zstd, of the byte 1, the diff_id, the number of members, and
+// Encode writes an index down: zstd, of the byte 2, the diff_id, the number of members, and
 // each of them: type, mode, uid, gid, size, time in seconds and nanoseconds, major and minor;
 // name, target, user, group; the number of PAX records, and each key and value in the
 // order of keys; the number of bytes of a sum, and the sum. Numbers are varints as
@@ -213,8 +237,9 @@ const maxIndex = MaxHeaderBytes + MaxEntries*128
 
 var errIndex = errors.New("it is no index of a layer")
 
-// ParseIndex reads what Encode wrote. Errors: ErrCorrupt for anything else.
-func ParseIndex(p []byte) (*Index, error) {
+// ParseIndex reads what Encode wrote. Errors: ErrCorrupt for anything else, ErrUnsupported
+// for what is beyond b.
+func ParseIndex(p []byte, b *IndexBudget) (*Index, error) {
 	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxIndex))
 	if err != nil {
 		return nil, err
@@ -229,7 +254,11 @@ func ParseIndex(p []byte) (*Index, error) {
 	if d.failed || len(d.rest) > 0 {
 		return nil, fmt.Errorf("%w: %w", content.ErrCorrupt, errIndex)
 	}
-	return x, nil
+	bytes := 0
+	for i := range x.members {
+		bytes += x.members[i].bytes()
+	}
+	return x, b.take(len(x.members), bytes)
 }
 
 // indexReader takes an index apart; after a failure what it gives means nothing.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func tarInput(p []byte) Input {
 // indexOf is the index of a layer after it was written down.
 func indexOf(t *testing.T, p []byte) *Index {
 	t.Helper()
-	x, err := tarInput(p).Index(t.Context())
+	x, err := tarInput(p).Index(t.Context(), new(IndexBudget))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func indexOf(t *testing.T, p []byte) *Index {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x, err = ParseIndex(text); err != nil {
+	if x, err = ParseIndex(text, new(IndexBudget)); err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -76,6 +77,55 @@ func TestTreeOfIndexes(t *testing.T) {
 	}
 	if _, e, err := b.Lookup("h"); err != nil || e.Digest != oci.DigestBytes([]byte("abc")) || !e.Time.Equal(time.Unix(-5, 0)) || e.Xattrs["user.a"] != "\x00b" {
 		t.Errorf("one file is %+v: %v", e, err)
+	}
+}
+
+// However little of it is kept, a member's records are not: names of a tar are parts of
+// them.
+func TestIndexesKeepNoMoreThanTheySay(t *testing.T) {
+	long := strings.Repeat("x", 1<<19)
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for i := range 100 {
+		h := tar.Header{Typeflag: tar.TypeReg, Name: strings.Repeat("n", 120) + fmt.Sprint(i), Format: tar.FormatPAX, PAXRecords: map[string]string{"comment": long}}
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = w.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x, err := tarInput(b.Bytes()).Index(t.Context(), new(IndexBudget))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 20<<20 {
+		t.Errorf("%d bytes are kept of 100 members", kept)
+	}
+	runtime.KeepAlive(x)
+}
+
+// All layers together are held to the caps of a tree, before one is made.
+func TestIndexesHaveOneBudget(t *testing.T) {
+	t.Parallel()
+	p := written("a=1", "b/", "c=2")
+	var b IndexBudget
+	b.entries.Store(MaxEntries - 4)
+	if _, err := tarInput(p).Index(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tarInput(p).Index(t.Context(), &b); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("beyond it: %v", err)
+	}
+	text, err := indexOf(t, p).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseIndex(text, &b); !errors.Is(err, content.ErrUnsupported) {
+		t.Errorf("one that was kept, beyond it: %v", err)
 	}
 }
 
@@ -157,7 +207,7 @@ func TestExtractOfOtherContent(t *testing.T) {
 
 func FuzzParseIndex(f *testing.F) {
 	for _, p := range [][]byte{written("a=1", "d/", "l->a", "h==a"), written()} {
-		x, err := tarInput(p).Index(f.Context())
+		x, err := tarInput(p).Index(f.Context(), new(IndexBudget))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -168,9 +218,9 @@ func FuzzParseIndex(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		x, err := ParseIndex(p)
+		x, err := ParseIndex(p, new(IndexBudget))
 		if err != nil {
-			if !errors.Is(err, content.ErrCorrupt) {
+			if !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrUnsupported) {
 				t.Errorf("the error is %v", err)
 			}
 			return
@@ -179,7 +229,7 @@ func FuzzParseIndex(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if y, err := ParseIndex(text); err != nil || len(y.members) != len(x.members) {
+		if y, err := ParseIndex(text, new(IndexBudget)); err != nil || len(y.members) != len(x.members) {
 			t.Errorf("what it was parsed to is no index: %v", err)
 		}
 		_ = NewTree(false).AddIndexes([]*Index{x})

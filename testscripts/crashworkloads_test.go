@@ -329,7 +329,7 @@ func keeping() []workload {
 		{name: "migrate", prepare: func(b *box) {
 			pulled(b)
 			b.must(os.Remove(filepath.Join(b.store(), "write.lock"))) // whose witness would know better
-			b.sql("DROP TABLE bundles", "DROP TABLE sites", "DROP TABLE inventories", "DROP TABLE inventory_blocks", "DROP TABLE inventory_names",
+			b.sql("DROP TABLE layer_indexes", "DROP TABLE bundles", "DROP TABLE sites", "DROP TABLE inventories", "DROP TABLE inventory_blocks", "DROP TABLE inventory_names",
 				"CREATE TABLE sites (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, receipt BLOB, updated INTEGER NOT NULL) STRICT",
 				"CREATE TABLE site_objects (site INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (site, digest)) STRICT, WITHOUT ROWID",
 				"DROP INDEX objects_loose", "DROP INDEX ref_log_old", "ALTER TABLE ref_log DROP COLUMN unpinned", "DROP TABLE search", "DROP TABLE search_facts", "ALTER TABLE refs DROP COLUMN pinned", "ALTER TABLE refs DROP COLUMN used", "DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",

@@ -46,18 +46,25 @@ type BundleResult struct {
 // process has the capabilities of the usual runtimes but for raw sockets and devices, and
 // gains none; volumes are file systems in memory that have what the image has there, and
 // are gone with the container. There is no network but with a user namespace, where it is
-// the host's.
+// the host's, and no filter of system calls. In a user namespace the process has no
+// additional groups, which runc refuses there.
 //
 // Errors: those of Rootfs; ErrInvalid also for an image that has no command and is given
-// none, for a user that it does not have, and for a volume that is no folder of it.
+// none, for a user that it does not have, and for a volume over something else than a folder of it, or over what runtimes mount.
 func Bundle(ctx context.Context, dir string, layers []layer.Input, image oci.Image, o BundleOptions) (BundleResult, error) {
 	var res BundleResult
 	if o.Rootless && len(o.UIDs) == 0 {
+		if os.Geteuid() < 0 {
+			return res, fmt.Errorf("%w: a bundle for a user of a system that numbers none", content.ErrUnsupported)
+		}
 		o.UIDs, o.GIDs = []IDMap{{0, uint32(os.Geteuid()), 1}}, []IDMap{{0, uint32(os.Getegid()), 1}}
 	}
 	if len(command(image.Config, o.Args)) == 0 {
 		return res, content.WithHint(fmt.Errorf("%w: the image has no command", content.ErrInvalid),
-			"give one at the end, after --")
+			"`dist unpack` takes one at the end, after --")
+	}
+	if err := checkVolumes(image.Config); err != nil {
+		return res, err
 	}
 	err := place(ctx, dir, o.Options, func(st *stage) (err error) {
 		root, err := st.folder(rootfsName)
@@ -95,7 +102,7 @@ func (r *BundleResult) config(image oci.Image, o BundleOptions, a accounts) ([]b
 		u.groups = nil // runc starts nothing that has more groups, where it is not root
 	}
 	r.User = u.String()
-	c, dropped, err := runtimeConfig(image, u, o)
+	c, dropped, err := runtimeConfig(image, u, a.tree, o)
 	if err != nil {
 		return nil, err
 	}

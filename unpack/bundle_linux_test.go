@@ -16,7 +16,9 @@ import (
 
 // accountsLayer has users, groups, and a link to one of the two.
 func accountsLayer() []byte {
-	return packed(
+	home := folder("home/web", 0o750)
+	home.Uid, home.Gid = 1000, 1001
+	return packed(home,
 		folder("etc", 0o755), folder("usr/share", 0o755), symlink("etc/passwd", "/usr/share/passwd"),
 		file("usr/share/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:Web:/:/bin/sh\nbroken\nodd:x:many:1:::\n7:x:70:71:::\n", 0o644),
 		file("etc/group", "root:x:0:\nweb:x:1001:web\nstaff:x:50:a,web\nops:x:70:web,b\nops2:x:70:web\nother:x:80:webber\n", 0o644),
@@ -35,15 +37,17 @@ type config struct {
 		Cwd          string
 		Capabilities struct{ Bounding, Effective []string }
 	}
-	Mounts []struct {
-		Destination, Type string
-		Options           []string
-	}
+	Mounts      []mount
 	Annotations map[string]string
 	Linux       struct {
 		Namespaces               []struct{ Type string }
 		UIDMappings, GIDMappings []struct{ ContainerID, HostID, Size uint32 }
 	}
+}
+
+type mount struct {
+	Destination, Type string
+	Options           []string
 }
 
 func (c config) has(namespace string) bool {
@@ -78,6 +82,7 @@ func TestABundleIsWhatTheImageSays(t *testing.T) {
 		Entrypoint: []string{"/bin/tool", "-v"}, Cmd: []string{"serve"}, Env: []string{"A=b", "PATH=/bin"}, WorkingDir: "srv",
 		Labels: map[string]string{
 			"team": "web", "run.oci.handler": "krun", "org.systemd.property.X": "1", "org.opencontainers.image.os": "mine",
+			"bundle": "app", "bundle=/x": "y", "bundle.of": "mine", "org.criu.config": "/x",
 		},
 		Volumes:      map[string]struct{}{"/data": {}, "/a//b/": {}},
 		ExposedPorts: map[string]struct{}{"80/tcp": {}, "443/tcp": {}}, StopSignal: "SIGQUIT",
@@ -93,14 +98,14 @@ func TestABundleIsWhatTheImageSays(t *testing.T) {
 		t.Errorf("it may do %v", c.Process.Capabilities)
 	}
 	for key, want := range map[string]string{
-		"team": "web", "org.opencontainers.image.os": "mine", "org.opencontainers.image.architecture": "arm64", "org.opencontainers.image.variant": "v8",
+		"team": "web", "bundle.of": "mine", "bundle": "", "org.opencontainers.image.os": "mine", "org.opencontainers.image.architecture": "arm64", "org.opencontainers.image.variant": "v8",
 		"org.opencontainers.image.exposedPorts": "443/tcp,80/tcp", "org.opencontainers.image.stopSignal": "SIGQUIT", "run.oci.handler": "",
 	} {
 		if c.Annotations[key] != want {
 			t.Errorf("annotation %s is %q, want %q", key, c.Annotations[key], want)
 		}
 	}
-	if want := []string{"org.systemd.property.X", "run.oci.handler"}; !slices.Equal(res.Labels, want) || res.User != "0:0" || res.Meant != "" {
+	if want := []string{"bundle", "bundle=/x", "org.criu.config", "org.systemd.property.X", "run.oci.handler"}; !slices.Equal(res.Labels, want) || res.User != "0:0" || res.Meant != "" {
 		t.Errorf("it says %+v", res)
 	}
 	var volumes []string
@@ -111,6 +116,9 @@ func TestABundleIsWhatTheImageSays(t *testing.T) {
 	}
 	if !slices.Equal(volumes, []string{"/a/b", "/data"}) {
 		t.Errorf("volumes are %q", volumes)
+	}
+	if i := slices.IndexFunc(c.Mounts, func(m mount) bool { return m.Destination == "/sys/fs/cgroup" }); i < 0 || !slices.Contains(c.Mounts[i].Options, "ro") {
+		t.Errorf("control groups can be written to: %+v", c.Mounts)
 	}
 	if c.has("user") != rootless() || c.has("network") == rootless() {
 		t.Errorf("its namespaces are %v", c.Linux.Namespaces)
@@ -168,6 +176,13 @@ func TestUsersOfANamespace(t *testing.T) {
 	if c.Process.User.UID != 1000 || c.Process.User.AdditionalGids != nil || res.Meant != "" || !c.has("user") || len(c.Linux.UIDMappings) != 1 || len(c.Process.Capabilities.Effective) != 0 {
 		t.Errorf("with a range it is %+v of %+v, %+v", c.Process.User, c.Linux, res)
 	}
+	// A volume is whose the folder is, if the namespace has them.
+	image.Volumes = map[string]struct{}{"/home/web": {}}
+	c, _, _, err = bundle(t, image, many)
+	must(t, err)
+	if o := c.Mounts[len(c.Mounts)-1].Options; !rootless() && !slices.Contains(o, "uid=1000") || !slices.Contains(o, "mode=750") {
+		t.Errorf("its options are %q", o)
+	}
 	c, res, _, err = bundle(t, image, unpack.BundleOptions{Options: unpack.Options{Rootless: true}})
 	must(t, err)
 	if c.Process.User.UID != 0 || res.User != "0:0" || res.Meant != "1000:1001" || c.Linux.UIDMappings[0].HostID != uint32(os.Geteuid()) {
@@ -182,6 +197,8 @@ func TestWhatIsNoBundle(t *testing.T) {
 		"the root":        {Cmd: []string{"x"}, Volumes: map[string]struct{}{"/": {}}},
 		"up to the root":  {Cmd: []string{"x"}, Volumes: map[string]struct{}{"/a/..": {}}},
 		"relative volume": {Cmd: []string{"x"}, Volumes: map[string]struct{}{"data": {}}},
+		"over the system": {Cmd: []string{"x"}, Volumes: map[string]struct{}{"/proc/../sys/x": {}}},
+		"over a file":     {Cmd: []string{"x"}, Volumes: map[string]struct{}{"/etc/passwd": {}}},
 	} {
 		if _, _, _, err := bundle(t, image, unpack.BundleOptions{}); !errors.Is(err, content.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)

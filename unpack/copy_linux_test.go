@@ -22,7 +22,7 @@ func TestCopyOfAFolder(t *testing.T) {
 	tree := layer.NewTree(false)
 	var all []*layer.Index
 	for _, in := range ins {
-		x, err := in.Index(t.Context())
+		x, err := in.Index(t.Context(), new(layer.IndexBudget))
 		must(t, err)
 		all = append(all, x)
 	}

@@ -137,7 +137,7 @@ func (d *disk) Create(name string, e layer.Entry, r io.Reader) error {
 func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error {
 	if d.o.MaxSize > 0 && e.Size > d.o.MaxSize-d.taken {
 		return content.WithHint(fmt.Errorf("%w: the files of its layers have more than %d bytes", content.ErrUnsupported, d.o.MaxSize),
-			"--max-size lets it have more")
+			"`dist unpack --max-size` lets it have more")
 	}
 	d.taken += e.Size
 	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, making)
@@ -146,7 +146,7 @@ func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error 
 	}
 	defer f.Close()
 	if e.Size > 0 {
-		if err := d.fill(f, e, r); err != nil {
+		if err := writeContent(d.ctx, f, e, r, d.buf); err != nil {
 			return fsys.Classify(err)
 		}
 		d.res.Size += e.Size
@@ -158,28 +158,33 @@ func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error 
 	return fsys.Classify(f.Close())
 }
 
-// fill writes the content of a file.
-func (d *disk) fill(f *os.File, e layer.Entry, r io.Reader) error {
+// WriteContent writes a file of a tree into f, which is empty; what of it are holes in the
+// layer are holes in f.
+func WriteContent(ctx context.Context, f *os.File, e layer.Entry, r io.Reader) error {
+	return writeContent(ctx, f, e, r, make([]byte, 256<<10))
+}
+
+func writeContent(ctx context.Context, f *os.File, e layer.Entry, r io.Reader, buf []byte) error {
 	if !e.Sparse {
 		// Hidden, or each would do it in its own small steps.
-		_, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, d.buf)
+		_, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, buf)
 		return err
 	}
 	for off := int64(0); off < e.Size; {
-		if err := context.Cause(d.ctx); err != nil {
+		if err := context.Cause(ctx); err != nil {
 			return err // holes take no reading, and end late
 		}
-		n, err := io.ReadFull(r, d.buf[:min(int64(len(d.buf)), e.Size-off)])
+		n, err := io.ReadFull(r, buf[:min(int64(len(buf)), e.Size-off)])
 		if err != nil {
 			return err
 		}
-		if err := writeData(f, d.buf[:n], off); err != nil {
+		if err := writeData(f, buf[:n], off); err != nil {
 			return err
 		}
 		off += int64(n)
 	}
 	// The verdict on it comes with its end.
-	if n, err := r.Read(d.buf[:1]); n > 0 || err != io.EOF {
+	if n, err := r.Read(buf[:1]); n > 0 || err != io.EOF {
 		return errors.Join(fmt.Errorf("%w: it has more than it says", content.ErrCorrupt), err)
 	}
 	return f.Truncate(e.Size)
@@ -243,7 +248,7 @@ func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) err
 	if e.Type != layer.TypeLink {
 		mode := fileMode(e.Mode)
 		if d.o.plain {
-			mode = mode.Perm()
+			mode &= fs.ModePerm | fs.ModeSticky
 		}
 		var err error
 		if f != nil {

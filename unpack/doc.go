@@ -11,18 +11,17 @@
 // to elsewhere meanwhile gets an error out of it, and not a file there.
 //
 // Decompression, the digest of the tar and the writing run beside each other, and the
-// decompression of the next layer beside that. Each layer
-// is read to its end and held to the digest of its blob and to its diff_id; what a tar may
-// expand to is bounded by the caps of package layer and by Options.MaxSize.
+// decompression of the next layer beside that. Each layer is read to its end and held to
+// the digest of its blob and to its diff_id; what a tar may expand to is bounded by the caps
+// of package layer and by Options.MaxSize.
 //
 // # What is kept
 //
 // Types, permissions with setuid, setgid and sticky bits, times of modification in
 // nanoseconds, symbolic links as they are, hard links, holes of files whose tar has none of
-// their bytes, extended attributes, and, for
-// root, owners by their numbers and devices. What cannot be is counted (Skipped): owners
-// and devices are root's to give, some extended attributes too, and file systems lack
-// some. Extended attributes that tell overlayfs what a folder stands for are never set:
+// their bytes, extended attributes, and, for root, owners by their numbers and devices.
+// What cannot be is counted (Skipped): owners and devices are root's to give, some extended
+// attributes too, and file systems lack some. Extended attributes that tell overlayfs what a folder stands for are never set:
 // they would make an image say what lies in other folders of a mount.
 //
 // What root unpacks has programs that are setuid and devices as the image has them, and
@@ -34,14 +33,22 @@
 // A bundle (runtime-spec, bundle.md) has the tree in rootfs and a config.json, which says
 // what the image's configuration says (image-spec, conversion.md): command, environment,
 // user, working folder, volumes, annotations. What an image does not say is as the usual
-// runtimes have it, with less where they differ. The bundle is closed to others instead of
-// its tree, which other users of the container have to come into.
+// runtimes have it, with less where they differ, and without a filter of system calls. The
+// bundle is closed to others instead of its tree, which other users of the container have
+// to come into.
 //
 // # User namespaces
 //
 // Who is not root can have owners in a namespace of users (Remap): the program runs again
 // in it, as its root, and gives owners among the numbers that it maps. What is outside of
 // those is refused. DIST_USER_NAMESPACE in its environment tells it how far it is.
+//
+// # Parts, and what has changed
+//
+// Copy makes a folder of a part of an image, from the indexes of its layers: permissions and
+// times alone come along, and a layer is read only as far as it takes. Scan is the other
+// way: what a folder has now, as an index, with what the image says of all that could not be
+// made of it.
 //
 // # Nothing that only looks finished
 //
@@ -53,6 +60,6 @@
 //
 // # What it does not do
 //
-// It knows no store: whoever calls it has the layers. It starts nothing but itself. Layers
-// of Windows are refused.
+// It knows no store: whoever calls it has the layers. It starts nothing but itself and the
+// programs that map users. Layers of Windows are refused.
 package unpack

@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -9,12 +10,14 @@ import (
 	"time"
 
 	"dist.example/content"
+	"dist.example/layer"
 	"dist.example/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // runtimeVersion is the version of runtime-spec whose fields are used, the oldest that
-// has them: runtimes refuse what is newer than they are.
+// has them: runtimes refuse what is newer than they are. (The option tmpcopyup is younger in
+// the text than in runtimes: runc and crun have had it for long.)
 const runtimeVersion = "1.0.2"
 
 // capabilities are what a container's root may do with what is its own; what reaches out
@@ -24,15 +27,27 @@ var capabilities = []string{
 	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
 }
 
-// unsafeLabels begin the keys of annotations by which runtimes take orders: they change
-// what an image may do, and are not the image's to give (image-spec, conversion.md).
-var unsafeLabels = []string{"run.oci.", "org.systemd.property.", "io.katacontainers.", "com.github.containers.", "module.wasm.image/"}
+// unsafeLabels begin the keys of annotations by which runtimes take orders: hooks, other
+// handlers, properties of systemd, files of the machine. conversion.md has all labels of an
+// image become annotations, and lets a converter leave out those that it takes for unsafe;
+// runtime-spec (features.md) has runtimes say which these are.
+var unsafeLabels = []string{
+	"run.oci.", "org.systemd.property.", "org.criu.", "krun.", "io.katacontainers.", "io.kubernetes.cri", "dev.gvisor.", "cdi.k8s.io/",
+	"com.github.containers.", "module.wasm.image/",
+}
+
+// isUnsafe says whether a label is left out. runc finds the folder of a bundle by an
+// annotation called bundle, before its own, and knows no = in a key.
+func isUnsafe(label string) bool {
+	key, _, _ := strings.Cut(label, "=")
+	return key == "bundle" || slices.ContainsFunc(unsafeLabels, func(p string) bool { return strings.HasPrefix(key, p) })
+}
 
 // runtimeConfig is an image's configuration as one of runtime-spec, for a process that
 // runs as u, by the rules of image-spec (conversion.md). dropped are the keys of labels
 // that are left out, in their order.
-func runtimeConfig(image oci.Image, u identity, o BundleOptions) (_ *specs.Spec, dropped []string, err error) {
-	c := &specs.Spec{
+func runtimeConfig(image oci.Image, u identity, tree *layer.Tree, o BundleOptions) (c *specs.Spec, dropped []string, err error) {
+	c = &specs.Spec{
 		Version: runtimeVersion,
 		Root:    &specs.Root{Path: rootfsName},
 		Process: process(image.Config, u, o),
@@ -60,17 +75,46 @@ func runtimeConfig(image oci.Image, u identity, o BundleOptions) (_ *specs.Spec,
 		c.Linux.UIDMappings, c.Linux.GIDMappings = mappings(o.UIDs), mappings(o.GIDs)
 	}
 	for _, v := range slices.Sorted(maps.Keys(image.Config.Volumes)) {
-		at := path.Clean(v)
-		if !path.IsAbs(at) || at == "/" {
-			return nil, nil, fmt.Errorf("%w: the image's volume %q is no folder below its root", content.ErrInvalid, v)
+		m, err := volume(v, tree, o)
+		if err != nil {
+			return nil, nil, err
 		}
-		// What the image has there is in it at the start, as with docker run.
-		c.Mounts = append(c.Mounts, specs.Mount{
-			Destination: at, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "tmpcopyup"},
-		})
+		c.Mounts = append(c.Mounts, m)
 	}
 	c.Annotations, dropped = annotations(image)
 	return c, dropped, nil
+}
+
+// checkVolumes refuses volumes that are no places of an image's own: over what the runtime
+// mounts a volume would put the image's files in the place of the system's.
+func checkVolumes(image oci.ImageConfig) error {
+	for _, v := range slices.Sorted(maps.Keys(image.Volumes)) {
+		at := path.Clean(v)
+		first, _, _ := strings.Cut(strings.TrimPrefix(at, "/"), "/")
+		if !path.IsAbs(at) || slices.Contains([]string{"", "proc", "dev", "sys"}, first) {
+			return fmt.Errorf("%w: the image's volume %q is no folder of its own", content.ErrInvalid, v)
+		}
+	}
+	return nil
+}
+
+// volume is the mount of one: what the image has there is in it at the start, as with
+// docker run, and it is whose the folder is.
+func volume(v string, tree *layer.Tree, o BundleOptions) (specs.Mount, error) {
+	m := specs.Mount{Destination: path.Clean(v), Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "tmpcopyup"}}
+	_, e, err := tree.Lookup(v)
+	switch {
+	case errors.Is(err, content.ErrNotFound):
+		return m, nil
+	case err != nil:
+		return m, err
+	case e.Type != layer.TypeFolder:
+		return m, fmt.Errorf("%w: the image's volume %q is a %s there", content.ErrInvalid, v, e.Type)
+	}
+	if isOwner(e.UID) && isOwner(e.GID) && (len(o.UIDs) == 0 || mapped(o.UIDs, uint32(e.UID)) && mapped(o.GIDs, uint32(e.GID))) {
+		m.Options = append(m.Options, fmt.Sprintf("mode=%o", e.Mode), fmt.Sprintf("uid=%d", e.UID), fmt.Sprintf("gid=%d", e.GID))
+	}
+	return m, nil
 }
 
 // process is what runs.
@@ -117,14 +161,14 @@ func mounts(o BundleOptions) []specs.Mount {
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 	}
+	sys := specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}}
 	if len(o.UIDs) > 0 {
 		// /sys shows the network, and only whose network it is may mount it.
-		return append(list, specs.Mount{
-			Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"},
-		})
+		sys = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
 	}
-	return append(list,
-		specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+	// What is mounted below the machine's /sys does not become read-only with it: its control
+	// groups, which are those of whoever starts the container, are covered.
+	return append(list, sys,
 		specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}})
 }
 
@@ -156,7 +200,7 @@ func annotations(image oci.Image) (kept map[string]string, dropped []string) {
 		say("created", image.Created.Format(time.RFC3339Nano))
 	}
 	for _, key := range slices.Sorted(maps.Keys(image.Config.Labels)) {
-		if slices.ContainsFunc(unsafeLabels, func(p string) bool { return strings.HasPrefix(key, p) }) {
+		if isUnsafe(key) {
 			dropped = append(dropped, key)
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"os/user"
@@ -29,23 +31,37 @@ const (
 
 // UserNamespace is how the numbers in the user namespace that this program runs in are
 // those outside; inside is false where Remap has not made one. A program that Remap has
-// begun calls it before it does anything else: only then is it root of its namespace.
-func UserNamespace() (uids, gids []IDMap, inside bool, err error) {
-	switch os.Getenv(nsVariable) {
+// begun calls it before it does anything else: only then is it root of its namespace. It
+// takes the variable out of the environment.
+func UserNamespace(ctx context.Context) (uids, gids []IDMap, inside bool, err error) {
+	state := os.Getenv(nsVariable)
+	if err := os.Unsetenv(nsVariable); err != nil {
+		return nil, nil, false, err
+	}
+	switch state {
 	case nsMapping:
-		return nil, nil, false, becomeRoot()
+		return nil, nil, false, becomeRoot(ctx)
 	case nsMapped:
 		uids, uerr := readIDMap("/proc/self/uid_map")
 		gids, gerr := readIDMap("/proc/self/gid_map")
-		return uids, gids, true, errors.Join(uerr, gerr)
+		if err := errors.Join(uerr, gerr); err != nil {
+			return nil, nil, false, err
+		}
+		if len(uids) == 1 && uids[0].Size == math.MaxUint32 {
+			return nil, nil, false, nil // that of the machine: the variable was there before
+		}
+		return uids, gids, true, nil
 	}
 	return nil, nil, false, nil
 }
 
 // becomeRoot waits for the maps and begins this program again. It does not return unless
 // that fails.
-func becomeRoot() error {
+func becomeRoot(ctx context.Context) error {
 	pipe := os.NewFile(nsPipe, "pipe")
+	if fi, err := pipe.Stat(); err != nil || fi.Mode()&fs.ModeNamedPipe == 0 {
+		return fmt.Errorf("%w: %s is set, and nobody has begun that", content.ErrInvalid, nsVariable)
+	}
 	if _, err := io.Copy(io.Discard, pipe); err != nil {
 		return err
 	}
@@ -55,6 +71,9 @@ func becomeRoot() error {
 	}
 	if err := os.Setenv(nsVariable, nsMapped); err != nil {
 		return err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err // a signal would be forgotten
 	}
 	return fmt.Errorf("exec: %w", syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
 }
@@ -66,14 +85,15 @@ func readIDMap(path string) ([]IDMap, error) {
 	}
 	defer f.Close()
 	var maps []IDMap
-	for s := bufio.NewScanner(f); s.Scan(); {
+	s := bufio.NewScanner(f)
+	for s.Scan() {
 		var m IDMap
 		if _, err := fmt.Sscan(s.Text(), &m.Inside, &m.Outside, &m.Size); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		maps = append(maps, m)
 	}
-	return maps, nil
+	return maps, s.Err()
 }
 
 // Remap runs this program again with the arguments that it was given, as root of a user
@@ -103,9 +123,11 @@ func Remap(ctx context.Context, stdout, stderr io.Writer) (exit int, err error) 
 	again.Cancel = func() error { return again.Process.Signal(syscall.SIGTERM) }
 	err = again.Start()
 	r.Close()
-	if err != nil {
-		return 0, content.WithHint(fmt.Errorf("%w: a user namespace: %w", content.ErrUnsupported, err),
-			"--rootless works without one")
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case err != nil:
+		return 0, content.WithHint(fmt.Errorf("%w: a user namespace: %w", content.ErrUnsupported, err), "--rootless works without one")
 	}
 	pid := strconv.Itoa(again.Process.Pid)
 	err = errors.Join(mapIDs(ctx, "newuidmap", pid, uids), mapIDs(ctx, "newgidmap", pid, gids))
@@ -157,6 +179,8 @@ func mapIDs(ctx context.Context, program, pid string, maps []IDMap) error {
 	}
 	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	case errors.Is(err, exec.ErrNotFound):
 		return content.WithHint(fmt.Errorf("%w: there is no %s here", content.ErrUnsupported, program),
 			"it comes with the package uidmap (Debian) or shadow-utils; --rootless works without")

@@ -11,7 +11,9 @@ import (
 )
 
 // UserNamespace says that there is none: only Linux has them.
-func UserNamespace() (uids, gids []IDMap, inside bool, err error) { return nil, nil, false, nil }
+func UserNamespace(context.Context) (uids, gids []IDMap, inside bool, err error) {
+	return nil, nil, false, nil
+}
 
 // Remap is for Linux.
 func Remap(context.Context, io.Writer, io.Writer) (exit int, err error) {
