@@ -119,7 +119,8 @@ func (x *Index) Add(path string, e Entry) {
 	}
 	if e.Type == TypeFile {
 		m.header.Size = e.Size
-		if sum, err := hex.DecodeString(e.Digest.Encoded()); err == nil && e.Size > 0 && len(sum) == sha256.Size {
+		_, encoded, _ := strings.Cut(e.Digest.String(), ":")
+		if sum, err := hex.DecodeString(encoded); err == nil && e.Size > 0 && len(sum) == sha256.Size {
 			m.sum = (*[sha256.Size]byte)(sum)
 		}
 	}

@@ -49,23 +49,26 @@ func ReadRecord(dir string) (r Record, root string, err error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return r, dir, fsys.Classify(err)
 	}
-	root, file := dir, recordOf(dir)
-	if _, err := os.Lstat(filepath.Join(dir, recordName)); err == nil {
-		root, file = filepath.Join(dir, rootfsName), filepath.Join(dir, recordName)
+	// What is beside it counts first: a file of that name in it may be the image's.
+	r, err = readRecord(recordOf(dir), dir)
+	if !errors.Is(err, content.ErrNotFound) {
+		return r, dir, err
 	}
-	fi, err := os.Lstat(root)
-	if err == nil && !fi.IsDir() {
-		err = fmt.Errorf("%s: %w: it is no folder", root, content.ErrInvalid)
+	root = filepath.Join(dir, rootfsName)
+	if of, berr := readRecord(filepath.Join(dir, recordName), root); berr == nil {
+		return of, root, nil
 	}
-	if err != nil {
-		return r, root, fsys.Classify(err)
-	}
+	return r, dir, err
+}
+
+// readRecord reads a record that is to be about a root filesystem.
+func readRecord(file, root string) (r Record, err error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, root, fmt.Errorf("%s: %w: nothing tells what it was unpacked from", dir, content.ErrNotFound)
+		return r, fmt.Errorf("%s: %w: nothing tells what it was unpacked from", root, content.ErrNotFound)
 	}
 	if err != nil {
-		return r, root, fsys.Classify(err)
+		return r, fsys.Classify(err)
 	}
 	defer f.Close()
 	p, err := io.ReadAll(io.LimitReader(f, maxRecord))
@@ -76,12 +79,19 @@ func ReadRecord(dir string) (r Record, root string, err error) {
 		_, err = oci.ParseDigest(r.Image.String())
 	}
 	if err != nil {
-		return Record{}, root, fmt.Errorf("%s: %w: %w", file, content.ErrInvalid, err)
+		return Record{}, fmt.Errorf("%s: %w: %w", file, content.ErrInvalid, err)
+	}
+	fi, err := os.Lstat(root)
+	if err == nil && !fi.IsDir() {
+		err = fmt.Errorf("%s: %w: it is no folder", root, content.ErrInvalid)
+	}
+	if err != nil {
+		return Record{}, fsys.Classify(err)
 	}
 	if d, ok := fsys.DetailOf(fi); ok && d.Inode != r.Inode {
-		return Record{}, root, fmt.Errorf("%s: %w: it is another folder than the one that %s is about", dir, content.ErrNotFound, file)
+		return Record{}, fmt.Errorf("%s: %w: it is another folder than the one that %s is about", root, content.ErrNotFound, file)
 	}
-	return r, root, nil
+	return r, nil
 }
 
 // recordOf is where the record of a root filesystem is.
