@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"time"
 
 	"dist.example/blobstore"
@@ -70,24 +69,24 @@ func (c *Client) repack(ctx context.Context, dir, name string, o RepackOptions) 
 	if p.s, err = c.Open(ctx); err != nil {
 		return out, err
 	}
-	w, err := c.changesOf(ctx, p.s, dir, o.Base, o.Platform)
-	if err != nil {
-		return out, err
-	}
-	defer w.root.Close()
 	change, err := expectation(ctx, p.s, p.ref)
 	if err != nil {
 		return out, err
 	}
+	sig, err := p.signer(ctx)
+	if err != nil {
+		return out, err
+	}
+	w, err := c.changesOf(ctx, dir, o.Base, o.Platform)
+	if err != nil {
+		return out, err
+	}
+	defer w.root.Close()
 	p.base = &packBase{desc: w.image}
 	if err := p.base.read(ctx, p.s); err != nil {
 		return out, err
 	}
 	if err := suitsFormat(w.image.MediaType, o.Compression); err != nil {
-		return out, err
-	}
-	sig, err := p.signer(ctx)
-	if err != nil {
 		return out, err
 	}
 	if p.ses, err = p.s.Begin(ctx, blobstore.SessionOptions{Note: "repack"}); err != nil {
@@ -124,7 +123,8 @@ func (p *packing) repacked(ctx context.Context, w *worked, o RepackOptions) (Rep
 		return out, out.parseImage(config)
 	}
 	res, err := p.write(ctx, "the new layer", o.Compression.MediaType(), func(to io.Writer) (layer.Result, error) {
-		return layer.Delta(to, w.before, w.after, layer.DeltaOptions{Compression: o.Compression, Epoch: o.Epoch}, w.open)
+		open := func(path string) (io.ReadCloser, error) { return unpack.Open(ctx, w.root, path) }
+		return layer.Delta(to, w.before, w.after, layer.DeltaOptions{Compression: o.Compression, Epoch: o.Epoch}, open)
 	})
 	if err != nil {
 		return out, err
@@ -155,21 +155,19 @@ func (w *worked) changes(times bool) iter.Seq[layer.Change] {
 	return layer.Changes(w.before, w.after, times)
 }
 
-// open opens a file of the folder.
-func (w *worked) open(path string) (io.ReadCloser, error) {
-	f, err := w.root.Open(filepath.FromSlash(path))
-	return f, fsys.Classify(err)
-}
-
 // changesOf looks at a folder. base is the image, "" for that of its record, which counts
 // only for the image that it is about. The folder is the caller's to close.
-func (c *Client) changesOf(ctx context.Context, s *blobstore.Store, dir, base string, p *oci.Platform) (*worked, error) {
+func (c *Client) changesOf(ctx context.Context, dir, base string, p *oci.Platform) (*worked, error) {
 	r, at, err := unpack.ReadRecord(dir)
 	switch {
 	case errors.Is(err, content.ErrNotFound) && base == "":
 		return nil, content.WithHint(err, "give the image with --base")
 	case errors.Is(err, content.ErrNotFound):
-		r.Rootless = os.Geteuid() != 0
+		// Nothing tells how it was unpacked: as whoever asks would have.
+		r = unpack.Record{Rootless: os.Geteuid() != 0, Closed: true, UID: os.Geteuid()}
+		if r.Rootless {
+			r.Skipped = unpack.Skipped{Devices: 1, Xattrs: 1}
+		}
 	case err != nil:
 		return nil, err
 	}
@@ -180,8 +178,8 @@ func (c *Client) changesOf(ctx context.Context, s *blobstore.Store, dir, base st
 	w := &worked{}
 	err = c.withImage(ctx, "repack", id, p, func(s *blobstore.Store, desc oci.Descriptor) error {
 		if r.Image != "" && desc.Digest != r.Image {
-			// What the record says of times and of what was left out is of another image.
-			r = unpack.Record{Rootless: r.Rootless, Closed: r.Closed}
+			// What the record says of times is of another image.
+			r.Started, r.Finished = time.Time{}, time.Time{}
 		}
 		in, err := c.insidesOf(ctx, s, id, desc, layer.NewTree(true))
 		w.image, w.before = desc, in.tree
@@ -209,11 +207,7 @@ func (c *Client) changesOf(ctx context.Context, s *blobstore.Store, dir, base st
 // DiffFolder tells in what a folder differs from an image that is here: that which it was
 // unpacked from, or another; see Repack. Only files are compared. Errors: those of Repack.
 func (c *Client) DiffFolder(ctx context.Context, id, dir string, o DiffOptions) (Difference, error) {
-	s, err := c.Open(ctx)
-	if err != nil {
-		return Difference{}, err
-	}
-	w, err := c.changesOf(ctx, s, dir, id, o.Platform)
+	w, err := c.changesOf(ctx, dir, id, o.Platform)
 	if err != nil {
 		return Difference{}, err
 	}

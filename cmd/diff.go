@@ -24,6 +24,7 @@ type diffCmd struct {
 	Platform platform `placeholder:"OS/ARCH" help:"Of an index, compare the image for this platform."`
 	Files    bool     `help:"Compare the files alone."`
 	Times    bool     `help:"Times of modification count, too."`
+	Subids   bool     `help:"With a folder that was unpacked with --subids: work in a user namespace with your ranges."`
 	ExitCode bool     `help:"Exit 1 if there is a difference."`
 }
 
@@ -53,6 +54,11 @@ func (c *diffCmd) Run(s *session) error {
 	dist, err := s.local()
 	if err != nil {
 		return err
+	}
+	if c.Subids {
+		if _, _, err := s.remap(); err != nil {
+			return err
+		}
 	}
 	diff := dist.Diff
 	if isFolder(c.New) {

@@ -22,9 +22,9 @@ type repackCmd struct {
 
 // Help is the longer text of `dist repack --help`.
 func (repackCmd) Help() string {
-	return `Makes one layer of what has changed in a folder since an image was unpacked to it, puts it on top of that image, and names the image that comes of it. What was added, changed or removed is found by type, content, mode, owner, time, links and extended attributes; files that have neither another size or time nor a change since are not read. Where nothing has changed there is no new layer, and NAME stands for the image as it was.
+	return `Makes one layer of what has changed in a folder since an image was unpacked to it, puts it on top of that image, and names the image that comes of it. What was added, changed or removed is found by type, content, mode, owner, time, links and extended attributes; files that have neither another size or time nor a change since, in folders that have not, are not read. Where nothing has changed there is no new layer, and NAME stands for the image as it was.
 
-What was unpacked without root belongs to you; in the new layer it has the owners of the image, and what is new is root's. Devices that could not be made are not taken for removed. Nothing may write to the folder meanwhile (exit 8), and no other file system be mounted in it. Sockets are left out.
+What was unpacked without root belongs to you; in the new layer it has the owners of the image, and what is new is root's. Devices that could not be made are not taken for removed. Nothing may write to the folder meanwhile (exit 8), and nothing be mounted in it. Sockets are left out, and holes become zeros. What was unpacked as root or with --subids is repacked so, too; who signs with --subids types the passphrase of the key.
 
 What an image was unpacked from is noted beside the folder (.DIR.dist-unpacked.json), or in the bundle. That image has to be in the store still. A folder of which nothing is known needs --base.
 

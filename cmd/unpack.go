@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -109,7 +110,11 @@ func (s *session) remap() (uids, gids []unpack.IDMap, err error) {
 	case os.Geteuid() == 0:
 		return nil, nil, usagef("--subids is for users that are not root, who gives owners as they are")
 	}
-	exit, err := unpack.Remap(s.ctx, s.stdout, s.stderr)
+	var stdin io.Reader // for a passphrase; what is no file would be waited for
+	if f, ok := s.terminal.(*os.File); ok {
+		stdin = f
+	}
+	exit, err := unpack.Remap(s.ctx, stdin, s.stdout, s.stderr)
 	if err == nil {
 		err = exitStatus(exit)
 	}

@@ -17,6 +17,13 @@ type Detail struct {
 // DetailOf is the detail of a file; false where the system does not tell. Linux alone.
 func DetailOf(fi fs.FileInfo) (Detail, bool) { return detail(fi) }
 
+// IsMount says whether something is mounted at an entry of an open folder, by its bare name,
+// as far as the kernel tells (5.8 does). Linux alone.
+func IsMount(dir *os.File, name string) (bool, error) {
+	mount, err := isMount(dir, name)
+	return mount, named("statx", dir, name, err)
+}
+
 // Xattrs are the extended attributes of an entry of an open folder, by its bare name, those
 // of a link itself. A file system that has none has none. Linux alone, where it needs /proc.
 func Xattrs(dir *os.File, name string) (map[string]string, error) {

@@ -31,17 +31,29 @@ func xattrs(dir *os.File, name string) (found map[string]string, err error) {
 	return found, err
 }
 
+func isMount(dir *os.File, name string) (mount bool, err error) {
+	err = onFD(dir, func(fd int) error {
+		var st unix.Statx_t
+		err := unix.Statx(fd, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
+		mount = st.Attributes_mask&st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+		return err
+	})
+	return mount, err
+}
+
 // maxXattrs bounds the names of a file's extended attributes, and each value, in bytes;
 // the kernel has 64 KiB.
 const maxXattrs = 1 << 20
 
 func xattrsAt(path string) (map[string]string, error) {
 	names, err := grown(func(p []byte) (int, error) { return unix.Llistxattr(path, p) })
-	if errors.Is(err, unix.ENOTSUP) || len(names) == 0 {
+	switch {
+	case errors.Is(err, unix.ENOTSUP):
 		return nil, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	case len(names) == 0:
+		return nil, nil
 	}
 	found := map[string]string{}
 	for key := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"dist.example/content"
@@ -24,12 +26,17 @@ type Record struct {
 	Platform string     `json:"platform,omitempty"` // of the image
 	// Inode is that of the root: another folder under the same name is not meant.
 	Inode uint64 `json:"inode"`
-	// Finished is when the last file was there, by the clock of the file system: what has
-	// not changed since then is as it was unpacked.
+	// Started is when the first file was made, and Finished when the last was there, by the
+	// clock of the file system: what has last changed between the two is as it was unpacked.
+	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
-	Rootless bool      `json:"rootless"`
-	Closed   bool      `json:"closed"` // the root has another mode than the image's
-	Skipped  Skipped   `json:"skipped"`
+	// UID is who unpacked it, and Users the user namespace that owners are told in, as
+	// /proc/self/uid_map has it.
+	UID      int     `json:"uid"`
+	Users    string  `json:"users,omitempty"`
+	Rootless bool    `json:"rootless"`
+	Closed   bool    `json:"closed"` // the root has another mode than the image's
+	Skipped  Skipped `json:"skipped"`
 }
 
 const (
@@ -55,18 +62,30 @@ func ReadRecord(dir string) (r Record, root string, err error) {
 		return r, dir, err
 	}
 	root = filepath.Join(dir, rootfsName)
-	if of, berr := readRecord(filepath.Join(dir, recordName), root); berr == nil {
+	of, berr := readRecord(filepath.Join(dir, recordName), root)
+	if berr == nil {
 		return of, root, nil
+	}
+	if _, serr := os.Lstat(filepath.Join(dir, recordName)); serr == nil {
+		return r, dir, content.WithHint(fmt.Errorf("%s: %w: it is a bundle, and its record is of no use: %v", dir, content.ErrInvalid, berr),
+			"give its rootfs, and the image with --base")
 	}
 	return r, dir, err
 }
 
 // readRecord reads a record that is to be about a root filesystem.
 func readRecord(file, root string) (r Record, err error) {
-	f, err := os.Open(file)
+	is, err := os.Lstat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, fmt.Errorf("%s: %w: nothing tells what it was unpacked from", root, content.ErrNotFound)
 	}
+	if err == nil && !is.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w: it is no file", file, content.ErrInvalid)
+	}
+	if err != nil {
+		return r, fsys.Classify(err)
+	}
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return r, fsys.Classify(err)
 	}
@@ -92,6 +111,15 @@ func readRecord(file, root string) (r Record, err error) {
 		return Record{}, fmt.Errorf("%s: %w: it is another folder than the one that %s is about", root, content.ErrNotFound, file)
 	}
 	return r, nil
+}
+
+// users is the user namespace of this process; "" where the system has none.
+func users() string {
+	p, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(string(p)), " ")
 }
 
 // recordOf is where the record of a root filesystem is.
@@ -121,7 +149,9 @@ func (st *stage) record(r Record, root *os.Root, o Options, res Result, shut, bu
 		return fsys.Classify(err)
 	}
 	d, _ := fsys.DetailOf(ri)
-	r.Finished, r.Inode, r.Rootless, r.Closed, r.Skipped = fi.ModTime().UTC(), d.Inode, o.Rootless, shut, res.Skipped
+	r.Started, r.Finished, r.Inode = st.started, fi.ModTime().UTC(), d.Inode
+	r.Rootless, r.Closed, r.Skipped = o.Rootless, shut, res.Skipped
+	r.UID, r.Users = os.Geteuid(), users()
 	p, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {
 		_, err = f.Write(append(p, '\n'))

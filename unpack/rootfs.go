@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 
 	"dist.example/content"
 	"dist.example/fsys"
@@ -95,6 +96,8 @@ type stage struct {
 	root   *os.Root // the stage, nil until it is locked
 	disk   *os.File // the same
 	tree   *os.Root // what dir is to be, in it
+	// started is when that was made, by the clock of the file system.
+	started time.Time
 }
 
 const (
@@ -271,6 +274,11 @@ func (st *stage) hold(name string, fresh bool) (held bool, err error) {
 	if st.tree, err = st.root.OpenRoot(treeName); err != nil {
 		return false, fsys.Classify(err)
 	}
+	ti, err := st.tree.Stat(".")
+	if err != nil {
+		return false, fsys.Classify(err)
+	}
+	st.started = ti.ModTime().UTC()
 	st.lock = lock
 	return true, nil
 }
@@ -345,6 +353,10 @@ func (st *stage) finish(o Options) error {
 		return fsys.Classify(err)
 	}
 	defer above.Close()
+	// One of another folder that was there.
+	if err := st.parent.Remove(filepath.Base(recordOf(st.dir))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fsys.Classify(err)
+	}
 	if err := fsys.RenameFolder(above, filepath.Join(filepath.Base(st.path), treeName), filepath.Base(st.dir)); err != nil {
 		if _, werr := whereabouts(st.dir); werr != nil {
 			return werr

@@ -89,25 +89,37 @@ func runtimeConfig(image oci.Image, u identity, tree *layer.Tree, o BundleOption
 // mounts a volume would put the image's files in the place of the system's.
 func checkVolumes(image oci.ImageConfig) error {
 	for _, v := range slices.Sorted(maps.Keys(image.Volumes)) {
-		at := path.Clean(v)
-		first, _, _ := strings.Cut(strings.TrimPrefix(at, "/"), "/")
-		if !path.IsAbs(at) || slices.Contains([]string{"", "proc", "dev", "sys"}, first) {
+		if !ownPlace(path.Clean(v)) {
 			return fmt.Errorf("%w: the image's volume %q is no folder of its own", content.ErrInvalid, v)
 		}
 	}
 	return nil
 }
 
+// ownPlace says whether a path is below the root, and not where the runtime mounts.
+func ownPlace(at string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(at, "/"), "/")
+	return path.IsAbs(at) && !slices.Contains([]string{"", "proc", "dev", "sys"}, first)
+}
+
 // volume is the mount of one: what the image has there is in it at the start, as with
 // docker run, and it is whose the folder is.
 func volume(v string, tree *layer.Tree, o BundleOptions) (specs.Mount, error) {
 	m := specs.Mount{Destination: path.Clean(v), Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "tmpcopyup"}}
-	_, e, err := tree.Lookup(v)
+	real, e, err := tree.Lookup(v)
 	switch {
 	case errors.Is(err, content.ErrNotFound):
+		// The runtime makes it; where a link leads to what is not there, it follows that.
+		for at := strings.TrimPrefix(m.Destination, "/"); at != "."; at = path.Dir(at) {
+			if e, ok := tree.At(at); ok && e.Type == layer.TypeLink {
+				return m, fmt.Errorf("%w: the image's volume %q is behind a link that leads nowhere", content.ErrInvalid, v)
+			}
+		}
 		return m, nil
 	case err != nil:
 		return m, err
+	case !ownPlace("/" + real):
+		return m, fmt.Errorf("%w: the image's volume %q leads to /%s, which is no folder of its own", content.ErrInvalid, v, real)
 	case e.Type != layer.TypeFolder:
 		return m, fmt.Errorf("%w: the image's volume %q is a %s there", content.ErrInvalid, v, e.Type)
 	}

@@ -3,6 +3,7 @@ package unpack
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -32,51 +33,64 @@ import (
 // mounted, and for what changes meanwhile; those of the file system. Linux alone:
 // ErrUnsupported elsewhere.
 func Scan(ctx context.Context, root *os.Root, base *layer.Tree, r Record) (*layer.Index, error) {
+	if r.Image != "" && !r.Rootless && r.Users != users() {
+		return nil, content.WithHint(fmt.Errorf("%w: its owners are those of another user namespace", content.ErrDenied),
+			"what was unpacked with --subids is looked at with --subids, as the same user")
+	}
+	if r.Image != "" && !r.Rootless && os.Geteuid() != 0 {
+		return nil, content.WithHint(fmt.Errorf("%w: root unpacked it", content.ErrDenied), "do it as root")
+	}
 	s := &scan{
 		ctx: ctx, root: root, base: base, r: r, index: &layer.Index{}, seen: map[string]bool{},
-		links: map[uint64]string{}, buf: make([]byte, 256<<10), uid: os.Geteuid(), gid: os.Getegid(),
+		links: map[link]string{}, buf: make([]byte, 256<<10),
 	}
-	fi, err := root.Stat(".")
-	if err != nil {
-		return nil, fsys.Classify(err)
-	}
-	d, _ := fsys.DetailOf(fi)
-	s.device = d.Device
-	if err := s.folder(""); err != nil {
+	if err := s.folder("", true); err != nil {
 		return nil, err
 	}
 	return s.index, s.absent()
 }
 
-// scan is one run of Scan.
-type scan struct {
-	ctx      context.Context
-	root     *os.Root
-	base     *layer.Tree
-	r        Record
-	index    *layer.Index
-	device   uint64
-	links    map[uint64]string // of files with several names, the first
-	seen     map[string]bool   // folders
-	buf      []byte
-	uid, gid int
+// link is a file that has several names.
+type link struct{ device, inode uint64 }
+
+// gone words what somebody has taken away, or made something else, since it was listed.
+func gone(name string, err error) error {
+	for _, changed := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.EINVAL, syscall.ELOOP} {
+		if errors.Is(err, changed) {
+			return fmt.Errorf("/%s: %w: it changed while it was looked at: %w", name, content.ErrConflict, err)
+		}
+	}
+	return fsys.Classify(err)
 }
 
-// folder adds a folder and all that is in it.
-func (s *scan) folder(name string) error {
+// scan is one run of Scan.
+type scan struct {
+	ctx   context.Context
+	root  *os.Root
+	base  *layer.Tree
+	r     Record
+	index *layer.Index
+	links map[link]string // of files with several names, the first
+	seen  map[string]bool // folders
+	buf   []byte
+	count int // of entries
+}
+
+// folder adds a folder and all that is in it. kept says that its files are those that were
+// unpacked there, as far as their folders tell: to give a folder another name changes none
+// of what is in it, but itself. (The root got its name last.)
+func (s *scan) folder(name string, kept bool) error {
 	dir, err := s.root.Open(filepath.FromSlash(orDot(name)))
 	if err != nil {
-		return fsys.Classify(err)
+		return gone(name, err)
 	}
 	defer dir.Close()
 	fi, err := dir.Stat()
 	if err != nil {
 		return fsys.Classify(err)
 	}
-	if d, _ := fsys.DetailOf(fi); d.Device != s.device {
-		return content.WithHint(fmt.Errorf("/%s: %w: another file system is mounted there", name, content.ErrConflict), "unmount it")
-	}
-	if err := s.add(dir, ".", name, fi); err != nil {
+	kept = kept && (name == "" || s.old(fi))
+	if err := s.add(dir, ".", name, fi, kept); err != nil {
 		return err
 	}
 	s.seen[name] = true
@@ -86,7 +100,7 @@ func (s *scan) folder(name string) error {
 	}
 	slices.Sort(names)
 	for _, base := range names {
-		if err := s.entry(dir, base, path.Join(name, base)); err != nil {
+		if err := s.entry(dir, base, path.Join(name, base), kept); err != nil {
 			return err
 		}
 	}
@@ -94,36 +108,53 @@ func (s *scan) folder(name string) error {
 }
 
 // entry adds what is in a folder under a name.
-func (s *scan) entry(dir *os.File, base, name string) error {
+func (s *scan) entry(dir *os.File, base, name string, kept bool) error {
 	if err := context.Cause(s.ctx); err != nil {
 		return err
 	}
 	if strings.HasPrefix(base, ".wh.") {
 		return content.WithHint(fmt.Errorf("/%s: %w: in a layer a name that begins with .wh. deletes", name, content.ErrUnsupported), "rename or remove it")
 	}
+	if s.count++; s.count > layer.MaxEntries || len(name) > layer.MaxPath {
+		return fmt.Errorf("/%s: %w: there is more than %d entries, or it is longer than %d bytes", name, content.ErrUnsupported, layer.MaxEntries, layer.MaxPath)
+	}
+	mounted, err := fsys.IsMount(dir, base)
+	if err != nil {
+		return gone(name, err)
+	}
+	if mounted {
+		return content.WithHint(fmt.Errorf("/%s: %w: something is mounted there", name, content.ErrConflict), "unmount it")
+	}
 	fi, err := s.root.Lstat(filepath.FromSlash(name))
 	if err != nil {
-		return fsys.Classify(err)
+		return gone(name, err)
 	}
 	switch {
 	case fi.IsDir():
-		return s.folder(name)
+		return s.folder(name, kept)
 	case fi.Mode()&fs.ModeSocket != 0:
 		return nil
 	}
 	if d, _ := fsys.DetailOf(fi); d.Links > 1 {
-		if first, ok := s.links[d.Inode]; ok {
+		l := link{d.Device, d.Inode}
+		if first, ok := s.links[l]; ok {
 			s.index.AddLink(name, first)
 			return nil
 		}
-		s.links[d.Inode] = name
+		s.links[l] = name
 	}
-	return s.add(dir, base, name, fi)
+	return s.add(dir, base, name, fi, kept)
+}
+
+// old says whether a file has last changed while the image was unpacked.
+func (s *scan) old(fi fs.FileInfo) bool {
+	d, _ := fsys.DetailOf(fi)
+	return !d.Changed.Before(s.r.Started) && d.Changed.Before(s.r.Finished)
 }
 
 // add adds one entry.
-func (s *scan) add(dir *os.File, base, name string, fi fs.FileInfo) error {
-	e, err := s.describe(dir, base, name, fi)
+func (s *scan) add(dir *os.File, base, name string, fi fs.FileInfo, kept bool) error {
+	e, err := s.describe(dir, base, name, fi, kept)
 	if err == nil {
 		s.index.Add(name, e)
 	}
@@ -135,11 +166,11 @@ var entryTypes = map[fs.FileMode]string{
 	fs.ModeDevice: layer.TypeBlockDevice, fs.ModeDevice | fs.ModeCharDevice: layer.TypeCharDevice,
 }
 
-func (s *scan) describe(dir *os.File, base, name string, fi fs.FileInfo) (layer.Entry, error) {
+func (s *scan) describe(dir *os.File, base, name string, fi fs.FileInfo, kept bool) (layer.Entry, error) {
 	d, _ := fsys.DetailOf(fi)
 	was, known := s.base.At(name)
 	e := layer.Entry{Type: entryTypes[fi.Mode().Type()], Mode: modeOf(fi.Mode()), UID: d.UID, GID: d.GID, Time: fi.ModTime()}
-	if s.r.Rootless && d.UID == s.uid {
+	if s.r.Rootless && d.UID == s.r.UID {
 		e.UID, e.GID = 0, 0
 		if known {
 			e.UID, e.GID = was.UID, was.GID
@@ -149,8 +180,12 @@ func (s *scan) describe(dir *os.File, base, name string, fi fs.FileInfo) (layer.
 		e.Mode = was.Mode
 	}
 	var err error
-	if e.Xattrs, err = s.xattrs(dir, base, was); err != nil {
-		return e, err
+	of := was
+	if was.Type != e.Type {
+		of = layer.Entry{}
+	}
+	if e.Xattrs, err = s.xattrs(dir, base, of); err != nil {
+		return e, gone(name, err)
 	}
 	switch e.Type {
 	case layer.TypeCharDevice, layer.TypeBlockDevice:
@@ -158,12 +193,12 @@ func (s *scan) describe(dir *os.File, base, name string, fi fs.FileInfo) (layer.
 	case layer.TypeLink:
 		e.Mode = 0o777
 		if e.Target, err = s.root.Readlink(filepath.FromSlash(name)); err != nil {
-			return e, fsys.Classify(err)
+			return e, gone(name, err)
 		}
 	case layer.TypeFile:
 		e.Size = fi.Size()
 		same := known && was.Type == layer.TypeFile && was.Size == e.Size && was.Time.Equal(e.Time)
-		if same && was.Digest != "" && d.Changed.Before(s.r.Finished) {
+		if same && was.Digest != "" && kept && s.old(fi) {
 			e.Digest = was.Digest
 		} else if e.Size > 0 {
 			e.Digest, err = s.hash(name, fi)
@@ -176,7 +211,7 @@ func (s *scan) describe(dir *os.File, base, name string, fi fs.FileInfo) (layer.
 func (s *scan) xattrs(dir *os.File, base string, was layer.Entry) (map[string]string, error) {
 	found, err := fsys.Xattrs(dir, base)
 	if err != nil {
-		return nil, fsys.Classify(err)
+		return nil, err
 	}
 	maps.DeleteFunc(found, func(key, _ string) bool {
 		_, known := was.Xattrs[key]
@@ -196,9 +231,9 @@ func (s *scan) xattrs(dir *os.File, base string, was layer.Entry) (map[string]st
 
 // hash reads a file.
 func (s *scan) hash(name string, fi fs.FileInfo) (oci.Digest, error) {
-	f, err := s.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := openRegular(s.root, name)
 	if err != nil {
-		return "", fsys.Classify(err)
+		return "", err
 	}
 	defer f.Close()
 	now, err := f.Stat()
@@ -206,7 +241,7 @@ func (s *scan) hash(name string, fi fs.FileInfo) (oci.Digest, error) {
 		return "", fsys.Classify(err)
 	}
 	h := sha256.New()
-	n, err := io.CopyBuffer(h, struct{ io.Reader }{io.LimitReader(f, fi.Size()+1)}, s.buf)
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{content.UntilDone(s.ctx, io.LimitReader(f, fi.Size()+1))}, s.buf)
 	if err != nil {
 		return "", fsys.Classify(err)
 	}
@@ -216,13 +251,43 @@ func (s *scan) hash(name string, fi fs.FileInfo) (oci.Digest, error) {
 	return oci.Digest(fmt.Sprintf("sha256:%x", h.Sum(nil))), nil
 }
 
+// Open opens a file that Scan has found in a folder, for reading until ctx ends. Errors:
+// ErrConflict for what is no file any more; those of the file system.
+func Open(ctx context.Context, root *os.Root, name string) (io.ReadCloser, error) {
+	f, err := openRegular(root, name)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{content.UntilDone(ctx, f), f}, nil
+}
+
+// openRegular opens what is a file; a pipe in its place blocks nobody.
+func openRegular(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, gone(name, err)
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fmt.Errorf("/%s: %w: it is no file any more", name, content.ErrConflict)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fsys.Classify(err)
+	}
+	return f, nil
+}
+
 // absent adds what was never made of the image.
 func (s *scan) absent() error {
 	if s.r.Skipped.Devices == 0 {
 		return nil
 	}
 	return s.base.Each("/", -1, func(name string, e layer.Entry) error {
-		special := e.Type == layer.TypeCharDevice || e.Type == layer.TypeBlockDevice || e.Type == layer.TypePipe
+		special := e.Type == layer.TypeCharDevice || e.Type == layer.TypeBlockDevice // pipes are made
 		dir := strings.TrimSuffix(strings.TrimSuffix(name, path.Base(name)), "/")
 		if special && s.seen[dir] {
 			if _, err := s.root.Lstat(filepath.FromSlash(name)); err != nil {

@@ -112,6 +112,31 @@ func TestChangesAreFound(t *testing.T) {
 	}
 }
 
+// A folder that gets another's name takes files along that know nothing of it.
+func TestAnotherFolderOfTheSameName(t *testing.T) {
+	t.Parallel()
+	dir, tree := unpacked(t, unpack.Options{}, packed(folder("v1/sub", 0o755), file("v1/sub/VERSION", "1", 0o644), folder("v2/sub", 0o755), file("v2/sub/VERSION", "2", 0o644)))
+	time.Sleep(20 * time.Millisecond)
+	must(t, os.RemoveAll(filepath.Join(dir, "v1")))
+	must(t, os.Rename(filepath.Join(dir, "v2"), filepath.Join(dir, "v1")))
+	wantChanged(t, dir, tree, "/ time", "/v1/sub/VERSION content", "/v2", "/v2/sub", "/v2/sub/VERSION")
+}
+
+// What was unpacked as somebody else is not taken for what it is not.
+func TestAnotherUserLooks(t *testing.T) {
+	t.Parallel()
+	dir, tree := unpacked(t, unpack.Options{}, packed(file("f", "x", 0o644)))
+	r, at, err := unpack.ReadRecord(dir)
+	must(t, err)
+	root, err := os.OpenRoot(at)
+	must(t, err)
+	defer root.Close()
+	r.Rootless, r.Users = false, "0 100000 65536"
+	if _, err := unpack.Scan(t.Context(), root, tree, r); !errors.Is(err, content.ErrDenied) {
+		t.Errorf("of another namespace: %v", err)
+	}
+}
+
 // A record is about one folder, and a file of the image is none.
 func TestRecords(t *testing.T) {
 	t.Parallel()
@@ -125,8 +150,8 @@ func TestRecords(t *testing.T) {
 	beside := filepath.Join(filepath.Dir(dir), ".rootfs.dist-unpacked.json")
 	moved := dir + "2"
 	must(t, os.Rename(dir, moved))
-	if _, _, err := unpack.ReadRecord(moved); !errors.Is(err, content.ErrNotFound) {
-		t.Errorf("without its record: %v", err)
+	if _, _, err := unpack.ReadRecord(moved); !errors.Is(err, content.ErrInvalid) {
+		t.Errorf("without its record, and with one of the image: %v", err)
 	}
 	must(t, os.Mkdir(dir, 0o755))
 	if _, _, err := unpack.ReadRecord(dir); !errors.Is(err, content.ErrNotFound) || !strings.Contains(err.Error(), "another folder") {

@@ -101,7 +101,7 @@ func readIDMap(path string) ([]IDMap, error) {
 // returns how it exited. The two programs of shadow, newuidmap and newgidmap, make that
 // possible. What ends ctx is passed on as SIGTERM. Errors: ErrUnsupported without ranges,
 // without those programs, and where the system lets users have no namespaces.
-func Remap(ctx context.Context, stdout, stderr io.Writer) (exit int, err error) {
+func Remap(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) (exit int, err error) {
 	uids, err := ranges("/etc/subuid", os.Geteuid())
 	if err != nil {
 		return 0, err
@@ -118,7 +118,7 @@ func Remap(ctx context.Context, stdout, stderr io.Writer) (exit int, err error) 
 	again := exec.CommandContext(ctx, "/proc/self/exe")
 	again.Args = os.Args
 	again.Env = append(os.Environ(), nsVariable+"="+nsMapping)
-	again.Stdout, again.Stderr, again.ExtraFiles = stdout, stderr, []*os.File{r}
+	again.Stdin, again.Stdout, again.Stderr, again.ExtraFiles = stdin, stdout, stderr, []*os.File{r}
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
 	again.Cancel = func() error { return again.Process.Signal(syscall.SIGTERM) }
 	err = again.Start()

@@ -16,6 +16,6 @@ func UserNamespace(context.Context) (uids, gids []IDMap, inside bool, err error)
 }
 
 // Remap is for Linux.
-func Remap(context.Context, io.Writer, io.Writer) (exit int, err error) {
+func Remap(context.Context, io.Reader, io.Writer, io.Writer) (exit int, err error) {
 	return 0, fmt.Errorf("%w: user namespaces are for Linux", content.ErrUnsupported)
 }
