@@ -97,8 +97,8 @@ func distance(a, b string) int {
 
 // Near lists the names of the store that word may have been meant for, as people write
 // them, the nearest first, at most three: another tag of the same repository, a repository
-// that is spelt nearly so, or one that ends so elsewhere; where there is one, no other kind. No name at all is near to nonsense. It
-// compares 100,000 names and no more.
+// that is spelt nearly so, or one that ends so elsewhere; where there is one, no other kind.
+// No name at all is near to nonsense. It compares 100,000 names and no more.
 //
 // Errors: ErrInvalid for what is no name; those of Open and of ctx.
 func (c *Client) Near(ctx context.Context, word string) ([]string, error) {

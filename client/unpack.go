@@ -40,12 +40,13 @@ type UnpackTo struct {
 }
 
 // Unpack makes a folder that has the root filesystem of an image in the store, as
-// unpack.Rootfs does it, or a runtime bundle, as unpack.Bundle does. What is damaged is brought again from where it came, once. Every
-// layer is held to its digest and to the diff_id that the configuration has for it.
+// unpack.Rootfs does it, or a runtime bundle, as unpack.Bundle does. What is damaged is
+// brought again from where it came, once. Every layer is held to its digest and to the
+// diff_id that the configuration has for it.
 //
-// Errors: those of unpack.Rootfs or unpack.Bundle, and of Lookup; ErrInvalid for what is no image;
-// ErrNotFound when some of it is not here; ErrUnsupported for an image of Windows, for an
-// index that has none for the platform, and for layers of unknown types.
+// Errors: those of unpack.Rootfs or unpack.Bundle, and of Lookup; ErrInvalid for what is no
+// image; ErrNotFound when some of it is not here; ErrUnsupported for an image of Windows, for
+// an index that has none for the platform, and for layers of unknown types.
 func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (out Unpacked, err error) {
 	err = c.withImage(ctx, "unpack", id, o.Platform, func(s *blobstore.Store, desc oci.Descriptor) (err error) {
 		out, err = c.unpackImage(ctx, s, id, desc, dir, o)
@@ -55,8 +56,8 @@ func (c *Client) Unpack(ctx context.Context, id, dir string, o UnpackOptions) (o
 }
 
 // withImage finds an image of the store, of an index that for a platform, and holds it
-// while use is at work, for a verb that is one. What is damaged is brought again from where it came, and use is
-// called once more then.
+// while use is at work, unless verb is "". What is damaged is brought again from where it
+// came, and use is called once more then.
 func (c *Client) withImage(ctx context.Context, verb, id string, p *oci.Platform, use func(*blobstore.Store, oci.Descriptor) error) error {
 	s, err := c.Open(ctx)
 	if err != nil {

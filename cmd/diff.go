@@ -55,6 +55,9 @@ func (c *diffCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.Subids && !isFolder(c.New) {
+		return usagef("--subids is for a folder that was unpacked: write it with ./ or / before it")
+	}
 	if c.Subids {
 		if _, _, err := s.remap(); err != nil {
 			return err

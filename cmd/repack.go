@@ -26,7 +26,7 @@ func (repackCmd) Help() string {
 
 What was unpacked without root belongs to you; in the new layer it has the owners of the image, and what is new is root's. Devices that could not be made are not taken for removed. Nothing may write to the folder meanwhile (exit 8), and nothing be mounted in it. Sockets are left out, and holes become zeros. What was unpacked as root or with --subids is repacked so, too; who signs with --subids types the passphrase of the key.
 
-What an image was unpacked from is noted beside the folder (.DIR.dist-unpacked.json), or in the bundle. That image has to be in the store still. A folder of which nothing is known needs --base.
+What an image was unpacked from is noted beside the folder (.DIR.dist-unpacked.json), or in the bundle; a folder that was moved without it, or copied, needs --base. That image has to be in the store still.
 
 "dist diff NAME ./DIR" shows what would be in the layer.
 

@@ -104,7 +104,7 @@ func (d *delta) body(n *node) error {
 	defer r.Close()
 	_, err = io.Copy(struct{ io.Writer }{d.tw}, newSummed(io.LimitReader(r, n.file.size+1), n.file))
 	if errors.Is(err, content.ErrCorrupt) || errors.Is(err, tar.ErrWriteTooLong) {
-		return content.WithHint(fmt.Errorf("/%s: %w: it changed while it was read", n.path(), content.ErrConflict), "pack again when nothing writes to the folder")
+		return content.WithHint(fmt.Errorf("/%s: %w: it changed while it was read", n.path(), content.ErrConflict), "run it again when nothing writes to the folder")
 	}
 	return err
 }
@@ -120,8 +120,8 @@ func (d *delta) header(h *tar.Header) error {
 	return nil
 }
 
-// headerError gives an error of writing a header its class: of the header, or of what is written
-// to.
+// headerError gives an error of writing a header its class: of the header, or of what is
+// written to.
 func headerError(h *tar.Header, err error) error {
 	if tar.NewWriter(io.Discard).WriteHeader(h) != nil {
 		return fmt.Errorf("%w: %v", content.ErrUnsupported, err)

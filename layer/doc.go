@@ -38,7 +38,9 @@
 // own (MaxEntries, MaxHeaderBytes, MaxPath). Squash writes it as one layer, or as one
 // on top of those below, in two passes over the layers: content is never kept. Changes
 // compares two, and Make tells a Disk of every change, so that the same tree comes into
-// being there. Names of members are taken apart before anything is done with them, and
+// being there. An Index is what a layer's members say, with the sums of their content: trees
+// of indexes are the same, and Extract makes a part of one on a Disk, of the layers that have
+// it; Delta writes the layer that makes one tree of another. Names of members are taken apart before anything is done with them, and
 // nothing is ever looked up on a disk.
 //
 // The package keeps no state, on disk or elsewhere: what Write and Squash were given

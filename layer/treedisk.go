@@ -8,11 +8,12 @@ import (
 	"dist.example/content"
 )
 
-// Disk is where a tree is made while layers are put on top of it, see Tree.Make. Paths
-// have slashes and neither one at the beginning nor empty parts or dots. All folders above
-// a path were made before by Folder, and no link is among them: what a link on the way to
-// a member means was found out in the tree. An error of a method is the end of it, and
-// that of Tree.Apply. Calls come one after another.
+// Disk is where a tree is made while layers are put on top of it, see Tree.Make, or a part
+// of one afterwards, see Tree.Extract. Paths have slashes and neither one at the beginning
+// nor empty parts or dots. All folders above a path were made before by Folder, and no link
+// is among them: what a link on the way to a member means was found out in the tree. An
+// error of a method is the end of it, and that of Tree.Apply or Tree.Extract. Calls come one
+// after another.
 type Disk interface {
 	// Folder makes an empty folder where nothing is. What it is to be like is known at
 	// the end, see Tree.Folders.

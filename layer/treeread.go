@@ -131,7 +131,7 @@ func verdict(err error, rest io.Reader) error {
 // a member with a name that is none within the tree; ErrCorrupt for a tar that is not that
 // of the diff_id. After an error the tree is of no use.
 func (t *Tree) Apply(ctx context.Context, in Input) error {
-	return t.apply(in.start(ctx, stageBuffers))
+	return t.ApplyAll(ctx, []Input{in}, nil)
 }
 
 // aheadBuffers is how much of the next layer is decompressed while one is applied, in

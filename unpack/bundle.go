@@ -50,7 +50,8 @@ type BundleResult struct {
 // additional groups, which runc refuses there.
 //
 // Errors: those of Rootfs; ErrInvalid also for an image that has no command and is given
-// none, for a user that it does not have, and for a volume over something else than a folder of it, or over what runtimes mount.
+// none, for a user that it does not have, and for a volume over something else than a folder
+// of it, or over what runtimes mount.
 func Bundle(ctx context.Context, dir string, layers []layer.Input, image oci.Image, o BundleOptions) (BundleResult, error) {
 	var res BundleResult
 	if o.Rootless && len(o.UIDs) == 0 {

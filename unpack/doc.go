@@ -21,8 +21,9 @@
 // nanoseconds, symbolic links as they are, hard links, holes of files whose tar has none of
 // their bytes, extended attributes, and, for root, owners by their numbers and devices.
 // What cannot be is counted (Skipped): owners and devices are root's to give, some extended
-// attributes too, and file systems lack some. Extended attributes that tell overlayfs what a folder stands for are never set:
-// they would make an image say what lies in other folders of a mount.
+// attributes too, and file systems lack some. Extended attributes that tell overlayfs what a
+// folder stands for are never set: they would make an image say what lies in other folders
+// of a mount.
 //
 // What root unpacks has programs that are setuid and devices as the image has them, and
 // every user of the machine may come to them, unless a folder above is closed. Without

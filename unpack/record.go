@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"dist.example/content"
@@ -85,7 +84,7 @@ func readRecord(file, root string) (r Record, err error) {
 	if err != nil {
 		return r, fsys.Classify(err)
 	}
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.Open(file)
 	if err != nil {
 		return r, fsys.Classify(err)
 	}

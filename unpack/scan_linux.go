@@ -29,9 +29,9 @@ import (
 // are left out.
 //
 // Errors: ErrUnsupported for a name that would delete in a layer, and for what is beyond
-// the caps of package layer; ErrConflict for a folder in which another file system is
-// mounted, and for what changes meanwhile; those of the file system. Linux alone:
-// ErrUnsupported elsewhere.
+// the caps of package layer; ErrConflict where something is mounted in the folder, and for
+// what changes meanwhile; ErrDenied for what root, or another user namespace, has unpacked;
+// those of the file system. Linux alone: ErrUnsupported elsewhere.
 func Scan(ctx context.Context, root *os.Root, base *layer.Tree, r Record) (*layer.Index, error) {
 	if r.Image != "" && !r.Rootless && r.Users != users() {
 		return nil, content.WithHint(fmt.Errorf("%w: its owners are those of another user namespace", content.ErrDenied),
