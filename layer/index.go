@@ -118,7 +118,9 @@ func (x *Index) Add(path string, e Entry) {
 		m.header.PAXRecords[k] = v
 	}
 	if e.Type == TypeFile {
-		m.header.Size = e.Size
+		if m.header.Size = e.Size; e.Sparse {
+			m.header.Typeflag = tar.TypeGNUSparse
+		}
 		_, encoded, _ := strings.Cut(e.Digest.String(), ":")
 		if sum, err := hex.DecodeString(encoded); err == nil && e.Size > 0 && len(sum) == sha256.Size {
 			m.sum = (*[sha256.Size]byte)(sum)

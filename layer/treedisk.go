@@ -82,6 +82,16 @@ func (t *Tree) At(path string) (Entry, bool) {
 	return *n.entry(), true
 }
 
+// LayerOf is the number of the layer, from 0 on, that has the entry of what stands at a path;
+// see Part.
+func (t *Tree) LayerOf(path string) (int, bool) {
+	n := t.node(path)
+	if n == nil || n.set < 0 {
+		return 0, false
+	}
+	return int(n.set), true
+}
+
 // node is what stands at a path, nil for nothing.
 func (t *Tree) node(path string) *node {
 	n := t.root

@@ -284,6 +284,11 @@ func (t *Tree) link(h *tar.Header, parts []string) error {
 	old := parent.children[parts[last]]
 	switch {
 	case old != nil && old.file == f: // a name that it has
+		if p, ok := t.disk.(*part); ok {
+			if err := p.again(old); err != nil {
+				return err
+			}
+		}
 		t.hide(old)
 		old.born, old.cleared, old.set = t.layer, t.layer, t.layer
 		t.touch(old)
