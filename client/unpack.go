@@ -106,12 +106,12 @@ func (c *Client) unpackImage(ctx context.Context, s *blobstore.Store, id string,
 		Record: &unpack.Record{Image: desc.Digest, Name: id, Platform: oci.FormatPlatform(&config.Platform)},
 	}
 	if o.Bundle == nil {
-		out.Result, err = unpack.Rootfs(ctx, dir, layers, uo)
+		out.Result, err = unpack.Rootfs(ctx, dir, unpack.Layers(layers), uo)
 		return out, err
 	}
 	bo := *o.Bundle
 	bo.Options = uo
-	out.BundleResult, err = unpack.Bundle(ctx, dir, layers, *config, bo)
+	out.BundleResult, err = unpack.Bundle(ctx, dir, unpack.Layers(layers), *config, bo)
 	return out, err
 }
 

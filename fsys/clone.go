@@ -16,6 +16,11 @@ const (
 	ByCopy      = "copy"            // through this process
 )
 
+// Reflink has dst, an empty file opened for writing, share all blocks of src until one side
+// changes. Nothing is verified. Errors: any, where blocks cannot be shared, and then dst is
+// still empty.
+func Reflink(dst, src *os.File) error { return reflink(dst, src) }
+
 // CloneRange makes dst, an empty file opened for writing, a copy of n bytes of src from off
 // on, whose whole blocks are shared until one side changes; the rest of the last block is
 // copied. off has to be a multiple of the file system's block size. Nothing is verified

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
 	"dist.example/content"
 	"dist.example/fsys"
-	"dist.example/layer"
 	"dist.example/oci"
 )
 
@@ -52,7 +53,7 @@ type BundleResult struct {
 // Errors: those of Rootfs; ErrInvalid also for an image that has no command and is given
 // none, for a user that it does not have, and for a volume over something else than a folder
 // of it, or over what runtimes mount.
-func Bundle(ctx context.Context, dir string, layers []layer.Input, image oci.Image, o BundleOptions) (BundleResult, error) {
+func Bundle(ctx context.Context, dir string, src Source, image oci.Image, o BundleOptions) (BundleResult, error) {
 	var res BundleResult
 	if o.Rootless && len(o.UIDs) == 0 {
 		if os.Geteuid() < 0 {
@@ -67,17 +68,20 @@ func Bundle(ctx context.Context, dir string, layers []layer.Input, image oci.Ima
 	if err := checkVolumes(image.Config); err != nil {
 		return res, err
 	}
+	var at string
 	err := place(ctx, dir, o.Options, func(st *stage) (err error) {
+		at = filepath.Join(st.dir, rootfsName)
 		root, err := st.folder(rootfsName)
 		if err != nil {
 			return err
 		}
 		defer root.Close()
-		tree, err := fill(ctx, root, layers, o.Options, false, &res.Result)
+		tree, err := src.fill(ctx, st, root, o.Options, false, &res.Result)
 		if err != nil {
 			return err
 		}
-		config, err := res.config(image, o, accounts{tree, root})
+		open := func(name string) (io.ReadCloser, error) { return src.open(root, name) }
+		config, err := res.config(image, o, accounts{tree, open})
 		if err != nil {
 			return err
 		}
@@ -86,6 +90,9 @@ func Bundle(ctx context.Context, dir string, layers []layer.Input, image oci.Ima
 		}
 		return st.record(*o.Record, root, o.Options, res.Result, false, true)
 	})
+	if err == nil {
+		err = src.placed(ctx, at)
+	}
 	return res, err
 }
 

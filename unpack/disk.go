@@ -27,13 +27,16 @@ const making fs.FileMode = 0o700
 
 // disk makes a tree below a folder, see layer.Disk.
 type disk struct {
-	ctx   context.Context
-	o     Options
-	shut  bool // the root lets nobody else in
+	ctx  context.Context
+	o    Options
+	shut bool // the root lets nobody else in
+	// kept says that it is a snapshot, in which its owner may read all.
+	kept  bool
 	dirs  *folders
 	buf   []byte
 	res   *Result
 	taken int64 // bytes of files so far, also of those that are gone again
+	apart bool  // files cannot share blocks with those of snapshots
 }
 
 func newDisk(ctx context.Context, root *os.Root, o Options, shut bool, res *Result) *disk {
@@ -146,8 +149,10 @@ func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error 
 	}
 	defer f.Close()
 	if e.Size > 0 {
-		if err := writeContent(d.ctx, f, e, r, d.buf); err != nil {
-			return fsys.Classify(err)
+		if !d.share(f, e, r) {
+			if err := writeContent(d.ctx, f, e, r, d.buf); err != nil {
+				return fsys.Classify(err)
+			}
 		}
 		d.res.Size += e.Size
 	}
@@ -156,6 +161,30 @@ func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error 
 		return err
 	}
 	return fsys.Classify(f.Close())
+}
+
+// shareFrom is the size of the smallest file whose blocks are shared, in bytes.
+const shareFrom = 16 << 10
+
+// share has a file have the blocks of one of a snapshot, where the file system can; it
+// says whether it does. Nobody reads them then.
+func (d *disk) share(f *os.File, e layer.Entry, r io.Reader) bool {
+	s, ok := r.(*layer.Summed)
+	if !ok || d.apart || e.Size < shareFrom {
+		return false
+	}
+	src, ok := s.From.(*os.File)
+	if !ok {
+		return false
+	}
+	if fi, err := src.Stat(); err != nil || fi.Size() != e.Size {
+		return false // which reading it will tell
+	}
+	if fsys.Reflink(f, src) != nil {
+		d.apart = true
+		return false
+	}
+	return true
 }
 
 // WriteContent writes a file of a tree into f, which is empty; what of it are holes in the
@@ -249,6 +278,11 @@ func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) err
 		mode := fileMode(e.Mode)
 		if d.o.plain {
 			mode &= fs.ModePerm | fs.ModeSticky
+		}
+		if d.kept && d.o.Rootless { // root reads what nobody may
+			if mode |= 0o400; e.Type == layer.TypeFolder {
+				mode |= 0o100
+			}
 		}
 		var err error
 		if f != nil {

@@ -40,11 +40,14 @@ func (f *folder) close() {
 // folders keeps those open that were used last.
 type folders struct {
 	root *os.Root
+	most int
 	kept map[string]*folder
 	used []string // the names of kept, the last used at the end
 }
 
-func newFolders(root *os.Root) *folders { return &folders{root: root, kept: map[string]*folder{}} }
+func newFolders(root *os.Root) *folders {
+	return &folders{root: root, most: openFolders, kept: map[string]*folder{}}
+}
 
 // open opens the folder of that name, "" for the one that all are in. It stays open until
 // it is forgotten or many others are used.
@@ -53,7 +56,7 @@ func (fs *folders) open(name string) (*folder, error) {
 		fs.touch(name)
 		return f, nil
 	}
-	if len(fs.used) >= openFolders {
+	if len(fs.used) >= fs.most {
 		fs.drop(fs.used[0])
 	}
 	f := &folder{}

@@ -149,6 +149,9 @@ func (st *stage) record(r Record, root *os.Root, o Options, res Result, shut, bu
 	}
 	d, _ := fsys.DetailOf(ri)
 	r.Started, r.Finished, r.Inode = st.started, fi.ModTime().UTC(), d.Inode
+	if st.inode != 0 {
+		r.Inode = st.inode
+	}
 	r.Rootless, r.Closed, r.Skipped = o.Rootless, shut, res.Skipped
 	r.UID, r.Users = os.Geteuid(), users()
 	p, err := json.MarshalIndent(r, "", "  ")

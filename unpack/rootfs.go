@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -50,7 +51,17 @@ type Result struct {
 	Skipped      Skipped
 }
 
-// Rootfs makes a folder that has what layers make, the lowest first. dir may not be there,
+// Source is what a root filesystem is made of: Layers, Snapshots, or an Overlay.
+type Source interface {
+	// fill makes it in an empty folder. shut lets nobody else into it.
+	fill(ctx context.Context, st *stage, root *os.Root, o Options, shut bool, res *Result) (*layer.Tree, error)
+	// open opens a file of the tree that was made in root.
+	open(root *os.Root, name string) (io.ReadCloser, error)
+	// placed is called once the folder has its name; root is where the tree is.
+	placed(ctx context.Context, root string) error
+}
+
+// Rootfs makes a folder that has what src makes. dir may not be there,
 // or be an empty folder, which may have links on its way; folders above it are made. It
 // appears at once, whole and durable (on Linux; elsewhere as the system has it). The folder
 // that it is in has to be one that the caller may write to.
@@ -62,16 +73,20 @@ type Result struct {
 // ErrNoSpace; ErrDenied, also when owners are to be given that only root can give. dir is
 // as it was then, but for an error of what comes behind: it may be whole and its name not be
 // durable, or the stage be left.
-func Rootfs(ctx context.Context, dir string, layers []layer.Input, o Options) (Result, error) {
-	var res Result
-	err := place(ctx, dir, o, func(st *stage) error {
+func Rootfs(ctx context.Context, dir string, src Source, o Options) (res Result, err error) {
+	var at string
+	err = place(ctx, dir, o, func(st *stage) error {
+		at = st.dir
 		shut := o.Rootless || o.Closed
-		_, err := fill(ctx, st.tree, layers, o, shut, &res)
+		_, err := src.fill(ctx, st, st.tree, o, shut, &res)
 		if err == nil && o.Record != nil {
 			err = st.record(*o.Record, st.tree, o, res, shut, false)
 		}
 		return err
 	})
+	if err == nil {
+		err = src.placed(ctx, at)
+	}
 	return res, err
 }
 
@@ -98,6 +113,7 @@ type stage struct {
 	tree   *os.Root // what dir is to be, in it
 	// started is when that was made, by the clock of the file system.
 	started time.Time
+	inode   uint64 // of the root that will be seen, where it is another than that of tree
 }
 
 const (
@@ -283,30 +299,14 @@ func (st *stage) hold(name string, fresh bool) (held bool, err error) {
 	return true, nil
 }
 
-// discard removes what the stage has. Folders may be closed to their owner.
+// discard removes what the stage has.
 func (st *stage) discard() error {
-	if err := st.root.Remove(recordName); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fsys.Classify(err)
+	for _, name := range []string{recordName, treeName, mountName} {
+		if err := fsys.RemoveTree(st.root, name); err != nil {
+			return err
+		}
 	}
-	if _, err := st.root.Lstat(treeName); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	err := st.root.RemoveAll(treeName)
-	if errors.Is(err, fs.ErrPermission) {
-		// Each folder is opened before what is in it is listed.
-		_ = fs.WalkDir(st.root.FS(), treeName, func(name string, e fs.DirEntry, err error) error {
-			if e == nil || !e.IsDir() {
-				return nil
-			}
-			if err != nil {
-				return fs.SkipDir
-			}
-			_ = st.root.Chmod(filepath.FromSlash(name), making)
-			return nil
-		})
-		err = st.root.RemoveAll(treeName)
-	}
-	return fsys.Classify(err)
+	return nil
 }
 
 // folder makes one in the tree.
@@ -318,8 +318,10 @@ func (st *stage) folder(name string) (*os.Root, error) {
 	return root, fsys.Classify(err)
 }
 
-// fill makes what layers make, in an empty folder. shut lets nobody else into it.
-func fill(ctx context.Context, root *os.Root, layers []layer.Input, o Options, shut bool, res *Result) (*layer.Tree, error) {
+// Layers are those of an image, the lowest first.
+type Layers []layer.Input
+
+func (layers Layers) fill(ctx context.Context, _ *stage, root *os.Root, o Options, shut bool, res *Result) (*layer.Tree, error) {
 	d := newDisk(ctx, root, o, shut, res)
 	defer d.dirs.close()
 	tree := layer.NewTree(false)
@@ -330,6 +332,13 @@ func fill(ctx context.Context, root *os.Root, layers []layer.Input, o Options, s
 	d.dirs.close()
 	return tree, tree.Folders(d.finish)
 }
+
+func (Layers) open(root *os.Root, name string) (io.ReadCloser, error) {
+	f, err := root.Open(filepath.FromSlash(name))
+	return f, fsys.Classify(err)
+}
+
+func (Layers) placed(context.Context, string) error { return nil }
 
 // hook calls Hook, if there is one.
 func (o Options) hook(point string) {
@@ -367,6 +376,9 @@ func (st *stage) finish(o Options) error {
 		return fsys.Classify(err)
 	}
 	o.hook("unpack.placed")
+	if err := st.parent.Rename(filepath.Join(filepath.Base(st.path), mountName), filepath.Base(mountOf(st.dir))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fsys.Classify(err)
+	}
 	err = st.parent.Rename(filepath.Join(filepath.Base(st.path), recordName), filepath.Base(recordOf(st.dir)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fsys.Classify(err)

@@ -76,8 +76,8 @@ func input(p []byte) layer.Input {
 	}
 }
 
-func inputs(layers ...[]byte) []layer.Input {
-	var ins []layer.Input
+func inputs(layers ...[]byte) unpack.Layers {
+	var ins unpack.Layers
 	for _, p := range layers {
 		ins = append(ins, input(p))
 	}
@@ -348,7 +348,7 @@ func TestASwappedFolderLeadsNowhere(t *testing.T) {
 			}
 		}}), nil
 	}
-	if _, err := unpack.Rootfs(t.Context(), dir, []layer.Input{in}, unpack.Options{Rootless: rootless()}); err == nil {
+	if _, err := unpack.Rootfs(t.Context(), dir, unpack.Layers{in}, unpack.Options{Rootless: rootless()}); err == nil {
 		t.Error("nobody noticed")
 	}
 	wantListing(t, outside)
@@ -520,7 +520,7 @@ func TestLayersAreHeldToWhatTheySay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			above := tempDir(t)
-			_, err := unpack.Rootfs(t.Context(), filepath.Join(above, "rootfs"), []layer.Input{input(packed(file("g", "", 0o644))), c.in}, unpack.Options{Rootless: rootless(), MaxSize: c.max})
+			_, err := unpack.Rootfs(t.Context(), filepath.Join(above, "rootfs"), unpack.Layers{input(packed(file("g", "", 0o644))), c.in}, unpack.Options{Rootless: rootless(), MaxSize: c.max})
 			if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
 				t.Errorf("the error is %v, want %v", err, c.want)
 			}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,10 +24,10 @@ type identity struct {
 // maxAccounts bounds what is read of an image's /etc/passwd and /etc/group, in bytes.
 const maxAccounts = 4 << 20
 
-// accounts finds the users and groups of a tree that is made at root.
+// accounts finds the users and groups of a tree. open opens a file of it.
 type accounts struct {
 	tree *layer.Tree
-	root *os.Root
+	open func(path string) (io.ReadCloser, error)
 }
 
 // find is the user that an image's configuration names: USER[:GROUP], both by name or
@@ -125,9 +123,9 @@ func (a accounts) lines(name string, fields int) ([][]string, error) {
 	if e.Size > maxAccounts {
 		return nil, fmt.Errorf("/%s: %w: it has more than %d bytes", name, content.ErrUnsupported, maxAccounts)
 	}
-	f, err := a.root.Open(filepath.FromSlash(real))
+	f, err := a.open(real)
 	if err != nil {
-		return nil, fsys.Classify(err)
+		return nil, err
 	}
 	defer f.Close()
 	var found [][]string

@@ -1,0 +1,309 @@
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"dist.example/content"
+	"dist.example/fsys"
+	"dist.example/layer"
+	"dist.example/oci"
+)
+
+// What is in the folder of a snapshot: the part of the image that its layer changes, and
+// the index of that (layer.Tree.Part).
+const (
+	partName  = "tree"
+	indexName = "index"
+	// maxIndexFile bounds an index that is read, in bytes.
+	maxIndexFile = 256 << 20
+)
+
+// The extended attributes by which overlayfs knows a folder that hides what those below it
+// have: of root, and of users (mount option userxattr).
+const (
+	opaqueTrusted = "trusted.overlay.opaque"
+	opaqueUser    = "user.overlay.opaque"
+)
+
+// Snapshots are what the layers of an image change, each in a folder of its own, the lowest
+// first. As a Source they make a copy of the image: files share blocks with those of the
+// snapshots where the file system can do that, and are copied and held to their sums where it
+// cannot. Close is to be called in the end. It is not safe for concurrent use.
+type Snapshots struct {
+	o      Options
+	tree   *layer.Tree
+	budget layer.IndexBudget
+	parts  []*opened
+	taken  int64 // bytes of files of those that were made
+}
+
+// opened is a snapshot whose files are read.
+type opened struct {
+	dir  string
+	root *os.Root // of the part
+	dirs *folders
+}
+
+// NewSnapshots begins with none. Of the options Rootless, MaxSize and Hook count; snapshots
+// that are put together were made with the same Rootless.
+func NewSnapshots(o Options) *Snapshots { return &Snapshots{o: o, tree: layer.NewTree(false)} }
+
+// Close closes the folders that are open.
+func (s *Snapshots) Close() {
+	for _, p := range s.parts {
+		p.dirs.close()
+		p.root.Close()
+	}
+	s.parts = nil
+}
+
+// SnapshotError says which of the snapshots cannot be used: it is damaged, or gone.
+type SnapshotError struct {
+	Number int // of the snapshot, from 0 on
+	Err    error
+}
+
+func (e *SnapshotError) Error() string { return fmt.Sprintf("snapshot %d: %v", e.Number+1, e.Err) }
+
+func (e *SnapshotError) Unwrap() error { return e.Err }
+
+// Add puts a snapshot on top that Make has made in a folder, with the digest of its index.
+// Errors: a SnapshotError, of ErrCorrupt for another index and of ErrNotFound for none; those
+// of layer.Tree.AddIndexes.
+func (s *Snapshots) Add(dir string, index oci.Digest) error {
+	p, err := fsys.ReadCapped(filepath.Join(dir, indexName), maxIndexFile)
+	if err != nil {
+		return &SnapshotError{len(s.parts), fsys.Classify(err)}
+	}
+	if got := oci.DigestBytes(p); got != index {
+		return &SnapshotError{len(s.parts), fmt.Errorf("%w: its index is %s, and not %s", content.ErrCorrupt, got, index)}
+	}
+	x, err := layer.ParseIndex(p, &s.budget)
+	if err == nil {
+		err = s.tree.AddIndexes([]*layer.Index{x})
+	}
+	if err != nil {
+		return err
+	}
+	return s.opened(dir)
+}
+
+func (s *Snapshots) opened(dir string) error {
+	root, err := os.OpenRoot(filepath.Join(dir, partName))
+	if err != nil {
+		return &SnapshotError{len(s.parts), fsys.Classify(err)}
+	}
+	dirs := newFolders(root)
+	dirs.most = 2 // there may be many snapshots
+	s.parts = append(s.parts, &opened{dir, root, dirs})
+	return nil
+}
+
+// Snapshot is one that was made.
+type Snapshot struct {
+	Index oci.Digest // of its index
+	Files int        // and links
+	Size  int64      // of their content, in bytes
+	// Mountable says that overlayfs understands it: it has all marks of what is not there
+	// any more, and nothing that is taken for one.
+	Mountable bool
+}
+
+// Make puts a layer on top and makes its snapshot in a folder that is there and empty. It
+// is durable then (on Linux; elsewhere as the system has it). Whoever owns the folder may
+// read all that is in a snapshot that is Rootless, whatever the image says. What is left
+// after an error is the caller's to remove. Errors: those of Rootfs, and a SnapshotError for
+// a snapshot below that is read.
+func (s *Snapshots) Make(ctx context.Context, dir string, in layer.Input) (Snapshot, error) {
+	var out Snapshot
+	top, err := os.OpenRoot(dir)
+	if err != nil {
+		return out, fsys.Classify(err)
+	}
+	defer top.Close()
+	if err := top.Mkdir(partName, making); err != nil {
+		return out, fsys.Classify(err)
+	}
+	root, err := top.OpenRoot(partName)
+	if err != nil {
+		return out, fsys.Classify(err)
+	}
+	defer root.Close()
+	var res Result
+	d := &partDisk{disk: newDisk(ctx, root, s.o, false, &res), marked: true}
+	defer d.dirs.close()
+	d.kept, d.taken = true, s.taken
+	x, err := s.tree.Part(ctx, in, d, s.openPart)
+	if err != nil {
+		return out, err
+	}
+	d.dirs.close()
+	s.taken = d.taken
+	p, err := x.Encode()
+	if err == nil {
+		err = durable(top, indexName, p)
+	}
+	if err != nil {
+		return out, err
+	}
+	s.o.hook("unpack.layer")
+	return Snapshot{oci.DigestBytes(p), res.Files + res.Links, res.Size, d.marked}, s.opened(dir)
+}
+
+// durable writes a file into a folder, and has all of its file system on the disk.
+func durable(dir *os.Root, name string, p []byte) error {
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	_, err = f.Write(p)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fsys.Classify(err)
+	}
+	at, err := dir.Open(".")
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer at.Close()
+	return fsys.Classify(fsys.SyncFS(at))
+}
+
+// openPart opens a file of a snapshot.
+func (s *Snapshots) openPart(number int, name string) (io.ReadCloser, error) {
+	dir, base := path.Split(name)
+	p := s.parts[number]
+	at, err := p.dirs.open(strings.TrimSuffix(dir, "/"))
+	var f *os.File
+	if err == nil {
+		f, err = openRegular(at.root, base)
+	}
+	if err != nil {
+		return nil, &SnapshotError{number, fsys.Classify(err)}
+	}
+	return f, nil
+}
+
+func (s *Snapshots) fill(ctx context.Context, _ *stage, root *os.Root, o Options, shut bool, res *Result) (*layer.Tree, error) {
+	d := newDisk(ctx, root, o, shut, res)
+	defer d.dirs.close()
+	last := 0
+	err := s.tree.Fill(d, func(number int, name string) (io.ReadCloser, error) {
+		last = number
+		return s.openPart(number, name)
+	})
+	if errors.Is(err, content.ErrCorrupt) && !errors.As(err, new(*SnapshotError)) {
+		err = &SnapshotError{last, err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.hook("unpack.layer")
+	d.dirs.close()
+	return s.tree, s.tree.Folders(d.finish)
+}
+
+func (*Snapshots) open(root *os.Root, name string) (io.ReadCloser, error) {
+	return Layers(nil).open(root, name)
+}
+
+func (*Snapshots) placed(context.Context, string) error { return nil }
+
+// VerifySnapshot reads all files of a snapshot and holds them to the sums of its index, which
+// is to have that digest. Errors: ErrCorrupt, in a SnapshotError, for what is another than it
+// was or gone.
+func VerifySnapshot(ctx context.Context, dir string, index oci.Digest) error {
+	s := NewSnapshots(Options{})
+	defer s.Close()
+	if err := s.Add(dir, index); err != nil {
+		return err
+	}
+	err := s.tree.Fill(&reader{ctx, make([]byte, 256<<10)}, s.openPart)
+	for _, bad := range []error{content.ErrNotFound, content.ErrConflict, content.ErrCorrupt} {
+		if errors.Is(err, bad) {
+			return &SnapshotError{0, fmt.Errorf("%w: %w", content.ErrCorrupt, err)}
+		}
+	}
+	return err
+}
+
+// reader is a layer.Disk on which nothing is made: content is read to its end.
+type reader struct {
+	ctx context.Context
+	buf []byte
+}
+
+func (r *reader) Create(_ string, _ layer.Entry, from io.Reader) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content.UntilDone(r.ctx, from), r.buf)
+	return err
+}
+func (*reader) Folder(string) error       { return nil }
+func (*reader) Link(string, string) error { return nil }
+func (*reader) Remove(string) error       { return nil }
+
+// partDisk is where a snapshot is made.
+type partDisk struct {
+	*disk
+	marked bool // nothing keeps overlayfs from understanding it
+}
+
+// Create implements layer.Disk.
+func (d *partDisk) Create(name string, e layer.Entry, r io.Reader) error {
+	if e.Type == layer.TypeCharDevice && e.Major == 0 && e.Minor == 0 {
+		d.marked = false // it would be taken for a whiteout
+	}
+	return d.disk.Create(name, e, r)
+}
+
+// Whiteout implements layer.PartDisk.
+func (d *partDisk) Whiteout(name string) error {
+	dir, base, err := d.in(name)
+	if err != nil {
+		return err
+	}
+	at, err := dir.handle()
+	if err != nil {
+		return err
+	}
+	if err := fsys.Mknod(at, base, os.ModeDevice|os.ModeCharDevice, 0, 0); err != nil {
+		if fsys.Classify(err) != err && !errors.Is(err, os.ErrPermission) { // no room, or the like
+			return fsys.Classify(err)
+		}
+		d.marked = false
+	}
+	return nil
+}
+
+// Opaque implements layer.PartDisk.
+func (d *partDisk) Opaque(name string) error {
+	dir, base, err := &folder{root: d.dirs.root}, ".", error(nil)
+	if name != "" {
+		dir, base, err = d.in(name)
+	} else {
+		defer dir.close()
+	}
+	if err != nil {
+		return err
+	}
+	at, err := dir.handle()
+	if err != nil {
+		return err
+	}
+	key := opaqueTrusted
+	if d.o.Rootless {
+		key = opaqueUser
+	}
+	if fsys.SetXattr(at, base, key, "y") != nil {
+		d.marked = false
+	}
+	return nil
+}
+
+// Finish implements layer.PartDisk.
+func (d *partDisk) Finish(name string, e layer.Entry) error { return d.finish(name, e) }
