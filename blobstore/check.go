@@ -58,6 +58,9 @@ type CheckReport struct {
 	// nobody yet and has been put right. Of a read-only store: that is to be. A
 	// header where the disk cannot be read stays as it is.
 	Mended []string
+	// Snapshots has a sentence for each layer that is kept unpacked and is damaged. Package
+	// client looks at them.
+	Snapshots []string
 	// Newer has a sentence for everything that a newer version of this program has
 	// written and this one does not understand. It was neither judged nor touched.
 	Newer []string
@@ -67,7 +70,7 @@ type CheckReport struct {
 
 // Clean says that nothing was found.
 func (r CheckReport) Clean() bool {
-	return len(r.Damaged) == 0 && len(r.Catalog) == 0 && len(r.Mended) == 0 && len(r.Newer) == 0
+	return len(r.Damaged) == 0 && len(r.Catalog) == 0 && len(r.Mended) == 0 && len(r.Snapshots) == 0 && len(r.Newer) == 0
 }
 
 // Damage is an object that cannot be read, or that is missing where a name

@@ -15,6 +15,7 @@
 //	ingest/<id>           content on its way in, resumable
 //	leases/<id>           an empty file that a lease's owner keeps locked
 //	views/<alg>/<hex>     copies of packed blobs made for Path; never the truth
+//	snapshots/<name>/     layers that are kept unpacked, which can be made again
 //	trash/                renamed away, unlinked later
 //	budgets/              of package budgets, which has nothing to do with the rest
 //	restore.new/          what Restore has gathered and verified

@@ -31,12 +31,16 @@ const (
 	GarbageDeadPack   GarbageKind = "dead packs"
 	GarbageTail       GarbageKind = "tails of packs"
 	GarbageView       GarbageKind = "old copies made for path"
+	GarbageSnapshot   GarbageKind = "unpacked layers of no use"
 	GarbageTrash      GarbageKind = "trash"
 	GarbageOldCatalog GarbageKind = "catalogs set aside"
 	GarbageNewCatalog GarbageKind = "catalogs not finished"
 	GarbageRestore    GarbageKind = "restores not finished"
 	GarbageHead       GarbageKind = "store.json not finished"
 )
+
+// GarbageIdleSnapshot is what IdleSnapshot makes. Garbage has none.
+const GarbageIdleSnapshot GarbageKind = "unpacked layers not in use"
 
 // Garbage is one thing in a store that nothing needs, as far as a look could tell: it
 // may be another process's work under way.
@@ -56,7 +60,7 @@ const viewLife = 24 * time.Hour
 func (s *Store) Garbage(ctx context.Context) iter.Seq2[Garbage, error] {
 	return func(yield func(Garbage, error) bool) {
 		for _, find := range []func(context.Context, func(Garbage) bool) error{
-			s.garbagePacks, s.orphans, s.garbageIngests, s.garbageLeases, s.garbageViews, s.garbageFolders, s.garbageHeads,
+			s.garbagePacks, s.orphans, s.garbageIngests, s.garbageLeases, s.garbageViews, s.garbageSnapshots, s.garbageFolders, s.garbageHeads,
 		} {
 			stopped := false
 			err := find(ctx, func(g Garbage) bool {
@@ -300,8 +304,14 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 		removed, err = m.removeTail(ctx, name)
 	case GarbageView:
 		removed, err = m.removeView(name)
+	case GarbageSnapshot, GarbageIdleSnapshot:
+		removed, err = m.removeSnapshot(ctx, name, g.Kind == GarbageIdleSnapshot)
 	default: // what no process looks for
-		err = m.s.fs.Remove(name)
+		if g.Kind == GarbageTrash && strings.HasPrefix(filepath.Base(name), trashSnapshot) {
+			err = removeTree(name)
+		} else {
+			err = m.s.fs.Remove(name)
+		}
 		removed = err == nil
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || fsys.InUse(err) {

@@ -34,6 +34,8 @@ const (
 	leasesDir = "leases"
 	viewsDir  = "views"
 	trashDir  = "trash"
+	// Layers that are kept unpacked. It is made when there are any, closed to others.
+	snapshotsDir = "snapshots"
 	// Limits on the network that the processes of the store share (package budgets).
 	budgetsDir = "budgets"
 )
@@ -192,7 +194,7 @@ func (l layout) refuseForeign(besides ...string) error {
 
 func ownName(name string) bool {
 	switch name {
-	case lockFile, blobsDir, packsDir, ingestDir, leasesDir, viewsDir, trashDir, budgetsDir, writeLockFile, gcLockFile:
+	case lockFile, blobsDir, packsDir, ingestDir, leasesDir, viewsDir, trashDir, snapshotsDir, budgetsDir, writeLockFile, gcLockFile:
 		return true
 	}
 	return len(name) >= len(headFile) && name[:len(headFile)] == headFile ||

@@ -13,10 +13,12 @@ type Usage struct {
 	Packs   int64 // all of them, what is of no use any more included
 	Loose   int64 // blobs in files of their own, those that were given up included
 	Ingests int64 // what is on its way in, or was left behind
+	// Snapshots are the files of layers that are kept unpacked.
+	Snapshots int64
 }
 
 // Total is the sum.
-func (u Usage) Total() int64 { return u.Packs + u.Loose + u.Ingests }
+func (u Usage) Total() int64 { return u.Packs + u.Loose + u.Ingests + u.Snapshots }
 
 // Usage measures the store. It looks at each pack, at each blob that has a file of its
 // own, and at each ingest.
@@ -31,7 +33,7 @@ func (s *Store) Usage(ctx context.Context) (u Usage, err error) {
 		u.Ingests += sizeOf(e)
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		u.Packs, u.Loose, err = tx.Takes()
+		u.Packs, u.Loose, u.Snapshots, err = tx.Takes()
 		return err
 	})
 	return u, err

@@ -2,9 +2,16 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"dist.example/blobstore"
+	"dist.example/content"
 	"dist.example/db"
+	"dist.example/oci"
+	"dist.example/unpack"
 )
 
 // HintRebuild is what helps when the catalog is lost or damaged.
@@ -39,7 +46,55 @@ func (c *Client) CheckStore(ctx context.Context, o CheckOptions) (CheckReport, e
 		return CheckReport{}, err
 	}
 	o.Observe = c.opts.Observe
-	return s.CheckAll(ctx, o)
+	r, err := s.CheckAll(ctx, o)
+	if err == nil {
+		r.Snapshots, err = c.checkSnapshots(ctx, s, o)
+	}
+	return r, err
+}
+
+// checkSnapshots reads the layers that are kept unpacked, as far as o says, and gives up
+// those that are damaged.
+func (c *Client) checkSnapshots(ctx context.Context, s *blobstore.Store, o CheckOptions) (found []string, err error) {
+	var all []blobstore.Snapshot // first: no transaction is to wait
+	for snap, err := range s.Snapshots(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, snap)
+	}
+	random := rand.New(rand.NewPCG(o.Seed, uint64(len(all))))
+	for _, snap := range all {
+		look := unpack.VerifySnapshot
+		if o.Quick || o.Sample > 0 && random.Float64() >= o.Sample {
+			look = func(context.Context, string, oci.Digest) error { return unpack.StatSnapshot(snap.Path) }
+		}
+		err := look(ctx, snap.Path, snap.Index)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil || !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrNotFound) {
+			return found, err
+		}
+		if there, err := s.SnapshotsOf(ctx, snap.Chain); err != nil || !slices.ContainsFunc(there, func(now blobstore.Snapshot) bool { return now.Dir == snap.Dir }) {
+			if err != nil {
+				return found, err
+			}
+			continue // it was collected meanwhile
+		}
+		if bad := (*unpack.SnapshotError)(nil); errors.As(err, &bad) {
+			err = bad.Err
+		}
+		text := fmt.Sprintf("the layer %s that is kept unpacked in %s is damaged: %v", oci.ShortDigest(snap.Layer), snap.Path, err)
+		if !s.ReadOnly() {
+			if err := s.DropSnapshot(ctx, snap); err != nil {
+				return found, err
+			}
+			text += "; it is given up, and made again when it is asked for"
+		}
+		found = append(found, text)
+	}
+	return found, nil
 }
 
 // Rebuild makes the store's catalog anew from its content. The client must not

@@ -24,6 +24,8 @@ type CollectOptions struct {
 	// Compact gives back the dead bytes of every pack that has more than a twentieth of
 	// them.
 	Compact bool
+	// Snapshots gives up all layers that are kept unpacked and not in use.
+	Snapshots bool
 }
 
 // The reports of Collect and PlanCollection.
@@ -36,7 +38,7 @@ type (
 
 // options are those of package gc, by what the store is told.
 func (o CollectOptions) options(told Settings) gc.Options {
-	opts := gc.Options{Grace: told.Grace, KeepHistory: told.KeepHistory, MaxTime: o.MaxTime, Compact: o.Compact}
+	opts := gc.Options{Grace: told.Grace, KeepHistory: told.KeepHistory, MaxTime: o.MaxTime, Compact: o.Compact, Snapshots: o.Snapshots}
 	if o.Grace != nil {
 		opts.Grace = *o.Grace
 	}
@@ -68,9 +70,12 @@ func (c *Client) PlanCollection(ctx context.Context, o CollectOptions) (*Collect
 		return plan, err
 	}
 	lack, err := over(s, told)(ctx)
+	plan.DropIdle(lack)
 	if err == nil && lack > plan.Counted && !opts.Compact { // before a name goes
 		opts.Compact = true
-		plan, err = gc.NewPlan(ctx, s, opts)
+		if plan, err = gc.NewPlan(ctx, s, opts); err == nil {
+			plan.DropIdle(lack)
+		}
 	}
 	if err != nil || lack <= plan.Counted {
 		return plan, err

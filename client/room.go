@@ -155,7 +155,7 @@ func (c *Client) planRoom(ctx context.Context, s *blobstore.Store, bytes int64, 
 	if !evict {
 		return c.wouldFree(ctx, s, o, cause, room)
 	}
-	o.Compact = true
+	o.Compact, o.Snapshots = true, true
 	frees, err := freed(ctx, s, o.Options, room)
 	lack := room.Lack() - frees
 	if err != nil || lack <= 0 {
@@ -204,9 +204,7 @@ func helps(ctx context.Context, s *blobstore.Store, o gc.EvictOptions, room *Roo
 	if err != nil || frees >= lack {
 		return fmt.Sprintf("`dist gc` would free %s", oci.HumanSize(frees)), err
 	}
-	o.Compact = true // as an eviction does
-	frees, err = freed(ctx, s, o.Options, room)
-	help := fmt.Sprintf("`dist gc --compact` would free %s", oci.HumanSize(frees))
+	help, frees, err := helpsMore(ctx, s, &o.Options, room, frees)
 	if err != nil || frees >= lack {
 		return help, err
 	}
@@ -222,6 +220,22 @@ func helps(ctx context.Context, s *blobstore.Store, o gc.EvictOptions, room *Roo
 		help += fmt.Sprintf(", and --evict %s more with the names that were not used for longest (%d)", oci.HumanSize(evicted), len(names))
 	}
 	return help, err
+}
+
+// helpsMore goes on where a collection would give back frees bytes and that is not enough:
+// with layers that are kept unpacked, and with all of packs, as an eviction does.
+func helpsMore(ctx context.Context, s *blobstore.Store, o *gc.Options, room *RoomError, frees int64) (string, int64, error) {
+	flags := ""
+	o.Snapshots = true
+	more, err := freed(ctx, s, *o, room)
+	if err == nil && more > frees {
+		flags, frees = " --snapshots", more
+	}
+	if err == nil && frees < room.Lack() {
+		o.Compact, flags = true, flags+" --compact"
+		frees, err = freed(ctx, s, *o, room)
+	}
+	return fmt.Sprintf("`dist gc%s` would free %s", flags, oci.HumanSize(frees)), frees, err
 }
 
 // keptByHistory is what a collection that compacts would give back besides if no change

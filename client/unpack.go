@@ -22,6 +22,12 @@ type UnpackOptions struct {
 	// Bundle makes a runtime bundle as these say; its own Options do not count. nil makes
 	// a root filesystem.
 	Bundle *unpack.BundleOptions
+	// Snapshots keeps each layer unpacked in the store, and makes the folder of those: a copy
+	// that shares blocks with them where the file system can do that.
+	Snapshots bool
+	// Mount copies nothing, but has overlayfs lay the snapshots over each other. Who is not
+	// root gets the command that does it. Unmount takes the folder away.
+	Mount bool
 }
 
 // Unpacked is the outcome of Unpack. What only bundles have is empty for a root filesystem.
@@ -31,6 +37,11 @@ type Unpacked struct {
 	Image    oci.Descriptor // the manifest
 	Platform oci.Platform
 	Layers   int
+	// Reused and Made are how many layers were kept unpacked already, and are now.
+	Reused, Made int
+	// Mounted says that the folder is mounted, and MountCommand what mounts it.
+	Mounted      bool
+	MountCommand string
 }
 
 // UnpackTo is what Pull is to unpack, and where.
@@ -104,6 +115,10 @@ func (c *Client) unpackImage(ctx context.Context, s *blobstore.Store, id string,
 	uo := unpack.Options{
 		Rootless: o.Rootless, Closed: o.Closed, MaxSize: o.MaxSize, Hook: c.opts.Hook,
 		Record: &unpack.Record{Image: desc.Digest, Name: id, Platform: oci.FormatPlatform(&config.Platform)},
+	}
+	if o.Snapshots || o.Mount {
+		err = c.unpackSnapshots(ctx, s, *m, layers, *config, o, uo, &out)
+		return out, err
 	}
 	if o.Bundle == nil {
 		out.Result, err = unpack.Rootfs(ctx, dir, unpack.Layers(layers), uo)

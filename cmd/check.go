@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,10 +74,7 @@ func (c *checkCmd) check(s *session, dist *client.Client) error {
 	for _, d := range report.Unmarked {
 		s.warn(fmt.Sprintf("%s was found damaged before, and is right: it counts again", d))
 	}
-	for _, text := range report.Mended {
-		s.warn(text)
-	}
-	for _, text := range report.Newer {
+	for _, text := range slices.Concat(report.Mended, report.Snapshots, report.Newer) {
 		s.warn(text)
 	}
 	if err := c.print(s, newCheckJSON(o, report), report.Damaged); err != nil {
@@ -191,6 +189,9 @@ func checkError(r client.CheckReport) error {
 	if n := len(r.Mended); n > 0 {
 		found = append(found, plural(int64(n), "lost record"))
 	}
+	if n := len(r.Snapshots); n > 0 {
+		found = append(found, plural(int64(n), "unpacked layer"))
+	}
 	if len(found) == 0 { // all that could be judged is good
 		return content.WithHint(fmt.Errorf("%w: %s of a newer version", content.ErrUnsupported, plural(int64(len(r.Newer)), "thing")),
 			"check with the version of dist that wrote it")
@@ -290,11 +291,12 @@ type checkJSON struct {
 	Names   int64        `json:"names"`
 	Damaged []damageJSON `json:"damaged"`
 	// Unmarked were damaged before and are right.
-	Unmarked []oci.Digest `json:"unmarked"`
-	Catalog  []string     `json:"catalog"`
-	Mended   []string     `json:"mended"`
-	Newer    []string     `json:"newer"`
-	Waste    []wasteJSON  `json:"waste"`
+	Unmarked  []oci.Digest `json:"unmarked"`
+	Catalog   []string     `json:"catalog"`
+	Mended    []string     `json:"mended"`
+	Snapshots []string     `json:"snapshots"`
+	Newer     []string     `json:"newer"`
+	Waste     []wasteJSON  `json:"waste"`
 }
 
 type damageJSON struct {
@@ -344,7 +346,7 @@ func newCheckJSON(o client.CheckOptions, r client.CheckReport) checkJSON {
 	j := checkJSON{
 		Clean: r.Clean(), Mode: "full", Held: r.Held, Objects: r.Objects, Bytes: r.Bytes, Packs: r.Packs, Names: r.Names, Damaged: newDamagesJSON(r.Damaged),
 		Unmarked: append([]oci.Digest{}, r.Unmarked...),
-		Catalog:  append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...),
+		Catalog:  append([]string{}, r.Catalog...), Mended: append([]string{}, r.Mended...), Snapshots: append([]string{}, r.Snapshots...),
 		Newer: append([]string{}, r.Newer...), Waste: []wasteJSON{},
 	}
 	switch {

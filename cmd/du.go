@@ -18,7 +18,7 @@ type duCmd struct {
 func (duCmd) Help() string {
 	return `Tells what names take. SIZE is the content as it travels (layers compressed, as they came), STORED what that takes on disk: OWN is the part that no other name reaches, SHARED the rest. FREES is what removing the name, and it alone, gives back in the end: OWN without what a lease or the history of another name keeps. Small content lies together in packs, and comes back when enough of one is of no use. All bytes of what is about an image count as its own parts do.
 
-The last lines tell of the store as a whole, each object once. Names that share content each count it, so they add up to more.
+The last lines tell of the store as a whole, each object once. Names that share content each count it, so they add up to more. Layers that are kept unpacked ("dist unpack --snapshots") count there alone: they go when their layer goes, or when room is needed.
 
 Examples:
 
@@ -46,25 +46,26 @@ type usageJSON struct {
 
 // usedJSON is what the store takes on disk, in bytes.
 type usedJSON struct {
-	Packed  int64 `json:"packedBytes"`
-	Loose   int64 `json:"looseBytes"`
-	Damaged int64 `json:"damagedBytes"`
-	Dead    int64 `json:"deadBytes"`
-	Partial int64 `json:"partialBytes"`
-	Headers int64 `json:"headerBytes"` // what stands around objects in packs
-	Total   int64 `json:"totalBytes"`
+	Packed   int64 `json:"packedBytes"`
+	Loose    int64 `json:"looseBytes"`
+	Damaged  int64 `json:"damagedBytes"`
+	Dead     int64 `json:"deadBytes"`
+	Partial  int64 `json:"partialBytes"`
+	Unpacked int64 `json:"snapshotBytes"` // layers that are kept unpacked
+	Headers  int64 `json:"headerBytes"`   // what stands around objects in packs
+	Total    int64 `json:"totalBytes"`
 }
 
 func newDuJSON(usages []client.Usage, info client.StoreInfo) duJSON {
 	j := duJSON{Names: []usageJSON{}, Store: usedJSON{
 		Packed: info.Objects[db.LocPack].Stored, Loose: info.Objects[db.LocLoose].Stored, Damaged: info.Objects[db.LocDamaged].Stored,
-		Dead: info.Dead + info.GivenUp, Partial: info.Usage.Ingests,
+		Dead: info.Dead + info.GivenUp, Partial: info.Usage.Ingests, Unpacked: info.Unpacked,
 	}}
 	for _, c := range info.Packs {
 		j.Store.Headers += c.Bytes - c.Stored
 	}
 	j.Store.Headers -= info.Dead
-	j.Store.Total = j.Store.Packed + j.Store.Loose + j.Store.Damaged + j.Store.Dead + j.Store.Partial + j.Store.Headers
+	j.Store.Total = j.Store.Packed + j.Store.Loose + j.Store.Damaged + j.Store.Dead + j.Store.Partial + j.Store.Unpacked + j.Store.Headers
 	for _, u := range usages {
 		j.Names = append(j.Names, usageJSON{u.Name, u.Digest, u.Objects, u.Size, u.Stored, u.Own, u.Shared, u.Frees})
 	}
@@ -106,6 +107,9 @@ func (j duJSON) print(w io.Writer) error {
 	st := j.Store
 	parts := fmt.Sprintf("%s in packs, %s of headers and notes, %s in files, %s to be reclaimed, %s of ingests",
 		oci.HumanSize(st.Packed), oci.HumanSize(st.Headers), oci.HumanSize(st.Loose), oci.HumanSize(st.Dead), oci.HumanSize(st.Partial))
+	if st.Unpacked > 0 {
+		parts += ", " + oci.HumanSize(st.Unpacked) + " of unpacked layers"
+	}
 	if st.Damaged > 0 {
 		parts += ", " + oci.HumanSize(st.Damaged) + " damaged"
 	}

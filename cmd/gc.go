@@ -16,6 +16,7 @@ type gcCmd struct {
 	Grace       *span `placeholder:"TIME" help:"Keep what was written less than this long ago, whoever holds it (the store's setting, 1h at first)."`
 	KeepHistory *span `placeholder:"TIME" help:"Keep what names stood for this long, so that \"dist undo\" can bring it back (the store's setting, 14d at first)."`
 	MaxTime     span  `placeholder:"TIME" help:"End after this long; the next run goes on."`
+	Snapshots   bool  `help:"Also remove the layers that are kept unpacked (dist unpack --snapshots) and that no command or mounted folder uses."`
 	Compact     bool  `help:"Also copy packs of which only a little is of no use any more, and those that are still being filled."`
 }
 
@@ -23,7 +24,7 @@ type gcCmd struct {
 func (gcCmd) Help() string {
 	return `Kept is what a name reaches, what a lease holds ("dist lease list"), what names stood for within the time that history is kept, and what was written within the grace ("dist store set" sets both times). What is about something goes with it: signatures, SBOMs. All else goes: content, and what commands that were killed have left behind. "dist why" tells what keeps something, "dist list --unreferenced" what would go.
 
-Where the store takes more than its quota then ("dist store set quota=20G"), names go, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps, history too: --keep-history 0s gives up what names stood for before, in place of names. It cannot be undone. With --dry-run they are told.
+Where the store takes more than its quota then ("dist store set quota=20G"), layers that are kept unpacked go, and then names, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps, history too: --keep-history 0s gives up what names stood for before, in place of names. It cannot be undone. With --dry-run they are told.
 
 Other commands may read and write meanwhile. It can be killed at any time: the next run goes on. Bytes of small content, which lies together in packs, come back when all of a pack, or more than half of one that is full, is of no use; --compact gives back nearly all of them.
 
@@ -42,7 +43,7 @@ func (c *gcCmd) Run(s *session) error {
 		return err
 	}
 	o := client.CollectOptions{
-		Grace: (*time.Duration)(c.Grace), KeepHistory: (*time.Duration)(c.KeepHistory), MaxTime: time.Duration(c.MaxTime), Compact: c.Compact,
+		Grace: (*time.Duration)(c.Grace), KeepHistory: (*time.Duration)(c.KeepHistory), MaxTime: time.Duration(c.MaxTime), Compact: c.Compact, Snapshots: c.Snapshots,
 	}
 	if c.DryRun {
 		plan, err := dist.PlanCollection(s.ctx, o)

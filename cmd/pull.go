@@ -27,6 +27,8 @@ type pullCmd struct {
 	Unpack        string   `type:"path" complete:"dir" placeholder:"DIR" help:"Unpack the one image that is pulled to this folder, too, as unpack does."`
 	Bundle        bool     `help:"With --unpack: make a runtime bundle."`
 	Rootless      bool     `help:"With --unpack: everything belongs to you, also as root."`
+	Snapshots     bool     `help:"With --unpack: keep the layers unpacked in the store, and copy the folder from there."`
+	Mount         bool     `help:"With --unpack: keep the layers unpacked in the store, and mount them."`
 	Name          []string `arg:"" optional:"" complete:"locator" help:"Images to pull: redis, redis:7, quay.io/prometheus/prometheus@sha256:..., or locators such as oci:DIR:TAG."`
 }
 
@@ -78,12 +80,13 @@ func (c *pullCmd) Run(s *session) error {
 		return usagef("--verify reads all that is here, and --plan only looks: give one of them")
 	}
 	switch {
-	case c.Unpack == "" && (c.Bundle || c.Rootless):
-		return usagef("--bundle and --rootless say how to unpack: give --unpack DIR, too")
+	case c.Unpack == "" && (c.Bundle || c.Rootless || c.Snapshots || c.Mount):
+		return usagef("--bundle, --rootless, --snapshots and --mount say how to unpack: give --unpack DIR, too")
 	case c.Unpack != "" && c.Plan:
 		return usagef("--plan only looks, and --unpack makes a folder: give one of them")
 	case c.Unpack != "":
 		o.Unpack = &client.UnpackTo{Dir: c.Unpack, UnpackOptions: unpackDefaults(c.Rootless)}
+		o.Unpack.Snapshots, o.Unpack.Mount = c.Snapshots, c.Mount
 		if c.Bundle {
 			o.Unpack.Bundle = &unpack.BundleOptions{}
 		}

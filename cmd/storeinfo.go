@@ -37,21 +37,23 @@ Examples:
 }
 
 type storeInfoJSON struct {
-	Path     string    `json:"path"`
-	UUID     string    `json:"uuid"`
-	ReadOnly bool      `json:"readOnly"`
-	Schema   int       `json:"schema"`
-	Packed   countJSON `json:"packed"`
-	Loose    countJSON `json:"loose"`
-	Damaged  countJSON `json:"damaged"`
-	Absent   int64     `json:"absentObjects"`
-	Packs    int64     `json:"packs"`
-	Dead     int64     `json:"deadBytes"`    // in packs
-	GivenUp  int64     `json:"givenUpBytes"` // in files of their own
-	Names    int64     `json:"names"`
-	Leases   int64     `json:"leases"`
-	Ingests  int64     `json:"ingests"`
-	Partial  int64     `json:"partialBytes"`
+	Path      string    `json:"path"`
+	UUID      string    `json:"uuid"`
+	ReadOnly  bool      `json:"readOnly"`
+	Schema    int       `json:"schema"`
+	Packed    countJSON `json:"packed"`
+	Loose     countJSON `json:"loose"`
+	Damaged   countJSON `json:"damaged"`
+	Absent    int64     `json:"absentObjects"`
+	Packs     int64     `json:"packs"`
+	Dead      int64     `json:"deadBytes"`    // in packs
+	GivenUp   int64     `json:"givenUpBytes"` // in files of their own
+	Names     int64     `json:"names"`
+	Leases    int64     `json:"leases"`
+	Ingests   int64     `json:"ingests"`
+	Partial   int64     `json:"partialBytes"`
+	Snapshots int64     `json:"snapshots"` // layers that are kept unpacked
+	Unpacked  int64     `json:"snapshotBytes"`
 
 	// Settings are what it was told, Used what counts against the quota.
 	Settings settingsJSON `json:"settings"`
@@ -86,7 +88,7 @@ func newStoreInfoJSON(i client.StoreInfo) storeInfoJSON {
 		Path: i.Dir, UUID: i.UUID, ReadOnly: i.ReadOnly, Schema: i.Version,
 		Packed: countJSON(i.Objects[db.LocPack]), Loose: countJSON(i.Objects[db.LocLoose]),
 		Damaged: countJSON(i.Objects[db.LocDamaged]), Absent: i.Objects[db.LocAbsent].Objects,
-		Dead: i.Dead, GivenUp: i.GivenUp, Names: i.Names, Leases: i.Leases, Ingests: i.Ingests, Partial: i.Partial,
+		Dead: i.Dead, GivenUp: i.GivenUp, Names: i.Names, Leases: i.Leases, Ingests: i.Ingests, Partial: i.Partial, Snapshots: i.Snapshots, Unpacked: i.Unpacked,
 		Settings: newSettingsJSON(i.Settings), Used: i.Usage.Total(), told: i.Settings,
 		PackFiles: map[string]packsJSON{}, Changes: i.Changes, Generation: i.Generation,
 		Catalog: i.Disk.Catalog, Log: i.Disk.WAL, Free: i.Disk.Free, Block: i.Disk.Block,
@@ -155,6 +157,7 @@ func (j storeInfoJSON) print(w io.Writer) error {
 		{"names", fmt.Sprintf("%d, %s", j.Names, plural(j.Changes, "change"))},
 		{"leases", fmt.Sprint(j.Leases)},
 		{"ingests", fmt.Sprintf("%d, %s so far", j.Ingests, oci.HumanSize(j.Partial))},
+		{"unpacked layers", fmt.Sprintf("%d, %s", j.Snapshots, oci.HumanSize(j.Unpacked))},
 		{"to be reclaimed", oci.HumanSize(j.Dead + j.GivenUp)},
 		{"takes", oci.HumanSize(j.Used)},
 		{"catalog", fmt.Sprintf("%s, log %s", oci.HumanSize(j.Catalog), oci.HumanSize(j.Log))},

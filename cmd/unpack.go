@@ -14,15 +14,19 @@ import (
 // unpackCmd is `dist unpack`.
 type unpackCmd struct {
 	quietFlag
-	ID       string   `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
-	Dir      string   `arg:"" type:"path" complete:"dir" help:"Folder to make. It may be there if it is empty."`
-	Args     []string `arg:"" optional:"" complete:"none" help:"With --bundle, the command in place of the image's, after --."`
-	Platform platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's, of Linux on a Mac."`
-	Bundle   bool     `help:"Make a runtime bundle: the root filesystem in DIR/rootfs, and a config.json by which runc and crun start it."`
-	Terminal bool     `help:"With --bundle: give the process a terminal of its own."`
-	Rootless bool     `help:"Give no owners away and make no devices: everything belongs to you. It is how it is without root, and can be asked for as root."`
-	Subids   bool     `help:"Without root, give owners as the ranges of numbers have it that /etc/subuid and /etc/subgid have for you."`
-	MaxSize  byteSize `placeholder:"SIZE" default:"256G" help:"Refuse an image whose files have more, in all layers together (256G by default; 0 does not look)."`
+	ID        string   `arg:"" optional:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
+	Dir       string   `arg:"" optional:"" type:"path" complete:"dir" help:"Folder to make. It may be there if it is empty."`
+	Args      []string `arg:"" optional:"" complete:"none" help:"With --bundle, the command in place of the image's, after --."`
+	Platform  platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's, of Linux on a Mac."`
+	Bundle    bool     `help:"Make a runtime bundle: the root filesystem in DIR/rootfs, and a config.json by which runc and crun start it."`
+	Terminal  bool     `help:"With --bundle: give the process a terminal of its own."`
+	Rootless  bool     `help:"Give no owners away and make no devices: everything belongs to you. It is how it is without root, and can be asked for as root."`
+	Subids    bool     `help:"Without root, give owners as the ranges of numbers have it that /etc/subuid and /etc/subgid have for you."`
+	Snapshots bool     `help:"Keep the layers unpacked in the store, for this image and others that share them, and copy the folder from there: without new blocks, where the file system can share them."`
+	Mount     bool     `help:"Keep the layers unpacked in the store, and mount them instead of copying. Without root, print the command that does."`
+	Umount    string   `type:"path" complete:"dir" placeholder:"DIR" help:"Take a folder away that was made with --mount."`
+	Discard   bool     `help:"With --umount: also where something was written to it."`
+	MaxSize   byteSize `placeholder:"SIZE" default:"256G" help:"Refuse an image whose files have more, in all layers together (256G by default; 0 does not look)."`
 }
 
 // Help is the longer text of `dist unpack --help`.
@@ -37,6 +41,10 @@ With --bundle the folder is an OCI runtime bundle, and closed to others. Its con
 
 Each layer is checked against its digest and its diff_id while it is unpacked (exit 4). Entries that would lead out of the folder are refused; links are kept as they are, and none is followed on the disk. Exit 14 is for what this file system cannot have, such as two names that differ in case alone, for layers of Windows, and for more than --max-size.
 
+--snapshots keeps what each layer changes in the store, as files ("dist store info" tells how much). The next image that has the layer, or the same once more, needs not unpack it. What is copied is held to the sums that the files had; what shares blocks, as on Btrfs and XFS, is not read. Snapshots go with their layer, "dist gc --snapshots" removes all that no command or mounted folder uses, and a quota takes them before any name. "dist check" reads them, too.
+
+--mount takes no time and no room: overlayfs shows the snapshots as they are in the store, and what is written goes to a folder beside DIR (.DIR.dist-mount), or in the bundle (dist-mount). The image is kept by a lease until --umount, which takes all of this away, but not what was written: "dist repack" makes a layer of that, --discard throws it away. Without root it prints the command that mounts, for root or for a shell of "unshare -Umr".
+
 The folder appears at once, when all of it is whole. What a run leaves that was killed stands beside it (.DIR.dist-unpack), and the next one of the same user to the same folder begins anew.
 
 Examples:
@@ -45,16 +53,30 @@ Examples:
     $ dist unpack --platform linux/arm64 redis:7 /srv/redis
     $ dist unpack --rootless --format json demo/app:v1 rootfs
     $ dist unpack --bundle demo/app:v1 app && runc run --bundle app app1
-    $ dist unpack --bundle --terminal alpine:3 shell -- /bin/sh -l`
+    $ dist unpack --bundle --terminal alpine:3 shell -- /bin/sh -l
+    $ dist unpack --snapshots redis:7 copy
+    $ dist unpack --mount redis:7 mounted
+    $ dist unpack --umount mounted`
 }
 
 // Run unpacks and prints the digest of the image.
 func (c *unpackCmd) Run(s *session) error {
-	if !c.Bundle && (c.Terminal || len(c.Args) > 0) {
+	switch {
+	case c.Umount != "" && (c.ID != "" || c.Snapshots || c.Mount || c.Bundle):
+		return usagef("--umount takes the folder away that it names: give nothing else")
+	case c.Umount != "":
+		return c.umount(s)
+	case c.Discard:
+		return usagef("--discard is for --umount DIR")
+	case c.ID == "" || c.Dir == "":
+		return usagef("give an image, and the folder to make")
+	case !c.Bundle && (c.Terminal || len(c.Args) > 0):
 		return usagef("a command and --terminal are for a runtime bundle: give --bundle, too")
+	case c.Subids && (c.Snapshots || c.Mount):
+		return usagef("--subids has owners that nobody could collect from the store: snapshots are made without it, or with --rootless")
 	}
 	o := unpackDefaults(c.Rootless)
-	o.Platform, o.MaxSize = c.Platform.Platform, int64(c.MaxSize)
+	o.Platform, o.MaxSize, o.Snapshots, o.Mount = c.Platform.Platform, int64(c.MaxSize), c.Snapshots, c.Mount
 	if c.Bundle {
 		o.Bundle = &unpack.BundleOptions{Args: c.Args, Terminal: c.Terminal}
 	}
@@ -85,11 +107,36 @@ func (c *unpackCmd) Run(s *session) error {
 	if c.Quiet {
 		return digest(s.stdout)
 	}
+	if c.Mount && !out.Mounted {
+		digest = line(out.MountCommand)
+	}
 	if err := s.object(newUnpackJSON(out), digest); err != nil {
 		return err
 	}
 	s.unpacked(out)
 	return nil
+}
+
+// umount takes a folder away, and prints the digest of its image.
+func (c *unpackCmd) umount(s *session) error {
+	dist, err := s.local()
+	if err != nil {
+		return err
+	}
+	image, err := dist.Unmount(s.ctx, c.Umount, c.Discard)
+	if err != nil {
+		return about(c.Umount, err)
+	}
+	if c.Quiet {
+		return line(image.String())(s.stdout)
+	}
+	return s.object(unmountedJSON{image, c.Umount}, line(image.String()))
+}
+
+// unmountedJSON is a folder that was taken away.
+type unmountedJSON struct {
+	Digest oci.Digest `json:"digest"`
+	Dir    string     `json:"dir"`
 }
 
 // unpackDefaults are how an image is unpacked that nothing else is said for.
@@ -132,6 +179,11 @@ type unpackJSON struct {
 	Links    int            `json:"links"`
 	Size     int64          `json:"size"`
 	Skipped  unpack.Skipped `json:"skipped"`
+	// What only snapshots have.
+	Reused       int    `json:"reusedLayers,omitempty"`
+	Made         int    `json:"keptLayers,omitempty"`
+	Mounted      bool   `json:"mounted,omitempty"`
+	MountCommand string `json:"mountCommand,omitempty"`
 	// What only a bundle has.
 	User   string   `json:"user,omitempty"`
 	Meant  string   `json:"meantUser,omitempty"`
@@ -142,6 +194,7 @@ func newUnpackJSON(u client.Unpacked) unpackJSON {
 	return unpackJSON{
 		Digest: u.Image.Digest, Platform: oci.FormatPlatform(&u.Platform), Dir: u.Dir, Bundle: u.User != "", Layers: u.Layers,
 		Files: u.Files, Folders: u.Folders, Links: u.Links, Size: u.Size,
+		Reused: u.Reused, Made: u.Made, Mounted: u.Mounted, MountCommand: u.MountCommand,
 		Skipped: u.Skipped, User: u.User, Meant: u.Meant, Labels: u.Labels,
 	}
 }
@@ -161,6 +214,9 @@ func (s *session) unpacked(u client.Unpacked) {
 func unpackAccount(u client.Unpacked) string {
 	text := fmt.Sprintf("%s: %s, %s in %s of %s", printable(u.Dir), plural(int64(u.Files), "file"), oci.HumanSize(u.Size),
 		plural(int64(u.Layers), "layer"), oci.FormatPlatform(&u.Platform))
+	if u.Reused+u.Made > 0 {
+		text += fmt.Sprintf("; kept unpacked: %s, new: %d", plural(int64(u.Reused+u.Made), "layer"), u.Made)
+	}
 	var left []string
 	for _, l := range []struct {
 		n    int

@@ -23,6 +23,8 @@ type whyCmd struct {
 func (whyCmd) Help() string {
 	return `Tells what keeps content from being collected: every chain that leads to it from a name, from a lease, from what a name stood for until a short while ago (history, which undo needs), or from something that was written just now (grace). A manifest or index keeps what it refers to, and a manifest keeps what is about it: signatures and other referrers.
 
+Layers that are kept unpacked ("dist unpack --snapshots") go with their layer: their chain id, which "dist query" lists (SELECT * FROM snapshots), asks for that.
+
 What nothing keeps goes at the next collection; that is no error, and -q prints nothing then. What is not here is exit 3.
 
 Examples:
@@ -43,6 +45,17 @@ type explanationJSON struct {
 	Size      int64       `json:"size"`
 	Chains    []chainJSON `json:"chains"`
 	More      int64       `json:"more"`
+	// Snapshots are those made of a layer, which go with it.
+	Snapshots []snapshotJSON `json:"snapshots,omitempty"`
+}
+
+// snapshotJSON is a layer that is kept unpacked.
+type snapshotJSON struct {
+	Chain oci.Digest `json:"chain"`
+	Dir   string     `json:"folder"`
+	Files int64      `json:"files"`
+	Bytes int64      `json:"bytes"`
+	Used  time.Time  `json:"used"`
 }
 
 type chainJSON struct {
@@ -76,6 +89,9 @@ func newWhyJSON(found []client.Explanation) whyJSON {
 		one := explanationJSON{Digest: e.Object.Digest, MediaType: mediaTypeOf(e.Object.Media), Size: e.Object.Size, Chains: []chainJSON{}, More: e.More}
 		for _, c := range e.Chains {
 			one.Chains = append(one.Chains, newChainJSON(c))
+		}
+		for _, snap := range e.Snapshots {
+			one.Snapshots = append(one.Snapshots, snapshotJSON{snap.Chain, "snapshots/" + snap.Dir, snap.Files, snap.Bytes, snap.Used})
 		}
 		j.Objects = append(j.Objects, one)
 	}
@@ -185,6 +201,9 @@ func (j whyJSON) print(out io.Writer, now time.Time) error {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintf(w, "%s  %s  %s\n", o.Digest, printable(o.MediaType), oci.HumanSize(o.Size))
+		for _, snap := range o.Snapshots {
+			fmt.Fprintf(w, "kept unpacked in %s: %s, %s, used %s; chain id %s\n", snap.Dir, plural(snap.Files, "file"), oci.HumanSize(snap.Bytes), ago(snap.Used, now), snap.Chain)
+		}
 		if len(o.Chains) == 0 {
 			fmt.Fprintln(w, "nothing keeps it: it goes at the next collection")
 		}

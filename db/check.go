@@ -62,6 +62,7 @@ var contradictions = []contradiction{
 	{"sightings of what has no digest", `SELECT count(*) FROM sightings WHERE length(digest) NOT IN (33, 65)`},
 	{"searchable objects that are not in the index", `SELECT count(*) FROM search_facts f WHERE NOT EXISTS (SELECT 1 FROM search_docsize d WHERE d.id = f.object)`},
 	{"block sums of objects that are not there", `SELECT count(*) FROM block_sums b WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = b.object)`},
+	{"snapshots of layers that are not there", `SELECT count(*) FROM snapshots s WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = s.object)`},
 	{"indexes of layers that are not there", `SELECT count(*) FROM layer_indexes l WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.id = l.object)`},
 }
 

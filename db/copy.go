@@ -18,13 +18,15 @@ const backupMeta = "backup"
 
 // forget takes out of a copy what concerns the processes that use the store: their
 // leases and ingests, and what a collection under way has noted; and what layers have in
-// them, which is made again, of content that is held to its digests.
+// them, and that they are unpacked, which is made again, of content that is held to its
+// digests.
 const forget = `
 DELETE FROM lease_objects WHERE lease IN (SELECT num FROM leases WHERE kind = 1);
 DELETE FROM leases WHERE kind = 1;
 DELETE FROM ingests;
 DELETE FROM changes;
 DELETE FROM layer_indexes;
+DELETE FROM snapshots;
 DELETE FROM meta WHERE k = 'marking';
 PRAGMA journal_mode = WAL`
 

@@ -199,6 +199,7 @@ func (tx *Tx) Forget(ids []int64) error {
 		`DELETE FROM lease_objects WHERE object IN (?)`,
 		`DELETE FROM block_sums WHERE object IN (?)`,
 		`DELETE FROM layer_indexes WHERE object IN (?)`,
+		`DELETE FROM snapshots WHERE object IN (?)`,
 		`DELETE FROM looks WHERE digest IN (SELECT digest FROM objects WHERE id IN (?))`,
 		`UPDATE objects SET loc = 0, pack = NULL, off = NULL, stored = 0, codec = 0, kind = 0, committed = NULL, used = NULL WHERE id IN (?)`,
 	} {

@@ -57,7 +57,9 @@ type Totals struct {
 	Leases  int64
 	Ingests int64
 	Partial int64 // durable bytes of ingests
-	Version int   // of the schema
+	// Snapshots are layers that are kept unpacked, and the bytes of their files.
+	Snapshots, Unpacked int64
+	Version             int // of the schema
 	// Generation counts the transactions that have changed something, from when the
 	// catalog was made.
 	Generation int64
@@ -99,8 +101,8 @@ func (tx *Tx) Totals() (Totals, error) {
 	}
 	_, err = tx.get(`SELECT (SELECT count(*) FROM refs), (SELECT count(*) FROM leases), (SELECT count(*) FROM ingests),
 		(SELECT ifnull(sum("offset"), 0) FROM ingests), (SELECT user_version FROM pragma_user_version),
-		(SELECT count(*) FROM ref_log), (SELECT generation FROM head)`, nil,
-		&t.Names, &t.Leases, &t.Ingests, &t.Partial, &t.Version, &t.Changes, &t.Generation)
+		(SELECT count(*) FROM ref_log), (SELECT generation FROM head), (SELECT count(*) FROM snapshots), (SELECT ifnull(sum(bytes), 0) FROM snapshots)`, nil,
+		&t.Names, &t.Leases, &t.Ingests, &t.Partial, &t.Version, &t.Changes, &t.Generation, &t.Snapshots, &t.Unpacked)
 	return t, err
 }
 
@@ -124,11 +126,13 @@ func (d *DB) Size() int64 {
 func (d *DB) WALSize() int64 { return d.walSize(d.fs) }
 
 const selectTakes = `SELECT (SELECT ifnull(sum("end"), 0) FROM packs),
-	(SELECT ifnull(sum(stored), 0) FROM objects WHERE pack IS NULL AND stored > 0)`
+	(SELECT ifnull(sum(stored), 0) FROM objects WHERE pack IS NULL AND stored > 0),
+	(SELECT ifnull(sum(bytes), 0) FROM snapshots)`
 
-// Takes is how many bytes packs and loose blobs have on the disk: packs up to their
-// ends, blobs until their rows say that they are gone. It looks at each loose blob.
-func (tx *Tx) Takes() (packs, loose int64, err error) {
-	_, err = tx.get(selectTakes, nil, &packs, &loose)
-	return packs, loose, err
+// Takes is how many bytes packs, loose blobs and snapshots have on the disk: packs up to
+// their ends, blobs and snapshots until their rows say that they are gone. It looks at each
+// loose blob.
+func (tx *Tx) Takes() (packs, loose, snapshots int64, err error) {
+	_, err = tx.get(selectTakes, nil, &packs, &loose, &snapshots)
+	return packs, loose, snapshots, err
 }

@@ -76,7 +76,8 @@ func TestViewsAnswer(t *testing.T) {
 	write(t, g.d, func(tx *Tx) error {
 		return errors.Join(tx.PutSources([]ObjectSource{{Object: g.ids[1], Locator: "example.com/a"}}),
 			tx.PutIngest(Ingest{Key: "k", Total: -1}), tx.GrowPack(Pack{ID: 1, State: PackOpen, End: 64}),
-			tx.PutSite(Site{Name: "plant"}), tx.PutBundle(Bundle{Direction: Sent, Digest: digest(1)}), tx.PutBundle(Bundle{Direction: Received, Digest: digest(1)}))
+			tx.PutSite(Site{Name: "plant"}), tx.PutBundle(Bundle{Direction: Sent, Digest: digest(1)}), tx.PutBundle(Bundle{Direction: Received, Digest: digest(1)}),
+			second(tx.PutSnapshot(Snapshot{Chain: digest(7), Index: digest(8), Object: g.ids[2], Dir: "d"})))
 	})
 	g.include("example.com/a", Pushed, 1)
 	check(t, g.d.pool.withConn(func(c *conn) error {
@@ -85,7 +86,7 @@ func TestViewsAnswer(t *testing.T) {
 		}
 		for view, want := range map[string]int{
 			"content": 2, "images": 1, "history": 1, "edges": 1, "sources": 1, "signatures": 0, "ingests": 1, "leases": 1, "packs": 1, "repositories": 1,
-			"sites": 1, "bundles": 2,
+			"sites": 1, "bundles": 2, "snapshots": 1,
 		} {
 			var n int
 			if err := c.row("SELECT count(*) FROM "+view, &n); err != nil {
@@ -310,3 +311,5 @@ func TestALongWALIsWrittenBack(t *testing.T) {
 		return nil
 	})
 }
+
+func second[T any](_ T, err error) error { return err }

@@ -27,18 +27,21 @@
 //     reads as absent; the way back is to write it again.
 //  3. Sweep: loose blobs are moved to the trash and the rows go, in one transaction each
 //     some hundred, then the files.
-//  4. What crashes have left: files without rows, tails of packs, old copies made for
+//  4. Layers that are kept unpacked, with their layer; and with Options.Snapshots all
+//     that are not in use: whoever uses one holds a lease on an image that has it.
+//  5. What crashes have left: files without rows, tails of packs, old copies made for
 //     `path`, ingests that nobody goes on with.
-//  5. Packs: one without anything live goes; one that is closed and of which more than
+//  6. Packs: one without anything live goes; one that is closed and of which more than
 //     half and 8 MiB is dead is copied to another and goes, the worst first. With
 //     Options.Compact, every pack of which more than a twentieth is dead.
-//  6. Leases that have ended, and changes of names that are too old to be undone.
+//  7. Leases that have ended, and changes of names that are too old to be undone.
 //
 // The plan that a dry run prints is made by the same code; a collection looks again at
 // each step whether it still holds.
 //
-// Evict goes on, where bytes are lacking then, with names that were not used for longest:
-// they are given up and what they held is collected. See PlanEviction.
+// Evict goes on, where bytes are lacking then, with layers that are kept unpacked, and then
+// with names: those that were not used for longest are given up, and what they held is
+// collected. See PlanEviction.
 //
 // # Crashes, and others at work
 //

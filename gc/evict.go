@@ -326,6 +326,13 @@ func Evict(ctx context.Context, s *blobstore.Store, o EvictOptions) (Report, err
 		if err != nil || lack <= 0 {
 			return all, errors.Join(append(failed, err)...)
 		}
+		dropped, err := dropSnapshots(ctx, m, &all, lack)
+		if err != nil {
+			return all, errors.Join(append(failed, err)...)
+		}
+		if dropped {
+			continue
+		}
 		if !o.Compact { // before a name goes
 			o.Compact = true
 			continue
@@ -339,6 +346,24 @@ func Evict(ctx context.Context, s *blobstore.Store, o EvictOptions) (Report, err
 			return all, errors.Join(append(failed, err)...)
 		}
 	}
+}
+
+// dropSnapshots gives up layers that are kept unpacked, the one first that was not used for
+// longest, and says whether any went.
+func dropSnapshots(ctx context.Context, m *blobstore.Maintenance, all *Report, lack int64) (dropped bool, err error) {
+	idle := all.Plan.Idle
+	for len(idle) > 0 && lack > 0 && err == nil {
+		var gone bool
+		g := idle[0]
+		idle = idle[1:]
+		if gone, err = m.Remove(ctx, g); gone {
+			dropped = true
+			lack -= g.Bytes
+			all.add(Report{Files: []blobstore.Waste{{Kind: string(g.Kind), Count: 1, Bytes: g.Bytes}}, Freed: g.Bytes})
+		}
+	}
+	all.Plan.Idle = idle
+	return dropped, err
 }
 
 // evictSome gives up names.
@@ -362,7 +387,7 @@ func (r *Report) add(more Report) {
 	case r.Plan == nil:
 		r.Plan = more.Plan
 	case more.Plan != nil:
-		r.Plan.Kept = more.Plan.Kept
+		r.Plan.Kept, r.Plan.Idle = more.Plan.Kept, more.Plan.Idle
 		for _, p := range more.Plan.Packs {
 			if !slices.ContainsFunc(r.Plan.Packs, func(was PackPlan) bool { return was.ID == p.ID }) {
 				r.Plan.Packs = append(r.Plan.Packs, p)

@@ -36,6 +36,9 @@ type Options struct {
 	// Compact gives back the dead bytes of every pack that has more than a twentieth
 	// of them, open ones too.
 	Compact bool
+	// Snapshots gives up all layers that are kept unpacked and not in use: those of images
+	// that no lease holds.
+	Snapshots bool
 	// Resumes are keys of ingests that somebody is about to go on with: they are left
 	// alone, abandoned or not.
 	Resumes map[string]bool
@@ -93,11 +96,15 @@ type Plan struct {
 	// Counted are bytes that count against the quota of the store now, and not then: not
 	// those of files that nobody counts, as tails of packs and copies made for `path`.
 	Counted int64
+	// Idle are the layers that are kept unpacked, not in use and not to go, the one first that
+	// was not used for longest: they make room before any name goes.
+	Idle []blobstore.Garbage
 	// Evicts are the names that would be given up then. NewPlan leaves that open.
 	Evicts []EvictedName
 
 	graph   *graph
 	marked  bits
+	leased  bits    // what leases hold
 	garbage []int64 // ids; holders come before what they hold, as a rule
 	files   []blobstore.Garbage
 	gen     int64 // of the changes that the marks take into account
@@ -115,6 +122,9 @@ func NewPlan(ctx context.Context, s *blobstore.Store, o Options) (*Plan, error) 
 	}
 	err = s.View(ctx, func(tx *db.Tx) error {
 		if err := p.packs(tx, o); err != nil {
+			return err
+		}
+		if err := p.snapshots(tx, s, o); err != nil {
 			return err
 		}
 		return tx.OldHistory(p.now.Add(-o.KeepHistory), func(seqs []int64) { p.Changes += int64(len(seqs)) })
@@ -148,6 +158,8 @@ func (p *Plan) mark(tx *db.Tx, r rules) (err error) {
 		p.graph.reach(p.marked, nil, ids...)
 		p.count(Reason(reason), why)
 	}
+	p.leased = newBits(p.graph.top)
+	p.graph.reach(p.leased, nil, found[ByLease]...)
 	p.collect(why)
 	return nil
 }
@@ -196,7 +208,7 @@ func (p *Plan) frees(bytes int64) {
 // forget lets go of the graph: what is left to do needs only the lists.
 func (p *Plan) forget() {
 	if p != nil {
-		p.graph, p.marked, p.garbage = nil, nil, nil
+		p.graph, p.marked, p.leased, p.garbage = nil, nil, nil, nil
 	}
 }
 
@@ -230,6 +242,35 @@ func (p *Plan) packs(tx *db.Tx, o Options) error {
 	return nil
 }
 
+// snapshots finds the layers that are kept unpacked and go: with their layer or, if the options
+// say so, because nothing uses them.
+func (p *Plan) snapshots(tx *db.Tx, s *blobstore.Store, o Options) error {
+	for row, err := range tx.Snapshots() {
+		switch {
+		case err != nil:
+			return err
+		case row.Object > p.graph.top: // newer than the marks
+		case !p.marked.get(row.Object):
+			p.file(s.DyingSnapshot(row))
+		case p.leased.get(row.Object):
+		case o.Snapshots:
+			p.file(s.IdleSnapshot(row))
+		default:
+			p.Idle = append(p.Idle, s.IdleSnapshot(row))
+		}
+	}
+	return nil
+}
+
+// DropIdle has layers that are kept unpacked go until so many bytes come back that count
+// against a quota, as far as there are any: those of Idle, as an eviction takes them.
+func (p *Plan) DropIdle(bytes int64) {
+	for len(p.Idle) > 0 && p.Counted < bytes {
+		p.file(p.Idle[0])
+		p.Idle = p.Idle[1:]
+	}
+}
+
 // share is how much of a pack is dead.
 func share(p PackPlan) float64 {
 	if p.Live+p.Dead == 0 {
@@ -255,29 +296,36 @@ func (o Options) action(p db.Pack) Action {
 // findFiles finds what crashes have left behind, and leases and ingests that have
 // ended.
 func (p *Plan) findFiles(ctx context.Context, s *blobstore.Store, o Options) error {
-	at := map[blobstore.GarbageKind]int{}
 	for g, err := range s.Garbage(ctx) {
 		if err != nil {
 			return err
 		}
-		if !o.removes(g, p.now) {
-			continue
-		}
-		p.files = append(p.files, g)
-		i, ok := at[g.Kind]
-		if !ok {
-			i = len(p.Files)
-			at[g.Kind] = i
-			p.Files = append(p.Files, blobstore.Waste{Kind: string(g.Kind)})
-		}
-		p.Files[i].Count++
-		p.Files[i].Bytes += g.Bytes
-		p.Frees += g.Bytes
-		if g.Kind == blobstore.GarbageAbandoned || g.Kind == blobstore.GarbageIngest {
-			p.Counted += g.Bytes
+		if o.removes(g, p.now) {
+			p.file(g)
 		}
 	}
 	return nil
+}
+
+// file adds garbage that goes.
+func (p *Plan) file(g blobstore.Garbage) {
+	p.files = append(p.files, g)
+	i := slices.IndexFunc(p.Files, func(w blobstore.Waste) bool { return w.Kind == string(g.Kind) })
+	if i < 0 {
+		i = len(p.Files)
+		p.Files = append(p.Files, blobstore.Waste{Kind: string(g.Kind)})
+	}
+	p.Files[i].Count++
+	p.Files[i].Bytes += g.Bytes
+	p.Frees += g.Bytes
+	switch g.Kind {
+	case blobstore.GarbageAbandoned, blobstore.GarbageIngest, blobstore.GarbageIdleSnapshot:
+		p.Counted += g.Bytes
+	case blobstore.GarbageSnapshot:
+		if g.Since.IsZero() { // it has a row still
+			p.Counted += g.Bytes
+		}
+	}
 }
 
 // removes says whether a collection removes garbage: what may be somebody's work under
@@ -291,7 +339,7 @@ func (o Options) removes(g blobstore.Garbage, now time.Time) bool {
 	case blobstore.GarbageOldCatalog:
 		age = oldCatalogsLast
 	case blobstore.GarbageOrphan, blobstore.GarbageIngest, blobstore.GarbageIngestRow, blobstore.GarbageLeaseFile,
-		blobstore.GarbagePack, blobstore.GarbageTail, blobstore.GarbageHead:
+		blobstore.GarbagePack, blobstore.GarbageTail, blobstore.GarbageHead, blobstore.GarbageSnapshot:
 		age = o.Grace
 	}
 	return age == 0 || !g.Since.After(now.Add(-age)) // one from the future counts as now

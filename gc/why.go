@@ -60,6 +60,8 @@ type Explanation struct {
 	Object db.Object
 	// Chains are sorted: names, leases, history, grace.
 	Chains []Chain
+	// Snapshots are those that were made of it, if it is a layer, and go with it.
+	Snapshots []db.Snapshot
 	// More is how many chains there are besides; of very many, some.
 	More int64
 }
@@ -84,6 +86,9 @@ func Why(ctx context.Context, s *blobstore.Store, o WhyOptions, digests ...oci.D
 			}
 			w := &why{tx: tx, o: o, rules: rules{o.Grace, o.KeepHistory, s.LeaseAlive}}
 			if found[i], err = w.explain(obj); err != nil {
+				return err
+			}
+			if found[i].Snapshots, err = tx.SnapshotsOf(d); err != nil {
 				return err
 			}
 		}

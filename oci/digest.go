@@ -102,3 +102,12 @@ func encoded(a Algorithm, sum []byte) Digest {
 	text = append(append(text, a...), ':')
 	return Digest(hex.AppendEncode(text, sum))
 }
+
+// ChainID names the file system that a layer makes on top of those below it, whose chain id
+// is below, "" for none (image-spec, config.md, Layer ChainID). diffID is that of the layer.
+func ChainID(below, diffID Digest) Digest {
+	if below == "" {
+		return diffID
+	}
+	return digest.FromString(below.String() + " " + diffID.String())
+}

@@ -25,7 +25,7 @@ import (
 const ApplicationID = 0x44495354
 
 // Version is the user_version of a catalog that has every migration.
-const Version = 11
+const Version = 12
 
 //go:embed *.sql
 var files embed.FS

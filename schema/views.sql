@@ -207,3 +207,23 @@ SELECT CASE b.direction WHEN 1 THEN 'sent' WHEN 2 THEN 'received' ELSE 'other' E
        datetime(b.at / 1000, 'unixepoch') AS at,
        b.images, b.blobs, b.size, i.objects, b.id
 FROM main.bundles b LEFT JOIN main.inventories i ON i.id = b.inventory;
+
+-- Layers that are kept unpacked.
+--   chain      chain id of the layer and those below it
+--   layer      digest of the layer that it was made of
+--   owner      number of the user that all files belong to, NULL when each belongs to whom the image says
+--   files      how many it has, with symbolic links
+--   bytes      of their content
+--   mountable  1 when overlay file systems understand it, else 0
+--   folder     where it is, below the store's
+--   created    when it was made
+--   used       when an image was last made of it, to the hour
+CREATE TEMP VIEW snapshots AS
+SELECT CASE substr(s.chain, 1, 1) WHEN x'01' THEN 'sha256:' ELSE 'sha512:' END || lower(hex(substr(s.chain, 2))) AS chain,
+       c.digest AS layer,
+       iif(s.owner < 0, NULL, s.owner) AS owner,
+       s.files, s.bytes, s.mountable,
+       'snapshots/' || s.dir AS folder,
+       datetime(s.created / 1000, 'unixepoch') AS created,
+       datetime(s.used / 1000, 'unixepoch') AS used
+FROM main.snapshots s JOIN temp.content c ON c.id = s.object;

@@ -106,6 +106,7 @@ func putting() []workload {
 			b.dist("unpack", "--platform", "linux/amd64", "demo/app:v1", "out")
 			b.must(os.WriteFile(filepath.Join(b.dir, "out", "added"), []byte("new"), 0o644))
 		}, command: call("repack", "--base", "demo/app:v1", "out", "demo/app:v2")}, // boxes are copies, of which no record is
+		{name: "unpack snapshots", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar") }, command: call("unpack", "--snapshots", "demo/app:v1", "out"), again: []int{8}, only: []string{"unpack.", "snapshot.", "hold.", "db.commit"}},
 		{name: "unpack", prepare: func(b *box) { b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar") }, command: call("unpack", "demo/app:v1", "out"), again: []int{8}, only: []string{"unpack.", "hold."}},
 	}
 }
@@ -191,7 +192,13 @@ func collecting() []workload {
 		b.dies("loose.durable", call("put", "$F/large"))
 	}
 	all := call("gc", "--grace", "0s", "--keep-history", "0s", "--compact")
+	kept := func(b *box) {
+		b.dist("pack", "demo/app:v1", "$F/folder", "$F/tar")
+		b.dies("snapshot.synced", call("unpack", "--snapshots", "demo/app:v1", "out"))
+		b.dist("unpack", "--snapshots", "demo/app:v1", "out")
+	}
 	return []workload{
+		{name: "gc snapshots", prepare: kept, command: call("gc", "--snapshots", "--grace", "0s"), quiet: true, only: []string{"gc.snapshot", "gc.removed", "db.commit"}},
 		{name: "gc", prepare: littered, command: all, quiet: true, only: []string{"gc.", "db.commit", "pack."}},
 	}
 }
@@ -329,7 +336,7 @@ func keeping() []workload {
 		{name: "migrate", prepare: func(b *box) {
 			pulled(b)
 			b.must(os.Remove(filepath.Join(b.store(), "write.lock"))) // whose witness would know better
-			b.sql("DROP TABLE layer_indexes", "DROP TABLE bundles", "DROP TABLE sites", "DROP TABLE inventories", "DROP TABLE inventory_blocks", "DROP TABLE inventory_names",
+			b.sql("DROP TABLE snapshots", "DROP TABLE layer_indexes", "DROP TABLE bundles", "DROP TABLE sites", "DROP TABLE inventories", "DROP TABLE inventory_blocks", "DROP TABLE inventory_names",
 				"CREATE TABLE sites (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, receipt BLOB, updated INTEGER NOT NULL) STRICT",
 				"CREATE TABLE site_objects (site INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (site, digest)) STRICT, WITHOUT ROWID",
 				"DROP INDEX objects_loose", "DROP INDEX ref_log_old", "ALTER TABLE ref_log DROP COLUMN unpinned", "DROP TABLE search", "DROP TABLE search_facts", "ALTER TABLE refs DROP COLUMN pinned", "ALTER TABLE refs DROP COLUMN used", "DROP TABLE head", "DROP TABLE base", "DROP TABLE looks",

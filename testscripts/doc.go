@@ -39,6 +39,7 @@
 //
 // With DIST_FREE=N in its environment, dist takes it that the disk has N bytes left.
 // [pretends] holds where it does, which the static binary does not.
+// [mounts] holds where overlay file systems can be mounted.
 //
 // The scripts of the folder e2e meet other programs: docker-registry, skopeo, jq
 // and crane. They run only under make e2e, which also tests the static binary in

@@ -13,10 +13,13 @@ const freeVar = "DIST_FREE"
 
 // pretends is the condition that dist is the one of the tests, which believes freeVar.
 func pretends(cond string) (bool, error) {
-	if cond != "pretends" {
-		return false, fmt.Errorf("no condition %q", cond)
+	switch cond {
+	case "pretends":
+		return os.Getenv("DIST_BINARY") == "", nil
+	case "mounts":
+		return mounts(), nil
 	}
-	return os.Getenv("DIST_BINARY") == "", nil
+	return false, fmt.Errorf("no condition %q", cond)
 }
 
 // pretendedSpace is what the dist of the tests takes for the room on the disk: what

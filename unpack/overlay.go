@@ -173,15 +173,39 @@ func (v *Overlay) placed(_ context.Context, root string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	lower, err := v.lowers()
-	if err == nil {
-		err = mountOverlay(v.Base, lower, v.kept, root, v.o.Rootless)
-	}
+	err := v.mount(root)
 	if err != nil {
 		// It is no use as it is. Of a bundle the rest stays, which is no root filesystem.
 		return errors.Join(err, removeMount(v.kept), os.Remove(root))
 	}
 	v.Mounted = true
+	return nil
+}
+
+// mount mounts it. The two folders beside are named by one that is open, so that their names
+// may be any.
+func (v *Overlay) mount(root string) error {
+	lower, err := v.lowers()
+	if err != nil {
+		return err
+	}
+	kept, err := os.Open(v.kept)
+	if err != nil {
+		return fsys.Classify(err)
+	}
+	defer kept.Close()
+	at := fmt.Sprintf("/proc/self/fd/%d/", kept.Fd())
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(lower, ":"), at+upperName, at+workName)
+	if v.o.Rootless {
+		options = "userxattr," + options
+	}
+	if len(options) > fsys.MaxMountOptions {
+		return content.WithHint(fmt.Errorf("%w: it has more layers (%d) than can be mounted", content.ErrUnsupported, len(lower)),
+			"without --mount they are copied; `dist squash` makes fewer of them")
+	}
+	if err := fsys.MountOverlay(v.Base, root, options); err != nil {
+		return content.WithHint(err, "without --mount the layers are copied")
+	}
 	return nil
 }
 
@@ -298,4 +322,15 @@ func isMounted(root string) (bool, error) {
 		return false, nil
 	}
 	return mounted, fsys.Classify(err)
+}
+
+func unmount(root string) error {
+	err := fsys.Unmount(root)
+	switch {
+	case errors.Is(err, content.ErrConflict):
+		return content.WithHint(err, "fuser -vm %s tells by whom", root)
+	case errors.Is(err, content.ErrDenied):
+		return content.WithHint(err, "whoever mounted it can unmount it: umount %s", root)
+	}
+	return err
 }

@@ -46,9 +46,15 @@ type Snapshots struct {
 
 // opened is a snapshot whose files are read.
 type opened struct {
-	dir  string
-	root *os.Root // of the part
-	dirs *folders
+	dir   string
+	index oci.Digest
+	root  *os.Root // of the part
+	dirs  *folders
+}
+
+func (p *opened) close() {
+	p.dirs.close()
+	p.root.Close()
 }
 
 // NewSnapshots begins with none. Of the options Rootless, MaxSize and Hook count; snapshots
@@ -58,8 +64,7 @@ func NewSnapshots(o Options) *Snapshots { return &Snapshots{o: o, tree: layer.Ne
 // Close closes the folders that are open.
 func (s *Snapshots) Close() {
 	for _, p := range s.parts {
-		p.dirs.close()
-		p.root.Close()
+		p.close()
 	}
 	s.parts = nil
 }
@@ -92,17 +97,29 @@ func (s *Snapshots) Add(dir string, index oci.Digest) error {
 	if err != nil {
 		return err
 	}
-	return s.opened(dir)
+	return s.opened(dir, index)
 }
 
-func (s *Snapshots) opened(dir string) error {
+// Replace has the snapshot that was made last be one that another process has made of the
+// same layer. Errors: a SnapshotError, of ErrCorrupt for one with another index.
+func (s *Snapshots) Replace(dir string, index oci.Digest) error {
+	last := len(s.parts) - 1
+	if mine := s.parts[last]; mine.index != index {
+		return &SnapshotError{last, fmt.Errorf("%w: another process has made another of the same layer", content.ErrCorrupt)}
+	}
+	s.parts[last].close()
+	s.parts = s.parts[:last]
+	return s.opened(dir, index)
+}
+
+func (s *Snapshots) opened(dir string, index oci.Digest) error {
 	root, err := os.OpenRoot(filepath.Join(dir, partName))
 	if err != nil {
 		return &SnapshotError{len(s.parts), fsys.Classify(err)}
 	}
 	dirs := newFolders(root)
 	dirs.most = 2 // there may be many snapshots
-	s.parts = append(s.parts, &opened{dir, root, dirs})
+	s.parts = append(s.parts, &opened{dir, index, root, dirs})
 	return nil
 }
 
@@ -154,7 +171,8 @@ func (s *Snapshots) Make(ctx context.Context, dir string, in layer.Input) (Snaps
 		return out, err
 	}
 	s.o.hook("unpack.layer")
-	return Snapshot{oci.DigestBytes(p), res.Files + res.Links, res.Size, d.marked}, s.opened(dir)
+	out = Snapshot{oci.DigestBytes(p), res.Files + res.Links, res.Size, d.marked}
+	return out, s.opened(dir, out.Index)
 }
 
 // durable writes a file into a folder, and has all of its file system on the disk.
@@ -225,12 +243,23 @@ func VerifySnapshot(ctx context.Context, dir string, index oci.Digest) error {
 		return err
 	}
 	err := s.tree.Fill(&reader{ctx, make([]byte, 256<<10)}, s.openPart)
-	for _, bad := range []error{content.ErrNotFound, content.ErrConflict, content.ErrCorrupt} {
-		if errors.Is(err, bad) {
-			return &SnapshotError{0, fmt.Errorf("%w: %w", content.ErrCorrupt, err)}
-		}
+	if errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrConflict) {
+		err = fmt.Errorf("%w: %w", content.ErrCorrupt, err)
+	}
+	if errors.Is(err, content.ErrCorrupt) {
+		err = &SnapshotError{0, err}
 	}
 	return err
+}
+
+// StatSnapshot looks whether a snapshot is there, and at nothing of it. Errors: ErrNotFound.
+func StatSnapshot(dir string) error {
+	for _, name := range []string{partName, indexName} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			return fsys.Classify(err)
+		}
+	}
+	return nil
 }
 
 // reader is a layer.Disk on which nothing is made: content is read to its end.
