@@ -250,7 +250,7 @@ func (im *imports) read(ctx context.Context, desc oci.Descriptor) ([]byte, error
 // warnOfAbsent says of how many images only the index is there.
 func (im *imports) warnOfAbsent() {
 	if n := len(im.absent); n > 0 {
-		im.c.opts.Warn(howMany(n, "image") + " of the indexes did not come along, and are recorded as absent")
+		im.c.opts.Warn(howMany(n, "image") + " of the indexes did not come along; recorded as absent")
 	}
 }
 
