@@ -38,7 +38,9 @@ type Mount struct {
 	Image oci.Digest `json:"image"`
 	Store string     `json:"store"` // the folder of the store that has the snapshots
 	Lease string     `json:"lease"` // by which that keeps them
-	Made  time.Time  `json:"made"`
+	// Inode is that of the folder that this is kept in: no file of an image is taken for it.
+	Inode uint64    `json:"inode"`
+	Made  time.Time `json:"made"`
 	// Command is what mounts it, for a shell: root, or who is root of a user namespace and has
 	// mounts of his own.
 	Command string `json:"command"`
@@ -94,7 +96,11 @@ func (v *Overlay) fill(ctx context.Context, st *stage, root *os.Root, o Options,
 	// All that is in the snapshots is older than this.
 	detail, _ := fsys.DetailOf(fi)
 	st.inode, st.started = detail.Inode, time.Time{}
-	v.Made, v.Command = time.Now().UTC(), v.command(st, root)
+	if fi, err = in.Stat(name); err != nil {
+		return nil, fsys.Classify(err)
+	}
+	folder, _ := fsys.DetailOf(fi)
+	v.Inode, v.Made, v.Command = folder.Inode, time.Now().UTC(), v.command(st, root)
 	p, err := json.MarshalIndent(v.Mount, "", "  ")
 	if err != nil {
 		return nil, err
@@ -173,10 +179,15 @@ func (v *Overlay) placed(_ context.Context, root string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	err := v.mount(root)
-	if err != nil {
-		// It is no use as it is. Of a bundle the rest stays, which is no root filesystem.
-		return errors.Join(err, removeMount(v.kept), os.Remove(root))
+	if err := v.mount(root); err != nil {
+		if isBundle(v.kept) {
+			err = errors.Join(err, removeAny(filepath.Join(filepath.Dir(root), configName)))
+		}
+		err = errors.Join(err, removeMounted(root, v.kept))
+		if isBundle(v.kept) {
+			err = errors.Join(err, os.Remove(filepath.Dir(root)))
+		}
+		return err
 	}
 	v.Mounted = true
 	return nil
@@ -209,14 +220,32 @@ func (v *Overlay) mount(root string) error {
 	return nil
 }
 
-// removeMount removes a folder with what was written.
-func removeMount(kept string) error {
+// isBundle says whether the folder with what was written is in a bundle.
+func isBundle(kept string) bool { return filepath.Base(kept) == mountName }
+
+// removeMounted removes a folder that is not mounted, with what was written and its record.
+func removeMounted(root, kept string) error {
 	above, err := os.OpenRoot(filepath.Dir(kept))
 	if err != nil {
 		return fsys.Classify(err)
 	}
 	defer above.Close()
-	return fsys.RemoveTree(above, filepath.Base(kept))
+	if err := fsys.RemoveTree(above, filepath.Base(kept)); err != nil {
+		return err
+	}
+	record := recordOf(root)
+	if isBundle(kept) {
+		record = filepath.Join(filepath.Dir(root), recordName)
+	}
+	return errors.Join(removeAny(record), removeAny(root))
+}
+
+// removeAny removes a file or an empty folder, if it is there.
+func removeAny(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fsys.Classify(err)
+	}
+	return nil
 }
 
 // FindMount is what is kept about a folder that Overlay made, or a bundle of it: also where
@@ -248,6 +277,13 @@ func findMount(dir string) (m Mount, root, kept string, err error) {
 		}
 		if err := json.Unmarshal(p, &m); err != nil {
 			return m, "", "", fmt.Errorf("%s: %w: %w", name, content.ErrInvalid, err)
+		}
+		fi, err := os.Lstat(at.kept)
+		if err != nil {
+			return m, "", "", fsys.Classify(err)
+		}
+		if d, _ := fsys.DetailOf(fi); d.Inode != m.Inode {
+			continue
 		}
 		return m, at.root, at.kept, nil
 	}
@@ -283,15 +319,7 @@ func Unmount(dir string, discard bool) (Mount, error) {
 			return m, err
 		}
 	}
-	if err := removeMount(kept); err != nil {
-		return m, err
-	}
-	for _, name := range []string{recordOf(root), filepath.Join(filepath.Dir(root), recordName), root} {
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return m, fsys.Classify(err)
-		}
-	}
-	return m, nil
+	return m, removeMounted(root, kept)
 }
 
 // unwritten refuses a folder to which something was written.

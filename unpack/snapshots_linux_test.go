@@ -171,6 +171,41 @@ func TestSnapshotsAreMounted(t *testing.T) {
 	}
 }
 
+// What cannot be mounted leaves nothing.
+func TestAMountThatFails(t *testing.T) {
+	t.Parallel()
+	if rootless() {
+		t.Skip("only root mounts")
+	}
+	k := take(t, unpack.Options{}, packed(file("f", "x", 0o644)))
+	above := tempDir(t)
+	for name, bundle := range map[string]bool{"rootfs": false, "bundle": true} {
+		v := &unpack.Overlay{Snapshots: k.open(t), Base: filepath.Join(k.base, "nowhere")}
+		o := k.o
+		o.Record = &unpack.Record{Image: oci.DigestBytes([]byte("image"))}
+		var err error
+		if bundle {
+			_, err = unpack.Bundle(t.Context(), filepath.Join(above, name), v, oci.Image{}, unpack.BundleOptions{Options: o, Args: []string{"/bin/true"}})
+		} else {
+			_, err = unpack.Rootfs(t.Context(), filepath.Join(above, name), v, o)
+		}
+		if !errors.Is(err, content.ErrInvalid) || v.Mounted {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wantNothingLeft(t, above)
+}
+
+// What an image has is not taken for the record of a mounted folder.
+func TestNoFileOfAnImageIsAMount(t *testing.T) {
+	t.Parallel()
+	dir, _ := unpacked(t, unpack.Options{}, packed(folder("rootfs", 0o755), folder("dist-mount", 0o755), folder("dist-mount/upper", 0o755),
+		file("dist-mount/mount.json", `{"store":"/","lease":"1","inode":12}`, 0o644)))
+	if _, err := unpack.Unmount(dir, true); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("it was taken for one: %v", err)
+	}
+}
+
 // A mounted folder that somebody is in stays.
 func TestWhatIsInUseIsNotUnmounted(t *testing.T) {
 	t.Parallel()
