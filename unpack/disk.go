@@ -163,30 +163,6 @@ func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error 
 	return fsys.Classify(f.Close())
 }
 
-// shareFrom is the size of the smallest file whose blocks are shared, in bytes.
-const shareFrom = 16 << 10
-
-// share has a file have the blocks of one of a snapshot, where the file system can; it
-// says whether it does. Nobody reads them then.
-func (d *disk) share(f *os.File, e layer.Entry, r io.Reader) bool {
-	s, ok := r.(*layer.Summed)
-	if !ok || d.apart || e.Size < shareFrom {
-		return false
-	}
-	src, ok := s.From.(*os.File)
-	if !ok {
-		return false
-	}
-	if fi, err := src.Stat(); err != nil || fi.Size() != e.Size {
-		return false // which reading it will tell
-	}
-	if fsys.Reflink(f, src) != nil {
-		d.apart = true
-		return false
-	}
-	return true
-}
-
 // WriteContent writes a file of a tree into f, which is empty; what of it are holes in the
 // layer are holes in f.
 func WriteContent(ctx context.Context, f *os.File, e layer.Entry, r io.Reader) error {

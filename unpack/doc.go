@@ -51,6 +51,17 @@
 // way: what a folder has now, as an index, with what the image says of all that could not be
 // made of it.
 //
+// # Snapshots
+//
+// Snapshots are the layers of an image, each by itself in a folder of the caller's: the part
+// of the tree that it changes, made as overlayfs has it (whiteouts as devices 0:0, folders
+// anew by an extended attribute), and an index of that with a sum for each file. A folder
+// that is made of them is a copy, by shared blocks or held to the sums. An Overlay has the
+// kernel lay them over each other: what is written goes to a folder beside, which has a record
+// of the mount (Mount) and is not removed unasked. Snapshots are never written to again; the
+// folder that they are in is to be closed to others, for files in it may be setuid. Those made
+// without root lack what was left out then, so who reads them is who made them.
+//
 // # Nothing that only looks finished
 //
 // Everything is made in a folder beside the one that is asked for, named like it with a

@@ -276,6 +276,30 @@ func (*reader) Folder(string) error       { return nil }
 func (*reader) Link(string, string) error { return nil }
 func (*reader) Remove(string) error       { return nil }
 
+// shareFrom is the size of the smallest file whose blocks are shared, in bytes.
+const shareFrom = 16 << 10
+
+// share has a file have the blocks of one of a snapshot, where the file system can; it
+// says whether it does. Nobody reads them then.
+func (d *disk) share(f *os.File, e layer.Entry, r io.Reader) bool {
+	s, ok := r.(*layer.Summed)
+	if !ok || d.apart || e.Size < shareFrom {
+		return false
+	}
+	src, ok := s.From.(*os.File)
+	if !ok {
+		return false
+	}
+	if fi, err := src.Stat(); err != nil || fi.Size() != e.Size {
+		return false // which reading it will tell
+	}
+	if fsys.Reflink(f, src) != nil {
+		d.apart = true
+		return false
+	}
+	return true
+}
+
 // partDisk is where a snapshot is made.
 type partDisk struct {
 	*disk
