@@ -17,7 +17,9 @@ import (
 type planned struct {
 	content.Holder
 	attachingTo
-	src     content.Fetcher // of the image that is being planned
+	src content.Fetcher // of the image that is being planned
+	// brought has what plans have met, true for what comes from their source: of what
+	// was here the source may have nothing.
 	brought map[oci.Digest]bool
 	// manifests are what a run has read for the copy after the plan, nil for what is
 	// only a plan.
@@ -58,13 +60,14 @@ func (p *planned) take(ctx context.Context, work content.Plan) error {
 // bring is take where nothing is attached.
 func (p *planned) bring(work content.Plan) {
 	for _, item := range work.Items {
-		p.brought[item.Descriptor.Digest] = true
+		d := item.Descriptor.Digest
+		p.brought[d] = p.brought[d] || item.Action != content.PlanHeld
 	}
 }
 
 // Exists implements content.Holder.
 func (p *planned) Exists(ctx context.Context, desc oci.Descriptor) (bool, error) {
-	if p.brought[desc.Digest] {
+	if _, met := p.brought[desc.Digest]; met {
 		return true, nil
 	}
 	return p.Holder.Exists(ctx, desc)
@@ -75,10 +78,11 @@ func (p *planned) Exists(ctx context.Context, desc oci.Descriptor) (bool, error)
 func (p *planned) Fetch(ctx context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
 	here, ok := p.Holder.(content.Fetcher)
 	data, read := p.manifests.Get(desc.Digest)
+	comes, met := p.brought[desc.Digest]
 	switch {
 	case read:
 		return io.NopCloser(bytes.NewReader(data)), nil
-	case p.brought[desc.Digest]:
+	case comes, met && !ok:
 		p.again.Add(1)
 		return p.src.Fetch(ctx, desc)
 	case ok:
