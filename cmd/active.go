@@ -28,7 +28,7 @@ Examples:
     $ watch -n0.2 dist active
     $ dist active --stale
     $ dist active --abort redis-layer
-    $ dist active --stale -q | xargs -d '\n' -n1 dist active --abort`
+    $ dist active --stale -q | xargs -r -d '\n' -n1 dist active --abort`
 }
 
 // Run lists ingests, or drops some.

@@ -47,8 +47,8 @@ Examples:
     $ dist import site.tar.001 site.tar.002 site.tar.003
     $ dist import --policy site.json --lock images.lock site.tar
     $ dist import --map quay.io=registry.site/quay --map docker.io/library=registry.site/hub site.tar
-    $ docker save redis:7 | dist import -
-    $ dist import --map @sha256:010c45...=redis:7 untagged.tar.xz`
+    $ docker save postgres:16 | dist import -
+    $ dist import --map @"$DIGEST"=redis:8 untagged.tar.xz`
 }
 
 // importJSON is the result of an import.

@@ -31,8 +31,8 @@ Without either, the end of stdin is the end of the content: if the command that 
 
 Examples:
 
-    $ dist ingest --expected-digest sha256:010c45... --expected-size 51354364 redis-layer <layer.tar.gz
-    $ dist fetch docker.io/library/redis sha256:010c45... | dist ingest -t layer --expected-digest sha256:010c45... docker.io/library/redis@sha256:010c45...
+    $ dist ingest --expected-digest "$DIGEST" --expected-size "$SIZE" redis-layer <layer.tar.gz
+    $ dist fetch docker.io/library/redis "$DIGEST" | dist ingest -t layer --expected-digest "$DIGEST" docker.io/library/redis@"$DIGEST"
 
 All layers of an image, ten at a time:
 

@@ -119,6 +119,7 @@ Examples:
     $ dist key generate
     $ dist key generate --type ed25519 release
     $ DIST_PASSWORD= dist key generate ci
+    $ dist sign -k release docker://registry.example/team/app:v1
     $ cosign verify --key ~/.config/dist/keys/release.pub --insecure-ignore-tlog registry.example/team/app:v1`
 }
 

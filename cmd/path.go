@@ -16,7 +16,7 @@ func (pathCmd) Help() string {
 Examples:
 
     $ dist path 9f86d081
-    $ tar -tf "$(dist path 9f86d081 | cut -d' ' -f2)"`
+    $ tar -tf "$(dist path "$(dist put -t layer content1.tar)" | cut -d' ' -f2)"`
 }
 
 type pathJSON struct {

@@ -112,7 +112,7 @@ With --key only receipts that this key has signed count. Make the key there, and
 
 Examples:
 
-    $ dist site add --note 'hall 3, no network' plant
+    $ dist site add --note 'hall 3, no network' hall3
     $ dist site add --key plant.pub plant`
 }
 
@@ -151,7 +151,7 @@ func (siteListCmd) Help() string {
 Examples:
 
     $ dist site list
-    $ dist site list --format 'go-template={{.name}} {{.updated}}'`
+    $ dist site list --format 'go-template={{.name}}{{if .known}} {{.updated}}{{end}}'`
 }
 
 // Run lists the sites.

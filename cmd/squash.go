@@ -34,7 +34,7 @@ Examples:
 
     $ dist squash demo/app:v1
     $ dist squash demo/app:v1 --as demo/app:small --compress zstd
-    $ dist squash --last 3 demo/app:v1
+    $ dist squash --last 3 demo/app:v2
     $ dist squash --platform linux/arm64 redis:7 --as demo/redis:7-arm64`
 }
 

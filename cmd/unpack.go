@@ -51,7 +51,7 @@ Examples:
 
     $ dist unpack demo/app:v1 rootfs
     $ dist unpack --platform linux/arm64 redis:7 /srv/redis
-    $ dist unpack --rootless --format json demo/app:v1 rootfs
+    $ dist unpack --rootless --format json demo/app:v1 other
     $ dist unpack --bundle demo/app:v1 app && runc run --bundle app app1
     $ dist unpack --bundle --terminal alpine:3 shell -- /bin/sh -l
     $ dist unpack --snapshots redis:7 copy
