@@ -29,6 +29,11 @@
 // which keeps images in layouts for locators shelf:DIR. $REGISTRY is
 // host:port of an empty registry that is the script's own.
 //
+// TestExamples runs the commands that help and documents show, each document as a session
+// in a world of its own. The folder examples has what makes that: world.sh, for all of
+// them, before/PAGE.sh for what one needs besides, and in bin programs that stand in for
+// those of others.
+//
 // TestKilledAtEveryPoint and TestKilledAtRandom kill dist where it is worst. In the
 // environment of the dist that the tests run, DIST_CRASH=POINT[:N] kills it at the
 // N-th time that it reaches a point of docs/ARCHITECTURE.md, section 6, and

@@ -1,0 +1,1 @@
+dist copy --platform linux/arm64 redis:7 oci-archive:redis.tar

@@ -1,0 +1,1 @@
+dist init --store /srv/images

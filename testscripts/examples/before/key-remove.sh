@@ -1,0 +1,1 @@
+dist key import --label vendor vendor.pub

@@ -1,0 +1,1 @@
+dist lease add --expires 1d redis:7

@@ -1,0 +1,2 @@
+rm -r rootfs app
+dist copy redis:7 oci-archive:redis.tar

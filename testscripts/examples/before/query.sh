@@ -1,0 +1,1 @@
+echo 'SELECT name FROM images' >report.sql

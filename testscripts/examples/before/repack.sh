@@ -1,0 +1,3 @@
+rm -r rootfs app
+dist unpack demo/app:v1 rootfs
+dist unpack --bundle demo/app:v1 app

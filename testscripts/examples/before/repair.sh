@@ -1,0 +1,2 @@
+dist copy redis:7 oci-archive:backup.tar
+dist store backup /mnt/other/store/

@@ -1,0 +1,3 @@
+dist site add plant
+dist site receipt -o plant.receipt
+dist site update plant plant.receipt

@@ -1,0 +1,2 @@
+dist site add plant
+dist site receipt -o plant.receipt
