@@ -12,9 +12,9 @@ import (
 
 // activeCmd is `dist active`.
 type activeCmd struct {
-	quietFlag
-	Stale bool     `help:"List those that nobody writes any more: their process was killed, or its input ended early."`
-	Abort []string `sep:"none" placeholder:"KEY" complete:"ingest" help:"Drop what was left behind under this key, with its bytes; may be given more than once."`
+	quietFlag `set:"ids=keys"`
+	Stale     bool     `help:"List those that nobody writes any more: their process was killed, or its input ended early."`
+	Abort     []string `sep:"none" placeholder:"KEY" complete:"ingest" help:"Drop what was left behind under this key, with its bytes; may be given more than once."`
 }
 
 // Help is the longer text of `dist active --help`.

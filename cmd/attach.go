@@ -10,7 +10,7 @@ import (
 
 // attachCmd is `dist attach`.
 type attachCmd struct {
-	Type       string   `placeholder:"TYPE" required:"" complete:"words:sbom,spdx,cyclonedx" help:"What it is: a media type, or spdx, cyclonedx, or sbom, which is what the file says of itself of those two."`
+	Type       string   `short:"t" placeholder:"TYPE" required:"" complete:"words:sbom,spdx,cyclonedx" help:"What it is: a media type, or spdx, cyclonedx, or sbom, which is what the file says of itself of those two."`
 	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Annotation of what is attached; may be given several times."`
 	Platform   platform `placeholder:"OS/ARCH" help:"Of an index, attach to the image for this platform."`
 	quietFlag
@@ -74,7 +74,7 @@ func (c *attachCmd) Run(s *session) error {
 	for _, l := range a.Layers {
 		j.Layers = append(j.Layers, newPartJSON(client.Part{Descriptor: l, Role: oci.RoleLayer, Held: true}))
 	}
-	if err := s.object(j, line(j.Digest.String())); err != nil {
+	if err := s.identified(c.quietFlag, j.Digest.String(), j); err != nil {
 		return err
 	}
 	if t := dist.Traffic(); t.Requests > 0 && !c.Quiet {

@@ -219,12 +219,12 @@ func (c *checkCmd) rebuild(s *session, dist *client.Client) error {
 		s.warn("the old catalog is kept for 14 days in " + dir)
 	}
 	j := newRebuildJSON(report)
-	if s.format().json() {
+	if s.format().json() && !c.Quiet {
 		err = printObject(s.stdout, s.format(), j, nil)
 	} else if !c.Quiet {
 		err = j.print(s.stdout)
 	}
-	if err == nil && len(report.Damaged) > 0 && !s.format().json() {
+	if err == nil && len(report.Damaged) > 0 && (c.Quiet || !s.format().json()) {
 		err = printList(s.stdout, s.format(), c.Quiet, damageListing(), each(report.Damaged))
 	}
 	if err != nil || report.Whole() {

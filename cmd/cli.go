@@ -17,9 +17,10 @@ type globalFlags struct {
 	Color    colorMode    `group:"global" placeholder:"WHEN" default:"auto" help:"Colour on stderr: auto, always, never. NO_COLOR and CLICOLOR_FORCE are honoured."`
 }
 
-// quietFlag is for verbs that print ids.
+// quietFlag is for verbs that print what other verbs take: with it that alone, whatever
+// the format. A verb whose ids have a word of their own sets it: set:"ids=names".
 type quietFlag struct {
-	Quiet bool `short:"q" help:"Print ids only, one a line."`
+	Quiet bool `short:"q" help:"Print ${ids} only, one a line."`
 }
 
 func groups() []kong.Group {

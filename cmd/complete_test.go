@@ -78,7 +78,7 @@ func TestWordsBeforeSayWhatMayFollow(t *testing.T) {
 		{[]string{"squash", "--compress", "gzip", "--compr"}, []string{"none"}}, // once is enough
 		{[]string{"squash", "--compress=g"}, []string{"none --compress=", "--compress=gzip"}},
 		{[]string{"put", "-t", "doc"}, []string{"none", "docker-config", "docker-layer", "docker-list", "docker-manifest"}},
-		{[]string{"put", "-qt", "te"}, []string{"files"}}, // put has no -q, and what follows is a file
+		{[]string{"put", "-xt", "te"}, []string{"files"}}, // put has no -x, and what follows is a file
 		{[]string{"put", "-ttext", "te"}, []string{"files"}},
 		{[]string{"put", "--", "--ty"}, []string{"files"}},
 		{[]string{"serve", "--log", "x"}, []string{"files"}}, // --log needs no value

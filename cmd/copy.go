@@ -48,9 +48,9 @@ func (c *copyCmd) Run(s *session) error {
 	o := client.CopyOptions{Platform: c.Platform.Platform, IfDigest: c.IfDigest.want, NoReferrers: c.NoReferrers, Evict: c.Evict}
 	if c.Plan {
 		plan, err := dist.PlanCopy(s.ctx, c.Source, c.Target, o)
-		return s.planned(plan, err, c.Source)
+		return s.planned(c.quietFlag, plan, err, c.Source)
 	}
 	s.progress.start()
 	sum, err := dist.Copy(s.ctx, c.Source, c.Target, o)
-	return s.moved(sum, err, c.Quiet, c.Source)
+	return s.moved(sum, err, c.quietFlag, c.Source)
 }

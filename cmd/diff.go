@@ -18,14 +18,14 @@ import (
 
 // diffCmd is `dist diff`.
 type diffCmd struct {
-	Quiet    bool     `short:"q" help:"Print the paths of files that differ, one a line, and nothing else."`
-	Old      string   `arg:"" name:"a" complete:"id" help:"Name or id of what is compared."`
-	New      string   `arg:"" name:"b" complete:"id" help:"Name or id of what it is compared with; or a folder, with ./ or / before it."`
-	Platform platform `placeholder:"OS/ARCH" help:"Of an index, compare the image for this platform."`
-	Files    bool     `help:"Compare the files alone."`
-	Times    bool     `help:"Times of modification count, too."`
-	Subids   bool     `help:"With a folder that was unpacked with --subids: work in a user namespace with your ranges."`
-	ExitCode bool     `help:"Exit 1 if there is a difference."`
+	quietFlag `set:"ids=paths"`
+	Old       string   `arg:"" name:"a" complete:"id" help:"Name or id of what is compared."`
+	New       string   `arg:"" name:"b" complete:"id" help:"Name or id of what it is compared with; or a folder, with ./ or / before it."`
+	Platform  platform `placeholder:"OS/ARCH" help:"Of an index, compare the image for this platform."`
+	Files     bool     `help:"Compare the files alone."`
+	Times     bool     `help:"Times of modification count, too."`
+	Subids    bool     `help:"With a folder that was unpacked with --subids: work in a user namespace with your ranges."`
+	ExitCode  bool     `help:"Exit 1 if there is a difference."`
 }
 
 // Help is the longer text of `dist diff --help`.

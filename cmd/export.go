@@ -126,7 +126,7 @@ func (c *exportCmd) Run(s *session) error {
 			return aboutOne(c.Name, err)
 		}
 		j := newExportPlanJSON(plan)
-		return s.object(j, j.print)
+		return s.result(c.quietFlag, j.ids(), j, j.print)
 	}
 	s.progress.start()
 	sum, err := dist.Export(s.ctx, c.Name, o)
@@ -136,7 +136,7 @@ func (c *exportCmd) Run(s *session) error {
 	}
 	if c.Output != "-" {
 		j := newExportedJSON(sum)
-		if err := s.object(j, func(w io.Writer) error { return j.print(w, c.Quiet) }); err != nil {
+		if err := s.result(c.quietFlag, j.ids(), j, j.print); err != nil {
 			return err
 		}
 	}
@@ -322,15 +322,19 @@ func newExportedJSON(sum client.ExportSummary) exportedJSON {
 	return exportedJSON{newExportPlanJSON(sum.ExportPlan), sum.Index, sum.Signed, sum.Elapsed.Seconds()}
 }
 
-func (j exportedJSON) print(w io.Writer, quiet bool) error {
+func (j exportedJSON) print(w io.Writer) error {
 	for _, i := range j.Images {
-		text := i.Digest.String()
-		if !quiet && i.Name != "" {
-			text = i.Name + " " + text
-		}
-		if _, err := fmt.Fprintln(w, text); err != nil {
+		if _, err := fmt.Fprintln(w, dash(i.Name), i.Digest); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ids are the digests, which -q prints.
+func (j exportPlanJSON) ids() (ids []string) {
+	for _, i := range j.Images {
+		ids = append(ids, i.Digest.String())
+	}
+	return ids
 }

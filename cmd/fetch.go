@@ -39,13 +39,13 @@ func (c *fetchCmd) Run(s *session) error {
 		Platforms: c.platformFlags.choice(), Registry: c.Registry, Lock: c.Lock,
 		Referrers: c.lookFlags.choice(), Revalidate: c.age(), Evict: c.Evict,
 	}
-	return s.pull(pullCall{c.networkFlags, c.Jobs, c.From, c.Plan, c.Quiet, c.Args}, o)
+	return s.pull(pullCall{c.networkFlags, c.Jobs, c.From, c.Plan, c.quietFlag, c.Args}, o)
 }
 
 func (c *fetchCmd) object(s *session) error {
 	if c.Registry != "" || c.AllPlatforms || len(c.From) > 0 || c.Lock != "" || c.Plan || c.Evict || c.NoReferrers || c.Referrers == "refresh" {
 		return usagef("-r, --all-platforms, --from, --lock, --plan, --evict, --no-referrers and --referrers are for an image; with two or more arguments fetch prints one object")
 	}
-	one := fetchObjectCmd{c.policyFlag, c.quietFlag, c.networkFlags, c.Args[0], c.Args[1], c.Args[2:]}
+	one := fetchObjectCmd{c.policyFlag, c.Quiet, c.networkFlags, c.Args[0], c.Args[1], c.Args[2:]}
 	return one.Run(s)
 }

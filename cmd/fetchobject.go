@@ -12,7 +12,7 @@ import (
 // fetchObjectCmd is `dist fetch-object`.
 type fetchObjectCmd struct {
 	policyFlag
-	quietFlag
+	Quiet bool `short:"q" help:"Leave out the closing line."`
 	networkFlags
 	Locator string   `arg:"" complete:"repository" help:"Where the object is: a host and path without a scheme, for example docker.io/library/redis; or the address of one blob, with https://."`
 	Object  string   `arg:"" complete:"digest" help:"Digest of a blob or manifest, or a tag."`

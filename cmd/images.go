@@ -12,7 +12,7 @@ import (
 
 // imagesCmd is `dist images`.
 type imagesCmd struct {
-	quietFlag
+	quietFlag `set:"ids=names"`
 	policyFlag
 	All    bool   `short:"a" help:"Also the names under which signatures and the like are kept by their tag (sha256-….sig, .att, .sbom)."`
 	Pinned bool   `help:"Only pinned names."`

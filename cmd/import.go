@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"io"
 	"strings"
 
 	"dist.example/client"
@@ -88,7 +87,7 @@ func (c *importCmd) Run(s *session) error {
 	}
 	if c.Plan {
 		plan, err := dist.PlanImport(s.ctx, c.Place, o)
-		return s.plannedImport(plan, err)
+		return s.plannedImport(c.quietFlag, plan, err)
 	}
 	s.progress.start()
 	sum, err := dist.Import(s.ctx, c.Place, o)
@@ -97,7 +96,7 @@ func (c *importCmd) Run(s *session) error {
 		return err
 	}
 	j := newImportJSON(sum)
-	err = s.object(j, func(w io.Writer) error { return j.print(w, c.Quiet) })
+	err = s.result(c.quietFlag, j.lines().ids(), j, j.lines().print)
 	if err == nil && !c.Quiet {
 		s.vouched(sum.Bundle, sum.Vouchers, sum.Names)
 		s.progress.summary(account{sum.MovedBytes, sum.ReusedBytes, 0, int64(sum.Referrers)}, sum.Elapsed)
@@ -130,12 +129,13 @@ func newImportJSON(sum client.ImportSummary) importJSON {
 	return j
 }
 
-func (j importJSON) print(w io.Writer, quiet bool) error {
+// lines are what is printed for people: images without a name are shown, too.
+func (j importJSON) lines() movedJSON {
 	m := movedJSON{Names: j.Names}
 	for _, d := range j.Nameless {
 		m.Names = append(m.Names, nameJSON{Name: "-", Digest: d.Digest})
 	}
-	return m.print(w, quiet)
+	return m
 }
 
 // importPlanJSON is what an import would do.
@@ -148,13 +148,15 @@ type importPlanJSON struct {
 }
 
 // plannedImport is planned for an import.
-func (s *session) plannedImport(p client.ImportPlan, err error) error {
+func (s *session) plannedImport(q quietFlag, p client.ImportPlan, err error) error {
 	s.progress.stop()
 	if err != nil && !isRoom(err) && !errors.Is(err, content.ErrConflict) || err != nil && p.Names == nil {
 		return err
 	}
 	j := importPlanJSON{newPlanJSON(p.Plan), p.Bundle, p.Serial, []oci.Digest{}, p.Absent}
 	j.Vouchers = append(j.Vouchers, p.Vouchers...)
-	s.vouched(p.Bundle, p.Vouchers, nil)
-	return firstOf(s.object(j, j.print), err)
+	if !q.Quiet {
+		s.vouched(p.Bundle, p.Vouchers, nil)
+	}
+	return firstOf(s.result(q, j.ids(), j, j.print), err)
 }

@@ -12,6 +12,7 @@ const maxSubject = 256
 
 // ingestCmd is `dist ingest`.
 type ingestCmd struct {
+	quietFlag
 	Key    string `arg:"" complete:"ingest" help:"Key of the ingest: any text. One process at a time writes under a key."`
 	Type   string `short:"t" default:"blob" placeholder:"TYPE" complete:"type" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text, blob."`
 	Digest digest `name:"expected-digest" placeholder:"DIGEST" help:"Digest that the content must have; any other is exit 4."`
@@ -64,5 +65,5 @@ func (c *ingestCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return s.object(newInfoJSON(info), line(info.Digest.String()))
+	return s.identified(c.quietFlag, info.Digest.String(), newInfoJSON(info))
 }

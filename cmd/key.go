@@ -101,6 +101,7 @@ func dash(s string) string {
 
 // keyGenerateCmd is `dist key generate`.
 type keyGenerateCmd struct {
+	quietFlag
 	Type         string `short:"t" enum:"ecdsa-p256,ed25519,rsa-3072" default:"ecdsa-p256" placeholder:"KIND" help:"Kind of key: ecdsa-p256 (the default), ed25519 or rsa-3072."`
 	NoPassphrase bool   `help:"Leave the private key in the clear. Only the permissions of its file protect it."`
 	passphraseFlags
@@ -142,7 +143,7 @@ func (c *keyGenerateCmd) Run(s *session) error {
 	if err != nil {
 		return about(c.Label, err)
 	}
-	return s.object(newKeyJSON(k), line(k.Public.ID().String()))
+	return s.identified(c.quietFlag, k.Public.ID().String(), newKeyJSON(k))
 }
 
 // keyListCmd is `dist key list`.
@@ -221,6 +222,7 @@ func (c *keyShowCmd) Run(s *session) error {
 
 // keyImportCmd is `dist key import`.
 type keyImportCmd struct {
+	quietFlag
 	Label string `placeholder:"LABEL" complete:"none" help:"What the key is to be called. Without it, what its file is called."`
 	passphraseFlags
 	limitsOfKey
@@ -252,11 +254,12 @@ func (c *keyImportCmd) Run(s *session) error {
 	if err != nil {
 		return about(c.File, err)
 	}
-	return s.object(newKeyJSON(k), line(k.Public.ID().String()))
+	return s.identified(c.quietFlag, k.Public.ID().String(), newKeyJSON(k))
 }
 
 // keyRemoveCmd is `dist key remove`.
 type keyRemoveCmd struct {
+	quietFlag
 	Revoke bool   `help:"Let no signature of this key count in the store any more, whatever a policy says."`
 	Yes    bool   `short:"y" help:"Remove a private key without asking: nothing brings it back."`
 	Key    string `arg:"" complete:"key" help:"A label, an id or its first 8 digits; with --revoke also a file."`
@@ -291,7 +294,7 @@ func (c *keyRemoveCmd) Run(s *session) error {
 	if k, err = dist.RemoveKey(s.ctx, c.Key, c.Revoke); err != nil {
 		return err
 	}
-	return s.object(newKeyJSON(k), line(k.Public.ID().String()))
+	return s.identified(c.quietFlag, k.Public.ID().String(), newKeyJSON(k))
 }
 
 // stem is the name of a file without its folder and its ending.

@@ -103,6 +103,7 @@ func (f expiresFlag) lasts() (time.Duration, error) {
 
 // leaseAddCmd is `dist lease add`.
 type leaseAddCmd struct {
+	quietFlag
 	expiresFlag
 	Note string   `placeholder:"TEXT" complete:"none" help:"What it is for; shown wherever the lease is."`
 	ID   []string `arg:"" name:"id" complete:"id" help:"What to keep: digests, names, or the first 6 or more hex digits of a digest."`
@@ -134,7 +135,7 @@ func (c *leaseAddCmd) Run(s *session) error {
 	if err != nil {
 		return aboutOne(c.ID, err)
 	}
-	return s.object(newLeaseJSON(l), line(l.ID))
+	return s.identified(c.quietFlag, l.ID, newLeaseJSON(l))
 }
 
 // leaseRenewCmd is `dist lease renew`.

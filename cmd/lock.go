@@ -71,7 +71,7 @@ func (c *lockCmd) Run(s *session) error {
 	for _, n := range sum.Names {
 		j.Names = append(j.Names, newLockedNameJSON(n))
 	}
-	err = s.object(j, func(w io.Writer) error { return j.print(w, c.Quiet) })
+	err = s.result(c.quietFlag, j.ids(), j, j.print)
 	if err == nil && !c.Quiet {
 		s.progress.summary(account{requests: sum.Requests}, sum.Elapsed)
 	}
@@ -97,17 +97,21 @@ func newLockedNameJSON(n client.LockedName) lockedNameJSON {
 	return lockedNameJSON{n.Name.String(), n.Digest, oci.FormatPlatform(n.Platform), n.Where}
 }
 
-func (j lockedJSON) print(w io.Writer, quiet bool) error {
+func (j lockedJSON) print(w io.Writer) error {
 	for _, n := range j.Names {
-		text := n.Digest.String()
-		if !quiet {
-			text = n.Name + " " + text
-		}
-		if _, err := fmt.Fprintln(w, text); err != nil {
+		if _, err := fmt.Fprintln(w, n.Name, n.Digest); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ids are the digests, which -q prints.
+func (j lockedJSON) ids() (ids []string) {
+	for _, n := range j.Names {
+		ids = append(ids, n.Digest.String())
+	}
+	return ids
 }
 
 // lockCheckJSON is what of a lock has moved.
@@ -141,7 +145,7 @@ func (c *lockCmd) check(s *session) error {
 		return err
 	}
 	j := newLockCheckJSON(check)
-	if err := s.object(j, func(w io.Writer) error { return j.print(w, c.Quiet) }); err != nil {
+	if err := s.result(c.quietFlag, j.ids(), j, j.print); err != nil {
 		return err
 	}
 	if !c.Quiet {
@@ -166,14 +170,17 @@ func newLockCheckJSON(check client.LockCheck) lockCheckJSON {
 	return j
 }
 
+// ids are the names of what has moved, which -q prints.
+func (j lockCheckJSON) ids() (ids []string) {
+	for _, n := range j.Changes {
+		ids = append(ids, n.Name)
+	}
+	return ids
+}
+
 // print is a table of what has moved; without any there is none.
-func (j lockCheckJSON) print(w io.Writer, quiet bool) error {
-	if quiet || len(j.Changes) == 0 {
-		for _, n := range j.Changes {
-			if _, err := fmt.Fprintln(w, n.Name); err != nil {
-				return err
-			}
-		}
+func (j lockCheckJSON) print(w io.Writer) error {
+	if len(j.Changes) == 0 {
 		return nil
 	}
 	t := newTable(w, columns("NAME", "LOCKED", "NOW"))

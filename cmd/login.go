@@ -134,8 +134,9 @@ func readPassword(r io.Reader) (string, error) {
 
 // logoutCmd is `dist logout`.
 type logoutCmd struct {
-	AuthFile string `group:"network" type:"existingfile" placeholder:"FILE" complete:"file" help:"Look into this file alone."`
-	Scope    string `arg:"" name:"registry" complete:"host" help:"Registry, or a path of one, as it was given to login."`
+	quietFlag `set:"ids=registries"`
+	AuthFile  string `group:"network" type:"existingfile" placeholder:"FILE" complete:"file" help:"Look into this file alone."`
+	Scope     string `arg:"" name:"registry" complete:"host" help:"Registry, or a path of one, as it was given to login."`
 }
 
 // Help is the longer text of `dist logout --help`.
@@ -156,10 +157,11 @@ func (c *logoutCmd) Run(s *session) error {
 	}
 	gone, err := dist.Logout(s.ctx, c.Scope)
 	if len(gone) > 0 || err == nil {
-		err = errors.Join(err, printList(s.stdout, s.format(), false, listing[registryclient.Kept]{
+		err = errors.Join(err, printList(s.stdout, s.format(), c.Quiet, listing[registryclient.Kept]{
 			key:     "forgotten",
-			columns: columns("KEY", "FILE", "HELPER"),
+			columns: columns("REGISTRY", "FILE", "HELPER"),
 			row:     func(k registryclient.Kept) []string { return []string{k.Key, k.File, k.Helper} },
+			id:      func(k registryclient.Kept) string { return printable(k.Key) },
 			object:  func(k registryclient.Kept) any { return keptAs(k) },
 		}, each(gone)))
 	}

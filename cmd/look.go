@@ -18,7 +18,7 @@ type lookedFlags struct {
 // lsCmd is `dist ls`.
 type lsCmd struct {
 	lookedFlags
-	Quiet     bool   `short:"q" help:"Print paths only, one a line."`
+	quietFlag `set:"ids=paths"`
 	ID        string `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
 	Path      string `arg:"" optional:"" default:"/" complete:"none" help:"Path in the image, / if none is given."`
 	Recursive bool   `short:"R" help:"List what is in folders below it, too."`
@@ -149,9 +149,9 @@ func (a *afterProgress) Write(p []byte) (int, error) {
 // cpCmd is `dist cp`.
 type cpCmd struct {
 	lookedFlags
-	Quiet bool   `short:"q" help:"Print the path only."`
-	From  string `arg:"" name:"id:path" complete:"id" help:"Image, and an absolute path in it: demo/app:v1:/etc/passwd."`
-	To    string `arg:"" name:"dest" type:"path" complete:"file" help:"Folder to copy into, or name of what is made."`
+	quietFlag `set:"ids=paths"`
+	From      string `arg:"" name:"id:path" complete:"id" help:"Image, and an absolute path in it: demo/app:v1:/etc/passwd."`
+	To        string `arg:"" name:"dest" type:"path" complete:"file" help:"Folder to copy into, or name of what is made."`
 }
 
 // Help is the longer text of `dist cp --help`.
@@ -189,10 +189,7 @@ func (c *cpCmd) Run(s *session) error {
 		return about(id, err)
 	}
 	path = printable(out.Path)
-	if c.Quiet {
-		return line(path)(s.stdout)
-	}
-	if err := s.object(cpJSON{out.Path, out.Files, out.Size}, line(path)); err != nil {
+	if err := s.identified(c.quietFlag, path, cpJSON{out.Path, out.Files, out.Size}); err != nil || c.Quiet {
 		return err
 	}
 	s.progress.closing(fmt.Sprintf("%s: %s, %s", printable(out.Path), plural(int64(out.Files), "file"), oci.HumanSize(out.Size)))

@@ -10,6 +10,7 @@ import (
 
 // packCmd is `dist pack`.
 type packCmd struct {
+	quietFlag
 	Name   string   `arg:"" complete:"name" help:"Name to give what is made, or with -a the name of what is added to."`
 	Word   []string `arg:"" optional:"" complete:"file|id" help:"What goes in: ID, KEY=ID, PATH[:TYPE] or KEY=PATH[:TYPE]."`
 	Print  bool     `short:"p" help:"Print the manifest, byte for byte, instead of its digest."`
@@ -80,6 +81,9 @@ func (c *packCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.Print && c.Quiet {
+		return usagef("-p prints the manifest, and -q its digest: give one of them")
+	}
 	compression, err := c.compression()
 	if err != nil {
 		return err
@@ -111,7 +115,7 @@ func (c *packCmd) Run(s *session) error {
 	if err != nil {
 		return about(c.Name, err)
 	}
-	if err := c.show(s, packed); err != nil {
+	if err := c.show(s, packed); err != nil || c.Quiet {
 		return err
 	}
 	s.unsigned("pack "+c.Name, packed.Signed)
@@ -148,7 +152,7 @@ func (c *packCmd) show(s *session, packed client.Packed) error {
 		_, err := s.stdout.Write(packed.Manifest)
 		return err
 	}
-	return s.object(newPackJSON(packed), line(packed.Descriptor.Digest.String()))
+	return s.identified(c.quietFlag, packed.Descriptor.Digest.String(), newPackJSON(packed))
 }
 
 func newPackJSON(p client.Packed) packJSON {

@@ -6,7 +6,8 @@ import (
 
 // pathCmd is `dist path`.
 type pathCmd struct {
-	ID []string `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+	quietFlag `set:"ids=paths"`
+	ID        []string `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
 }
 
 // Help is the longer text of `dist path --help`.
@@ -16,7 +17,7 @@ func (pathCmd) Help() string {
 Examples:
 
     $ dist path 9f86d081
-    $ tar -tf "$(dist path "$(dist put -t layer content1.tar)" | cut -d' ' -f2)"`
+    $ tar -tf "$(dist path -q 9f86d081)"`
 }
 
 type pathJSON struct {
@@ -38,9 +39,13 @@ func (c *pathCmd) Run(s *session) error {
 			}
 		}
 	}
-	return printList(s.stdout, s.format(), !s.format().structured(), listing[pathJSON]{
+	id := func(p pathJSON) string { return p.Path }
+	if !c.Quiet { // what people are shown are lines without a heading, too
+		id = func(p pathJSON) string { return p.Digest.String() + " " + p.Path }
+	}
+	return printList(s.stdout, s.format(), c.Quiet || !s.format().structured(), listing[pathJSON]{
 		key:    "paths",
-		id:     func(p pathJSON) string { return p.Digest.String() + " " + p.Path },
+		id:     id,
 		object: func(p pathJSON) any { return p },
 	}, paths)
 }

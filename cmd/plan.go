@@ -49,7 +49,7 @@ func newPlanJSON(p client.Plan) planJSON {
 
 // planned ends a verb that was asked for its plan, which is printed also where what it
 // brings does not fit. names are what was asked for.
-func (s *session) planned(p client.Plan, err error, names ...string) error {
+func (s *session) planned(q quietFlag, p client.Plan, err error, names ...string) error {
 	s.progress.stop()
 	if err != nil && len(names) == 1 {
 		err = about(names[0], err)
@@ -58,13 +58,23 @@ func (s *session) planned(p client.Plan, err error, names ...string) error {
 		return err
 	}
 	j := newPlanJSON(p)
-	return firstOf(s.object(j, j.print), err)
+	return firstOf(s.result(q, j.ids(), j, j.print), err)
 }
 
 // isRoom says that something would not fit, which a plan tells beside all else.
 func isRoom(err error) bool {
 	var room *client.RoomError
 	return errors.As(err, &room)
+}
+
+// ids are the digests that -q prints; a tag that goes has none.
+func (j planJSON) ids() (ids []string) {
+	for _, n := range j.Names {
+		if n.Digest != "" {
+			ids = append(ids, n.Digest.String())
+		}
+	}
+	return ids
 }
 
 // print is the plan as a table, with a line of totals.

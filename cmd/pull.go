@@ -91,7 +91,7 @@ func (c *pullCmd) Run(s *session) error {
 			o.Unpack.Bundle = &unpack.BundleOptions{}
 		}
 	}
-	return s.pull(pullCall{c.networkFlags, c.Jobs, c.From, c.Plan, c.Quiet, c.Name}, o)
+	return s.pull(pullCall{c.networkFlags, c.Jobs, c.From, c.Plan, c.quietFlag, c.Name}, o)
 }
 
 // pullCall is how pull, or fetch, was called.
@@ -100,8 +100,8 @@ type pullCall struct {
 	jobs    jobs
 	from    []string
 	plan    bool
-	quiet   bool
-	names   []string
+	quietFlag
+	names []string
 }
 
 // pull is what pull and fetch do.
@@ -118,11 +118,11 @@ func (s *session) pull(c pullCall, o client.PullOptions) (err error) {
 	}
 	if c.plan {
 		plan, err := dist.PlanPull(s.ctx, c.names, o)
-		return s.planned(plan, err, c.names...)
+		return s.planned(c.quietFlag, plan, err, c.names...)
 	}
 	s.progress.start()
 	sum, err := dist.Pull(s.ctx, c.names, o)
-	if err = s.moved(sum, err, c.quiet, c.names...); err == nil && sum.Unpacked != nil && !c.quiet {
+	if err = s.moved(sum, err, c.quietFlag, c.names...); err == nil && sum.Unpacked != nil && !c.Quiet {
 		s.unpacked(*sum.Unpacked)
 	}
 	return err
@@ -156,7 +156,7 @@ type nameJSON struct {
 // moved ends a verb that moves images: names with their digests on stdout, the
 // account on stderr. After an error there is only the error. names are what was
 // asked for.
-func (s *session) moved(sum client.Summary, err error, quiet bool, names ...string) error {
+func (s *session) moved(sum client.Summary, err error, q quietFlag, names ...string) error {
 	s.progress.stop()
 	if err != nil {
 		if len(names) == 1 {
@@ -165,8 +165,8 @@ func (s *session) moved(sum client.Summary, err error, quiet bool, names ...stri
 		return err
 	}
 	j := newMovedJSON(sum)
-	err = s.object(j, func(w io.Writer) error { return j.print(w, quiet) })
-	if err == nil && !quiet {
+	err = s.result(q, j.ids(), j, j.print)
+	if err == nil && !q.Quiet {
 		for _, n := range sum.Names {
 			if len(n.Vouchers) > 0 {
 				s.warn(printable(n.Name) + ": vouched for by key " + shortDigests(n.Vouchers, ", "))
@@ -192,15 +192,19 @@ func newMovedJSON(sum client.Summary) movedJSON {
 	return j
 }
 
-func (j movedJSON) print(w io.Writer, quiet bool) error {
+func (j movedJSON) print(w io.Writer) error {
 	for _, n := range j.Names {
-		text := n.Digest.String()
-		if !quiet {
-			text = n.Name + " " + text
-		}
-		if _, err := fmt.Fprintln(w, text); err != nil {
+		if _, err := fmt.Fprintln(w, n.Name, n.Digest); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ids are the digests, which -q prints.
+func (j movedJSON) ids() (ids []string) {
+	for _, n := range j.Names {
+		ids = append(ids, n.Digest.String())
+	}
+	return ids
 }

@@ -48,9 +48,9 @@ func (c *pushCmd) Run(s *session) error {
 	}
 	if c.Plan {
 		plan, err := dist.PlanPush(s.ctx, c.Name, o)
-		return s.planned(plan, err, c.Name)
+		return s.planned(c.quietFlag, plan, err, c.Name)
 	}
 	s.progress.start()
 	sum, err := dist.Push(s.ctx, c.Name, o)
-	return s.moved(sum, err, c.Quiet, c.Name)
+	return s.moved(sum, err, c.quietFlag, c.Name)
 }

@@ -17,6 +17,7 @@ import (
 
 // putCmd is `dist put`.
 type putCmd struct {
+	quietFlag
 	File   []string `arg:"" optional:"" complete:"file" help:"File to put; none or - is stdin. With --batch, any number of them."`
 	Type   string   `short:"t" default:"blob" placeholder:"TYPE" complete:"type" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text, blob."`
 	Digest digest   `name:"expected-digest" placeholder:"DIGEST" help:"Digest that the content must have; any other is exit 4, and nothing is stored."`
@@ -79,7 +80,7 @@ func (c *putCmd) one(s *session, dist *client.Client, opts client.PutOptions) er
 	if err != nil {
 		return about(name, err)
 	}
-	return s.object(newInfoJSON(info), line(info.Digest.String()))
+	return s.identified(c.quietFlag, info.Digest.String(), newInfoJSON(info))
 }
 
 // batch prints ids once they are durable, in the order of the files. What was
@@ -104,7 +105,7 @@ func (c *putCmd) batch(s *session, dist *client.Client, opts client.PutOptions) 
 		}
 	}
 	// Without a format that asks for more, what a batch prints is ids.
-	return printList(s.stdout, s.format(), !s.format().structured(), infoListing(s), infos)
+	return printList(s.stdout, s.format(), c.Quiet || !s.format().structured(), infoListing(s), infos)
 }
 
 // maxNameLength is longer than any system takes.

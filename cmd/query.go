@@ -14,11 +14,12 @@ const maxSQL = 64<<10 + 1
 
 // queryCmd is `dist query`.
 type queryCmd struct {
-	CSV     bool   `name:"csv" help:"Print comma-separated values (RFC 4180), with the names of the columns first."`
-	Limit   int    `placeholder:"N" default:"10000" help:"At most so many rows, 0 for all. Where there are more, stderr says so."`
-	Timeout span   `placeholder:"TIME" default:"30s" help:"How long it may take, 0 for as long as it takes."`
-	Views   bool   `help:"List what can be asked about: views, and their columns. So does no SQL at all."`
-	SQL     string `arg:"" optional:"" name:"sql" complete:"none" help:"One SELECT, in SQLite's words; - reads it from stdin."`
+	quietFlag `set:"ids=values of the first column"`
+	CSV       bool   `name:"csv" help:"Print comma-separated values (RFC 4180), with the names of the columns first."`
+	Limit     int    `placeholder:"N" default:"10000" help:"At most so many rows, 0 for all. Where there are more, stderr says so."`
+	Timeout   span   `placeholder:"TIME" default:"30s" help:"How long it may take, 0 for as long as it takes."`
+	Views     bool   `help:"List what can be asked about: views, and their columns. So does no SQL at all."`
+	SQL       string `arg:"" optional:"" name:"sql" complete:"none" help:"One SELECT, in SQLite's words; - reads it from stdin."`
 }
 
 // Help is the longer text of `dist query --help`.
@@ -34,6 +35,7 @@ Examples:
     $ dist query
     $ dist query 'SELECT name, digest FROM images ORDER BY updated DESC'
     $ dist query 'SELECT media_type, count(*) AS n, sum(size) AS bytes FROM content GROUP BY 1 ORDER BY 3 DESC'
+    $ dist query -q 'SELECT digest FROM content WHERE size > 1e9' | xargs dist why
     $ dist query --csv 'SELECT * FROM history' > history.csv
     $ dist query --format jsonl --limit 0 - < report.sql`
 }
@@ -42,8 +44,8 @@ Examples:
 func (c *queryCmd) Run(s *session) error {
 	views := c.Views || c.SQL == ""
 	switch {
-	case c.CSV && s.format().structured():
-		return usagef("--csv and --format exclude each other")
+	case c.CSV && (c.Quiet || s.format().structured()):
+		return usagef("--csv, -q and --format exclude each other")
 	case c.Views && c.SQL != "":
 		return usagef("--views lists the views: it takes no query")
 	case c.CSV && views:
@@ -57,7 +59,7 @@ func (c *queryCmd) Run(s *session) error {
 		return err
 	}
 	if views {
-		return printViews(s, dist.Views())
+		return c.printViews(s, dist.Views())
 	}
 	text, err := c.text(s)
 	if err != nil {
@@ -93,19 +95,21 @@ func (c *queryCmd) print(s *session, names []string, rows iter.Seq2[[]any, error
 	keys := rowKeys(names)
 	first, rows, stop := peek(rows)
 	defer stop()
-	return printList(s.stdout, s.format(), false, listing[[]any]{
+	return printList(s.stdout, s.format(), c.Quiet, listing[[]any]{
 		key:     "rows",
 		columns: rowColumns(names, first),
 		row:     rowCells,
+		id:      func(row []any) string { return printable(valueText(row[0])) },
 		object:  func(row []any) any { return answerJSON{keys, row} },
 	}, rows)
 }
 
 // printViews prints each view with its columns.
-func printViews(s *session, views []schema.View) error {
-	if s.format().structured() {
-		return printList(s.stdout, s.format(), false, listing[schema.View]{
+func (c *queryCmd) printViews(s *session, views []schema.View) error {
+	if c.Quiet || s.format().structured() {
+		return printList(s.stdout, s.format(), c.Quiet, listing[schema.View]{
 			key:    "views",
+			id:     func(v schema.View) string { return v.Name },
 			object: func(v schema.View) any { return newViewJSON(v) },
 		}, each(views))
 	}

@@ -78,11 +78,7 @@ func (c *repackCmd) Run(s *session) error {
 	if err != nil {
 		return about(c.Name, err)
 	}
-	digest := line(out.Descriptor.Digest.String())
-	if c.Quiet {
-		return digest(s.stdout)
-	}
-	if err := s.object(newRepackJSON(out), digest); err != nil {
+	if err := s.identified(c.quietFlag, out.Descriptor.Digest.String(), newRepackJSON(out)); err != nil || c.Quiet {
 		return err
 	}
 	if out.Changed > 0 {

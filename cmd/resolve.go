@@ -62,7 +62,7 @@ func (c *resolveCmd) print(s *session, all []client.Resolved) error {
 		return resolveJSON{r.Name, r.Target.Digest, r.Target.MediaType, r.Target.Size}
 	}
 	if len(all) == 1 {
-		return s.object(object(all[0]), line(all[0].Target.Digest.String()))
+		return s.identified(c.quietFlag, all[0].Target.Digest.String(), object(all[0]))
 	}
 	return printList(s.stdout, s.format(), c.Quiet, listing[client.Resolved]{
 		key:     "names",

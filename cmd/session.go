@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -46,6 +47,28 @@ func (s *session) format() outputFormat { return s.globals.Format }
 // object prints one result on stdout.
 func (s *session) object(v any, human func(io.Writer) error) error {
 	return printObject(s.stdout, s.format(), v, human)
+}
+
+// result is object for a verb that has -q: then its ids alone are printed, whatever the
+// format, so that a DIST_FORMAT for all commands breaks no pipeline.
+func (s *session) result(q quietFlag, ids []string, v any, human func(io.Writer) error) error {
+	if !q.Quiet {
+		return s.object(v, human)
+	}
+	return printIDs(s.stdout, ids)
+}
+
+// identified is result for a verb that prints its one id for people, too.
+func (s *session) identified(q quietFlag, id string, v any) error {
+	return s.result(q, []string{id}, v, line(id))
+}
+
+func printIDs(out io.Writer, ids []string) error {
+	w := bufio.NewWriter(out)
+	for _, id := range ids {
+		fmt.Fprintln(w, id) // an error stays with w
+	}
+	return w.Flush()
 }
 
 // age is how long ago t was.

@@ -142,7 +142,9 @@ func (s *session) printSite(site client.Site, human func(io.Writer) error) error
 }
 
 // siteListCmd is `dist site list`.
-type siteListCmd struct{ quietFlag }
+type siteListCmd struct {
+	quietFlag `set:"ids=names"`
+}
 
 // Help is the longer text of `dist site list --help`.
 func (siteListCmd) Help() string {

@@ -82,11 +82,7 @@ func (c *squashCmd) Run(s *session) error {
 	if err != nil {
 		return about(c.Name, err)
 	}
-	digest := line(squashed.Descriptor.Digest.String())
-	if c.Quiet {
-		return digest(s.stdout)
-	}
-	if err := s.object(newSquashJSON(squashed), digest); err != nil {
+	if err := s.identified(c.quietFlag, squashed.Descriptor.Digest.String(), newSquashJSON(squashed)); err != nil || c.Quiet {
 		return err
 	}
 	if len(squashed.Gone) > 0 || c.As != "" {

@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"io"
-
 	"dist.example/client"
 )
 
@@ -62,13 +60,13 @@ func (c *syncCmd) Run(s *session) error {
 	if c.Plan {
 		plan, err := dist.PlanSync(s.ctx, entries, o)
 		if len(plan.Names) == 0 {
-			return s.planned(plan, err)
+			return s.planned(c.quietFlag, plan, err)
 		}
-		return firstOf(s.planned(plan, nil), err)
+		return firstOf(s.planned(c.quietFlag, plan, nil), err)
 	}
 	s.progress.start()
 	sum, err := dist.Sync(s.ctx, entries, o)
-	return s.synced(sum, err, c.Quiet)
+	return s.synced(sum, err, c.quietFlag)
 }
 
 // firstOf is the first error that there is.
@@ -110,7 +108,7 @@ type failureJSON struct {
 
 // synced ends sync: what worked on stdout, what failed, a line each, and the
 // account on stderr.
-func (s *session) synced(sum client.SyncSummary, err error, quiet bool) error {
+func (s *session) synced(sum client.SyncSummary, err error, q quietFlag) error {
 	s.progress.stop()
 	if err != nil && len(sum.Failures) == 0 {
 		return err
@@ -121,14 +119,14 @@ func (s *session) synced(sum client.SyncSummary, err error, quiet bool) error {
 	for _, f := range sum.Failures {
 		j.Failures = append(j.Failures, failureJSON{f.Name, describe("sync", f.Err)})
 	}
-	printErr := s.object(j, func(w io.Writer) error { return j.print(w, quiet) })
+	printErr := s.result(q, j.ids(), j, j.print)
 	if printErr != nil {
 		return printErr
 	}
 	for _, f := range j.Failures {
 		s.warn(f.Error.Message)
 	}
-	if !quiet {
+	if !q.Quiet {
 		for _, name := range sum.Deleted {
 			s.warn("deleted " + name)
 		}

@@ -9,9 +9,9 @@ import (
 // tagsCmd is `dist tags`.
 type tagsCmd struct {
 	registryFlag
-	Match  string `placeholder:"GLOB" complete:"none" help:"Only tags that fit this, as a whole: * ? and [a-z]."`
-	Semver string `placeholder:"RANGE" complete:"none" help:"Only tags that are versions in this range: '^7.2', '~1.4', '>=1.2,<2'."`
-	quietFlag
+	Match     string `placeholder:"GLOB" complete:"none" help:"Only tags that fit this, as a whole: * ? and [a-z]."`
+	Semver    string `placeholder:"RANGE" complete:"none" help:"Only tags that are versions in this range: '^7.2', '~1.4', '>=1.2,<2'."`
+	quietFlag `set:"ids=tags"`
 	networkFlags
 	Repository string `arg:"" complete:"repository" help:"Repository, without a tag: redis, quay.io/prometheus/prometheus."`
 }

@@ -14,9 +14,9 @@ import (
 
 // whyCmd is `dist why`.
 type whyCmd struct {
-	Quiet bool     `short:"q" help:"Print only what the chains begin with, each once, one a line: \"name\" and a name, \"lease\" and an id, and so on."`
-	Limit int      `placeholder:"N" default:"1000" help:"Chains to tell of each object (${default} by default)."`
-	ID    []string `arg:"" name:"id" complete:"id" help:"Digests, names, or the first 6 or more hex digits of a digest."`
+	quietFlag `set:"ids=roots"`
+	Limit     int      `placeholder:"N" default:"1000" help:"Chains to tell of each object (${default} by default)."`
+	ID        []string `arg:"" name:"id" complete:"id" help:"Digests, names, or the first 6 or more hex digits of a digest."`
 }
 
 // Help is the longer text of `dist why --help`.
@@ -25,7 +25,7 @@ func (whyCmd) Help() string {
 
 Layers that are kept unpacked ("dist unpack --snapshots") go with their layer: their chain id, which "dist query" lists (SELECT * FROM snapshots), asks for that.
 
-What nothing keeps goes at the next collection; that is no error, and -q prints nothing then. What is not here is exit 3.
+What nothing keeps goes at the next collection; that is no error. -q prints what the chains begin with, each once: "name" and a name, "lease" and an id, and so on; nothing where nothing keeps it. What is not here is exit 3.
 
 Examples:
 
