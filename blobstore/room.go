@@ -50,7 +50,7 @@ func (e *RoomError) Unwrap() error { return content.ErrNoSpace }
 
 // noRoom is a RoomError with what helps, before a transfer and in the middle of one.
 func noRoom(e RoomError) error {
-	return content.WithHint(&e, "`dist gc --dry-run` tells what a collection would free")
+	return content.WithHint(&e, "`dist gc --plan` tells what a collection would free")
 }
 
 // room is what a process knows of the room that the quota leaves.

@@ -14,7 +14,7 @@ import (
 type activeCmd struct {
 	quietFlag `set:"ids=keys"`
 	Stale     bool     `help:"List those that nobody writes any more: their process was killed, or its input ended early."`
-	Abort     []string `sep:"none" placeholder:"KEY" complete:"ingest" help:"Drop what was left behind under this key, with its bytes; may be given more than once."`
+	Abort     []string `sep:"none" placeholder:"KEY" complete:"ingest" help:"Drop what was left behind under this key, with its bytes. ${repeat}"`
 }
 
 // Help is the longer text of `dist active --help`.

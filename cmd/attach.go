@@ -11,11 +11,11 @@ import (
 // attachCmd is `dist attach`.
 type attachCmd struct {
 	Type       string   `short:"t" placeholder:"TYPE" required:"" complete:"words:sbom,spdx,cyclonedx" help:"What it is: a media type, or spdx, cyclonedx, or sbom, which is what the file says of itself of those two."`
-	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Annotation of what is attached; may be given several times."`
+	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Annotation of what is attached. ${repeat}"`
 	Platform   platform `placeholder:"OS/ARCH" help:"Of an index, attach to the image for this platform."`
 	quietFlag
 	networkFlags
-	ID   string   `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest; or docker://NAME, where it is pushed to."`
+	ID   string   `arg:"" name:"id" complete:"id" help:"What it is about: ${id}; or docker://REFERENCE, where it is pushed to."`
 	Word []string `arg:"" name:"file" complete:"file|id" help:"What is attached: PATH[:TYPE] or TITLE=PATH[:TYPE]; in the store also folders, and ID or TITLE=ID."`
 }
 
@@ -23,7 +23,7 @@ type attachCmd struct {
 func (attachCmd) Help() string {
 	return `Makes an artifact of the files, with the image as its subject, and prints its digest. Whoever asks what is about the image finds it: "dist tree", oras and others. It goes along when the image is pushed, pulled or copied.
 
-In the store it is kept as long as the image. docker://NAME pushes it to the registry that has the image; no store is needed. A registry that does not list referrers is given the index that stands in for such lists.
+In the store it is kept as long as the image. docker://REFERENCE pushes it to the registry that has the image; no store is needed. A registry that does not list referrers is given the index that stands in for such lists.
 
 Files come back under their titles, as from an artifact that "dist pack" makes. The same files make the same artifact.
 

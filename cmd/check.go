@@ -27,7 +27,7 @@ type checkCmd struct {
 
 // Help is the longer text of `dist check --help`.
 func (checkCmd) Help() string {
-	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed, the exit code is 4, and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
+	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed (exit 4), and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
 
 Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, counted from 0, where the store has the checksums of its blocks. "found damaged before" is what an earlier check or a reader has marked; what is marked and reads right counts again, with a line about it.
 

@@ -17,6 +17,17 @@ type globalFlags struct {
 	Color    colorMode    `group:"global" placeholder:"WHEN" default:"auto" help:"Colour on stderr: auto, always, never. NO_COLOR and CLICOLOR_FORCE are honoured."`
 }
 
+// words stand in the help of arguments and flags as ${word}: what many of them say is said
+// in one way.
+func words() map[string]string {
+	return map[string]string{
+		"ids":    "ids",
+		"id":     "a digest, a name, or the first 6 or more hex digits of a digest",
+		"key":    "a label, an id or its first 8 digits, a file, or PLUGIN://KEY",
+		"repeat": "May be repeated.",
+	}
+}
+
 // quietFlag is for verbs that print what other verbs take: with it that alone, whatever
 // the format. A verb whose ids have a word of their own sets it: set:"ids=names".
 type quietFlag struct {

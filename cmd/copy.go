@@ -5,8 +5,8 @@ import "dist.example/client"
 // copyCmd is `dist copy`.
 type copyCmd struct {
 	policyFlag
-	Platform platform `placeholder:"OS/ARCH" help:"Copy, of an index, only the image for this platform."`
-	IfDigest ifDigest `placeholder:"DIGEST" help:"Move the registry's tag only if it stands for this digest, or for nothing with absent; else exit 8."`
+	Platform platform `placeholder:"OS/ARCH" help:"Of an index, copy only the image for this platform."`
+	IfDigest ifDigest `placeholder:"DIGEST" help:"Move the tag only if it stands for this digest, or for nothing with absent; else exit 8."`
 	referrersFlag
 	planFlag
 	evictFlag

@@ -19,12 +19,12 @@ type deletionJSON struct {
 
 // deleteCmd is `dist delete`.
 type deleteCmd struct {
-	Digest []string `arg:"" optional:"" complete:"digest" help:"Digests, or the first 6 or more hex digits of one. A full digest that is not here is no error."`
+	Digest []string `arg:"" optional:"" complete:"digest" help:"What to delete: a digest, or the first 6 or more hex digits of one. A full digest that is not here is no error."`
 }
 
 // Help is the longer text of `dist delete --help`.
 func (deleteCmd) Help() string {
-	return `All that is given is judged as one set. It goes if nothing outside of it holds any of it: no manifest or index (a subject holds what refers to it), no name on one of those, no command at work. Names on what is given go with it. Otherwise nothing is deleted, the holders are printed and the exit code is 8.
+	return `All that is given is judged as one set. It goes if nothing outside of it holds any of it: no manifest or index (a subject holds what refers to it), no name on one of those, no command at work. Names on what is given go with it. Otherwise nothing is deleted, the holders are printed: exit 8.
 
 A full digest that is not here is no error: there is nothing to delete. The first digits of a digest have to fit one that is here; fitting none is exit 3, and nothing is deleted.
 

@@ -19,8 +19,8 @@ import (
 // diffCmd is `dist diff`.
 type diffCmd struct {
 	quietFlag `set:"ids=paths"`
-	Old       string   `arg:"" name:"a" complete:"id" help:"Name or id of what is compared."`
-	New       string   `arg:"" name:"b" complete:"id" help:"Name or id of what it is compared with; or a folder, with ./ or / before it."`
+	Old       string   `arg:"" name:"old" complete:"id" help:"What is compared: ${id}."`
+	New       string   `arg:"" name:"new" complete:"id" help:"What it is compared with: ${id}; or a folder, with ./ or / before it."`
 	Platform  platform `placeholder:"OS/ARCH" help:"Of an index, compare the image for this platform."`
 	Files     bool     `help:"Compare the files alone."`
 	Times     bool     `help:"Times of modification count, too."`

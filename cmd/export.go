@@ -16,9 +16,9 @@ import (
 // exportCmd is `dist export`.
 type exportCmd struct {
 	Output       string   `short:"o" placeholder:"FILE|DIR|-" complete:"file" help:"Where to: a file, a folder (one that is there, or a name that ends with a slash), a device or named pipe, or - for stdout."`
-	All          bool     `help:"Export all names, but for those that are there for a tag of cosign's alone."`
-	From         []string `placeholder:"LIST" complete:"file" help:"Export also what this file lists, - for stdin; may be repeated. A lock exports its digests under its names."`
-	Platform     platform `placeholder:"OS/ARCH" help:"Export, of an index, only the image for this platform, under the same name."`
+	All          bool     `short:"a" help:"Export all names, but for those that are there for a tag of cosign's alone."`
+	From         []string `placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat} A lock exports its digests under its names."`
+	Platform     platform `placeholder:"OS/ARCH" help:"Of an index, export only the image for this platform, under the same name."`
 	Docker       bool     `xor:"form" help:"Write no more than what docker load takes, and refuse the rest: indexes of several images, artifacts, layers of zstd."`
 	OCI          bool     `name:"oci" xor:"form" help:"Write an OCI archive without the manifest.json of Docker's."`
 	Layout       bool     `xor:"form" help:"Write an OCI layout, into the folder that -o names."`
@@ -28,7 +28,7 @@ type exportCmd struct {
 	Split        fileSize `placeholder:"SIZE" help:"Write volumes FILE.001, FILE.002 and so on, each smaller than this: 4G, 700M. K, M, G and T are powers of 1024."`
 	Compress     string   `enum:"gzip,zstd," default:"" placeholder:"HOW" help:"Compress the whole file: gzip or zstd. Layers are compressed already, as a rule, and fewer programs load it then."`
 	Sign         bool     `help:"Sign what the bundle holds, by the key that -k or DIST_KEY names, else by the key called default."`
-	Key          string   `short:"k" placeholder:"KEY" complete:"key" help:"Key to sign with, as for sign. It implies --sign."`
+	Key          string   `short:"k" placeholder:"KEY" complete:"key" help:"Key to sign with: ${key}. It implies --sign."`
 	passphraseFlags
 	BundleName string `name:"name" placeholder:"NAME" complete:"none" help:"Name of the bundle, for which policies say whose signatures count. It gives the bundle a serial, by which receivers tell old from new."`
 	Expires    expiry `placeholder:"WHEN" help:"When a signed bundle is too old to be imported: 30d, or a date such as 2027-12-31."`
@@ -44,7 +44,7 @@ type exportCmd struct {
 
 // Help is the longer text of `dist export --help`.
 func (exportCmd) Help() string {
-	return `A bundle is an ordinary OCI archive: docker load, podman load, ctr import, skopeo, crane, regctl and oras take it, and dist import does so with all checks. Its index.json lists the images alone, under their full names; signatures, lists of contents and what else is about them lie beside, as blobs that dist finds. What is in it, and where that comes from, stands in dist-bundle.json and dist-provenance.json before the content.
+	return `A bundle is an ordinary OCI archive: docker load, podman load, ctr import, skopeo, crane, regctl and oras take it, and dist import does so with all checks. Its index.json lists the images alone, under their full names; signatures, SBOMs and what else is about them lie beside, as blobs that dist finds. What is in it, and where that comes from, stands in dist-bundle.json and dist-provenance.json before the content.
 
 The file is written in one go, without a copy elsewhere, and each blob is checked as it passes. It has its name when it is whole and on the disk: an export that fails leaves nothing. To stdout, a pipe or a device it is written as it comes, and who reads it there has to look at the exit code.
 

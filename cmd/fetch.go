@@ -15,7 +15,7 @@ type fetchCmd struct {
 	jobsFlag
 	quietFlag
 	networkFlags
-	Args []string `arg:"" optional:"" name:"image" complete:"name" help:"One argument is an image to fetch whole. Two or more are LOCATOR OBJECT [HINT...], as fetch-object takes them."`
+	Args []string `arg:"" optional:"" name:"name" complete:"name" help:"One argument is an image to fetch whole. Two or more are LOCATOR OBJECT [HINT...], as fetch-object takes them."`
 }
 
 // Help is the longer text of `dist fetch --help`.

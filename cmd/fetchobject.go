@@ -21,7 +21,7 @@ type fetchObjectCmd struct {
 
 // Help is the longer text of `dist fetch-object --help`.
 func (fetchObjectCmd) Help() string {
-	return `The object goes to stdout, checked while it comes: if it does not match its digest, the exit code is 4. No store is needed.
+	return `The object goes to stdout, checked while it comes: if it does not match its digest, that is exit 4. No store is needed.
 
 An address that begins with https:// is that of a single blob, wherever it is; it wants the blob's digest beside it. Nothing is sent there to say who asks. With http:// it has to be on this machine, unless --plain-http is given.
 

@@ -98,7 +98,7 @@ type registryFlag struct {
 
 // referrersFlag is for verbs that bring along what is about an image.
 type referrersFlag struct {
-	NoReferrers bool `help:"Leave behind what is about the images: signatures, lists of contents and the like."`
+	NoReferrers bool `help:"Leave behind what is about the images: signatures, SBOMs and the like."`
 }
 
 // evictFlag is for verbs that bring images into the store.
@@ -134,7 +134,7 @@ func (f lookFlags) age() time.Duration {
 
 // platformFlags choose from images for several platforms.
 type platformFlags struct {
-	Platform     platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's."`
+	Platform     platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's, of Linux on a Mac."`
 	AllPlatforms bool     `help:"Take every platform."`
 }
 

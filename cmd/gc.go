@@ -12,7 +12,7 @@ import (
 
 // gcCmd is `dist gc`.
 type gcCmd struct {
-	DryRun      bool  `help:"Tell what would be done, and do nothing."`
+	planFlag
 	Grace       *span `placeholder:"TIME" help:"Keep what was written less than this long ago, whoever holds it (the store's setting, 1h at first)."`
 	KeepHistory *span `placeholder:"TIME" help:"Keep what names stood for this long, so that \"dist undo\" can bring it back (the store's setting, 14d at first)."`
 	MaxTime     span  `placeholder:"TIME" help:"End after this long; the next run goes on."`
@@ -24,14 +24,14 @@ type gcCmd struct {
 func (gcCmd) Help() string {
 	return `Kept is what a name reaches, what a lease holds ("dist lease list"), what names stood for within the time that history is kept, and what was written within the grace ("dist store set" sets both times). What is about something goes with it: signatures, SBOMs. All else goes: content, and what commands that were killed have left behind. "dist why" tells what keeps something, "dist list --unreferenced" what would go.
 
-Where the store takes more than its quota then ("dist store set quota=20G"), layers that are kept unpacked go, and then names, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps, history too: --keep-history 0s gives up what names stood for before, in place of names. It cannot be undone. With --dry-run they are told.
+Where the store takes more than its quota then ("dist store set quota=20G"), layers that are kept unpacked go, and then names, the one first that was not used for longest, until it does not: not pinned ones, and none whose content something else keeps, history too: --keep-history 0s gives up what names stood for before, in place of names. It cannot be undone. With --plan they are told.
 
 Other commands may read and write meanwhile. It can be killed at any time: the next run goes on. Bytes of small content, which lies together in packs, come back when all of a pack, or more than half of one that is full, is of no use; --compact gives back nearly all of them.
 
 Examples:
 
     $ dist gc
-    $ dist gc --dry-run
+    $ dist gc --plan
     $ dist gc --grace 0s --keep-history 0s --compact
     $ dist gc --max-time 10m --format json | jq .freedBytes`
 }
@@ -45,13 +45,13 @@ func (c *gcCmd) Run(s *session) error {
 	o := client.CollectOptions{
 		Grace: (*time.Duration)(c.Grace), KeepHistory: (*time.Duration)(c.KeepHistory), MaxTime: time.Duration(c.MaxTime), Compact: c.Compact, Snapshots: c.Snapshots,
 	}
-	if c.DryRun {
+	if c.Plan {
 		plan, err := dist.PlanCollection(s.ctx, o)
 		if err != nil {
 			return err
 		}
 		j := newGCPlanJSON(plan)
-		j.DryRun = true
+		j.Plan = true
 		return s.object(j, j.print)
 	}
 	s.progress.start()
@@ -78,7 +78,7 @@ func (c *gcCmd) Run(s *session) error {
 
 // gcJSON is a collection, or a plan of one.
 type gcJSON struct {
-	DryRun   bool                   `json:"dryRun"`
+	Plan     bool                   `json:"plan"`
 	Kept     map[string]gcCountJSON `json:"kept"`
 	Garbage  gcCountJSON            `json:"garbage"`
 	Given    gcCountJSON            `json:"deletedEarlier"`
@@ -103,7 +103,7 @@ type gcCountJSON struct {
 type gcEvictedJSON struct {
 	Name   string     `json:"name"`
 	Digest oci.Digest `json:"digest"`
-	Used   time.Time  `json:"lastUsed"`
+	Used   time.Time  `json:"used"`
 	Bytes  int64      `json:"bytes"`
 }
 
@@ -176,10 +176,10 @@ func (s *session) keptPacks(r client.Collection) {
 
 func (j gcJSON) print(w io.Writer) error {
 	goes := "gone"
-	if j.DryRun {
+	if j.Plan {
 		goes = "to go"
 	}
-	t := newTable(w, columns("WHAT", "COUNT|", "BYTES|"))
+	t := newTable(w, columns("WHAT", "COUNT|", "SIZE|"))
 	line := func(what string, n, bytes int64) error {
 		count := fmt.Sprint(n)
 		if n == 0 && bytes > 0 {
@@ -217,7 +217,7 @@ func (j gcJSON) print(w io.Writer) error {
 			return err
 		}
 	}
-	if j.DryRun {
+	if j.Plan {
 		if err := line("would be freed", 0, j.Freed); err != nil {
 			return err
 		}

@@ -10,18 +10,18 @@ import (
 
 // getCmd is `dist get`.
 type getCmd struct {
-	ID     string `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+	ID     string `arg:"" name:"id" complete:"id" help:"Content to write or tell about: ${id}."`
 	Exists bool   `short:"e" xor:"what" help:"Print nothing at all; exit 0 only if the content is here and its bytes still hash to its digest."`
 	Type   bool   `short:"t" xor:"what" help:"Print the type instead of the content."`
 	Size   bool   `short:"s" xor:"what" help:"Print the size in bytes instead of the content."`
 	Output string `short:"o" xor:"what" placeholder:"FILE" type:"path" help:"Write the content to FILE, which appears only when it is whole and checked."`
 	Files  string `xor:"what" placeholder:"DIR" complete:"dir" help:"Write the files and folders of an artifact to DIR, under their titles, and print their paths. DIR is made if it is not there."`
-	Force  bool   `help:"With --files: write over files that are there."`
+	Force  bool   `short:"f" help:"With --files: write over files that are there."`
 }
 
 // Help is the longer text of `dist get --help`.
 func (getCmd) Help() string {
-	return `The content is checked against its digest while it is written. If it does not match, the exit code is 4: do not use what came before. Damage that is met before anything was written is fetched again from where it came, with a line about it; DIST_OFFLINE=1 prevents that.
+	return `The content is checked against its digest while it is written. If it does not match, that is exit 4: do not use what came before. Damage that is met before anything was written is fetched again from where it came, with a line about it; DIST_OFFLINE=1 prevents that.
 
 --files writes what has a title in an artifact, as dist pack -t artifact and oras make it; folders are unpacked. Everything is checked before the first file appears. A title or an entry of a folder that would lead out of DIR is refused, and so is a file that is there already, unless --force is given.
 

@@ -23,7 +23,7 @@ type imagesCmd struct {
 func (imagesCmd) Help() string {
 	return `PLATFORMS is how many of an image's platforms are here, of how many it has: 2/9. SIZE is all content that is here of the image. TRUST is verified where the policy wants a signature for the name and one counts, else unverified.
 
-Where a manifest cannot be read PLATFORMS is "damaged", and the exit code is 4 once all names are printed. -q reads no manifests.
+Where a manifest cannot be read PLATFORMS is "damaged": exit 4, once all names are printed. -q reads no manifests.
 
 What cosign keeps about an image under a tag of its own (docker.io/library/redis:sha256-….sig) is listed with --all alone, or when the prefix goes into that tag; "dist tree" shows it with its image.
 

@@ -12,9 +12,9 @@ import (
 // importCmd is `dist import`.
 type importCmd struct {
 	policyFlag
-	Map           []string `placeholder:"OLD=NEW" complete:"none" help:"Give names that begin with OLD, up to a slash, a colon or their end, NEW in place of it; may be repeated, and the longest counts."`
+	Map           []string `placeholder:"OLD=NEW" complete:"none" help:"Give names that begin with OLD, up to a slash, a colon or their end, NEW in place of it; the longest counts. ${repeat}"`
 	Replace       bool     `help:"Move names that stand for something else. Without it that is exit 8, unless the policy vouches for what comes."`
-	Lock          string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list for pull and export."`
+	Lock          string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 	Reference     bool     `help:"Keep large blobs in the archive's own blocks, where the file system can share them between files (btrfs, xfs and the like)."`
 	Verify        bool     `help:"Hash what is here already, too, and take it from the bundle where it is damaged."`
 	Request       string   `type:"path" placeholder:"FILE" help:"Where to write what is missing of the base of a delta (BUNDLE.request.json by default)."`
@@ -22,7 +22,7 @@ type importCmd struct {
 	planFlag
 	evictFlag
 	quietFlag
-	Place []string `arg:"" complete:"file" help:"A bundle: a file, a folder, or - for stdin. Several are the volumes of one bundle, in any order."`
+	Place []string `arg:"" name:"file" complete:"file" help:"A bundle: a file, a folder, or - for stdin. Several are the volumes of one bundle, in any order."`
 }
 
 // Help is the longer text of `dist import --help`.

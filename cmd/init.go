@@ -10,7 +10,7 @@ import (
 type initCmd struct{}
 
 type initJSON struct {
-	Store string `json:"store"`
+	Path string `json:"path"`
 }
 
 // Help is the longer text of `dist init --help`.

@@ -15,8 +15,8 @@ import (
 // inspectCmd is `dist inspect`.
 type inspectCmd struct {
 	policyFlag
-	ID       string   `arg:"" name:"id" complete:"id|bundle" help:"Digest, name, or the first 6 or more hex digits of a digest; or bundle:PATH[:NAME], a bundle or an image in it."`
-	Platform platform `placeholder:"OS/ARCH" help:"Of an index, look at the image for this platform."`
+	ID       string   `arg:"" name:"id" complete:"id|bundle" help:"What to show: ${id}; or bundle:PATH[:NAME], a bundle or an image in it."`
+	Platform platform `placeholder:"OS/ARCH" help:"Of an index, show the image for this platform."`
 }
 
 // Help is the longer text of `dist inspect --help`.

@@ -188,7 +188,7 @@ func (c *keyListCmd) Run(s *session) error {
 // keyShowCmd is `dist key show`.
 type keyShowCmd struct {
 	Public bool   `help:"Print the public key alone, in PEM."`
-	Key    string `arg:"" complete:"key" help:"A label, an id or its first 8 digits, a file, or PLUGIN://KEY."`
+	Key    string `arg:"" complete:"key" help:"The key: ${key}."`
 }
 
 // Help is the longer text of `dist key show --help`.
@@ -262,7 +262,7 @@ type keyRemoveCmd struct {
 	quietFlag
 	Revoke bool   `help:"Let no signature of this key count in the store any more, whatever a policy says."`
 	Yes    bool   `short:"y" help:"Remove a private key without asking: nothing brings it back."`
-	Key    string `arg:"" complete:"key" help:"A label, an id or its first 8 digits; with --revoke also a file."`
+	Key    string `arg:"" complete:"key" help:"The key: a label, an id or its first 8 digits; with --revoke also a file."`
 }
 
 // Help is the longer text of `dist key remove --help`.

@@ -106,7 +106,7 @@ type leaseAddCmd struct {
 	quietFlag
 	expiresFlag
 	Note string   `placeholder:"TEXT" complete:"none" help:"What it is for; shown wherever the lease is."`
-	ID   []string `arg:"" name:"id" complete:"id" help:"What to keep: digests, names, or the first 6 or more hex digits of a digest."`
+	ID   []string `arg:"" name:"id" complete:"id" help:"What to keep: ${id}."`
 }
 
 // Help is the longer text of `dist lease add --help`.

@@ -11,7 +11,7 @@ import (
 type listCmd struct {
 	quietFlag
 	Unreferenced bool   `help:"List only what nothing keeps: what the next collection takes."`
-	Place        string `arg:"" optional:"" complete:"bundle" help:"bundle:PATH lists what an archive, its volumes or a layout has, in place of the store."`
+	Place        string `arg:"" optional:"" name:"locator" complete:"bundle" help:"bundle:PATH lists what an archive, its volumes or a layout has, in place of the store."`
 }
 
 // Help is the longer text of `dist list --help`.
@@ -66,7 +66,7 @@ type infoJSON struct {
 	Digest    oci.Digest `json:"digest"`
 	Size      int64      `json:"size"`
 	MediaType string     `json:"mediaType"`
-	Stored    int64      `json:"stored"`
+	Stored    int64      `json:"storedBytes"`
 	Place     string     `json:"place"`
 	Committed time.Time  `json:"committed"`
 }

@@ -11,11 +11,11 @@ import (
 
 // lockCmd is `dist lock`.
 type lockCmd struct {
-	Output   string   `short:"o" type:"path" placeholder:"LOCK" help:"The lock to write; what it was before is replaced in one step."`
+	Output   string   `short:"o" type:"path" placeholder:"FILE" help:"Write the lock to this file; what it was before is replaced in one step."`
 	Check    bool     `help:"Say what of the locks that are given has moved at the registries since, and write nothing."`
-	From     []string `placeholder:"LIST" complete:"file" help:"Lock also what this file lists, - for stdin; may be repeated."`
+	From     []string `placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat}"`
 	Platform platform `placeholder:"OS/ARCH" help:"Write this platform behind names that no list says another of."`
-	jobsFlag
+	Jobs     jobs     `short:"j" placeholder:"N" env:"DIST_JOBS" help:"Names asked about at once (8 by default)."`
 	quietFlag
 	networkFlags
 	Name []string `arg:"" optional:"" complete:"file|name" help:"Lists (files, or - for stdin), references, and repositories with a glob or a range of versions in place of the tag. With --check locks."`
@@ -49,7 +49,7 @@ func (c *lockCmd) Run(s *session) error {
 	case c.Check:
 		return c.check(s)
 	case c.Output == "":
-		return usagef("-o LOCK says which file to write")
+		return usagef("-o FILE says which file to write")
 	}
 	entries, err := s.listedOrNamed(c.Name)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // logCmd is `dist log`.
 type logCmd struct {
-	Limit int `short:"n" placeholder:"N" help:"The newest N changes only."`
+	Limit int `short:"n" placeholder:"N" help:"At most so many changes, the newest; 0 for all (0 by default)."`
 	quietFlag
 	Name string `arg:"" optional:"" complete:"name" help:"Name whose changes are listed, also one that is gone. Without it, those of all names."`
 }

@@ -19,7 +19,7 @@ type lookedFlags struct {
 type lsCmd struct {
 	lookedFlags
 	quietFlag `set:"ids=paths"`
-	ID        string `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
+	ID        string `arg:"" name:"id" complete:"id" help:"Image to look into: ${id}."`
 	Path      string `arg:"" optional:"" default:"/" complete:"none" help:"Path in the image, / if none is given."`
 	Recursive bool   `short:"R" help:"List what is in folders below it, too."`
 }
@@ -112,7 +112,7 @@ func pathText(f client.ImageFile) string {
 // catCmd is `dist cat`.
 type catCmd struct {
 	lookedFlags
-	ID   string   `arg:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
+	ID   string   `arg:"" name:"id" complete:"id" help:"Image to look into: ${id}."`
 	Path []string `arg:"" complete:"none" help:"Files in the image."`
 }
 
@@ -151,12 +151,12 @@ type cpCmd struct {
 	lookedFlags
 	quietFlag `set:"ids=paths"`
 	From      string `arg:"" name:"id:path" complete:"id" help:"Image, and an absolute path in it: demo/app:v1:/etc/passwd."`
-	To        string `arg:"" name:"dest" type:"path" complete:"file" help:"Folder to copy into, or name of what is made."`
+	To        string `arg:"" name:"target" type:"path" complete:"file" help:"Folder to copy into, or name of what is made."`
 }
 
 // Help is the longer text of `dist cp --help`.
 func (cpCmd) Help() string {
-	return `Copies a file or folder of an image in the store to the disk, without unpacking the rest. Into a folder that is there it goes under its own name, else DEST is its name. A file replaces one that is there, and goes into a pipe or a device; for a folder nothing may be there but an empty one, also where it is the image's root (ID:/), which has no name. It appears when it is whole, checked as cat checks.
+	return `Copies a file or folder of an image in the store to the disk, without unpacking the rest. Into a folder that is there it goes under its own name, else TARGET is its name. A file replaces one that is there, and goes into a pipe or a device; for a folder nothing may be there but an empty one, also where it is the image's root (ID:/), which has no name. It appears when it is whole, checked as cat checks.
 
 Files keep their permissions and times and belong to you; links stay links. Owners, setuid and setgid bits, extended attributes and devices do not come along: unpack brings those.
 

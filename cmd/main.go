@@ -152,7 +152,7 @@ func newParser(globals *globalFlags, some []verb, stdout, stderr io.Writer) (par
 		kong.Exit(func(int) { ended = true }),
 		kong.Help(printHelp),
 		kong.ExplicitGroups(groups()),
-		kong.Vars{"ids": "ids"},
+		kong.Vars(words()),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 	}
 	for _, v := range some {

@@ -21,7 +21,7 @@ type packCmd struct {
 	Compress     string   `enum:"gzip,zstd,none," default:"" placeholder:"HOW" help:"How layers made of folders are compressed: gzip (the default), zstd or none. Folders in artifacts are gzip."`
 	Prefix       string   `placeholder:"PATH" complete:"none" help:"Folder of the image that packed folders become; without it, its root."`
 	FollowLinks  bool     `help:"Pack what symbolic links lead to in place of the links."`
-	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for, and of a --from that is an index. The default is DIST_PLATFORM from the environment, else this machine's."`
+	Platform     platform `placeholder:"OS/ARCH" help:"Platform that a new image is for, and of a --from that is an index. The default is DIST_PLATFORM from the environment, else this machine's, of Linux on a Mac."`
 	From         string   `placeholder:"BASE" complete:"id" help:"Image to make a new one from: its layers come first, its configuration is the beginning."`
 	Config       string   `placeholder:"WORD" complete:"file|id" help:"The same as config=WORD: an ID, or PATH[:TYPE]."`
 	aboutFlags
@@ -40,7 +40,7 @@ An index lists manifests and indexes, for OS/ARCH in OS/ARCH=ID, else for the pl
 
 --from makes an image from another that is here. --entrypoint, --cmd and the like change the configuration of an image, new or with -a; an empty value takes a setting out. --entrypoint and --cmd take a JSON array of words, or one word that is the whole program name: nothing is split at blanks. A new entrypoint takes out the command of the image before.
 
-ID is a digest, a name, or the first 6 or more digits of a digest. TYPE is a media type or a word that put -t takes. A word that is both an object and a file is refused: write ./x for the file.
+ID is a digest, a name, or the first 6 or more hex digits of a digest. TYPE is a media type or a word that put -t takes. A word that is both an object and a file is refused: write ./x for the file.
 
 What is made is signed for its name, in the same step, by the key that -k or DIST_KEY names, else by the key called default (dist key generate). What is added to is signed again. Without a key it is made all the same, and that is said.
 

@@ -9,7 +9,7 @@ import (
 
 // aboutFlags are what a manifest says of itself.
 type aboutFlags struct {
-	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Annotation of the manifest or index, set or replaced; may be given more than once."`
+	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Annotation of the manifest or index, set or replaced. ${repeat}"`
 	Subject    string   `placeholder:"ID" complete:"id" help:"Manifest or index, held here, that this one is about, which makes it a referrer."`
 }
 
@@ -21,12 +21,12 @@ func (f aboutFlags) annotations() (map[string]string, error) {
 type settingFlags struct {
 	Entrypoint *string  `placeholder:"WORDS" complete:"none" help:"Program of the image: a JSON array, or a single word."`
 	Cmd        *string  `placeholder:"WORDS" complete:"none" help:"Arguments of the program, or the program where there is no entrypoint: a JSON array, or a single word."`
-	Env        []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Environment variable of the image, set or replaced; may be given more than once."`
-	Label      []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Label of the image, set or replaced; may be given more than once."`
+	Env        []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Environment variable of the image, set or replaced. ${repeat}"`
+	Label      []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Label of the image, set or replaced. ${repeat}"`
 	User       *string  `placeholder:"USER" complete:"none" help:"User, and perhaps :GROUP, that the image runs as."`
 	Workdir    *string  `placeholder:"PATH" complete:"none" help:"Folder that the program starts in."`
-	Expose     []string `sep:"none" placeholder:"PORT" complete:"none" help:"Port that the program listens on, added: 8080 or 53/udp; may be given more than once."`
-	Volume     []string `sep:"none" placeholder:"PATH" complete:"none" help:"Folder for data that outlives the container, added; may be given more than once."`
+	Expose     []string `sep:"none" placeholder:"PORT" complete:"none" help:"Port that the program listens on, added: 8080 or 53/udp. ${repeat}"`
+	Volume     []string `sep:"none" placeholder:"PATH" complete:"none" help:"Folder for data that outlives the container, added. ${repeat}"`
 	StopSignal *string  `placeholder:"SIGNAL" complete:"words:SIGTERM,SIGINT,SIGQUIT,SIGHUP,SIGKILL,SIGUSR1,SIGUSR2" help:"Signal that ends the program, for example SIGINT."`
 }
 

@@ -7,7 +7,7 @@ import (
 // pathCmd is `dist path`.
 type pathCmd struct {
 	quietFlag `set:"ids=paths"`
-	ID        []string `arg:"" name:"id" complete:"id" help:"Digest, name, or the first 6 or more hex digits of a digest."`
+	ID        []string `arg:"" name:"id" complete:"id" help:"Content whose path is printed: ${id}."`
 }
 
 // Help is the longer text of `dist path --help`.

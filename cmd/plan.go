@@ -13,14 +13,14 @@ import (
 
 // planFlag is for verbs that can say what they would do.
 type planFlag struct {
-	Plan bool `help:"Say what would be moved and done, exactly, and do none of it."`
+	Plan bool `help:"Say exactly what would be done, and do none of it."`
 }
 
 // planJSON is what a verb would do.
 type planJSON struct {
 	Names     []plannedJSON `json:"names"`
 	Move      int64         `json:"moveBytes"`
-	Held      int64         `json:"heldBytes"`
+	Reuse     int64         `json:"reuseBytes"`
 	Requests  int64         `json:"requests"`
 	Referrers int           `json:"referrers"`
 }
@@ -32,13 +32,13 @@ type plannedJSON struct {
 	Old       oci.Digest `json:"oldDigest"`
 	MediaType string     `json:"mediaType"`
 	Move      int64      `json:"moveBytes"`
-	Held      int64      `json:"heldBytes"`
+	Reuse     int64      `json:"reuseBytes"`
 	Referrers int        `json:"referrers"`
 	Where     string     `json:"where,omitempty"`
 }
 
 func newPlanJSON(p client.Plan) planJSON {
-	j := planJSON{Names: []plannedJSON{}, Move: p.MoveBytes, Held: p.HeldBytes, Requests: p.Requests, Referrers: p.Referrers}
+	j := planJSON{Names: []plannedJSON{}, Move: p.MoveBytes, Reuse: p.HeldBytes, Requests: p.Requests, Referrers: p.Referrers}
 	for _, n := range p.Names {
 		j.Names = append(j.Names, plannedJSON{
 			n.Name, string(n.Action), n.Target.Digest, n.Old, n.Target.MediaType, n.Move, n.Held, n.Referrers, n.Where,
@@ -79,14 +79,14 @@ func (j planJSON) ids() (ids []string) {
 
 // print is the plan as a table, with a line of totals.
 func (j planJSON) print(w io.Writer) error {
-	titles := []string{"NAME", "ACTION", "DIGEST", "MOVE|", "HELD|"}
+	titles := []string{"NAME", "ACTION", "DIGEST", "MOVE|", "REUSE|"}
 	listed := slices.ContainsFunc(j.Names, func(n plannedJSON) bool { return n.Where != "" })
 	if listed {
 		titles = append(titles, "LISTED")
 	}
 	t := newTable(w, columns(titles...))
 	for _, n := range j.Names {
-		cells := []string{n.Name, n.Action, oci.ShortDigest(n.Digest), oci.HumanSize(n.Move), oci.HumanSize(n.Held)}
+		cells := []string{n.Name, n.Action, oci.ShortDigest(n.Digest), oci.HumanSize(n.Move), oci.HumanSize(n.Reuse)}
 		if listed {
 			cells = append(cells, cmp.Or(n.Where, "-"))
 		}
@@ -101,6 +101,6 @@ func (j planJSON) print(w io.Writer) error {
 	if j.Referrers > 0 {
 		about = plural(int64(j.Referrers), "referrer") + ", "
 	}
-	_, err := fmt.Fprintf(w, "to move %s, held %s, %s%s\n", oci.HumanSize(j.Move), oci.HumanSize(j.Held), about, plural(j.Requests, "request"))
+	_, err := fmt.Fprintf(w, "to move %s, to reuse %s, %s%s\n", oci.HumanSize(j.Move), oci.HumanSize(j.Reuse), about, plural(j.Requests, "request"))
 	return err
 }

@@ -34,7 +34,7 @@ type pullCmd struct {
 
 // listFlags are for verbs that work on many images.
 type listFlags struct {
-	From []string `placeholder:"LIST" complete:"file" help:"Pull also what this file lists, - for stdin; may be repeated."`
+	From []string `placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat}"`
 	Lock string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 }
 
@@ -42,7 +42,7 @@ type listFlags struct {
 func (pullCmd) Help() string {
 	return `Only what is missing is fetched, each byte is checked, and the names appear together at the end: all or none. A pull that was interrupted goes on where it stopped. What a registry cannot give comes from another one that is known to have it.
 
-What is about the images comes along: signatures, lists of contents, and what is about those. For an image that is here already, the registry is asked for that once a day.
+What is about the images comes along: signatures, SBOMs, and what is about those. For an image that is here already, the registry is asked for that once a day.
 
 Where there is a policy (dist trust), an image needs what it asks for before anything of it comes but its manifest and its signatures; else exit 5, and no name moves.
 

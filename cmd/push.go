@@ -5,7 +5,7 @@ import "dist.example/client"
 // pushCmd is `dist push`.
 type pushCmd struct {
 	registryFlag
-	Platform platform `placeholder:"OS/ARCH" help:"Push, of an index, only the image for this platform, under the same name."`
+	Platform platform `placeholder:"OS/ARCH" help:"Of an index, push only the image for this platform, under the same name."`
 	IfDigest ifDigest `placeholder:"DIGEST" help:"Move the tag only if it stands for this digest, or for nothing with absent; else exit 8."`
 	referrersFlag
 	planFlag

@@ -22,7 +22,7 @@ type putCmd struct {
 	Type   string   `short:"t" default:"blob" placeholder:"TYPE" complete:"type" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text, blob."`
 	Digest digest   `name:"expected-digest" placeholder:"DIGEST" help:"Digest that the content must have; any other is exit 4, and nothing is stored."`
 	Size   *int64   `name:"expected-size" placeholder:"BYTES" help:"Size that the content must have, likewise."`
-	Keep   span     `default:"7d" placeholder:"TIME" help:"How long the content is kept while no name reaches it: 12h, 7d."`
+	Keep   span     `default:"7d" placeholder:"TIME" help:"How long the content is kept while no name reaches it: 12h, 30d (${default} by default)."`
 	Batch  bool     `help:"Put many files in one go: those given, or those whose names stdin lists, one a line."`
 	Null   bool     `short:"0" help:"With --batch, the names on stdin end with a NUL byte, as find -print0 writes them."`
 }

@@ -16,8 +16,8 @@ const maxSQL = 64<<10 + 1
 type queryCmd struct {
 	quietFlag `set:"ids=values of the first column"`
 	CSV       bool   `name:"csv" help:"Print comma-separated values (RFC 4180), with the names of the columns first."`
-	Limit     int    `placeholder:"N" default:"10000" help:"At most so many rows, 0 for all. Where there are more, stderr says so."`
-	Timeout   span   `placeholder:"TIME" default:"30s" help:"How long it may take, 0 for as long as it takes."`
+	Limit     int    `short:"n" placeholder:"N" default:"10000" help:"At most so many rows, 0 for all (${default} by default). Where there are more, stderr says so."`
+	Timeout   span   `placeholder:"TIME" default:"30s" help:"How long it may take, 0 for as long as it takes (${default} by default)."`
 	Views     bool   `help:"List what can be asked about: views, and their columns. So does no SQL at all."`
 	SQL       string `arg:"" optional:"" name:"sql" complete:"none" help:"One SELECT, in SQLite's words; - reads it from stdin."`
 }

@@ -14,7 +14,7 @@ type repackCmd struct {
 	Dir      string   `arg:"" type:"path" complete:"dir" help:"Folder that an image was unpacked to: a root filesystem, or a bundle."`
 	Name     string   `arg:"" complete:"name" help:"Name that the new image gets, or moves to it."`
 	Base     string   `placeholder:"ID" complete:"id" help:"Image that the new layer goes onto, in place of the one that was unpacked."`
-	Platform platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"With --base: platform to take from an index."`
+	Platform platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"With --base: platform to take from an index. The default is this machine's, of Linux on a Mac."`
 	Compress string   `enum:"gzip,zstd,none" default:"gzip" placeholder:"HOW" help:"How the new layer is compressed: gzip (the default), zstd or none."`
 	Subids   bool     `help:"For what was unpacked with --subids: work in a user namespace with your ranges."`
 	requireKeyFlag

@@ -14,13 +14,13 @@ import (
 
 // repairCmd is `dist repair`.
 type repairCmd struct {
-	From  []string `placeholder:"LOCATOR" complete:"locator|dir" help:"Where to ask first: a locator, or the folder of another store; may be repeated."`
+	From  []string `placeholder:"LOCATOR" complete:"locator|dir" help:"Where to ask first: a locator, or the folder of another store. ${repeat}"`
 	Check bool     `help:"Read all content of the store first, as dist check does."`
 	planFlag
 	jobsFlag
 	quietFlag
 	networkFlags
-	ID []string `arg:"" optional:"" name:"id" complete:"id" help:"What to repair, with all that it reaches: names, digests, or the first 6 or more hex digits of a digest. Without it: all that is damaged or missing."`
+	ID []string `arg:"" optional:"" name:"id" complete:"id" help:"What to repair, with all that it reaches: ${id}. Without it: all that is damaged or missing."`
 }
 
 // Help is the longer text of `dist repair --help`.
@@ -31,7 +31,7 @@ Without arguments the store is looked over as by dist check --quick: what is gon
 
 --auth-file, --plain-http and --insecure are for the places that --from gives. A registry that the store remembers is asked as any registry is: one that needs these flags is named with --from HOST/REPOSITORY.
 
-What no place could give is listed with the reasons, and the exit code is 4; 12 where only the network that is not to be used could have.
+What no place could give is listed with the reasons: exit 4, or 12 where only the network that is not to be used could have.
 
 Examples:
 

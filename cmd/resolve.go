@@ -10,7 +10,7 @@ import (
 // resolveCmd is `dist resolve`.
 type resolveCmd struct {
 	registryFlag
-	Platform platform `placeholder:"OS/ARCH" help:"Go on to the image for this platform when the name is of an index."`
+	Platform platform `placeholder:"OS/ARCH" help:"Of an index, resolve the image for this platform."`
 	quietFlag
 	networkFlags
 	Name []string `arg:"" complete:"locator" help:"Names in registries, for example redis:7 or quay.io/prometheus/prometheus, or locators such as oci:DIR:TAG."`

@@ -11,8 +11,8 @@ import (
 // searchCmd is `dist search`.
 type searchCmd struct {
 	quietFlag
-	Limit int      `placeholder:"N" default:"50" help:"At most so many, 0 for all. Where there are more, stderr says so."`
-	Words []string `arg:"" placeholder:"WORDS" complete:"none" help:"What to look for: words that all have to be there, redis* for a beginning, '\"two words\"' for words that follow one another."`
+	Limit int      `short:"n" placeholder:"N" default:"50" help:"At most so many, 0 for all (${default} by default). Where there are more, stderr says so."`
+	Words []string `arg:"" name:"word" complete:"none" help:"What to look for: words that all have to be there, redis* for a beginning, '\"two words\"' for words that follow one another."`
 }
 
 // Help is the longer text of `dist search --help`.
@@ -35,7 +35,7 @@ type foundJSON struct {
 	Names     []string    `json:"names"`
 	Digest    oci.Digest  `json:"digest"`
 	MediaType string      `json:"mediaType"`
-	Kind      oci.Kind    `json:"kind"`
+	Kind      string      `json:"kind"`
 	Size      int64       `json:"size"`
 	Matches   []matchJSON `json:"matches"`
 }
@@ -46,7 +46,7 @@ type matchJSON struct {
 }
 
 func newFoundJSON(f client.Found) foundJSON {
-	j := foundJSON{Names: []string{}, Digest: f.Digest, MediaType: f.MediaType, Kind: f.Kind, Size: f.Size, Matches: []matchJSON{}}
+	j := foundJSON{Names: []string{}, Digest: f.Digest, MediaType: f.MediaType, Kind: strings.ToLower(string(f.Kind)), Size: f.Size, Matches: []matchJSON{}}
 	for _, n := range f.Names {
 		j.Names = append(j.Names, n.String())
 	}

@@ -16,13 +16,13 @@ type serveCmd struct {
 	Addr     string `default:"127.0.0.1:5000" placeholder:"HOST:PORT" complete:"none" help:"Where to listen (${default} by default). Port 0 picks a free one; unix:PATH is a socket in the file system."`
 	Writable bool   `help:"Accept pushes too."`
 	Prefix   string `default:"docker.io" placeholder:"HOST" complete:"host" help:"Host of the names that are served without one (docker.io by default)."`
-	Keep     span   `default:"7d" placeholder:"TIME" help:"How long what was pushed is kept while it has no name: 12h, 7d."`
+	Keep     span   `default:"7d" placeholder:"TIME" help:"How long what was pushed is kept while it has no name: 12h, 30d (${default} by default)."`
 	accessFlags
 	runFlags
-	Mirror     []string      `sep:"none" placeholder:"HOST[=URL]" complete:"host" help:"Stand for the registry HOST too: what is asked for below it is fetched once, from there or from URL, and kept. Can be given several times."`
-	Revalidate time.Duration `default:"5m" placeholder:"TIME" help:"With --mirror: how long a tag is not asked for again (5m by default)."`
-	Verify     bool          `help:"Read and hash all of FILE before serving it."`
-	NoPage     bool          `help:"Show no pages to browsers."`
+	Mirror     []string `sep:"none" placeholder:"HOST[=URL]" complete:"host" help:"Stand for the registry HOST too: what is asked for below it is fetched once, from there or from URL, and kept. ${repeat}"`
+	Revalidate span     `default:"5m" placeholder:"TIME" help:"With --mirror: how long a tag is not asked for again (5m by default)."`
+	Verify     bool     `help:"Read and hash all of FILE before serving it."`
+	NoPage     bool     `help:"Show no pages to browsers."`
 }
 
 // Help is the longer text of `dist serve --help`.
@@ -93,7 +93,7 @@ func (c *serveCmd) Run(s *session) error {
 	}
 	o := client.ServeOptions{
 		Addr: c.Addr, Writable: c.Writable, Prefix: c.Prefix, Keep: time.Duration(c.Keep),
-		Access: c.accessFlags.options(), Mirror: c.Mirror, Revalidate: c.Revalidate,
+		Access: c.accessFlags.options(), Mirror: c.Mirror, Revalidate: time.Duration(c.Revalidate),
 		Place: c.Place, Verify: c.Verify, NoPage: c.NoPage,
 	}
 	if err := c.fill(&o); err != nil {

@@ -18,16 +18,16 @@ type signCmd struct {
 	jobsFlag
 	networkFlags
 	Recursive  bool     `help:"Sign what an index lists, too: for those who pull one image of it by its digest."`
-	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Sign this with it; verify --annotation asks for it. May be repeated."`
-	Identity   string   `placeholder:"NAME" complete:"name" help:"Name that is signed for, in place of the one that REF says."`
-	Ref        string   `arg:"" complete:"id" help:"What to sign: a name, a digest or its beginning in the store; docker://REF for one in a registry."`
+	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Sign this with it; verify --annotation asks for it. ${repeat}"`
+	Identity   string   `placeholder:"NAME" complete:"name" help:"Name that is signed for, in place of the one that ID says."`
+	ID         string   `arg:"" name:"id" complete:"id" help:"What to sign: ${id}; or docker://REFERENCE for one in a registry."`
 }
 
 // Help is the longer text of `dist sign --help`.
 func (signCmd) Help() string {
 	return `A signature says: this key vouches for this manifest under this name. An image under another name, or another tag, is not vouched for, and neither is an older one once a newer one has been accepted. What is signed stays as it is; signatures lie beside it, and pull, push, copy and sync bring them along.
 
-Nothing is sent but to the registry of docker://REF. cosign accepts such signatures with --key and --insecure-ignore-tlog: there is no log of who signed what.
+Nothing is sent but to the registry of docker://REFERENCE. cosign accepts such signatures with --key and --insecure-ignore-tlog: there is no log of who signed what.
 
 The key is opened once, however many manifests are signed.
 
@@ -74,11 +74,12 @@ func (c *signCmd) Run(s *session) error {
 	}
 	o := c.signingFlags.options(s)
 	o.Recursive, o.Annotations, o.Identity = c.Recursive, annotations, c.Identity
-	signed, err := dist.Sign(s.ctx, c.Ref, o)
+	start := time.Now()
+	signed, err := dist.Sign(s.ctx, c.ID, o)
 	if err != nil {
-		return about(c.Ref, err)
+		return about(c.ID, err)
 	}
-	return printList(s.stdout, s.format(), c.Quiet, listing[client.Signed]{
+	err = printList(s.stdout, s.format(), c.Quiet, listing[client.Signed]{
 		key:     "signed",
 		columns: columns("DIGEST", "FOR", "KEY"),
 		row: func(d client.Signed) []string {
@@ -87,6 +88,10 @@ func (c *signCmd) Run(s *session) error {
 		id:     func(d client.Signed) string { return d.Descriptor.Digest.String() },
 		object: func(d client.Signed) any { return newSignedJSON(d) },
 	}, each(signed))
+	if t := dist.Traffic(); err == nil && t.Requests > 0 && !c.Quiet {
+		s.progress.summary(account{moved: t.BytesOut, requests: t.Requests}, time.Since(start))
+	}
+	return err
 }
 
 // signatureJSON is one signature, and what became of it.

@@ -99,9 +99,9 @@ func newSentJSON(b client.SentBundle) sentJSON {
 
 // siteAddCmd is `dist site add`.
 type siteAddCmd struct {
-	Key  string `placeholder:"KEY" complete:"key" help:"Public key that has to sign the site's receipts: a label, an id or its first 8 digits, or a file."`
+	Key  string `short:"k" placeholder:"KEY" complete:"key" help:"Public key that has to sign the site's receipts: a label, an id or its first 8 digits, or a file."`
 	Note string `placeholder:"TEXT" complete:"none" help:"What it is; shown wherever the site is."`
-	Name string `arg:"" complete:"none" help:"What the site is called: letters, digits, dots, hyphens and underscores."`
+	Name string `arg:"" name:"site" complete:"none" help:"What the site is called: letters, digits, dots, hyphens and underscores."`
 }
 
 // Help is the longer text of `dist site add --help`.
@@ -181,7 +181,7 @@ func (c *siteListCmd) Run(s *session) error {
 
 // siteShowCmd is `dist site show`.
 type siteShowCmd struct {
-	Name string `arg:"" complete:"site" help:"The site."`
+	Name string `arg:"" name:"site" complete:"site" help:"The site."`
 }
 
 // Help is the longer text of `dist site show --help`.
@@ -282,7 +282,7 @@ func printBelow(w io.Writer, cols []column, rows [][]string) error {
 // siteUpdateCmd is `dist site update`.
 type siteUpdateCmd struct {
 	AllowOlder bool   `help:"Take a receipt that is older than the last one: where the store there was put back to an earlier state."`
-	Name       string `arg:"" complete:"site" help:"The site."`
+	Name       string `arg:"" name:"site" complete:"site" help:"The site."`
 	Receipt    string `arg:"" complete:"file" help:"File that \"dist site receipt\" has written there; - for stdin."`
 }
 
@@ -325,7 +325,7 @@ func (c *siteUpdateCmd) Run(s *session) error {
 
 // siteForgetCmd is `dist site forget`.
 type siteForgetCmd struct {
-	Name string `arg:"" complete:"site" help:"The site."`
+	Name string `arg:"" name:"site" complete:"site" help:"The site."`
 }
 
 // Help is the longer text of `dist site forget --help`.
@@ -354,7 +354,7 @@ func (c *siteForgetCmd) Run(s *session) error {
 type siteReceiptCmd struct {
 	Output string `short:"o" required:"" placeholder:"FILE|-" complete:"file" help:"Where to: a file, which has its name when it is whole, or - for stdout."`
 	Site   string `name:"name" placeholder:"SITE" complete:"none" help:"What the sender calls this site: it then refuses the receipt for any other."`
-	Key    string `short:"k" placeholder:"KEY" env:"DIST_KEY" complete:"key" help:"Key to sign it with: a label, an id or its first 8 digits, a file, or PLUGIN://KEY. Without it nobody signs."`
+	Key    string `short:"k" placeholder:"KEY" env:"DIST_KEY" complete:"key" help:"Key to sign with: ${key}. Without it nobody signs."`
 	passphraseFlags
 }
 

@@ -18,7 +18,7 @@ type storeBackupCmd struct {
 
 // Help is the longer text of `dist store backup --help`.
 func (storeBackupCmd) Help() string {
-	return `The backup has the store as it was at one moment; others may use it meanwhile. A garbage collection waits until the backup is written. All content is verified as it is copied. What is damaged is listed and marked in the backup, which has everything else, and the exit code is 4.
+	return `The backup has the store as it was at one moment; others may use it meanwhile. A garbage collection waits until the backup is written. All content is verified as it is copied. What is damaged is listed and marked in the backup, which has everything else: exit 4.
 
 The tar is a store when it is unpacked. A file appears when it is whole. A folder is a store, too; the next backup to it copies only what it lacks, and removes what the store has given up since. A folder that somebody has written to as a store is refused.
 

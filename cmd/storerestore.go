@@ -13,12 +13,12 @@ import (
 // storeRestoreCmd is `dist store restore`.
 type storeRestoreCmd struct {
 	From  string `arg:"" name:"file|dir" complete:"file" help:"Backup: a tar file, - for stdin, or a folder."`
-	Force bool   `help:"Replace the catalog of the store that is there. Its content stays."`
+	Force bool   `short:"f" help:"Replace the catalog of the store that is there. Its content stays."`
 }
 
 // Help is the longer text of `dist store restore --help`.
 func (storeRestoreCmd) Help() string {
-	return `The store is made where --store or DIST_STORE says, or where a command without it would find one. The folder has to be new or empty, unless --force is given. The backup is read and verified as a whole before the store is touched. What is damaged or missing is listed and marked in the catalog, everything else is restored, and the exit code is 4: "dist repair" fetches it again, or pull or put it. Nothing of the backup is changed, be it a folder or a file; one of an older version of dist is brought up to date on the way.
+	return `The store is made where --store or DIST_STORE says, or where a command without it would find one. The folder has to be new or empty, unless --force is given. The backup is read and verified as a whole before the store is touched. What is damaged or missing is listed and marked in the catalog, everything else is restored, and that is exit 4: "dist repair" fetches it again, or pull or put it. Nothing of the backup is changed, be it a folder or a file; one of an older version of dist is brought up to date on the way.
 
 With --force the catalog of a store is replaced by that of a backup of the same store, which nobody may use meanwhile: stop "dist serve" first. What the store lacks or has damaged comes from the backup, if that has content. Nothing of the store is removed: the old catalog goes to the folder catalog.old for 14 days, and a pack that gives way to a better one of the backup stays under a new number, until a garbage collection when the grace is over. What came into the store after the backup stays as well, but the catalog does not know it. "dist check --rebuild" finds it; a garbage collection removes it. Trust goes back, too: a signature with an old serial may be accepted again.
 

@@ -8,11 +8,11 @@ import (
 type syncCmd struct {
 	To        string   `required:"" placeholder:"REGISTRY[/PREFIX]" complete:"host" help:"Where to. Each repository keeps its path below it."`
 	WithHost  bool     `help:"Put the source's host before the path, a port as _PORT."`
-	Platform  platform `placeholder:"OS/ARCH" help:"Take, of each index, only the image for this platform."`
+	Platform  platform `placeholder:"OS/ARCH" help:"Of each index, take only the image for this platform."`
 	KeepGoing bool     `help:"When something fails, give the tags of all else, and exit 10."`
 	Delete    bool     `help:"Delete the tags of the target's repositories that the selection does not have, after the plan was shown."`
-	Yes       bool     `help:"Delete without asking."`
-	Lock      string   `type:"path" placeholder:"FILE" help:"Write the sources with their digests to this file when all is done. It is a list again."`
+	Yes       bool     `short:"y" help:"Delete without asking."`
+	Lock      string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 	lookFlags
 	planFlag
 	jobsFlag

@@ -2,7 +2,7 @@ package cmd
 
 // tagCmd is `dist tag`.
 type tagCmd struct {
-	ID   string `arg:"" name:"id" complete:"id" help:"What to name: a digest, a name, or the first 6 or more hex digits of a digest."`
+	ID   string `arg:"" name:"id" complete:"id" help:"What to name: ${id}."`
 	Name string `arg:"" complete:"name" help:"Name to give. It moves if it is in use."`
 }
 

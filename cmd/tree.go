@@ -13,16 +13,16 @@ import (
 
 // treeCmd is `dist tree`.
 type treeCmd struct {
-	ID       string   `arg:"" name:"id" complete:"id|locator" help:"Digest, name, or the first 6 or more hex digits of a digest; or a locator: docker://NAME asks the registry, oci:DIR:TAG looks into a layout."`
-	Platform platform `placeholder:"OS/ARCH" help:"Of an index, show the image for this platform alone."`
+	ID       string   `arg:"" name:"id" complete:"id|locator" help:"What to show: ${id}; or a locator: docker://REFERENCE asks the registry, oci:DIR:TAG looks into a layout."`
+	Platform platform `placeholder:"OS/ARCH" help:"Of an index, show only the image for this platform."`
 	networkFlags
 }
 
 // Help is the longer text of `dist tree --help`.
 func (treeCmd) Help() string {
-	return `Shows an image with its signatures, attestations, lists of contents (SBOMs) and whatever else is about it, what is about those, and the same of each image of an index. Things are about an image by their subject (referrers), or by their tag, as cosign has it (sha256-….sig); the latter are shown with the tag's end.
+	return `Shows an image with its signatures, attestations, SBOMs and whatever else is about it, what is about those, and the same of each image of an index. Things are about an image by their subject (referrers), or by their tag, as cosign has it (sha256-….sig); the latter are shown with the tag's end.
 
-A name or digest is looked up in the store, and nobody is asked. docker://NAME asks the registry; nothing is stored.
+A name or digest is looked up in the store, and nobody is asked. docker://REFERENCE asks the registry; nothing is stored.
 
 Examples:
 

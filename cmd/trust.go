@@ -173,7 +173,7 @@ type trustAddCmd struct {
 	policyFlag
 	scopeFlags
 	SignedIdentity identityRule `placeholder:"RULE" help:"Which name in a signature is good, see verify --help."`
-	Key            string       `arg:"" complete:"key" help:"A label, an id or its first 8 digits, a file, or PLUGIN://KEY."`
+	Key            string       `arg:"" complete:"key" help:"The key: ${key}."`
 }
 
 // scopeFlags say what of the policy is meant.
@@ -233,7 +233,7 @@ func everyName(scope string) string {
 type trustRemoveCmd struct {
 	policyFlag
 	scopeFlags
-	Key string `arg:"" optional:"" complete:"key" help:"A label, an id or its first 8 digits, or a file."`
+	Key string `arg:"" optional:"" complete:"key" help:"The key: a label, an id or its first 8 digits, or a file."`
 }
 
 // Help is the longer text of `dist trust remove --help`.

@@ -21,7 +21,7 @@ func (undoCmd) Help() string {
 
 An undo is logged, and is no change that can be undone: the next "dist undo" goes further back. "dist tag NAME@{1} NAME" takes one back.
 
-What the names would stand for has to be here still, with all that it reaches; else the exit code is 3, and the error names what is gone. That is so after "dist delete". When a name is not what the change has made of it, the exit code is 8.
+What the names would stand for has to be here still, with all that it reaches; else that is exit 3, and the error names what is gone. That is so after "dist delete". When a name is not what the change has made of it, that is exit 8.
 
 Whose signatures count is not asked: which of the images that were here a name stands for is the owner's to decide. What is remembered against older signatures stays as it is. So "dist verify" may refuse the older image by its name, with "older", and a registry cannot bring it back unasked; "dist pull --allow-rollback" lets it count again, and so does signing it anew.
 

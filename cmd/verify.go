@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"dist.example/client"
 	"dist.example/content"
@@ -16,11 +17,11 @@ type verifyCmd struct {
 	policyFlag
 	quietFlag
 	networkFlags
-	Key            []string     `placeholder:"KEY" complete:"key" help:"Key that has to vouch, in place of the policy: a label, an id or its first 8 digits, a file, PLUGIN://KEY. Of several one is enough. May be repeated."`
+	Key            []string     `short:"k" placeholder:"KEY" complete:"key" help:"Key that has to vouch, in place of the policy: ${key}. Of several one is enough. ${repeat}"`
 	SignedIdentity identityRule `placeholder:"RULE" help:"With --key, which name in a signature is good: matchRepoDigestOrExact (the default), matchExact, matchRepository, exactReference=NAME, exactRepository=NAME, remapIdentity=PREFIX=SIGNEDPREFIX, or unbound, which takes signatures for no name, as cosign's bundles are."`
-	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Ask for this to be signed with it. May be repeated."`
-	Name           string       `placeholder:"NAME" complete:"name" help:"Name that it is to be vouched for under, in place of the one that REF says."`
-	Ref            string       `arg:"" complete:"id|bundle" help:"What to verify: a name, a digest or its beginning in the store; docker://REF or another locator for one elsewhere; bundle:PATH for a whole bundle."`
+	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Ask for this to be signed with it. ${repeat}"`
+	Name           string       `placeholder:"NAME" complete:"name" help:"Name that it is to be vouched for under, in place of the one that ID says."`
+	ID             string       `arg:"" name:"id" complete:"id|bundle" help:"What to verify: ${id}; or docker://REFERENCE or another locator for one elsewhere; or bundle:PATH for a whole bundle."`
 }
 
 // identityRule is the value of --signed-identity.
@@ -42,7 +43,7 @@ A name is part of what is signed. cosign signs for no name in its bundles, and w
 
 Without --key the policy decides. Where the policy accepts anything, nobody vouches: that is exit 5, too.
 
-bundle:PATH reads a whole bundle (dist export), all of its volumes or an archive of another program, hashes every byte, and judges the signature of the bundle and those of its images; what is damaged is exit 4. Of volumes some of which are missing each that is there is checked by itself, and the exit code is 10. With --key that key has to have signed the bundle.
+bundle:PATH reads a whole bundle (dist export), all of its volumes or an archive of another program, hashes every byte, and judges the signature of the bundle and those of its images; what is damaged is exit 4. Of volumes some of which are missing each that is there is checked by itself: exit 10. With --key that key has to have signed the bundle.
 
 Examples:
 
@@ -76,15 +77,16 @@ func (c *verifyCmd) Run(s *session) error {
 		return err
 	}
 	o := client.VerifyOptions{Keys: c.Key, Identity: c.SignedIdentity.IdentityRule, Annotations: annotations, Name: c.Name}
-	if client.IsWholeBundle(c.Ref) {
+	if client.IsWholeBundle(c.ID) {
 		if c.Name != "" || len(annotations) > 0 || o.Identity.Type != "" {
 			return usagef("--name, --annotation and --signed-identity are for one image; bundle:PATH:NAME names one")
 		}
-		return s.verifyBundle(dist, c.Ref, c.Quiet, o)
+		return s.verifyBundle(dist, c.ID, c.Quiet, o)
 	}
-	v, verr := dist.Verify(s.ctx, c.Ref, o)
+	start := time.Now()
+	v, verr := dist.Verify(s.ctx, c.ID, o)
 	if verr != nil && !errors.Is(verr, content.ErrUntrusted) {
-		return about(c.Ref, verr)
+		return about(c.ID, verr)
 	}
 	if c.Quiet && verr == nil {
 		return line(v.Descriptor.Digest.String())(s.stdout)
@@ -95,7 +97,10 @@ func (c *verifyCmd) Run(s *session) error {
 			return err
 		}
 	}
-	return about(c.Ref, verr)
+	if verr == nil && dist.Traffic().Requests > 0 {
+		s.asked(dist, start, c.Quiet)
+	}
+	return about(c.ID, verr)
 }
 
 func newVerifiedJSON(v client.Judged) verifiedJSON {

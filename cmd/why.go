@@ -15,8 +15,8 @@ import (
 // whyCmd is `dist why`.
 type whyCmd struct {
 	quietFlag `set:"ids=roots"`
-	Limit     int      `placeholder:"N" default:"1000" help:"Chains to tell of each object (${default} by default)."`
-	ID        []string `arg:"" name:"id" complete:"id" help:"Digests, names, or the first 6 or more hex digits of a digest."`
+	Limit     int      `short:"n" placeholder:"N" default:"1000" help:"At most so many chains of each object (${default} by default)."`
+	ID        []string `arg:"" name:"id" complete:"id" help:"What is asked about: ${id}."`
 }
 
 // Help is the longer text of `dist why --help`.
