@@ -353,7 +353,7 @@ func (c *checker) blockSums(ctx context.Context, o db.Object, sums []byte) error
 	}
 	if known.Sums != nil {
 		c.mu.Lock()
-		c.mended(!c.s.readOnly, fmt.Sprintf("the list of the checksums of %s was wrong", o.Digest))
+		c.mended(!c.s.readOnly, fmt.Sprintf("the list of the sums of %s was wrong", o.Digest))
 		c.mu.Unlock()
 	}
 	if c.s.readOnly {

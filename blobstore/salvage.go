@@ -105,7 +105,7 @@ func (v *Salvage) whole(ctx context.Context, d oci.Digest) error {
 	case got == d && n == v.Size:
 		return nil
 	}
-	return fmt.Errorf("%w: its blocks have no checksums", content.ErrNotFound)
+	return fmt.Errorf("%w: its blocks have no sums", content.ErrNotFound)
 }
 
 // compare finds the blocks whose checksums are others.

@@ -36,7 +36,7 @@ type empty struct{}
 
 // Fetch implements content.Fetcher.
 func (empty) Fetch(_ context.Context, desc oci.Descriptor) (io.ReadCloser, error) {
-	return nil, fmt.Errorf("%s: %w: the file is damaged, where its checksums do not tell", desc.Digest, content.ErrCorrupt)
+	return nil, fmt.Errorf("%s: %w: the file is damaged, where its sums do not tell", desc.Digest, content.ErrCorrupt)
 }
 
 // repairFrom opens what a person names: a locator, or the folder of another store.

@@ -29,7 +29,7 @@ type checkCmd struct {
 func (checkCmd) Help() string {
 	return `Every byte of the store is read and hashed, and the catalog is compared with the content, both ways. Other commands may run meanwhile. Damaged content is listed (exit 4), and the next "dist pull" or "dist put" of it replaces it. What nothing points to any more is counted; it is no damage.
 
-Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, counted from 0, where the store has the checksums of its blocks. "found damaged before" is what an earlier check or a reader has marked; what is marked and reads right counts again, with a line about it.
+Of a damaged blob of more than 4 MiB the list says which of its MiB are bad, counted from 0, where the store has the sums of its blocks. "found damaged before" is what an earlier check or a reader has marked; what is marked and reads right counts again, with a line about it.
 
 --quick takes seconds and finds what is gone or has another size, --sample 10 also reads a tenth of the content, other bytes each time: a check a day reads all of it in some weeks.
 

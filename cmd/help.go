@@ -20,7 +20,7 @@ import (
 var topicFiles embed.FS
 
 // topics are the names of the texts, in the order of the help.
-var topics = []string{"references", "stores", "formats", "bundles", "trust", "exit-codes", "environment"}
+var topics = []string{"references", "stores", "formats", "bundles", "trust", "exit-codes", "environment", "words"}
 
 // helpCmd is `dist help`.
 type helpCmd struct {
@@ -29,7 +29,7 @@ type helpCmd struct {
 
 // Help is the longer text of `dist help --help`.
 func (helpCmd) Help() string {
-	return "Topics are references, stores, formats, bundles, trust, exit-codes and environment. Of a word that is a verb and a topic, both are told. dist man prints the pages of verbs for man.\n\n" +
+	return "Topics are references, stores, formats, bundles, trust, exit-codes, environment and words. Of a word that is a verb and a topic, both are told. dist man prints the pages of verbs for man.\n\n" +
 		"Examples:\n\n    $ dist help pull\n    $ dist help store set\n    $ dist help references"
 }
 

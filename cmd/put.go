@@ -19,7 +19,7 @@ import (
 type putCmd struct {
 	quietFlag
 	File   []string `arg:"" optional:"" complete:"file" help:"File to put; none or - is stdin. With --batch, any number of them."`
-	Type   string   `short:"t" default:"blob" placeholder:"TYPE" complete:"type" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text, blob."`
+	Type   string   `short:"t" default:"blob" placeholder:"TYPE" complete:"type" help:"Type of the content: a media type, or a word for one: layer, config, image, index, json, text or blob (the default)."`
 	Digest digest   `name:"expected-digest" placeholder:"DIGEST" help:"Digest that the content must have; any other is exit 4, and nothing is stored."`
 	Size   *int64   `name:"expected-size" placeholder:"BYTES" help:"Size that the content must have, likewise."`
 	Keep   span     `default:"7d" placeholder:"TIME" help:"How long the content is kept while no name reaches it: 12h, 30d (${default} by default)."`

@@ -25,7 +25,7 @@ type repairCmd struct {
 
 // Help is the longer text of `dist repair --help`.
 func (repairCmd) Help() string {
-	return `What is damaged, and what is missing where a name reaches it, is fetched again: from the places given with --from, then from those that the store remembers. Of a blob of more than 4 MiB only the damaged MiB are fetched, where the store has their checksums and the place gives parts; everything else comes whole. The digest decides: until it is right, what is here stays as it is. What is marked as damaged and reads right is not fetched.
+	return `What is damaged, and what is missing where a name reaches it, is fetched again: from the places given with --from, then from those that the store remembers. Of a blob of more than 4 MiB only the damaged MiB are fetched, where the store has their sums and the place gives parts; everything else comes whole. The digest decides: until it is right, what is here stays as it is. What is marked as damaged and reads right is not fetched.
 
 Without arguments the store is looked over as by dist check --quick: what is gone or has another size is found, and what a check or a reader has marked. --check reads everything. What is named as an argument is read with all that it reaches, and is all that is repaired then. --plan looks in the same way and changes nothing: it marks nothing and mends nothing.
 

@@ -17,7 +17,7 @@ type signCmd struct {
 	quietFlag
 	jobsFlag
 	networkFlags
-	Recursive  bool     `help:"Sign what an index lists, too: for those who pull one image of it by its digest."`
+	Recursive  bool     `short:"R" help:"Sign what an index lists, too: for those who pull one image of it by its digest."`
 	Annotation []string `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Sign this with it; verify --annotation asks for it. ${repeat}"`
 	Identity   string   `placeholder:"NAME" complete:"name" help:"Name that is signed for, in place of the one that ID says."`
 	ID         string   `arg:"" name:"id" complete:"id" help:"What to sign: ${id}; or docker://REFERENCE for one in a registry."`

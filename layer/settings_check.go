@@ -65,7 +65,7 @@ func (s Settings) checkTexts() error {
 		}
 	}
 	if s.WorkDir != nil && *s.WorkDir != "" && !isAbsolute(*s.WorkDir) {
-		return fmt.Errorf("working directory %q: %w: want an absolute path", *s.WorkDir, content.ErrInvalid)
+		return fmt.Errorf("working folder %q: %w: want an absolute path", *s.WorkDir, content.ErrInvalid)
 	}
 	if s.StopSignal != nil && *s.StopSignal != "" && !isSignal(*s.StopSignal) {
 		return fmt.Errorf("stop signal %q: %w: want a name such as SIGTERM, or a number", *s.StopSignal, content.ErrInvalid)
