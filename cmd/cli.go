@@ -12,7 +12,7 @@ const description = "dist moves container images and any other content between r
 // globalFlags are taken by every verb, before or after its name.
 type globalFlags struct {
 	Store    string       `group:"global" placeholder:"DIR" env:"DIST_STORE" complete:"dir" help:"Folder of the store. Without it ./.content is used if it is there, else dist in the data folder ($$XDG_DATA_HOME, or ~/.local/share)."`
-	Format   outputFormat `group:"global" placeholder:"FORMAT" default:"table" env:"DIST_FORMAT" help:"How results and errors are printed: table, json (one document), jsonl (one document a line); go-template=TEXT for listings, with the names of the JSON fields."`
+	Format   outputFormat `group:"global" placeholder:"FORMAT" default:"table" env:"DIST_FORMAT" help:"How results and errors are printed: table, json (one document), jsonl (one document a line); go-template=TEXT (a line for each item of a listing, or for the one result), with the names of the JSON fields."`
 	Progress progressMode `group:"global" placeholder:"KIND" default:"auto" env:"DIST_PROGRESS" help:"Progress on stderr: auto (bars on a terminal, else plain), plain (a line every 10 s), json (a line for each event), none (nor the closing line)."`
 	Color    colorMode    `group:"global" placeholder:"WHEN" default:"auto" help:"Colour on stderr: auto, always, never. NO_COLOR and CLICOLOR_FORCE are honoured."`
 }

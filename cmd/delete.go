@@ -60,7 +60,7 @@ func (c *deleteCmd) Run(s *session) error {
 
 // printDeletion is for programs alone: people are told on stderr.
 func printDeletion(s *session, gone client.Deletion) error {
-	if !s.format().json() {
+	if !s.format().structured() {
 		return nil
 	}
 	return s.object(deletionJSON{gone.Objects, gone.Bytes, append([]string{}, gone.Names...)}, nil)

@@ -55,6 +55,9 @@ func (c *diffCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if s.format().kind == "go-template" && !c.Quiet {
+		return usagef("a difference is told as its files are compared, which no template takes: use --format json")
+	}
 	if c.Subids && !isFolder(c.New) {
 		return usagef("--subids is for a folder that was unpacked: write it with ./ or / before it")
 	}

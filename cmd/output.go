@@ -27,7 +27,8 @@ const templatePrefix = "go-template="
 func (f *outputFormat) UnmarshalText(text []byte) error {
 	if t, ok := strings.CutPrefix(string(text), templatePrefix); ok {
 		*f = outputFormat{"go-template", t}
-		return nil
+		_, err := parseTemplate(t) // before anything is done
+		return err
 	}
 	if string(text) == "csv" {
 		return usagef(`"csv" is a format of queries alone: dist query --csv`)
@@ -285,12 +286,16 @@ func (p *tablePrinter[T]) item(v T) error { return p.table.add(p.row(v)...) }
 func (p *tablePrinter[T]) flush() error   { return p.table.flush() }
 func (p *tablePrinter[T]) end() error     { return nil }
 
-// printObject prints one result: as JSON where that was asked for, else what
-// human writes.
+// printObject prints one result: as JSON or by a template where that was asked for, else
+// what human writes.
 func printObject(w io.Writer, f outputFormat, object any, human func(io.Writer) error) error {
 	switch f.kind {
 	case "go-template":
-		return usagef("--format go-template is for listings; this verb prints one result: use json")
+		t, err := parseTemplate(f.template)
+		if err != nil {
+			return err
+		}
+		return (&templatePrinter[any]{w, t, func(v any) any { return v }}).item(object)
 	case "table", "":
 		return human(w)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"strings"
 	"testing"
@@ -95,9 +94,17 @@ func TestTemplatesThatDoNotFitAreUsageErrors(t *testing.T) {
 			t.Errorf("%s: %v, want a usage error", text, err)
 		}
 	}
-	err := printObject(io.Discard, outputFormat{kind: "go-template"}, fruit{}, nil)
-	if classify(err).exit != exitUsage {
-		t.Errorf("a template for one result: %v, want a usage error", err)
+	var f outputFormat
+	if err := f.UnmarshalText([]byte("go-template={{.name")); classify(err).exit != exitUsage {
+		t.Errorf("%v, want a usage error before anything is done", err)
+	}
+}
+
+func TestATemplateIsForOneResultToo(t *testing.T) {
+	var b bytes.Buffer
+	err := printObject(&b, outputFormat{"go-template", "{{.name}} of {{size .size}}"}, map[string]any{"name": "fig", "size": 3}, nil)
+	if err != nil || b.String() != "fig of 3 B\n" {
+		t.Errorf("%q, %v", b.String(), err)
 	}
 }
 

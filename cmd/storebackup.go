@@ -84,7 +84,7 @@ func (c *storeBackupCmd) Run(s *session) error {
 // printBackup prints the report, or the damaged objects as a table.
 func printBackup(s *session, r client.BackupReport) error {
 	j := newBackupJSON(r)
-	if len(r.Damaged) > 0 && !s.format().json() {
+	if len(r.Damaged) > 0 && !s.format().structured() {
 		return printList(s.stdout, s.format(), false, damageListing(), each(r.Damaged))
 	}
 	return s.object(j, j.print)

@@ -73,7 +73,7 @@ func (c *storeRestoreCmd) Run(s *session) error {
 		Path: store, UUID: r.UUID, Objects: r.Objects, Bytes: r.Bytes, Names: r.Names, Packs: r.Packs, Loose: r.Loose,
 		Unknown: r.Unknown.Objects, Unbytes: r.Unknown.Bytes, Replaced: r.Replaced, Damaged: newDamagesJSON(r.Damaged),
 	}
-	if len(r.Damaged) > 0 && !s.format().json() {
+	if len(r.Damaged) > 0 && !s.format().structured() {
 		err = printList(s.stdout, s.format(), false, damageListing(), each(r.Damaged))
 	} else {
 		err = s.object(j, j.print)

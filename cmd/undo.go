@@ -83,7 +83,7 @@ func (c *undoCmd) Run(s *session) error {
 	}
 	j := newUndoneJSON(u)
 	s.tellUndone(j)
-	if !s.format().json() { // people are told on stderr
+	if !s.format().structured() { // people are told on stderr
 		return nil
 	}
 	return s.object(j, nil)
