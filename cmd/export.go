@@ -83,7 +83,7 @@ func (f *fileSize) UnmarshalText(text []byte) error {
 	}
 	n, err := quotaOf(string(text))
 	if err != nil || n == 0 {
-		return usagef("%q is no size such as 4G or 700M", text)
+		return noSize(text)
 	}
 	*f = fileSize(n)
 	return nil
@@ -167,8 +167,8 @@ func (c *exportCmd) options(s *session) (o client.ExportOptions, err error) {
 		return o, usagef("-o - is for a pipe or a file, and stdout is a terminal")
 	}
 	signs := c.Sign || c.Key != ""
-	if c.Plan && c.Lock != "" {
-		return o, usagef("--lock is written when all is done, and --plan does nothing: give one of them")
+	if err := c.writesNo(c.Lock); err != nil {
+		return o, err
 	}
 	o = client.ExportOptions{
 		All: c.All, Platform: c.Platform.Platform, Output: output, Stdout: s.stdout, Form: c.form(),

@@ -77,6 +77,9 @@ func (c *importCmd) Run(s *session) error {
 	if c.Plan && c.Verify {
 		return usagef("--verify reads all that is here, and --plan only looks: give one of them")
 	}
+	if err := c.writesNo(c.Lock); err != nil {
+		return err
+	}
 	dist, err := s.local()
 	if err != nil {
 		return err

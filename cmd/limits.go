@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 // byteRate is bytes a second; 0 is no limit.
 type byteRate int64
 
-// UnmarshalText takes 10M, 500K, 1.5MiB/s, 2048: letters are powers of 1024, and
+// UnmarshalText takes 10M, 10MB, 500K, 1.5MiB/s, 2048: letters are powers of 1024, and
 // without one the number is of bytes. Empty and 0 are no limit.
 func (r *byteRate) UnmarshalText(text []byte) error {
 	*r = 0
@@ -21,8 +22,8 @@ func (r *byteRate) UnmarshalText(text []byte) error {
 	}
 	number, factor := strings.TrimSuffix(string(text), "/s"), 1.0
 	for i, unit := range []string{"K", "M", "G", "T"} {
-		if rest, ok := strings.CutSuffix(strings.TrimSuffix(number, "iB"), unit); ok {
-			number, factor = rest, math.Pow(1024, float64(i+1))
+		if m := strings.SplitN(number, unit, 2); len(m) == 2 && slices.Contains([]string{"", "B", "iB"}, m[1]) {
+			number, factor = m[0], math.Pow(1024, float64(i+1))
 			break
 		}
 	}

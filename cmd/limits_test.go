@@ -12,14 +12,14 @@ import (
 func TestRates(t *testing.T) {
 	for text, want := range map[string]int64{
 		"": 0, "0": 0, "2048": 2048, "10M": 10 << 20, "500K": 500 << 10, "1.5MiB/s": 3 << 19,
-		"2GiB": 2 << 30, "0.5K": 512, "1/s": 1, "1000000G": 1_000_000 << 30,
+		"2GiB": 2 << 30, "0.5K": 512, "10MB": 10 << 20, "10GB/s": 10 << 30, "1/s": 1, "1000000G": 1_000_000 << 30,
 	} {
 		var r byteRate
 		if err := r.UnmarshalText([]byte(text)); err != nil || int64(r) != want {
 			t.Errorf("%q: %d, %v, want %d", text, r, err, want)
 		}
 	}
-	for _, text := range []string{"fast", "-1", "+1", "1e3", "10MB", "10m", "M", ".", "1..2", "NaN", "Inf", "0x10", "10 M", "10M/m", "0.1", "2000000000G", "iB", "1iB"} {
+	for _, text := range []string{"fast", "-1", "+1", "1e3", "10MBB", "10BM", "10B", "10m", "M", ".", "1..2", "NaN", "Inf", "0x10", "10 M", "10M/m", "0.1", "2000000000G", "iB", "1iB"} {
 		var r byteRate
 		if err := r.UnmarshalText([]byte(text)); !errors.Is(err, content.ErrInvalid) || r != 0 {
 			t.Errorf("%q: %d, %v, want a mistake", text, r, err)

@@ -50,7 +50,7 @@ func newNameChangeJSON(c client.Change) nameChangeJSON {
 // Run lists the changes.
 func (c *logCmd) Run(s *session) error {
 	if c.Limit < 0 {
-		return usagef("-n %d: want how many changes", c.Limit)
+		return usagef("--limit %d: want 0 or more", c.Limit)
 	}
 	dist, err := s.local()
 	if err != nil {

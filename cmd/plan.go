@@ -16,6 +16,14 @@ type planFlag struct {
 	Plan bool `help:"Say exactly what would be done, and do none of it."`
 }
 
+// writesNo refuses a lock beside a plan, which would not be written.
+func (f planFlag) writesNo(lock string) error {
+	if f.Plan && lock != "" {
+		return usagef("--lock is written when all is done, and --plan does nothing: give one of them")
+	}
+	return nil
+}
+
 // planJSON is what a verb would do.
 type planJSON struct {
 	Names     []plannedJSON `json:"names"`

@@ -106,6 +106,9 @@ type pullCall struct {
 
 // pull is what pull and fetch do.
 func (s *session) pull(c pullCall, o client.PullOptions) (err error) {
+	if err := (planFlag{c.plan}).writesNo(o.Lock); err != nil {
+		return err
+	}
 	if len(c.names) == 0 && len(c.from) == 0 {
 		return usagef("neither an image nor a list (--from) is given")
 	}

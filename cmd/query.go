@@ -52,7 +52,7 @@ func (c *queryCmd) Run(s *session) error {
 		return usagef("--csv is for the rows of a query")
 	}
 	if c.Limit < 0 {
-		return usagef("--limit is not negative")
+		return usagef("--limit %d: want 0 or more", c.Limit)
 	}
 	dist, err := s.local()
 	if err != nil {

@@ -59,7 +59,7 @@ func newFoundJSON(f client.Found) foundJSON {
 // Run searches.
 func (c *searchCmd) Run(s *session) error {
 	if c.Limit < 0 {
-		return usagef("--limit is not negative")
+		return usagef("--limit %d: want 0 or more", c.Limit)
 	}
 	dist, err := s.local()
 	if err != nil {

@@ -57,13 +57,18 @@ func (f runFlags) url(addr net.Addr) string {
 	return "http://" + addr.String()
 }
 
+// noSize says that a text is no number of bytes.
+func noSize(text []byte) error {
+	return usagef("%q is no size such as 500M, 20G or 1.5GiB (K, M, G and T are powers of 1024)", text)
+}
+
 // byteSize is a number of bytes; 0 is no limit.
 type byteSize int64
 
 // UnmarshalText takes 20G, 500M, 1.5MiB, 2048 as byteRate does; empty is no limit.
 func (b *byteSize) UnmarshalText(text []byte) error {
 	if (*byteRate)(b).UnmarshalText(text) != nil {
-		return usagef("%q is no size such as 500M, 20G or 1.5GiB (K, M, G and T are powers of 1024)", text)
+		return noSize(text)
 	}
 	return nil
 }

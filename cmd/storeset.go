@@ -74,10 +74,6 @@ func quotaOf(value string) (int64, error) {
 		return 0, nil
 	}
 	var b byteSize
-	short := strings.TrimSuffix(value, "B")
-	if !strings.HasSuffix(short, "i") { // of GiB, which byteSize knows
-		value = short
-	}
 	if err := b.UnmarshalText([]byte(value)); err != nil {
 		return 0, err
 	}

@@ -44,6 +44,9 @@ Examples:
 
 // Run syncs and prints each target with its digest.
 func (c *syncCmd) Run(s *session) error {
+	if err := c.writesNo(c.Lock); err != nil {
+		return err
+	}
 	entries, err := s.listedOrNamed(c.Source)
 	if err != nil {
 		return err

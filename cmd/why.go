@@ -150,7 +150,7 @@ func linkRole(r oci.Role) string {
 // Run tells what keeps the objects.
 func (c *whyCmd) Run(s *session) error {
 	if c.Limit < 1 {
-		return usagef("--limit %d: at least one chain", c.Limit)
+		return usagef("--limit %d: want 1 or more", c.Limit)
 	}
 	dist, err := s.local()
 	if err != nil {
