@@ -35,7 +35,7 @@ Examples:
     $ dist query
     $ dist query 'SELECT name, digest FROM images ORDER BY updated DESC'
     $ dist query 'SELECT media_type, count(*) AS n, sum(size) AS bytes FROM content GROUP BY 1 ORDER BY 3 DESC'
-    $ dist query -q 'SELECT digest FROM content WHERE size > 1e9' | xargs dist why
+    $ dist query -q 'SELECT digest FROM content WHERE size > 1e6' | xargs -r dist why
     $ dist query --csv 'SELECT * FROM history' > history.csv
     $ dist query --format jsonl --limit 0 - < report.sql`
 }

@@ -346,6 +346,13 @@ func TestEveryShapeIsTold(t *testing.T) {
 			t.Errorf("%s prints a list, and has -q: %t", verb.Path(), quiet)
 		}
 	}
+	for file, source := range sources(t) {
+		for _, m := range regexp.MustCompile(`json:"(\w+)`).FindAllStringSubmatch(source, -1) {
+			if !regexp.MustCompile(`\b` + m[1] + `\b`).MatchString(text) {
+				t.Errorf("docs/FORMATS.md does not tell %s, a field in %s", m[1], file)
+			}
+		}
+	}
 	for _, m := range regexp.MustCompile(`\]\(#([a-z-]+)\)`).FindAllStringSubmatch(text, -1) {
 		heading := "\n#{2,3} " + strings.ReplaceAll(m[1], "-", " ") + "\n"
 		if !regexp.MustCompile("(?i)" + heading).Match(data) {
