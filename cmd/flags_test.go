@@ -61,3 +61,14 @@ func TestSpansAndJobs(t *testing.T) {
 		}
 	}
 }
+
+// DIST_PLATFORM counts where one platform is taken from an index in any case. Where all of
+// an index is meant it would make less of it, unasked.
+func TestThePlatformOfTheEnvironmentCountsWhereOneIsTaken(t *testing.T) {
+	for _, f := range flagsByName(t)["platform"] {
+		one := strings.Contains(f.Help, "latform to take from an index")
+		if named := slices.Contains(f.Envs, "DIST_PLATFORM"); named != one {
+			t.Errorf("DIST_PLATFORM counts: %t, and the flag says %q", named, f.Help)
+		}
+	}
+}

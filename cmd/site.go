@@ -31,7 +31,7 @@ type siteJSON struct {
 	Store   string     `json:"store"`
 	Receipt oci.Digest `json:"receipt"`
 	Serial  int64      `json:"serial"`
-	Made    time.Time  `json:"made,omitzero"`
+	Made    time.Time  `json:"created,omitzero"`
 	Updated time.Time  `json:"updated,omitzero"`
 	Known   bool       `json:"known"` // what follows is
 	Objects int64      `json:"objects"`

@@ -20,7 +20,7 @@ type verifyCmd struct {
 	Key            []string     `short:"k" placeholder:"KEY" complete:"key" help:"Key that has to vouch, in place of the policy: ${key}. Of several one is enough. ${repeat}"`
 	SignedIdentity identityRule `placeholder:"RULE" help:"With --key, which name in a signature is good: matchRepoDigestOrExact (the default), matchExact, matchRepository, exactReference=NAME, exactRepository=NAME, remapIdentity=PREFIX=SIGNEDPREFIX, or unbound, which takes signatures for no name, as cosign's bundles are."`
 	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Ask for this to be signed with it. ${repeat}"`
-	Name           string       `placeholder:"NAME" complete:"name" help:"Name that it is to be vouched for under, in place of the one that ID says."`
+	Identity       string       `placeholder:"NAME" complete:"name" help:"Name that it is to be signed for, in place of the one that ID says."`
 	ID             string       `arg:"" name:"id" complete:"id|bundle" help:"What to verify: ${id}; or docker://REFERENCE or another locator for one elsewhere; or bundle:PATH for a whole bundle."`
 }
 
@@ -76,10 +76,10 @@ func (c *verifyCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	o := client.VerifyOptions{Keys: c.Key, Identity: c.SignedIdentity.IdentityRule, Annotations: annotations, Name: c.Name}
+	o := client.VerifyOptions{Keys: c.Key, Identity: c.SignedIdentity.IdentityRule, Annotations: annotations, Name: c.Identity}
 	if client.IsWholeBundle(c.ID) {
-		if c.Name != "" || len(annotations) > 0 || o.Identity.Type != "" {
-			return usagef("--name, --annotation and --signed-identity are for one image; bundle:PATH:NAME names one")
+		if c.Identity != "" || len(annotations) > 0 || o.Identity.Type != "" {
+			return usagef("--identity, --annotation and --signed-identity are for one image; bundle:PATH:NAME names one")
 		}
 		return s.verifyBundle(dist, c.ID, c.Quiet, o)
 	}
