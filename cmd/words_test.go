@@ -49,6 +49,8 @@ var flagMeanings = map[string]struct{ pattern, why string }{
 	"revalidate":      {"by default[)][.]$", ""},
 	"rootless":        {"everything belongs to you", ""},
 	"signed-identity": {"(?i)which name in a signature is good", ""},
+	"mount":           {"(?i)keep the layers unpacked in the store, and mount them", ""},
+	"snapshots":       {"(?i)the layers (that are kept )?unpacked", ""},
 	"subids":          {"", "to unpack with, or what was unpacked with"},
 	"type":            {"", "to print, to make, of content, of a key"},
 	"user":            {"", "who logs in, or whom an image runs as"},
