@@ -17,7 +17,7 @@ func (pathCmd) Help() string {
 Examples:
 
     $ dist path 9f86d081
-    $ tar -tf "$(dist path -q 9f86d081)"`
+    $ tar -tf "$(dist path -q "$(dist put -t layer content1.tar)")"`
 }
 
 type pathJSON struct {
