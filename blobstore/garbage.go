@@ -50,6 +50,7 @@ type Garbage struct {
 	Bytes  int64
 	Since  time.Time // when it was last written; zero for what has no time
 	folder bool
+	idle   bool // a snapshot that has a row, and goes unless it is in use
 }
 
 // viewLife is how long a copy made for Path is promised to last.
@@ -305,7 +306,7 @@ func (m *Maintenance) Remove(ctx context.Context, g Garbage) (removed bool, err 
 	case GarbageView:
 		removed, err = m.removeView(name)
 	case GarbageSnapshot, GarbageIdleSnapshot:
-		removed, err = m.removeSnapshot(ctx, name, g.Kind == GarbageIdleSnapshot)
+		removed, err = m.removeSnapshot(ctx, name, g.idle)
 	default: // what no process looks for
 		if g.Kind == GarbageTrash && strings.HasPrefix(filepath.Base(name), trashSnapshot) {
 			err = removeTree(name)

@@ -34,7 +34,7 @@ const (
 	leasesDir = "leases"
 	viewsDir  = "views"
 	trashDir  = "trash"
-	// Layers that are kept unpacked. It is made when there are any, closed to others.
+	// Layers that are kept unpacked, each closed to others. It is made when there are any.
 	snapshotsDir = "snapshots"
 	// Limits on the network that the processes of the store share (package budgets).
 	budgetsDir = "budgets"

@@ -70,12 +70,13 @@ func (s *Store) SnapshotsOf(ctx context.Context, d oci.Digest) (found []Snapshot
 	return found, err
 }
 
-// DropSnapshot gives one up that is damaged. Its folder goes with the next collection.
+// DropSnapshot gives one up that is damaged: nobody gets it any more, and it goes with the
+// next collection that finds no lease on its layer.
 func (s *Store) DropSnapshot(ctx context.Context, snap Snapshot) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	return s.db.Write(ctx, func(tx *db.Tx) error { return tx.DropSnapshot(snap.ID) })
+	return s.db.Write(ctx, func(tx *db.Tx) error { return tx.DamageSnapshot(snap.ID) })
 }
 
 // trashSnapshot is what the names of snapshots begin with in the trash, in which all else is
@@ -100,7 +101,7 @@ func (s *Store) NewSnapshot() (*NewSnapshot, error) {
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
-	if err := s.fs.MkdirAll(s.path(snapshotsDir), 0o700); err != nil {
+	if err := s.snapshotsFolder(); err != nil {
 		return nil, fmt.Errorf("make a snapshot: %w", fsys.Classify(err))
 	}
 	for {
@@ -113,6 +114,25 @@ func (s *Store) NewSnapshot() (*NewSnapshot, error) {
 			return n, nil
 		}
 	}
+}
+
+// snapshotsFolder makes the folder of all snapshots, which belongs to whom the store does.
+func (s *Store) snapshotsFolder() error {
+	name := s.path(snapshotsDir)
+	if _, err := s.fs.Stat(name); err == nil {
+		return nil
+	}
+	if err := s.fs.MkdirAll(name, 0o755); err != nil {
+		return err
+	}
+	fi, err := os.Stat(s.dir)
+	if err != nil {
+		return err
+	}
+	if d, ok := fsys.DetailOf(fi); ok && os.Geteuid() == 0 {
+		return os.Chown(name, d.UID, d.GID)
+	}
+	return nil
 }
 
 // newSnapshot tries to make one: without an error and without one where a collection has
@@ -238,10 +258,18 @@ func sizeBelow(dir string) (bytes int64) {
 	return bytes
 }
 
+// DamagedSnapshot is the garbage that one is which was given up: Remove takes it as an idle
+// one.
+func (s *Store) DamagedSnapshot(row db.Snapshot) Garbage {
+	g := s.DyingSnapshot(row)
+	g.idle = true
+	return g
+}
+
 // IdleSnapshot is the garbage that a snapshot is once it is to make room: Remove takes it
 // unless a lease holds an image that has its layer.
 func (s *Store) IdleSnapshot(row db.Snapshot) Garbage {
-	return Garbage{Kind: GarbageIdleSnapshot, Name: filepath.Join(snapshotsDir, row.Dir), Bytes: row.Bytes}
+	return Garbage{Kind: GarbageIdleSnapshot, Name: filepath.Join(snapshotsDir, row.Dir), Bytes: row.Bytes, idle: true}
 }
 
 // DyingSnapshot is the garbage that a snapshot is once its layer is given up.
@@ -252,17 +280,12 @@ func (s *Store) DyingSnapshot(row db.Snapshot) Garbage {
 // removeSnapshot removes the folder of a snapshot, unless it is being made or, with idle, in
 // use; without that, unless it has a row.
 func (m *Maintenance) removeSnapshot(ctx context.Context, name string, idle bool) (bool, error) {
-	f, err := m.s.fs.OpenFile(filepath.Join(name, snapshotLock), os.O_RDONLY, 0)
-	if err == nil {
-		defer f.Close()
-		if ok, err := f.TryLock(true); !ok || err != nil {
-			return false, err
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	// Nobody locks it again that was not locked, and Windows renames nothing that is open.
+	if free, err := m.snapshotFree(name); !free || err != nil {
 		return false, err
 	}
 	var trash string
-	err = m.s.db.Write(ctx, func(tx *db.Tx) error {
+	err := m.s.db.Write(ctx, func(tx *db.Tx) error {
 		row, found, err := tx.SnapshotIn(filepath.Base(name))
 		if err != nil || found && !idle {
 			return err
@@ -283,6 +306,19 @@ func (m *Maintenance) removeSnapshot(ctx context.Context, name string, idle bool
 	}
 	m.s.hook("gc.snapshot")
 	return true, removeTree(trash)
+}
+
+// snapshotFree says whether nobody makes the snapshot in a folder.
+func (m *Maintenance) snapshotFree(name string) (bool, error) {
+	f, err := m.s.fs.OpenFile(filepath.Join(name, snapshotLock), os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return f.TryLock(true)
 }
 
 // leased says whether a lease that counts holds an object.

@@ -65,19 +65,41 @@ func TestSnapshotsUnderWayStay(t *testing.T) {
 		t.Errorf("%s is kept beside %s", first.Path, snap.Path)
 	}
 
-	// Without its row it goes, closed folders too.
+	// A damaged one is not used any more, and stays while its layer is held.
 	must(t, s.DropSnapshot(t.Context(), snap))
 	if _, err := s.Snapshot(t.Context(), row.Chain, row.Owner); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("given up: %v", err)
 	}
-	if all = garbageSnapshots(t, s); len(all) != 1 || all[0].Bytes > 1000 {
+	if gone, err := m.Remove(t.Context(), s.DamagedSnapshot(snap.Snapshot)); gone || err != nil {
+		t.Errorf("held: %v, %v", gone, err)
+	}
+	endLeases(t, s)
+	if gone, err := m.Remove(t.Context(), s.DamagedSnapshot(snap.Snapshot)); !gone || err != nil {
+		t.Errorf("damaged: %v, %v", gone, err)
+	}
+	if _, err := os.Stat(snap.Path); !os.IsNotExist(err) {
+		t.Error("its folder is there")
+	}
+
+	// What a crash has left has no row.
+	left := filepath.Join(s.SnapshotsDir(), "left")
+	must(t, os.MkdirAll(filepath.Join(left, "tree"), 0o700))
+	must(t, os.WriteFile(filepath.Join(left, "lock"), nil, 0o600))
+	if all = garbageSnapshots(t, s); len(all) != 1 {
 		t.Fatalf("there is %+v", all)
 	}
 	if gone, err := m.Remove(t.Context(), all[0]); !gone || err != nil {
 		t.Errorf("without a row: %v, %v", gone, err)
 	}
-	if _, err := os.Stat(snap.Path); !os.IsNotExist(err) {
-		t.Error("its folder is there")
+}
+
+// endLeases ends all leases.
+func endLeases(t *testing.T, s *blobstore.Store) {
+	t.Helper()
+	for l, err := range s.Leases(t.Context()) {
+		must(t, err)
+		_, err = s.ReleaseLeases(t.Context(), true, l.ID)
+		must(t, err)
 	}
 }
 
@@ -93,11 +115,7 @@ func TestIdleSnapshots(t *testing.T) {
 	snap, err := n.Commit(t.Context(), layer.Digest, db.Snapshot{Chain: layer.Digest, Index: layer.Digest})
 	must(t, err)
 	must(t, n.Close())
-	for l, err := range s.Leases(t.Context()) { // of the putting
-		must(t, err)
-		_, err = s.ReleaseLeases(t.Context(), true, l.ID)
-		must(t, err)
-	}
+	endLeases(t, s) // of the putting
 	lease, err := s.AddLease(t.Context(), "mounted", time.Hour, layer.Digest)
 	must(t, err)
 	if gone, err := m.Remove(t.Context(), s.IdleSnapshot(snap.Snapshot)); gone || err != nil {

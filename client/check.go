@@ -61,7 +61,9 @@ func (c *Client) checkSnapshots(ctx context.Context, s *blobstore.Store, o Check
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, snap)
+		if !snap.Damaged {
+			all = append(all, snap)
+		}
 	}
 	random := rand.New(rand.NewPCG(o.Seed, uint64(len(all))))
 	for _, snap := range all {
@@ -73,10 +75,14 @@ func (c *Client) checkSnapshots(ctx context.Context, s *blobstore.Store, o Check
 		if err == nil {
 			continue
 		}
+		if errors.Is(err, content.ErrDenied) {
+			c.opts.Warn(fmt.Sprintf("the layer %s that is kept unpacked in %s was not looked at: it belongs to another user", oci.ShortDigest(snap.Layer), snap.Path))
+			continue
+		}
 		if ctx.Err() != nil || !errors.Is(err, content.ErrCorrupt) && !errors.Is(err, content.ErrNotFound) {
 			return found, err
 		}
-		if there, err := s.SnapshotsOf(ctx, snap.Chain); err != nil || !slices.ContainsFunc(there, func(now blobstore.Snapshot) bool { return now.Dir == snap.Dir }) {
+		if there, err := s.SnapshotsOf(ctx, snap.Chain); err != nil || !slices.ContainsFunc(there, func(now blobstore.Snapshot) bool { return now.Dir == snap.Dir && !now.Damaged }) {
 			if err != nil {
 				return found, err
 			}

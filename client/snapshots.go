@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"dist.example/blobstore"
@@ -33,9 +35,12 @@ type stacked struct {
 
 // unpackSnapshots unpacks by snapshots. One that is damaged is given up, and made anew.
 func (c *Client) unpackSnapshots(ctx context.Context, s *blobstore.Store, m oci.Manifest, layers []layer.Input, image oci.Image, o UnpackOptions, uo unpack.Options, out *Unpacked) error {
-	if uo.Closed && !uo.Rootless {
-		return content.WithHint(fmt.Errorf("%w: snapshots in a user namespace: who collects garbage could not remove them", content.ErrUnsupported),
-			"unpack without snapshots, or --rootless with them")
+	if !uo.Rootless && unpack.InUserNamespace() {
+		return content.WithHint(fmt.Errorf("%w: snapshots with owners of a user namespace: whoever collects garbage outside of it could not remove them", content.ErrUnsupported),
+			"--rootless gives no owners; without --snapshots and --mount they are given")
+	}
+	if s.IsBackup(ctx) {
+		return content.WithHint(fmt.Errorf("%w: it is a backup, in which nothing is made", content.ErrDenied), "restore it, or unpack without snapshots")
 	}
 	var bad *unpack.SnapshotError
 	for try := 1; ; try++ {
@@ -78,6 +83,9 @@ func (c *Client) snapshots(ctx context.Context, s *blobstore.Store, m oci.Manife
 		}
 		if !errors.Is(err, content.ErrNotFound) {
 			return k, err
+		}
+		if err := s.Fits(ctx, m.Layers[i].Size); err != nil { // it takes more than that, as a rule
+			return k, content.WithHint(fmt.Errorf("keep layer %d unpacked: %w", i+1, err), "`dist gc --snapshots` removes those that are not in use; without --snapshots and --mount none is kept")
 		}
 		if snap, err = k.makeNext(ctx, s, m.Layers[i].Digest, in, db.Snapshot{Chain: chain, Owner: owner}); err != nil {
 			return k, err
@@ -153,19 +161,27 @@ func overlay(ctx context.Context, s *blobstore.Store, k *stacked, out *Unpacked)
 	if err := unpack.Vacant(dir); err != nil {
 		return nil, err
 	}
-	lease, err := s.AddLease(ctx, mountNote(dir), mountLasts, out.Image.Digest)
+	// Short at first: who is killed before there is something to unmount leaves it.
+	lease, err := s.AddLease(ctx, mountNote(dir), blobstore.DefaultLease, out.Image.Digest)
 	if err != nil {
 		return nil, err
 	}
 	return &unpack.Overlay{
 		Snapshots: k.Snapshots, Base: s.SnapshotsDir(),
-		Mount: unpack.Mount{Image: out.Image.Digest, Store: s.Dir(), Lease: lease.ID},
+		Mount: unpack.Mount{Image: out.Image.Digest, Store: s.Dir(), UUID: s.UUID(), Lease: lease.ID},
+		Keep: func() error {
+			_, err := s.RenewLeases(ctx, mountLasts, lease.ID)
+			return err
+		},
 	}, nil
 }
 
+// mountedOn is what the note of a mounted folder's lease begins with.
+const mountedOn = "mounted on "
+
 // mountNote is what the lease of a mounted folder says.
 func mountNote(dir string) string {
-	note := fmt.Sprintf("mounted on %q", dir)
+	note := mountedOn + strconv.Quote(dir)
 	return note[:min(len(note), maxNote)]
 }
 
@@ -181,15 +197,22 @@ func (c *Client) Unmount(ctx context.Context, dir string, discard bool) (oci.Dig
 	if err != nil {
 		return "", err
 	}
-	if s.Dir() != m.Store {
+	if s.UUID() != m.UUID {
 		return "", content.WithHint(fmt.Errorf("%s: %w: it was mounted from the store %s", dir, content.ErrInvalid, m.Store), "give that with --store")
 	}
-	if _, err := unpack.Unmount(dir, discard); err != nil {
-		return "", err
+	return m.Image, unpack.Unmount(dir, discard, func(m unpack.Mount) error { return endMountLease(ctx, s, m) })
+}
+
+// endMountLease ends the lease of a mounted folder, unless it is gone, and no other.
+func endMountLease(ctx context.Context, s *blobstore.Store, m unpack.Mount) error {
+	for l, err := range s.Leases(ctx) {
+		if err != nil {
+			return err
+		}
+		if l.ID == m.Lease && strings.HasPrefix(l.Note, mountedOn) {
+			_, err = s.ReleaseLeases(ctx, true, l.ID)
+			return err
+		}
 	}
-	_, err = s.ReleaseLeases(ctx, true, m.Lease)
-	if errors.Is(err, content.ErrNotFound) {
-		err = nil // somebody has released it
-	}
-	return m.Image, err
+	return nil
 }

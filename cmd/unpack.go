@@ -43,7 +43,7 @@ Each layer is checked against its digest and its diff_id while it is unpacked (e
 
 --snapshots keeps what each layer changes in the store, as files ("dist store info" tells how much). The next image that has the layer, or the same once more, needs not unpack it. What is copied is held to the sums that the files had; what shares blocks, as on Btrfs and XFS, is not read. Snapshots go with their layer, "dist gc --snapshots" removes all that no command or mounted folder uses, and a quota takes them before any name. "dist check" reads them, too.
 
---mount takes no time and no room: overlayfs shows the snapshots as they are in the store, and what is written goes to a folder beside DIR (.DIR.dist-mount), or in the bundle (dist-mount). The image is kept by a lease until --umount, which takes all of this away, but not what was written: "dist repack" makes a layer of that, --discard throws it away. Without root it prints the command that mounts, for root or for a shell of "unshare -Umr".
+--mount takes no time and no room: overlayfs shows the snapshots as they are in the store, and what is written goes to a folder beside DIR (.DIR.dist-mount), or in the bundle (dist-mount). The image is kept by a lease until --umount, which takes all of this away, but not what was written: "dist repack" makes a layer of that, --discard throws it away. Without root it prints the command that mounts, for root or for a shell of "unshare -Umr". Such a shell has to end before --umount, which does not see what it has mounted.
 
 The folder appears at once, when all of it is whole. What a run leaves that was killed stands beside it (.DIR.dist-unpack), and the next one of the same user to the same folder begins anew.
 
@@ -62,7 +62,7 @@ Examples:
 // Run unpacks and prints the digest of the image.
 func (c *unpackCmd) Run(s *session) error {
 	switch {
-	case c.Umount != "" && (c.ID != "" || c.Snapshots || c.Mount || c.Bundle):
+	case c.Umount != "" && (c.ID != "" || c.Snapshots || c.Mount || c.Bundle || c.Terminal || c.Rootless || c.Subids):
 		return usagef("--umount takes the folder away that it names: give nothing else")
 	case c.Umount != "":
 		return c.umount(s)

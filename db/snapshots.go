@@ -20,35 +20,36 @@ type Snapshot struct {
 	Dir       string     // name of its folder
 	Index     oci.Digest // of the file that has the sums of the others
 	Files     int64      // and symbolic links
-	Bytes     int64      // of their content
+	Bytes     int64      // that they take on the disk
 	Mountable bool       // overlay file systems understand it
 	Created   time.Time
 	Used      time.Time
+	Damaged   bool // it is not used any more
 }
 
-const selectSnapshot = `SELECT s.id, s.chain, s.owner, s.object, o.digest, s.dir, s.sum, s.files, s.bytes, s.mountable, s.created, s.used
+const selectSnapshot = `SELECT s.id, s.chain, s.owner, s.object, o.digest, s.dir, s.sum, s.files, s.bytes, s.mountable, s.created, s.used, s.damaged
 	FROM snapshots s JOIN objects o ON o.id = s.object `
 
-// PutSnapshot notes a snapshot, unless there is one of that chain and owner: made says
-// whether it did.
+// PutSnapshot notes a snapshot, unless there is one of that chain and owner that is not
+// damaged: made says whether it did.
 func (tx *Tx) PutSnapshot(s Snapshot) (made bool, err error) {
 	raw, err := rawArgs([]oci.Digest{s.Chain, s.Index})
 	if err != nil {
 		return false, err
 	}
-	n, err := tx.changed(`INSERT INTO snapshots (chain, owner, object, dir, sum, files, bytes, mountable, created, used)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (chain, owner) DO NOTHING`,
+	n, err := tx.changed(`INSERT INTO snapshots (chain, owner, object, dir, sum, files, bytes, mountable, created, used, damaged)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (chain, owner) WHERE damaged = 0 DO NOTHING`,
 		raw[0], s.Owner, s.Object, s.Dir, raw[1], s.Files, s.Bytes, s.Mountable, tx.Now.UnixMilli(), tx.Now.UnixMilli())
 	return n > 0, err
 }
 
-// Snapshot finds one; false when there is none.
+// Snapshot finds one that is not damaged; false when there is none.
 func (tx *Tx) Snapshot(chain oci.Digest, owner int) (s Snapshot, found bool, err error) {
 	raw, err := rawArgs([]oci.Digest{chain})
 	if err != nil {
 		return s, false, err
 	}
-	return tx.oneSnapshot(`WHERE s.chain = ? AND s.owner = ?`, raw[0], owner)
+	return tx.oneSnapshot(`WHERE s.chain = ? AND s.owner = ? AND s.damaged = 0`, raw[0], owner)
 }
 
 // SnapshotIn finds the one whose folder has a name; false when there is none.
@@ -64,10 +65,11 @@ func (tx *Tx) oneSnapshot(where string, args ...any) (s Snapshot, found bool, er
 	return s, found, err
 }
 
-// Snapshots lists all, the one first that was not used for longest.
+// Snapshots lists all, the one first that was not used for longest, and of those used
+// together the highest layer: others share the lower ones.
 func (tx *Tx) Snapshots() iter.Seq2[Snapshot, error] {
 	return stream(func(yield func(Snapshot) bool) error {
-		return tx.eachSnapshot(selectSnapshot+`ORDER BY s.used, s.id`, nil, yield)
+		return tx.eachSnapshot(selectSnapshot+`ORDER BY s.used, s.id DESC`, nil, yield)
 	})
 }
 
@@ -91,7 +93,7 @@ func (tx *Tx) eachSnapshot(query string, args []any, fn func(Snapshot) (more boo
 			chain, layer, sum []byte
 			created, used     int64
 		)
-		err := scan(&s.ID, &chain, &s.Owner, &s.Object, &layer, &s.Dir, &sum, &s.Files, &s.Bytes, &s.Mountable, &created, &used)
+		err := scan(&s.ID, &chain, &s.Owner, &s.Object, &layer, &s.Dir, &sum, &s.Files, &s.Bytes, &s.Mountable, &created, &used, &s.Damaged)
 		for _, d := range []struct {
 			to  *oci.Digest
 			raw []byte
@@ -111,6 +113,12 @@ func (tx *Tx) eachSnapshot(query string, args []any, fn func(Snapshot) (more boo
 // UseSnapshot notes that one is used.
 func (tx *Tx) UseSnapshot(id int64) error {
 	_, err := tx.exec(`UPDATE snapshots SET used = ? WHERE id = ?`, tx.Now.UnixMilli(), id)
+	return err
+}
+
+// DamageSnapshot notes that one is damaged.
+func (tx *Tx) DamageSnapshot(id int64) error {
+	_, err := tx.exec(`UPDATE snapshots SET damaged = 1 WHERE id = ?`, id)
 	return err
 }
 

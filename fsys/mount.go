@@ -9,6 +9,6 @@ func MountOverlay(base, root, options string) error { return mountOverlay(base, 
 // MaxMountOptions is how many bytes of options MountOverlay takes.
 const MaxMountOptions = 4095
 
-// Unmount unmounts what is mounted on a folder. Errors: content.ErrConflict while something
-// in it is in use; content.ErrDenied.
-func Unmount(root string) error { return unmount(root) }
+// Unmount unmounts what is mounted on a folder last, and says whether anything was. Errors:
+// content.ErrConflict while something in it is in use; content.ErrDenied.
+func Unmount(root string) (mounted bool, err error) { return unmount(root) }

@@ -34,13 +34,16 @@ func mountOverlay(base, root, options string) error {
 	return nil
 }
 
-func unmount(root string) error {
+func unmount(root string) (bool, error) {
 	err := unix.Unmount(filepath.Clean(root), unix.UMOUNT_NOFOLLOW)
-	if errors.Is(err, unix.EBUSY) {
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
+		return false, nil
+	case errors.Is(err, unix.EBUSY):
 		err = fmt.Errorf("%w: something in it is in use", content.ErrConflict)
 	}
 	if err != nil {
-		return fmt.Errorf("unmount %s: %w", root, Classify(err))
+		return false, fmt.Errorf("unmount %s: %w", root, Classify(err))
 	}
-	return nil
+	return true, nil
 }

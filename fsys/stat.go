@@ -9,6 +9,7 @@ import (
 // Detail is what Linux tells of a file beyond fs.FileInfo.
 type Detail struct {
 	Device, Inode, Links uint64
+	Stored               int64 // bytes that it takes on the disk
 	UID, GID             int
 	Major, Minor         int64     // of a device
 	Changed              time.Time // when content or what describes it last changed, by the system's clock

@@ -18,7 +18,7 @@ func detail(fi fs.FileInfo) (Detail, bool) {
 		return Detail{}, false
 	}
 	return Detail{
-		Device: st.Dev, Inode: st.Ino, Links: uint64(st.Nlink), UID: int(st.Uid), GID: int(st.Gid),
+		Device: st.Dev, Inode: st.Ino, Links: uint64(st.Nlink), Stored: st.Blocks * 512, UID: int(st.Uid), GID: int(st.Gid),
 		Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)), Changed: time.Unix(st.Ctim.Unix()),
 	}, true
 }

@@ -253,6 +253,8 @@ func (p *Plan) snapshots(tx *db.Tx, s *blobstore.Store, o Options) error {
 		case !p.marked.get(row.Object):
 			p.file(s.DyingSnapshot(row))
 		case p.leased.get(row.Object):
+		case row.Damaged:
+			p.file(s.DamagedSnapshot(row))
 		case o.Snapshots:
 			p.file(s.IdleSnapshot(row))
 		default:

@@ -91,6 +91,7 @@ func Why(ctx context.Context, s *blobstore.Store, o WhyOptions, digests ...oci.D
 			if found[i].Snapshots, err = tx.SnapshotsOf(d); err != nil {
 				return err
 			}
+			found[i].Snapshots = slices.DeleteFunc(found[i].Snapshots, func(s db.Snapshot) bool { return s.Damaged })
 		}
 		return nil
 	})

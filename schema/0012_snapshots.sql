@@ -11,10 +11,11 @@ CREATE TABLE snapshots (
   dir       TEXT NOT NULL UNIQUE,   -- below snapshots/
   sum       BLOB NOT NULL,          -- digest of the file index in it, which has the sums of the others
   files     INTEGER NOT NULL,       -- and symbolic links
-  bytes     INTEGER NOT NULL,       -- of their content
+  bytes     INTEGER NOT NULL,       -- that they take on the disk
   mountable INTEGER NOT NULL,       -- 1 when overlay file systems understand it
   created   INTEGER NOT NULL,
   used      INTEGER NOT NULL,       -- to the hour
-  UNIQUE (chain, owner)
+  damaged   INTEGER NOT NULL        -- 1 when it is, and is kept for who has it mounted alone
 ) STRICT;
+CREATE UNIQUE INDEX snapshots_whole ON snapshots (chain, owner) WHERE damaged = 0;
 CREATE INDEX snapshots_of ON snapshots (object);

@@ -213,8 +213,9 @@ FROM main.bundles b LEFT JOIN main.inventories i ON i.id = b.inventory;
 --   layer      digest of the layer that it was made of
 --   owner      number of the user that all files belong to, NULL when each belongs to whom the image says
 --   files      how many it has, with symbolic links
---   bytes      of their content
+--   bytes      that they take on the disk
 --   mountable  1 when overlay file systems understand it, else 0
+--   damaged    1 when it is, and is kept only while a lease holds its layer
 --   folder     where it is, below the store's
 --   created    when it was made
 --   used       when an image was last made of it, to the hour
@@ -222,7 +223,7 @@ CREATE TEMP VIEW snapshots AS
 SELECT CASE substr(s.chain, 1, 1) WHEN x'01' THEN 'sha256:' ELSE 'sha512:' END || lower(hex(substr(s.chain, 2))) AS chain,
        c.digest AS layer,
        iif(s.owner < 0, NULL, s.owner) AS owner,
-       s.files, s.bytes, s.mountable,
+       s.files, s.bytes, s.mountable, s.damaged,
        'snapshots/' || s.dir AS folder,
        datetime(s.created / 1000, 'unixepoch') AS created,
        datetime(s.used / 1000, 'unixepoch') AS used

@@ -21,5 +21,9 @@ var mounts = sync.OnceValue(func() bool {
 			return false
 		}
 	}
-	return fsys.MountOverlay(dir, dir+"/on", "lowerdir=lower,upperdir=upper,workdir=work") == nil && fsys.Unmount(dir+"/on") == nil
+	if fsys.MountOverlay(dir, dir+"/on", "lowerdir=lower,upperdir=upper,workdir=work") != nil {
+		return false
+	}
+	mounted, err := fsys.Unmount(dir + "/on")
+	return mounted && err == nil
 })

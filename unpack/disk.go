@@ -139,8 +139,7 @@ func (d *disk) Create(name string, e layer.Entry, r io.Reader) error {
 // file makes a file.
 func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error {
 	if d.o.MaxSize > 0 && e.Size > d.o.MaxSize-d.taken {
-		return content.WithHint(fmt.Errorf("%w: the files of its layers have more than %d bytes", content.ErrUnsupported, d.o.MaxSize),
-			"`dist unpack --max-size` lets it have more")
+		return tooLarge(d.o.MaxSize)
 	}
 	d.taken += e.Size
 	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, making)
@@ -161,6 +160,11 @@ func (d *disk) file(dir *folder, base string, e layer.Entry, r io.Reader) error 
 		return err
 	}
 	return fsys.Classify(f.Close())
+}
+
+func tooLarge(most int64) error {
+	return content.WithHint(fmt.Errorf("%w: the files of its layers have more than %d bytes", content.ErrUnsupported, most),
+		"`dist unpack --max-size` lets it have more")
 }
 
 // WriteContent writes a file of a tree into f, which is empty; what of it are holes in the
@@ -255,10 +259,8 @@ func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) err
 		if d.o.plain {
 			mode &= fs.ModePerm | fs.ModeSticky
 		}
-		if d.kept && d.o.Rootless { // root reads what nobody may
-			if mode |= 0o400; e.Type == layer.TypeFolder {
-				mode |= 0o100
-			}
+		if d.kept && d.o.Rootless {
+			mode |= readable(e.Type)
 		}
 		var err error
 		if f != nil {
@@ -271,6 +273,15 @@ func (d *disk) describe(dir *folder, base string, e layer.Entry, f *os.File) err
 		}
 	}
 	return d.stamp(dir, base, e)
+}
+
+// readable is what the mode of an entry of a snapshot has for its owner, who is not root and
+// would have to be to read it otherwise.
+func readable(kind string) fs.FileMode {
+	if kind == layer.TypeFolder {
+		return 0o500
+	}
+	return 0o400
 }
 
 // own gives an entry to whom it belongs.
@@ -387,4 +398,15 @@ func fileMode(mode uint32) fs.FileMode {
 		}
 	}
 	return m
+}
+
+// modeOf is the opposite of fileMode.
+func modeOf(m fs.FileMode) uint32 {
+	mode := uint32(m.Perm())
+	for bit, flag := range modeFlags {
+		if m&flag != 0 {
+			mode |= bit
+		}
+	}
+	return mode
 }

@@ -31,11 +31,14 @@ type Record struct {
 	Finished time.Time `json:"finished"`
 	// UID is who unpacked it, and Users the user namespace that owners are told in, as
 	// /proc/self/uid_map has it.
-	UID      int     `json:"uid"`
-	Users    string  `json:"users,omitempty"`
-	Rootless bool    `json:"rootless"`
-	Closed   bool    `json:"closed"` // the root has another mode than the image's
-	Skipped  Skipped `json:"skipped"`
+	UID      int    `json:"uid"`
+	Users    string `json:"users,omitempty"`
+	Rootless bool   `json:"rootless"`
+	Closed   bool   `json:"closed"` // the root has another mode than the image's
+	// Mounted says that it shows snapshots, whose owner may read all that is in them where
+	// they were made rootless.
+	Mounted bool    `json:"mounted,omitempty"`
+	Skipped Skipped `json:"skipped"`
 }
 
 const (
@@ -121,6 +124,15 @@ func users() string {
 	return strings.Join(strings.Fields(string(p)), " ")
 }
 
+// allUsers is the map of the namespace that is no other's child.
+const allUsers = "0 0 4294967295"
+
+// InUserNamespace says whether this process is in a user namespace below the machine's own.
+func InUserNamespace() bool {
+	now := users()
+	return now != "" && now != allUsers
+}
+
 // recordOf is where the record of a root filesystem is.
 func recordOf(dir string) string {
 	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+recordSuffix)
@@ -149,7 +161,7 @@ func (st *stage) record(r Record, root *os.Root, o Options, res Result, shut, bu
 	}
 	d, _ := fsys.DetailOf(ri)
 	r.Started, r.Finished, r.Inode = st.started, fi.ModTime().UTC(), d.Inode
-	if st.inode != 0 {
+	if r.Mounted = st.mounted; r.Mounted {
 		r.Inode = st.inode
 	}
 	r.Rootless, r.Closed, r.Skipped = o.Rootless, shut, res.Skipped

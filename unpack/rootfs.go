@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,9 @@ type stage struct {
 	tree   *os.Root // what dir is to be, in it
 	// started is when that was made, by the clock of the file system.
 	started time.Time
-	inode   uint64 // of the root that will be seen, where it is another than that of tree
+	// mounted says that something is to be mounted on tree, whose root has that inode.
+	mounted bool
+	inode   uint64
 }
 
 const (
@@ -153,6 +156,12 @@ func whereabouts(dir string) (string, error) {
 		return "", fsys.Classify(err)
 	}
 	real, err := filepath.EvalSymlinks(abs)
+	if kept := mountOf(cmp.Or(real, abs)); err == nil || errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(kept); err == nil {
+			return "", content.WithHint(fmt.Errorf("%s: %w: there is what was written to a folder that was mounted there", kept, content.ErrConflict),
+				"`dist unpack --umount %s` removes it; the command in %s mounts it again", dir, mountRecord)
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Lstat(abs); err == nil {

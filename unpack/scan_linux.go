@@ -42,7 +42,7 @@ func Scan(ctx context.Context, root *os.Root, base *layer.Tree, r Record) (*laye
 	}
 	s := &scan{
 		ctx: ctx, root: root, base: base, r: r, index: &layer.Index{}, seen: map[string]bool{},
-		links: map[link]string{}, buf: make([]byte, 256<<10),
+		links: map[link]string{}, buf: make([]byte, 256<<10), elsewhere: r.Users != users() && os.Geteuid() == 0,
 	}
 	if err := s.folder("", true); err != nil {
 		return nil, err
@@ -74,6 +74,9 @@ type scan struct {
 	seen  map[string]bool // folders
 	buf   []byte
 	count int // of entries
+	// elsewhere says that this is another user namespace than that of who unpacked, who is
+	// root here.
+	elsewhere bool
 }
 
 // folder adds a folder and all that is in it. kept says that its files are those that were
@@ -170,7 +173,10 @@ func (s *scan) describe(dir *os.File, base, name string, fi fs.FileInfo, kept bo
 	d, _ := fsys.DetailOf(fi)
 	was, known := s.base.At(name)
 	e := layer.Entry{Type: entryTypes[fi.Mode().Type()], Mode: modeOf(fi.Mode()), UID: d.UID, GID: d.GID, Time: fi.ModTime()}
-	if s.r.Rootless && d.UID == s.r.UID {
+	if s.r.Mounted && s.r.Rootless && known && e.Mode == was.Mode|uint32(readable(was.Type)) {
+		e.Mode = was.Mode
+	}
+	if s.r.Rootless && (d.UID == s.r.UID || s.elsewhere && d.UID == 0) {
 		e.UID, e.GID = 0, 0
 		if known {
 			e.UID, e.GID = was.UID, was.GID
@@ -296,15 +302,4 @@ func (s *scan) absent() error {
 		}
 		return nil
 	})
-}
-
-// modeOf is the opposite of fileMode.
-func modeOf(m fs.FileMode) uint32 {
-	mode := uint32(m.Perm())
-	for bit, flag := range modeFlags {
-		if m&flag != 0 {
-			mode |= bit
-		}
-	}
-	return mode
 }

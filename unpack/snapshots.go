@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -127,7 +128,7 @@ func (s *Snapshots) opened(dir string, index oci.Digest) error {
 type Snapshot struct {
 	Index oci.Digest // of its index
 	Files int        // and links
-	Size  int64      // of their content, in bytes
+	Size  int64      // that the files take on the disk, in bytes
 	// Mountable says that overlayfs understands it: it has all marks of what is not there
 	// any more, and nothing that is taken for one.
 	Mountable bool
@@ -171,8 +172,38 @@ func (s *Snapshots) Make(ctx context.Context, dir string, in layer.Input) (Snaps
 		return out, err
 	}
 	s.o.hook("unpack.layer")
-	out = Snapshot{oci.DigestBytes(p), res.Files + res.Links, res.Size, d.marked}
+	out = Snapshot{Index: oci.DigestBytes(p), Mountable: d.marked}
+	if out.Files, out.Size, err = stored(filepath.Join(dir, partName)); err != nil {
+		return out, err
+	}
 	return out, s.opened(dir, out.Index)
+}
+
+// stored is how many files and links a folder has, and what they take on the disk.
+func stored(dir string) (files int, bytes int64, err error) {
+	seen := map[uint64]bool{}
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		fi, err := e.Info()
+		if err != nil {
+			return err
+		}
+		d, ok := fsys.DetailOf(fi)
+		if ok && d.Links > 1 && seen[d.Inode] {
+			return nil
+		}
+		if !ok {
+			d.Stored = fi.Size()
+		}
+		if seen[d.Inode] = true; fi.Mode().IsRegular() || fi.Mode()&fs.ModeSymlink != 0 {
+			files++
+			bytes += d.Stored
+		}
+		return nil
+	})
+	return files, bytes, fsys.Classify(err)
 }
 
 // durable writes a file into a folder, and has all of its file system on the disk.
@@ -335,12 +366,11 @@ func (d *partDisk) Whiteout(name string) error {
 
 // Opaque implements layer.PartDisk.
 func (d *partDisk) Opaque(name string) error {
-	dir, base, err := &folder{root: d.dirs.root}, ".", error(nil)
-	if name != "" {
-		dir, base, err = d.in(name)
-	} else {
-		defer dir.close()
+	if name == "" {
+		d.marked = false // of the root of a lower folder overlayfs does not ask
+		return nil
 	}
+	dir, base, err := d.in(name)
 	if err != nil {
 		return err
 	}

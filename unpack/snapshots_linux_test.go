@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"dist.example/content"
+	"dist.example/fsys"
 	"dist.example/layer"
 	"dist.example/oci"
 	"dist.example/unpack"
@@ -114,19 +117,47 @@ func linked(t *testing.T, dir, name string) uint64 {
 	return uint64(fi.Sys().(*syscall.Stat_t).Nlink)
 }
 
+// mounts says whether this user may mount overlay file systems. It tries.
+var mounts = sync.OnceValue(func() bool {
+	dir, err := os.MkdirTemp("", "mounts")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"lower", "upper", "work", "on"} {
+		if os.Mkdir(filepath.Join(dir, name), 0o700) != nil {
+			return false
+		}
+	}
+	if fsys.MountOverlay(dir, filepath.Join(dir, "on"), "lowerdir=lower,upperdir=upper,workdir=work") != nil {
+		return false
+	}
+	mounted, err := fsys.Unmount(filepath.Join(dir, "on"))
+	return mounted && err == nil
+})
+
 // overlaid mounts snapshots, or skips the test where that cannot be.
 func (k *taken) overlaid(t *testing.T, dir string) *unpack.Overlay {
 	t.Helper()
 	v := &unpack.Overlay{Snapshots: k.open(t), Base: k.base, Mount: unpack.Mount{Image: oci.DigestBytes([]byte("image")), Store: k.base, Lease: "1"}}
 	o := k.o
 	o.Record = &unpack.Record{Image: v.Image}
-	_, err := unpack.Rootfs(t.Context(), dir, v, o)
-	if rootless() || errors.Is(err, content.ErrUnsupported) || errors.Is(err, content.ErrDenied) {
-		t.Skipf("nothing can be mounted here: %v", err)
+	if rootless() || !mounts() {
+		t.Skip("nothing can be mounted here")
 	}
+	_, err := unpack.Rootfs(t.Context(), dir, v, o)
 	must(t, err)
-	t.Cleanup(func() { _, _ = unpack.Unmount(dir, true) })
+	t.Cleanup(func() { _, _ = unmount(dir, true) })
 	return v
+}
+
+// unmount is unpack.Unmount with what it ends.
+func unmount(dir string, discard bool) (ended unpack.Mount, err error) {
+	err = unpack.Unmount(dir, discard, func(m unpack.Mount) error {
+		ended = m
+		return nil
+	})
+	return ended, err
 }
 
 // What the kernel makes of snapshots is the image, and what is written there goes elsewhere.
@@ -155,16 +186,16 @@ func TestSnapshotsAreMounted(t *testing.T) {
 			if _, err := unpack.Rootfs(t.Context(), dir, k.open(t), k.o); !errors.Is(err, content.ErrConflict) {
 				t.Errorf("over it: %v", err)
 			}
-			if _, err := unpack.Unmount(dir, false); !errors.Is(err, content.ErrConflict) || !strings.Contains(content.Hint(err), "repack") {
+			if _, err := unmount(dir, false); !errors.Is(err, content.ErrConflict) || !strings.Contains(content.Hint(err), "repack") {
 				t.Errorf("what was written: %v", err)
 			}
-			m, err := unpack.Unmount(dir, true)
+			m, err := unmount(dir, true)
 			must(t, err)
 			if m.Lease != "1" || m.Store != k.base {
 				t.Errorf("it was %+v", m)
 			}
 			wantNothingLeft(t, above)
-			if _, err := unpack.Unmount(dir, true); !errors.Is(err, content.ErrNotFound) {
+			if _, err := unmount(dir, true); !errors.Is(err, content.ErrNotFound) {
 				t.Errorf("once more: %v", err)
 			}
 		})
@@ -201,7 +232,7 @@ func TestNoFileOfAnImageIsAMount(t *testing.T) {
 	t.Parallel()
 	dir, _ := unpacked(t, unpack.Options{}, packed(folder("rootfs", 0o755), folder("dist-mount", 0o755), folder("dist-mount/upper", 0o755),
 		file("dist-mount/mount.json", `{"store":"/","lease":"1","inode":12}`, 0o644)))
-	if _, err := unpack.Unmount(dir, true); !errors.Is(err, content.ErrNotFound) {
+	if _, err := unmount(dir, true); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("it was taken for one: %v", err)
 	}
 }
@@ -214,11 +245,11 @@ func TestWhatIsInUseIsNotUnmounted(t *testing.T) {
 	k.overlaid(t, dir)
 	f, err := os.Open(filepath.Join(dir, "f"))
 	must(t, err)
-	if _, err := unpack.Unmount(dir, false); !errors.Is(err, content.ErrConflict) {
+	if _, err := unmount(dir, false); !errors.Is(err, content.ErrConflict) {
 		t.Errorf("in use: %v", err)
 	}
 	f.Close()
-	_, err = unpack.Unmount(dir, false)
+	_, err = unmount(dir, false)
 	must(t, err)
 }
 
@@ -243,10 +274,15 @@ func TestTheCommandThatMounts(t *testing.T) {
 	if m, err := unpack.FindMount(dir); err != nil || m.Command != v.Command {
 		t.Errorf("it is %+v, %v", m, err)
 	}
+	if exec.Command("unshare", "-Urm", "true").Run() != nil {
+		t.Log("there are no user namespaces here")
+	} else if out, err := exec.Command("unshare", "-Urm", "sh", "-c", v.Command+` && cat "$0/f"`, dir).CombinedOutput(); err != nil || string(out) != "x" {
+		t.Errorf("it does %q, %v", out, err)
+	}
 	if _, err := unpack.Rootfs(t.Context(), dir, v, k.o); !errors.Is(err, content.ErrConflict) {
 		t.Errorf("again: %v", err)
 	}
-	_, err = unpack.Unmount(dir, false)
+	_, err = unmount(dir, false)
 	must(t, err)
 	wantNothingLeft(t, above)
 }
@@ -344,3 +380,81 @@ func TestSnapshotsAreHeldToWhatLayersAre(t *testing.T) {
 }
 
 var _ unpack.Source = unpack.Layers([]layer.Input{})
+
+// Of the root of a lower folder overlayfs does not ask whether it is opaque.
+func TestAnOpaqueRootIsNotMountable(t *testing.T) {
+	t.Parallel()
+	if k := take(t, unpack.Options{}, packed(file("old", "1", 0o644)), packed(file("new", "2", 0o644), file(".wh..wh..opq", "", 0o644))); k.last.Mountable {
+		t.Error("it is said to be mountable")
+	}
+}
+
+// Unmount takes nothing away until nothing is mounted, and goes on where it has ended.
+func TestUnmountingGoesOn(t *testing.T) {
+	t.Parallel()
+	k := take(t, unpack.Options{}, packed(file("f", "x", 0o644)))
+	above := tempDir(t)
+	dir := filepath.Join(above, "rootfs")
+	v := k.overlaid(t, dir)
+	// Somebody has it mounted once more.
+	if out, err := exec.Command("sh", "-c", v.Command).CombinedOutput(); err != nil {
+		t.Logf("not twice: %s", out)
+	}
+	must(t, os.Chmod(dir, 0o711))
+	if _, err := unmount(dir, false); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("with another mode: %v", err)
+	}
+	failed := errors.New("the lease stays")
+	if err := unpack.Unmount(dir, true, func(unpack.Mount) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("a lease that stays: %v", err)
+	}
+	if m, err := unpack.FindMount(dir); err != nil || m.Lease != "1" {
+		t.Errorf("nothing tells of it: %v", err)
+	}
+	if _, err := unpack.Rootfs(t.Context(), dir, k.open(t), k.o); !errors.Is(err, content.ErrConflict) || !strings.Contains(content.Hint(err), "--umount") {
+		t.Errorf("over what is left: %v", err)
+	}
+	_, err := unmount(dir, true)
+	must(t, err)
+	wantNothingLeft(t, above)
+}
+
+// What is in the folder and not in the mount is left alone, and all that tells of it.
+func TestWhatIsBelowAMountStays(t *testing.T) {
+	t.Parallel()
+	k := take(t, unpack.Options{}, packed(file("f", "x", 0o644)))
+	above := tempDir(t)
+	dir := filepath.Join(above, "rootfs")
+	k.overlaid(t, dir)
+	if mounted, err := fsys.Unmount(dir); !mounted || err != nil {
+		t.Fatal(mounted, err)
+	}
+	mine := filepath.Join(dir, "mine")
+	must(t, os.WriteFile(mine, []byte("x"), 0o644))
+	for range 2 {
+		if _, err := unmount(dir, true); !errors.Is(err, content.ErrConflict) || !strings.Contains(content.Hint(err), "elsewhere") {
+			t.Errorf("with a file in it: %v", err)
+		}
+	}
+	must(t, os.Remove(mine))
+	_, err := unmount(dir, false)
+	must(t, err)
+	wantNothingLeft(t, above)
+}
+
+// What was left out of snapshots, and what their owner may read beyond the image, is no
+// change of a folder that shows them.
+func TestARootlessMountIsUnchanged(t *testing.T) {
+	t.Parallel()
+	theirs := file("theirs", "x", 0)
+	theirs.Uid, theirs.Gid = 123, 456
+	theirs.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}
+	layers := [][]byte{packed(theirs, special(tar.TypeChar, "null"), folder("closed", 0), file("closed/in", "x", 0o200))}
+	_, tree := unpacked(t, unpack.Options{Rootless: true}, layers...)
+	k := take(t, unpack.Options{Rootless: true}, layers...)
+	dir := filepath.Join(tempDir(t), "rootfs")
+	k.overlaid(t, dir)
+	wantChanged(t, dir, tree)
+	must(t, os.WriteFile(filepath.Join(dir, "theirs"), []byte("y"), 0o600))
+	wantChanged(t, dir, tree, "/theirs content time")
+}
