@@ -117,26 +117,35 @@ func (c *Client) makeRoom(ctx context.Context, all *coming, ses *blobstore.Sessi
 	if err := ses.Flush(ctx); err != nil { // what is here is under its lease now
 		return err
 	}
+	gerr, err := c.evict(ctx, s, all.bytes, o)
+	if errors.As(err, &room) {
+		return errors.Join(c.notEnough(ctx, s, o, err, room), gerr)
+	}
+	return err
+}
+
+// evict collects garbage and gives up names until so many bytes fit, and tells of each
+// name that goes. Errors: a RoomError where nothing more may go, and beside it what could
+// not be removed; that is a warning alone where it need not be.
+func (c *Client) evict(ctx context.Context, s *blobstore.Store, bytes int64, o gc.EvictOptions) (stayed, err error) {
+	var room *RoomError
 	o.Lack = func(ctx context.Context) (int64, error) {
-		if err = s.Fits(ctx, all.bytes); !errors.As(err, &room) {
+		if err := s.Fits(ctx, bytes); !errors.As(err, &room) {
 			return 0, err
 		}
 		return room.Lack(), nil
 	}
-	report, gerr := gc.Evict(ctx, s, o)
+	report, stayed := gc.Evict(ctx, s, o)
 	for _, n := range report.Evicted {
 		c.opts.Warn(fmt.Sprintf("%s made room: it was last used on %s", n.Reference, n.LastUsed.Format(time.DateOnly)))
 	}
-	if gerr != nil && ctx.Err() != nil {
-		return gerr
+	if stayed != nil && ctx.Err() != nil {
+		return nil, stayed
 	}
-	if err = s.Fits(ctx, all.bytes); errors.As(err, &room) {
-		return errors.Join(c.notEnough(ctx, s, o, err, room), gerr)
+	if err = s.Fits(ctx, bytes); err == nil && stayed != nil {
+		c.opts.Warn(stayed.Error())
 	}
-	if err == nil && gerr != nil { // something could not be removed, and need not be
-		c.opts.Warn(gerr.Error())
-	}
-	return err
+	return stayed, err
 }
 
 // planRoom is makeRoom for a plan that brings so many bytes: it says which names would

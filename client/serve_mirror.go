@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"dist.example/blobstore"
 	"dist.example/content"
 	"dist.example/oci"
 	"dist.example/registryclient"
@@ -51,10 +52,14 @@ func (c *Client) upstream(lib content.Library, servers map[string]string, o Serv
 	for host := range servers {
 		hosts = append(hosts, host)
 	}
-	m := mirror.New(store, mirror.Options{
+	opts := mirror.Options{
 		Registries: hosts, Revalidate: o.Revalidate, Log: o.Log,
 		Open: func(repo oci.Reference) mirror.Repository { return remote.Repository(repo) },
-	})
+	}
+	if s, ok := store.(*blobstore.Store); ok {
+		opts.MakeRoom = (&mirrorRoom{c: c, store: s, hosts: hosts}).make
+	}
+	m := mirror.New(store, opts)
 	return m, func() {
 		m.Close()
 		remote.CloseIdle()

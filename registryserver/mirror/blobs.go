@@ -57,6 +57,9 @@ func (m *Mirror) Blob(ctx context.Context, repo oci.Reference, d oci.Digest) (io
 	if vouched {
 		return nil, m.share(ctx, repo, d)
 	}
+	if _, full := m.unkept.young(blobKey(repo, d), m.o.Now(), unkeptAge); full {
+		return m.pass(ctx, repo, d, size)
+	}
 	f, err := m.join(repo, oci.Descriptor{MediaType: oci.MediaTypeOctets, Digest: d, Size: size})
 	if err != nil {
 		return nil, err
@@ -69,6 +72,9 @@ func (m *Mirror) Blob(ctx context.Context, repo oci.Reference, d oci.Digest) (io
 		return r, nil
 	}
 	r.Close()
+	if errors.Is(err, content.ErrNoSpace) {
+		return m.pass(ctx, repo, d, size)
+	}
 	if err != nil {
 		return nil, err
 	}

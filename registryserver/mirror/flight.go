@@ -22,6 +22,8 @@ type flight struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
+	room    int64 // bytes that room was made for, and
+	came    int64 // those of them that have come
 	askers  int
 	timer   *time.Timer   // ends a flight that nobody waits for
 	coming  bool          // bytes come, or have ended
@@ -85,6 +87,9 @@ func (f *flight) run(ctx context.Context) {
 	f.m.mu.Lock()
 	delete(f.m.flights, f.key)
 	f.m.mu.Unlock()
+	if errors.Is(err, content.ErrNoSpace) {
+		f.m.unkept.put(blobKey(f.repo, f.desc.Digest), err, 1, f.m.o.Now())
+	}
 	if err != nil {
 		f.m.refuse(f.repo.Registry, blobKey(f.repo, f.desc.Digest), err)
 		f.m.o.Log.LogAttrs(ctx, slog.LevelWarn, "blob could not be mirrored",
@@ -105,15 +110,19 @@ func (f *flight) fetch(ctx context.Context) error {
 		return fmt.Errorf("fetch %s: %w", f.desc.Digest, err)
 	}
 	defer f.m.slots.Release(1)
-	lease, err := f.m.keep.lease(ctx)
+	if err := f.m.makeRoom(ctx, f); err != nil {
+		return fmt.Errorf("fetch %s: %w", f.desc.Digest, err)
+	}
+	lease, done, err := f.m.keep.use(ctx)
 	if err != nil {
 		return err
 	}
+	defer done()
 	_, err = content.Copy(ctx, &landing{f, lease}, f.m.o.Open(f.repo), f.desc, content.CopyOptions{
 		Jobs: 1, Origin: f.repo.Name(), Observe: f.observe,
 	})
-	if errors.Is(err, content.ErrCorrupt) {
-		_ = f.m.store.Abort(ctx, f.key) // else the next one begins anew
+	if errors.Is(err, content.ErrCorrupt) || errors.Is(err, content.ErrNoSpace) {
+		_ = f.m.store.Abort(ctx, f.key) // else the next one begins anew, or nobody goes on with it
 	}
 	return err
 }
@@ -121,6 +130,9 @@ func (f *flight) fetch(ctx context.Context) error {
 // observe is told of the copy: before it has started nothing can come.
 func (f *flight) observe(e content.Event) {
 	if e.Kind == content.EventStarted || e.Kind == content.EventAdvanced {
+		f.mu.Lock()
+		f.came = e.Offset
+		f.mu.Unlock()
 		f.advance(true)
 	}
 }

@@ -1,17 +1,23 @@
 package mirror
 
 import (
+	"context"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
 
 	"dist.example/blobstore/memory"
+	"dist.example/content"
+	"dist.example/oci"
 )
+
+func nothing(context.Context) []oci.Digest { return nil }
 
 // Each day has a lease of its own, which is released after a week.
 func TestLeasesTakeTurns(t *testing.T) {
 	store, now := memory.New(), time.Now()
-	k := keeper{store: store, now: func() time.Time { return now }}
+	k := keeper{store: store, now: func() time.Time { return now }, gathered: nothing}
 	leases := func() (n int) {
 		t.Helper()
 		for _, err := range store.AllLeases(t.Context()) {
@@ -24,10 +30,11 @@ func TestLeasesTakeTurns(t *testing.T) {
 	}
 	use := func() string {
 		t.Helper()
-		id, err := k.lease(t.Context())
+		id, done, err := k.use(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
+		done()
 		return id
 	}
 	first := use()
@@ -48,6 +55,46 @@ func TestLeasesTakeTurns(t *testing.T) {
 	}
 	if n := leases(); n > 7 {
 		t.Errorf("%d leases are kept, want a week's", n)
+	}
+}
+
+// A lease that is shed lasts until nobody writes under it any more; the last one makes
+// place for another.
+func TestLeasesAreShedOldestFirst(t *testing.T) {
+	store, now := memory.New(), time.Now()
+	k := keeper{store: store, now: func() time.Time { return now }, gathered: nothing}
+	use := func() (string, func()) {
+		t.Helper()
+		id, done, err := k.use(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id, done
+	}
+	old, oldDone := use()
+	now = now.Add(25 * time.Hour)
+	middle, done := use()
+	done()
+	if more, err := k.shed(t.Context()); !more || err != nil {
+		t.Errorf("with two leases shed says %v, %v", more, err)
+	}
+	if err := store.Hold(t.Context(), old); err != nil {
+		t.Errorf("the lease of who writes is gone: %v", err)
+	}
+	oldDone()
+	if err := store.Hold(t.Context(), old); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("when he is done the oldest lease is still there: %v", err)
+	}
+	if more, err := k.shed(t.Context()); more || err != nil {
+		t.Errorf("with the last lease shed says %v, %v", more, err)
+	}
+	if err := store.Hold(t.Context(), middle); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("the last lease is still there: %v", err)
+	}
+	if newest, done := use(); newest == middle {
+		t.Error("the last lease did not make place for another")
+	} else {
+		done()
 	}
 }
 

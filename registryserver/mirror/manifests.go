@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"sync"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -59,7 +61,22 @@ func (m *Mirror) known(ctx context.Context, repo oci.Reference, d oci.Digest) (r
 		return got, err
 	}
 	m.touch(ctx, repo, got.Descriptor)
-	return got, m.settle(ctx, pending{repo, got.Descriptor}, got.Data)
+	return got, m.settleIfRoom(ctx, pending{repo: repo, desc: got.Descriptor}, got.Data)
+}
+
+// settleIfRoom is settle; what there is no room for stays as it is.
+func (m *Mirror) settleIfRoom(ctx context.Context, p pending, data []byte) error {
+	err := m.settle(ctx, p, data)
+	if errors.Is(err, content.ErrNoSpace) {
+		m.unkeptManifest(ctx, p.repo, p.desc.Digest, err)
+		return nil
+	}
+	return err
+}
+
+func (m *Mirror) unkeptManifest(ctx context.Context, repo oci.Reference, d oci.Digest, err error) {
+	m.o.Log.LogAttrs(ctx, slog.LevelWarn, "manifest is passed on and not kept",
+		slog.String("manifest", repo.WithDigest(d).String()), slog.Any("error", err))
 }
 
 // read reads a manifest that is held.
@@ -123,14 +140,20 @@ func (m *Mirror) fetch(ctx context.Context, repo oci.Reference, d oci.Digest) (g
 		}
 		return m.read(ctx, d)
 	}
-	got, err = m.stage(ctx, repo, d)
-	if errors.Is(err, content.ErrExists) { // it was committed meanwhile
+	err = m.withRoom(ctx, func() (err error) {
+		got, err = m.stage(ctx, repo, d)
+		return err
+	})
+	switch {
+	case errors.Is(err, content.ErrExists): // it was committed meanwhile
 		return m.fetch(ctx, repo, d)
-	}
-	if err != nil {
+	case errors.Is(err, content.ErrNoSpace) && len(got.Data) > 0:
+		m.unkeptManifest(ctx, repo, d, err)
+		return got, nil
+	case err != nil:
 		return got, err
 	}
-	return got, m.settle(ctx, pending{repo, got.Descriptor}, got.Data)
+	return got, m.settleIfRoom(ctx, pending{repo: repo, desc: got.Descriptor}, got.Data)
 }
 
 // proven is nil if repo has d, which is held, by the word of its registry or, where
@@ -184,21 +207,43 @@ func (m *Mirror) stage(ctx context.Context, repo oci.Reference, d oci.Digest) (g
 // writer opens the ingest of a staged manifest, and lets it be under the newest
 // lease.
 func (m *Mirror) writer(ctx context.Context, repo oci.Reference, desc oci.Descriptor) (content.Writer, error) {
-	lease, err := m.keep.lease(ctx)
+	lease, done, err := m.keep.use(ctx)
 	if err != nil {
 		return nil, err
 	}
 	key := stageKey(repo, desc.Digest)
 	m.keep.has(key)
-	return m.store.Writer(ctx, content.IngestOptions{
+	w, err := m.store.Writer(ctx, content.IngestOptions{
 		Key: key, Expected: desc.Digest, Total: desc.Size, MediaType: desc.MediaType, Lease: lease, Source: repo.Name(),
 	})
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return &leased{Writer: w, done: sync.OnceFunc(done)}, nil
+}
+
+// leased is a writer that needs a lease until it is closed.
+type leased struct {
+	content.Writer
+	done func()
+}
+
+// Close implements content.Writer.
+func (l *leased) Close() error {
+	defer l.done()
+	return l.Writer.Close()
 }
 
 // touch lets what was asked for be kept for longer, once a day. It is a matter of
 // keeping alone, and no reason to fail.
 func (m *Mirror) touch(ctx context.Context, repo oci.Reference, desc oci.Descriptor) {
-	if _, err := m.keep.lease(ctx); err != nil || m.keep.has(stageKey(repo, desc.Digest)) {
+	_, done, err := m.keep.use(ctx)
+	if err != nil {
+		return
+	}
+	defer done()
+	if m.keep.has(stageKey(repo, desc.Digest)) {
 		return
 	}
 	if w, err := m.writer(ctx, repo, desc); err == nil {

@@ -36,6 +36,13 @@
 // but what it stood for, and the name in the store, stay. A refusal is remembered for
 // five seconds; a registry that cannot be reached is not asked anything meanwhile.
 //
+// # Where the store is full
+//
+// Room is made for what comes (Options.MakeRoom), while what is being pulled stays: all
+// that a staged manifest of the last hour waits with. Leases of the mirror end for that,
+// the oldest first. What there is no room for nevertheless is passed on and not kept: each
+// who asks for it costs a fetch. A manifest without room is passed on in the same way.
+//
 // # What a crash leaves
 //
 // Ingests of blobs, which go on; staged manifests, which are read back by their
@@ -46,7 +53,8 @@
 // # What it does not do
 //
 // It does not decide who may ask: the server does before. It sends nothing of its
-// clients upstream, no credentials above all. It deletes nothing that the store has.
+// clients upstream, no credentials above all. It deletes nothing that the store has; who
+// makes room does.
 package mirror
 
 import (
@@ -88,6 +96,9 @@ type Options struct {
 	Open func(repo oci.Reference) Repository
 	// Revalidate is how long a registry's word on a tag counts; 0 asks each time.
 	Revalidate time.Duration
+	// MakeRoom is asked before a blob is fetched, one call at a time, and sees to it that
+	// the store has room for it. Errors: ErrNoSpace. With nil, what fits fits.
+	MakeRoom func(ctx context.Context, want Want) error
 	// Log is told when what is served may be out of date, and what could not be
 	// fetched; nil drops it.
 	Log *slog.Logger
@@ -129,6 +140,8 @@ type Mirror struct {
 	running sync.WaitGroup
 	flights map[string]*flight // by their keys
 	waiting waiting
+	making  *semaphore.Weighted // of room, one at a time
+	unkept  cache[error]        // blobs there was no room for
 }
 
 // New returns a mirror that keeps what it fetches in store. The caller closes it
@@ -141,13 +154,15 @@ func New(store content.Store, o Options) *Mirror {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Mirror{
+	m := &Mirror{
 		store: store, o: o, ctx: ctx, stop: stop,
-		keep:  keeper{store: store, now: o.Now},
 		slots: semaphore.NewWeighted(flights), flights: map[string]*flight{},
 		refusals: cache[error]{limit: 4096}, stats: cache[int64]{limit: 4096},
+		making: semaphore.NewWeighted(1), unkept: cache[error]{limit: 4096},
 		tags: cache[[]string]{limit: maxLists}, referrers: cache[[]oci.Descriptor]{limit: maxLists},
 	}
+	m.keep = keeper{store: store, now: o.Now, gathered: m.gathered}
+	return m
 }
 
 // Close ends all fetches and waits for that; what they have so far is kept.
@@ -266,7 +281,7 @@ func (m *Mirror) vouched(ctx context.Context, repo oci.Reference, d oci.Digest) 
 // include says that repo's registry has d there. It vouches for nothing that d refers
 // to and that is not in repo by itself.
 func (m *Mirror) include(ctx context.Context, repo oci.Reference, d oci.Digest) error {
-	return m.store.Include(ctx, repo.Name(), content.Pushed, d)
+	return m.withRoom(ctx, func() error { return m.store.Include(ctx, repo.Name(), content.Pushed, d) })
 }
 
 func repositoryOf(ref oci.Reference) oci.Reference {

@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -58,6 +59,12 @@ func newRig(t *testing.T) *rig {
 // over is a server over store that mirrors up.
 func over(t *testing.T, store content.Store, up *registrytest.Registry, c *clock) *rig {
 	t.Helper()
+	return withRoom(t, store, up, c, nil)
+}
+
+// withRoom is over with what makes room.
+func withRoom(t *testing.T, store content.Store, up *registrytest.Registry, c *clock, makeRoom func(context.Context, mirror.Want) error) *rig {
+	t.Helper()
 	client, err := registryclient.New(registryclient.Options{
 		HostsDirs: []string{}, RegistriesConf: []string{}, CertDirs: []string{}, NoAuthFiles: true,
 		Retries: 2, RetryBase: time.Millisecond, Servers: map[string]string{"docker.io": up.URL, "quay.io": up.URL},
@@ -67,7 +74,7 @@ func over(t *testing.T, store content.Store, up *registrytest.Registry, c *clock
 	}
 	t.Cleanup(client.CloseIdle)
 	m := mirror.New(store, mirror.Options{
-		Registries: []string{"docker.io", "quay.io"}, Revalidate: 5 * time.Minute, Now: c.read,
+		Registries: []string{"docker.io", "quay.io"}, Revalidate: 5 * time.Minute, Now: c.read, MakeRoom: makeRoom,
 		Open: func(repo oci.Reference) mirror.Repository { return client.Repository(repo) },
 	})
 	srv := httptest.NewServer(registryserver.New(store, registryserver.Options{Upstream: m}))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"dist.example/content"
 	"dist.example/oci"
@@ -12,8 +13,9 @@ import (
 
 // pending is a staged manifest.
 type pending struct {
-	repo oci.Reference
-	desc oci.Descriptor
+	repo  oci.Reference
+	desc  oci.Descriptor
+	since time.Time // when it was first found to lack something
 }
 
 // maxWaiting bounds what is remembered of what staged manifests wait for. What is
@@ -79,7 +81,7 @@ func (m *Mirror) settle(ctx context.Context, p pending, data []byte) error {
 	if err != nil || len(missing) > 0 {
 		return err
 	}
-	if err := m.commit(ctx, p); err != nil {
+	if err := m.withRoom(ctx, func() error { return m.commit(ctx, p) }); err != nil {
 		return err
 	}
 	if err := m.include(ctx, p.repo, p.desc.Digest); err != nil {
@@ -96,6 +98,7 @@ func (m *Mirror) settle(ctx context.Context, p pending, data []byte) error {
 func (m *Mirror) await(p pending, missing []oci.Digest) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	p.since = m.o.Now()
 	for _, d := range missing {
 		news = m.waiting.add(d, p) || news
 	}
@@ -149,7 +152,7 @@ func (m *Mirror) holds(ctx context.Context, repo oci.Reference, e oci.Edge) (boo
 		return false, nil
 	}
 	if err == nil {
-		err = m.settle(ctx, pending{repo, got.Descriptor}, got.Data)
+		err = m.settle(ctx, pending{repo: repo, desc: got.Descriptor}, got.Data)
 	}
 	if err != nil {
 		return false, err
