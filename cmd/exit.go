@@ -88,7 +88,7 @@ var exitMeanings = []exitMeaning{
 	{exitDenied, "The registry (401, 403) or the file system refuses access, or the passphrase of a key is wrong."},
 	{exitUnavailable, "Network trouble, or a limit that outlasted the retries; run it again, it goes on where it stopped."},
 	{exitConflict, "In use, there already, or moved by somebody else meanwhile."},
-	{exitNoRoom, "The disk is full or the quota reached; nothing half-written is visible."},
+	{exitNoRoom, "The disk is full or the quota reached, here or at a registry; nothing half-written is visible."},
 	{exitPartial, "Some of many failed, under sync --keep-going; or volumes of a bundle are missing."},
 	{exitBase, "What a delta is on top of is not here; a request was written."},
 	{exitOffline, "The network was needed, and --offline or DIST_OFFLINE forbids it."},

@@ -43,7 +43,7 @@ type apiError struct {
 // and closes it. what says what was asked: "manifest latest", "blob sha256:…".
 func (r *Repository) answerError(e *endpoint, what string, resp *http.Response, sent bool) error {
 	apiErrs, text := readErrorBody(resp)
-	class := statusClass(resp.StatusCode, apiErrs)
+	class := statusClass(resp.Request.Method, resp.StatusCode, apiErrs)
 	msg := fmt.Sprintf("%s answered %d", e.host(), resp.StatusCode)
 	if text != "" {
 		msg += " " + text
@@ -99,9 +99,13 @@ var codeClasses = map[string]error{
 	"TOOMANYREQUESTS":       content.ErrUnavailable,
 }
 
-// statusClass is the class of a refusal.
-func statusClass(status int, errs []apiError) error {
+// statusClass is the class of a refusal of a request with method.
+func statusClass(method string, status int, errs []apiError) error {
 	switch status {
+	case http.StatusInsufficientStorage:
+		if method != http.MethodGet && method != http.MethodHead { // else others may have it
+			return content.ErrNoSpace
+		}
 	case http.StatusPreconditionFailed:
 		return content.ErrConflict // there is no code for it
 	case http.StatusRequestEntityTooLarge:

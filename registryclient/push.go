@@ -69,8 +69,8 @@ func found(err error, same bool) (bool, error) {
 // the system can do that; an io.ReaderAt that can also seek is read from its
 // position on. The content of any other reader is buffered up to 4 MiB, and when
 // larger sent in one try. Errors: ErrCorrupt when the registry, or a verifying
-// reader, finds other bytes than desc says; ErrDenied, ErrUnavailable,
-// ErrInvalid for a manifest that the registry refuses.
+// reader, finds other bytes than desc says; ErrDenied, ErrUnavailable; ErrNoSpace when the
+// registry has no room; ErrInvalid for a manifest that it refuses.
 func (r *Repository) Push(ctx context.Context, desc oci.Descriptor, from io.Reader) error {
 	if oci.HasSuccessors(desc.MediaType) {
 		data, err := readManifestToPush(desc, from)

@@ -236,7 +236,7 @@ func TestAPushThatEndsEarlyCancelsItsSession(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	for status, class := range map[int]error{http.StatusForbidden: content.ErrDenied, http.StatusInsufficientStorage: content.ErrUnavailable} {
+	for status, class := range map[int]error{http.StatusForbidden: content.ErrDenied, http.StatusInsufficientStorage: content.ErrNoSpace} {
 		f.misbehave(func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			if r.Method == http.MethodPut {
 				w.WriteHeader(status)
@@ -247,6 +247,22 @@ func TestAPushThatEndsEarlyCancelsItsSession(t *testing.T) {
 	}
 	if begun, cancelled := f.requests("POST"), f.requests("DELETE"); begun != 3 || cancelled != 3 {
 		t.Errorf("%d sessions were begun, and %d cancelled", begun, cancelled)
+	}
+}
+
+// A registry that has no room to give something, which is one that keeps what it
+// fetches, is one of several that may have it.
+func TestNoRoomToReadIsNoMatterOfRoomHere(t *testing.T) {
+	f := newFake(t)
+	desc := f.addBlob(100)
+	f.hook = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.WriteHeader(http.StatusInsufficientStorage)
+		return true
+	}
+	_, err := f.repository(t, nil).Fetch(context.Background(), desc)
+	wantClass(t, err, content.ErrUnavailable)
+	if n := f.requests("GET"); n != 1 {
+		t.Errorf("it was asked %d times", n)
 	}
 }
 

@@ -354,7 +354,7 @@ func (r *Repository) askToken(ctx context.Context, e *endpoint, h hop, q call) (
 
 func (r *Repository) tokenRefused(e *endpoint, h hop, resp *http.Response, sent bool) error {
 	errs, text := readErrorBody(resp)
-	class := statusClass(resp.StatusCode, errs)
+	class := statusClass(http.MethodGet, resp.StatusCode, errs)
 	if resp.StatusCode/100 == 4 && class != content.ErrUnavailable {
 		class = content.ErrDenied // token servers say 400 and 404 for what they do not grant
 	}

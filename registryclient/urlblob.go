@@ -175,7 +175,7 @@ func (s *urlStream) whole(resp *http.Response) error {
 
 // refused is the failure of an answer that is none.
 func (s *urlStream) refused(resp *http.Response) error {
-	class := statusClass(resp.StatusCode, nil)
+	class := statusClass(http.MethodGet, resp.StatusCode, nil)
 	after := retryAfter(resp.Header, time.Now())
 	_, text := readErrorBody(resp)
 	if text != "" {
