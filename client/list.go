@@ -51,7 +51,10 @@ const byteOrderMark = "\xef\xbb\xbf"
 // Kubernetes, values of charts. What is what is seen from the first line that says
 // anything. There the names are given in full, and what is named twice is one entry.
 //
-// Errors: ErrInvalid, with file and line where there is one; those of r and o.Open.
+// A list with a name a line may be empty.
+//
+// Errors: ErrInvalid, with file and line where there is one, also for YAML in which there
+// is no image to take; those of r and o.Open.
 func ReadList(r io.Reader, name string, o ListOptions) ([]ListEntry, error) {
 	data, err := readListBytes(r, name)
 	if err != nil {

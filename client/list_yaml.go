@@ -67,10 +67,21 @@ func readYAMLList(data []byte, name string, o ListOptions) ([]ListEntry, error) 
 			return nil, err
 		}
 	}
-	if len(l.entries) == 0 && !l.passed {
-		l.pass(name, "no image is found in it")
+	if len(l.entries) == 0 {
+		return nil, l.nothing()
 	}
 	return l.entries, nil
+}
+
+// nothing is the error of a list that names no image: unlike an empty list with a name a
+// line, which programs write, it was not meant to be read.
+func (l *yamlList) nothing() error {
+	what := "no image is found in it"
+	if l.passed {
+		what = "no image in it can be taken"
+	}
+	return content.WithHint(fmt.Errorf("%s: %w: %s", l.name, content.ErrInvalid, what),
+		"of YAML and JSON, manifests of hauler, objects of Kubernetes and values of charts are read; else a list has a name a line")
 }
 
 // yamlMarks counts what begins or ends a part of a document: no more than a few parts

@@ -14,12 +14,16 @@ import (
 	"dist.example/oci"
 )
 
-// readAs is a list as one line for each entry, and what was passed over.
+// readAs is a list as one line for each entry, and what was passed over. That there is
+// nothing in it is an error.
 func readAs(t *testing.T, list string, o client.ListOptions) (entries, passed string) {
 	t.Helper()
 	var told []string
 	o.PassedOver = func(where, what string) { told = append(told, where+" "+what) }
 	got, err := client.ReadList(strings.NewReader(list), "f", o)
+	if errors.Is(err, content.ErrInvalid) && strings.Contains(err.Error(), ": no image ") {
+		return "", strings.Join(append(told, err.Error()), "\n")
+	}
 	must(t, err)
 	var text []string
 	for _, e := range got {
@@ -27,6 +31,9 @@ func readAs(t *testing.T, list string, o client.ListOptions) (entries, passed st
 	}
 	return strings.Join(text, "\n"), strings.Join(told, "\n")
 }
+
+// cannot follows what was passed over where nothing else is in a list.
+const cannot = "\nf: invalid: no image in it can be taken"
 
 func TestReadListInYAML(t *testing.T) {
 	t.Parallel()
@@ -41,16 +48,16 @@ func TestReadListInYAML(t *testing.T) {
 		"a loop of aliases":      {"a: &a\n  image: *a\n  b: [*a, *a]\nimage: redis:7\n", "f:4 docker.io/library/redis:7", ""},
 		"values of a chart":      {"image:\n  registry: quay.io\n  repository: a/b\n  tag: 1.30\n  pullPolicy: Always\n", "f:1 quay.io/a/b:1.30", ""},
 		"values with a digest":   {"image:\n  repository: quay.io/a/b\n  digest: " + zero + "\n  tag: ''\n", "f:1 quay.io/a/b@" + zero, ""},
-		"values without a tag":   {"a:\n  image:\n    repository: quay.io/a/b\n    tag: \"\"\n", "", `f:2 image "quay.io/a/b" has neither tag nor digest: its chart chooses`},
+		"values without a tag":   {"a:\n  image:\n    repository: quay.io/a/b\n    tag: \"\"\n", "", `f:2 image "quay.io/a/b" has neither tag nor digest: its chart chooses` + cannot},
 		"an image as a volume":   {"volumes:\n- image:\n    reference: quay.io/a/b:c\n", "f:2 quay.io/a/b:c", ""},
-		"no name":                {"image: ${IMAGE}\n", "", `f:1 image "${IMAGE}" is not the name of one`},
+		"no name":                {"image: ${IMAGE}\n", "", `f:1 image "${IMAGE}" is not the name of one` + cannot},
 		"a template":             {"image: {{ .Values.image }}\nx: {image: redis:7}\n", "f:2 docker.io/library/redis:7", "f:1 image is for a template to fill in"},
-		"an id":                  {"image: " + zero, "", fmt.Sprintf("f:1 image %q is not the name of one", zero)},
-		"no string":              {"image: true\nx: {image: 7}\ny: {image: null}\nz: {image: ''}\nv: {image: [redis]}\n", "", "f no image is found in it"},
+		"an id":                  {"image: " + zero, "", fmt.Sprintf("f:1 image %q is not the name of one", zero) + cannot},
+		"no string":              {"image: true\nx: {image: 7}\ny: {image: null}\nz: {image: ''}\nv: {image: [redis]}\n", "", "f: invalid: no image is found in it"},
 		"a status":               {"apiVersion: v1\nkind: Pod\nstatus: {containerStatuses: [{image: redis:6}]}\nspec: {containers: [{image: redis:7}]}\n", "f:4 docker.io/library/redis:7", ""},
 		"a field called status":  {"status: {image: redis:7}\n", "f:1 docker.io/library/redis:7", ""},
 		"a definition":           {"kind: CustomResourceDefinition\nspec: {properties: {image: {type: string, default: {image: redis}}}}\n---\nimage: redis:7\n", "f:4 docker.io/library/redis:7", ""},
-		"nothing":                {"apiVersion: v1\nkind: Service\n", "", "f no image is found in it"},
+		"nothing":                {"apiVersion: v1\nkind: Service\n", "", "f: invalid: no image is found in it"},
 		"a byte order mark":      {"\xef\xbb\xbfimage: redis:7\r\n", "f:1 docker.io/library/redis:7", ""},
 		"text with images in it": {"data:\n  x.yaml: |\n    image: redis:7\n---\nimage: redis:8\n", "f:5 docker.io/library/redis:8", ""},
 	} {
@@ -80,8 +87,8 @@ func TestReadListOfHauler(t *testing.T) {
 			"f:5 ghcr.io/a/c:1.2.0_up1\nf:6 ghcr.io/a/d:v2",
 			"f:6 chart \"oci://ghcr.io/a/d\" comes alone: add-images is not done\nf:7 chart \"e\" is of \"https://charts.example\", and not of a registry\nf:8 chart \"e\" has no version: which one is meant is for a list to say\nf:9 chart \"e\" has \"^1.2\" as its version, which is not one version\nf:10 chart \"e.tgz\" is of \"this machine\", and not of a registry",
 		},
-		"files":        {"Files\nspec:\n  files:\n  - path: https://a.example/x\n", "", `f:5 file "https://a.example/x" is not of a registry`},
-		"another kind": {"ThickCharts\nspec:\n  charts:\n  - image: redis\n", "", `f:1 hauler's kind "ThickCharts" is not read`},
+		"files":        {"Files\nspec:\n  files:\n  - path: https://a.example/x\n", "", `f:5 file "https://a.example/x" is not of a registry` + cannot},
+		"another kind": {"ThickCharts\nspec:\n  charts:\n  - image: redis\n", "", `f:1 hauler's kind "ThickCharts" is not read` + cannot},
 		"lists": {
 			"ImageTxts\nspec:\n  imageTxts:\n  - ref: a.txt\n  - {ref: b.txt, sources: {include: [core]}}\n  - {path: b.txt, sources: {exclude: [core, more]}}\n  - ref: https://a.example/x.txt\n  - ref: ../a.txt\n",
 			"a.txt:2 docker.io/library/redis:7\nb.txt:1 docker.io/a/b:1\nb.txt:2 docker.io/a/c:1\nb.txt:3 docker.io/a/d:1",

@@ -50,7 +50,7 @@ What does not fit under the store's quota, or on its disk, is refused before any
 
 A list has one NAME[@DIGEST] a line, perhaps with a platform (OS/ARCH) after it; # begins a comment. A line NAME:TAG@DIGEST pulls the digest and names it NAME:TAG, so that a lock brings back the same names with the same content. (Among the arguments NAME:TAG@DIGEST is kept as NAME@DIGEST.)
 
-A list may also be YAML or JSON: objects of Kubernetes, the values of a chart, or a manifest of hauler. Every field called image is read, and hauler's images and charts of registries; what cannot be taken is told on stderr, and --plan says of each name where it was read.
+A list may also be YAML or JSON: objects of Kubernetes, the values of a chart, or a manifest of hauler. Every field called image is read, and hauler's images and charts of registries; what cannot be taken is told on stderr, and --plan says of each name where it was read. YAML with no image to take is an error (exit 2); a list with a name a line may be empty.
 
 With --unpack the image is unpacked when it is here and has its name (see unpack for more). A folder that is in the way is told before anything is fetched.
 
