@@ -35,6 +35,20 @@ type Receipt struct {
 	bundle.Receipt
 	Digest oci.Digest
 	Signed bool
+	// Attachments are those of its names that only say what is about another, as the tags
+	// of signatures do.
+	Attachments int64
+}
+
+// IsAttachment says whether name only says what is about another manifest: cosign's tags
+// of signatures and the like.
+func IsAttachment(name string) bool {
+	ref, err := oci.ParseReference(name)
+	if err != nil {
+		return false
+	}
+	_, _, is := oci.ParseAttachmentTag(ref.Tag)
+	return is
 }
 
 // WriteReceipt writes what this store has and goes on having: its names, and the digests
@@ -81,6 +95,9 @@ func writeReceipt(ctx context.Context, s *blobstore.Store, site string, signer *
 			return out, err
 		}
 		names = append(names, n)
+		if IsAttachment(n.Reference.String()) {
+			out.Attachments++
+		}
 	}
 	out.Receipt = bundle.Receipt{
 		Store: s.UUID(), Site: site, Serial: reached.Generation, Created: time.Now().UTC().Truncate(time.Second),
@@ -150,7 +167,13 @@ func (c *Client) TakeReceipt(ctx context.Context, site string, r io.Reader, allo
 			out.Receipt = about
 			return comesFrom(was, about, allowOlder)
 		},
-		Name: w.AddName, Object: w.AddRaw,
+		Name: func(name string, d oci.Digest) error {
+			if IsAttachment(name) {
+				out.Attachments++
+			}
+			return w.AddName(name, d)
+		},
+		Object: w.AddRaw,
 	})
 	if err != nil {
 		return Site{}, out, err

@@ -148,7 +148,7 @@ type siteListCmd struct {
 
 // Help is the longer text of `dist site list --help`.
 func (siteListCmd) Help() string {
-	return `OBJECTS and NAMES are what the site said it has in its last receipt, which came here so long ago (AGE). "-" is for what is not known: before the first receipt, and after "dist check --rebuild" until the next one.
+	return `OBJECTS and NAMES, tags of signatures included, are what the site said it has in its last receipt, which came here so long ago (AGE). "-" is for what is not known: before the first receipt, and after "dist check --rebuild" until the next one.
 
 Examples:
 
@@ -241,7 +241,17 @@ func (c *siteShowCmd) Run(s *session) error {
 }
 
 func (j siteDetailJSON) print(w io.Writer, age func(time.Time) string) error {
-	if err := printFields(w, append(j.fields(), [2]string{"known here", j.known(fmt.Sprintf("%s of them (%s)", plural(j.KnownObjects, "object"), oci.HumanSize(j.KnownBytes)))})); err != nil {
+	fields := j.fields()
+	var attachments int64
+	for _, n := range j.List {
+		if client.IsAttachment(n.Name) {
+			attachments++
+		}
+	}
+	if attachments > 0 {
+		fields[len(fields)-1][1] = namesAnd(j.Names, attachments)
+	}
+	if err := printFields(w, append(fields, [2]string{"known here", j.known(fmt.Sprintf("%s of them (%s)", plural(j.KnownObjects, "object"), oci.HumanSize(j.KnownBytes)))})); err != nil {
 		return err
 	}
 	var rows [][]string
@@ -319,7 +329,7 @@ func (c *siteUpdateCmd) Run(s *session) error {
 	}
 	return s.printSite(site, func(w io.Writer) error {
 		return line(fmt.Sprintf("%s has %s (%s) under %s, as of %s", site.Name, plural(receipt.Objects(), "object"),
-			oci.HumanSize(receipt.Size), plural(receipt.Names, "name"), receipt.Created.Format(time.DateTime)))(w)
+			oci.HumanSize(receipt.Size), namesAnd(receipt.Names, receipt.Attachments), receipt.Created.Format(time.DateTime)))(w)
 	})
 }
 
@@ -396,5 +406,14 @@ func (c *siteReceiptCmd) Run(s *session) error {
 		return err
 	}
 	j := receiptJSON{r.Digest, r.Store, r.Site, r.Serial, r.Created, r.Objects(), r.Size, r.Names, r.Signed}
-	return s.object(j, line(fmt.Sprintf("%s: %s (%s) under %s", r.Digest, plural(j.Objects, "object"), oci.HumanSize(j.Size), plural(j.Names, "name"))))
+	return s.object(j, line(fmt.Sprintf("%s: %s (%s) under %s", r.Digest, plural(j.Objects, "object"), oci.HumanSize(j.Size), namesAnd(j.Names, r.Attachments))))
+}
+
+// namesAnd tells, of so many names, those of images from those of signatures.
+func namesAnd(names, attachments int64) string {
+	text := plural(names-attachments, "name")
+	if attachments > 0 {
+		text += " and " + plural(attachments, "tag") + " of signatures and the like"
+	}
+	return text
 }

@@ -86,6 +86,8 @@ func (j scopeJSON) title() string {
 		return "all other bundles"
 	case j.Transport == sign.TransportBundle:
 		return "bundle " + j.Scope
+	case j.Scope == "" && j.Transport == sign.TransportDocker:
+		return "all other names"
 	case j.Scope == "":
 		return "all other names of " + j.Transport
 	case j.Transport != sign.TransportDocker:
@@ -116,8 +118,14 @@ func (j policyJSON) print(w io.Writer) error {
 		fields = append(fields, [2]string{"decides", d.title()}, [2]string{"", d.needs()})
 		return printFields(w, fields)
 	}
+	every := false // whether a scope before the default one has all names
 	for _, s := range append(j.Scopes[1:], j.Scopes[0]) {
-		fields = append(fields, [2]string{s.title(), s.needs()})
+		title := s.title()
+		if every && s.Scope == sign.ScopeDefault {
+			title = "all else"
+		}
+		every = every || s.Transport == sign.TransportDocker && s.Scope == ""
+		fields = append(fields, [2]string{title, s.needs()})
 	}
 	return printFields(w, fields)
 }
