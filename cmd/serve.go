@@ -50,6 +50,8 @@ A line of the log has the request's id, method, path, repository, status, bytes 
 
 With --mirror the server is a cache of other registries: what is asked for and not here is passed on while it comes in, verified and kept, however many ask at once. An image that was pulled whole is in the store like any other, and is served when the registry is down. A tag is asked for again after --revalidate; when there is no answer, what is here is served, with a warning; when it is gone there, it is gone here. Credentials are those of this machine ("dist login"), so that whoever may pull here gets what they give; those of clients are not sent on. Nothing can be pushed to a repository of HOST; with --writable to others, such as those of another --prefix.
 
+HOST is asked at its own address, or at URL with ?ns=HOST, as containerd asks mirrors: another "dist serve" there gives what its store calls HOST/NAME, which is what pushes to it are called with --prefix HOST. The hosts.toml of this machine does not count for HOST, so that nobody is led to himself.
+
 Where the quota or the disk has no room for what is asked for, names of HOST go, the one first that was not used for longest, as by "pull --evict": not pinned ones, and none of other registries. What there is no room for nevertheless, such as what is larger than the quota, is passed on and not kept.
 
 containerd takes it for a mirror by /etc/containerd/certs.d/docker.io/hosts.toml, and dist by ~/.config/dist/certs.d/docker.io/hosts.toml:
