@@ -29,6 +29,8 @@ func (signCmd) Help() string {
 
 Nothing is sent but to the registry of docker://REFERENCE. cosign accepts such signatures with --key and --insecure-ignore-tlog: there is no log of who signed what.
 
+With --recursive what an index lists is signed for the repository, without the tag: it counts for NAME@DIGEST, and where one image of the index stands under the tag itself, as in a bundle of a list with platforms, by the rule matchRepository alone. A key vouches for one manifest under a tag.
+
 The key is opened once, however many manifests are signed.
 
 Examples:
