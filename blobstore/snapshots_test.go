@@ -66,6 +66,8 @@ func TestSnapshotsUnderWayStay(t *testing.T) {
 	}
 
 	// A damaged one is not used any more, and stays while its layer is held.
+	_, err = s.AddLease(t.Context(), "mounted", time.Hour, layer.Digest)
+	must(t, err)
 	must(t, s.DropSnapshot(t.Context(), snap))
 	if _, err := s.Snapshot(t.Context(), row.Chain, row.Owner); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("given up: %v", err)
