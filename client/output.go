@@ -24,13 +24,20 @@ func realOutput(path string) (real string, stream bool) {
 	if fi, err := os.Lstat(path); err != nil || fi.Mode()&fs.ModeSymlink == 0 {
 		return path, false
 	}
-	if at, err := filepath.Abs(path); err == nil && (strings.HasPrefix(at, "/dev/") || strings.HasPrefix(at, "/proc/")) {
+	if at, err := filepath.Abs(path); err == nil && isDescriptor(at) {
 		return path, true
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real, false
 	}
 	return path, false
+}
+
+// isDescriptor says whether the link at path, which is absolute, is the system's name of a
+// descriptor. Other folders of /dev, such as /dev/shm, have files like any folder.
+func isDescriptor(path string) bool {
+	dir := filepath.Dir(path)
+	return dir == "/dev" || dir == "/dev/fd" || strings.HasPrefix(path, "/proc/")
 }
 
 // output is a file on its way: beside its place until it is finished, or the stream that
