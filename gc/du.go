@@ -145,7 +145,7 @@ func (u *usages) readOthers(tx *db.Tx, r rules) error {
 	if err != nil {
 		return err
 	}
-	return tx.EachUndoableChange(tx.Now.Add(-r.history), func(id int64, e db.LogEntry) {
+	return tx.EachUndoableChange(undoable(tx.Now, r.history), func(id int64, e db.LogEntry) {
 		one := u.numberOf(e.Name)
 		u.walk(id, func(at int) { u.other[at].by(one) })
 	})

@@ -236,3 +236,20 @@ func TestWhatCrashesLeftGoes(t *testing.T) {
 		t.Errorf("removed %+v, left %+v", r.Files, report.Waste)
 	}
 }
+
+// Changes that come faster than the clock are as old as they are: with no history what
+// they gave up goes at once.
+func TestChangesOfOneMillisecondAreNoYounger(t *testing.T) {
+	for i := range 5 {
+		s := open(t)
+		image(t, s, "example.com/a:1", nil, noise(1000, 1))
+		image(t, s, "example.com/b:1", nil, noise(1000, 2))
+		remove(t, s, "example.com/a:1")
+		remove(t, s, "example.com/b:1")
+		p, err := gc.NewPlan(ctx, s, strict())
+		must(t, err)
+		if p.Garbage.Objects != 6 || p.Kept[gc.ByHistory].Objects != 0 {
+			t.Fatalf("time %d: garbage %+v, kept %+v", i, p.Garbage, p.Kept)
+		}
+	}
+}

@@ -127,7 +127,7 @@ func NewPlan(ctx context.Context, s *blobstore.Store, o Options) (*Plan, error) 
 		if err := p.snapshots(tx, s, o); err != nil {
 			return err
 		}
-		return tx.OldHistory(p.now.Add(-o.KeepHistory), func(seqs []int64) { p.Changes += int64(len(seqs)) })
+		return tx.OldHistory(undoable(p.now, o.KeepHistory), func(seqs []int64) { p.Changes += int64(len(seqs)) })
 	})
 	if err != nil {
 		return nil, err

@@ -88,7 +88,7 @@ func (c *collection) removed(kind string, n, bytes int64) {
 func (c *collection) history(ctx context.Context) error {
 	var old [][]int64 // what one transaction changed goes in one
 	err := c.s.View(ctx, func(tx *db.Tx) error {
-		return tx.OldHistory(c.plan.now.Add(-c.o.KeepHistory), func(seqs []int64) {
+		return tx.OldHistory(undoable(c.plan.now, c.o.KeepHistory), func(seqs []int64) {
 			if last := len(old) - 1; last >= 0 && len(old[last])+len(seqs) <= historyRows {
 				old[last] = append(old[last], seqs...)
 				return

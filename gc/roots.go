@@ -32,6 +32,12 @@ type rules struct {
 	alive          func(lease string) bool // whether a lease's owner lives
 }
 
+// undoable is since when changes of names can be undone. Of two that are made within a
+// millisecond the second has the next one: it does not count for longer than the first.
+func undoable(now time.Time, history time.Duration) time.Time {
+	return now.Add(time.Millisecond - history)
+}
+
 // readRoots finds the roots of a snapshot.
 func (r rules) readRoots(tx *db.Tx, g *graph) (found roots, err error) {
 	if err = tx.EachRefObject(func(id int64) { found[ByName] = append(found[ByName], id) }); err != nil {
@@ -40,7 +46,7 @@ func (r rules) readRoots(tx *db.Tx, g *graph) (found roots, err error) {
 	if err = r.eachLeased(tx, func(id int64) { found[ByLease] = append(found[ByLease], id) }); err != nil {
 		return found, err
 	}
-	err = tx.EachUndoableChange(tx.Now.Add(-r.history), func(id int64, _ db.LogEntry) { found[ByHistory] = append(found[ByHistory], id) })
+	err = tx.EachUndoableChange(undoable(tx.Now, r.history), func(id int64, _ db.LogEntry) { found[ByHistory] = append(found[ByHistory], id) })
 	for _, o := range g.objects {
 		if o.Young && o.Loc != db.LocDoomed {
 			found[ByGrace] = append(found[ByGrace], o.ID)

@@ -202,7 +202,7 @@ func (w *why) findRoots() error {
 		return err
 	}
 	now := w.tx.Now
-	err = w.tx.EachUndoableOf(w.order, now.Add(-w.o.KeepHistory), func(id int64, e db.LogEntry) {
+	err = w.tx.EachUndoableOf(w.order, undoable(now, w.o.KeepHistory), func(id int64, e db.LogEntry) {
 		add(id, Root{Reason: ByHistory, Name: e.Name, Seq: e.Seq, Why: e.Why, At: e.At, Until: e.At.Add(w.o.KeepHistory)})
 	})
 	young := now.Add(-w.o.Grace).UnixMilli()
