@@ -14,11 +14,16 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"dist.example/blobstore"
 	"dist.example/client"
 	"dist.example/cmd"
+	"dist.example/content"
+	"dist.example/oci"
+	"dist.example/sign"
 )
 
 // TestMain makes the test binary stand in for dist, or puts the one that
@@ -118,25 +123,46 @@ func ownRegistries(config string) error {
 	return f.Close()
 }
 
-// oversign signs what a name of the store names, again and again with other words. A
-// process of dist for each would take most of the script's time.
+// oversign signs what a name of the store names, again and again with other words, as
+// strangers do who do not look at what there is: `dist sign` does, before and after each.
 func oversign(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: oversign NAME KEY TIMES")
 	}
 	times, err := strconv.Atoi(args[2])
 	ts.Check(err)
-	c := client.New(client.Options{
-		Store: ts.Getenv("DIST_STORE"),
-		Trust: client.TrustOptions{Keys: filepath.Join(ts.Getenv("XDG_CONFIG_HOME"), "dist", "keys")},
-	})
+	ref, err := oci.ParseReference(args[0])
+	ts.Check(err)
+	ctx := context.Background()
+	key, err := sign.OpenKeyring(filepath.Join(ts.Getenv("XDG_CONFIG_HOME"), "dist", "keys")).Find(args[1])
+	ts.Check(err)
+	signer, err := key.Open(ctx, nil)
+	ts.Check(err)
+	c := client.New(client.Options{Store: ts.Getenv("DIST_STORE")})
 	defer c.Close()
+	store, err := c.Open(ctx)
+	ts.Check(err)
+	desc, err := store.Resolve(ctx, ref)
+	ts.Check(err)
+	manifest, err := content.ReadAll(ctx, store, desc, desc.Size)
+	ts.Check(err)
+	ses, err := store.Begin(ctx, blobstore.SessionOptions{Note: "oversign"})
+	ts.Check(err)
+	defer ses.Close()
 	for i := range times {
-		_, err := c.Sign(context.Background(), args[0], client.SignOptions{
-			Key: args[1], Form: client.FormBundle, Annotations: map[string]string{"n": strconv.Itoa(i)},
-		})
+		st := sign.Statement{
+			Subject: sign.NewSubject(desc, manifest), Identity: ref.String(), Created: time.Now().UTC(),
+			Annotations: map[string]string{"n": strconv.Itoa(i)},
+		}
+		data, layer, err := sign.SignBundle(ctx, signer, st)
 		ts.Check(err)
+		carrier, err := sign.CarryBundle(desc, layer, st.Created)
+		ts.Check(err)
+		ts.Check(ses.Push(ctx, layer, bytes.NewReader(data)))
+		ts.Check(ses.Push(ctx, carrier.ConfigDesc, bytes.NewReader(carrier.Config)))
+		ts.Check(ses.Push(ctx, carrier.Descriptor, bytes.NewReader(carrier.Manifest)))
 	}
+	ts.Check(ses.Commit(ctx))
 }
 
 // exits runs a command whose exit code must be the first argument.
