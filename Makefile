@@ -28,7 +28,7 @@ build: ## build the static binary bin/dist
 	$(BUILD) -o $(BIN) ./cmd/dist
 
 test: ## run all tests (no network, no root)
-	CGO_ENABLED=0 $(GO) test -timeout 900s ./...
+	CGO_ENABLED=0 .ci/inmemory.sh $(GO) test -timeout 900s ./...
 
 crash: ## kill every command at every step of its protocols, which make test does once for each step
 	DIST_KILLS=all $(GO) test -count=1 -timeout 900s -run '^TestKilledAtEveryPoint$$' ./testscripts
