@@ -30,8 +30,9 @@ build: ## build the static binary bin/dist
 test: ## run all tests (no network, no root)
 	CGO_ENABLED=0 .ci/inmemory.sh $(GO) test -timeout 900s ./...
 
-crash: ## kill every command at every step of its protocols, which make test does once for each step
+crash: ## kill every command at every step of its protocols, in every way, of which make test takes a sample
 	DIST_KILLS=all $(GO) test -count=1 -timeout 900s -run '^TestKilledAtEveryPoint$$' ./testscripts
+	DIST_KILLS=all $(GO) test -count=1 -timeout 900s -run '^TestACrashAnywhereLosesNothingThatWasPromised$$' ./blobstore
 
 soak: ## kill commands at random beside collections for SOAK (60s), cut the power in POWER (100) ways; SEED=n replays
 	DIST_TORTURE=$(SOAK) DIST_SEED=$(SEED) $(GO) test -count=1 -timeout 0 -run '^TestKilledAtRandom$$' -v ./testscripts
