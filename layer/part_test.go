@@ -204,6 +204,7 @@ func checkParts(t *testing.T, layers ...[]byte) {
 }
 
 func TestPartsMakeTheImage(t *testing.T) {
+	spaciously(t)
 	for name, tc := range merges {
 		t.Run(name, func(t *testing.T) { checkParts(t, split(tc.layers)...) })
 	}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ func FuzzSquash(f *testing.F) {
 }
 
 func TestWhatIsSquashedIsTheSameFileSystem(t *testing.T) {
+	spaciously(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 120 {
 		recipe := make([]byte, 10+random.IntN(60))
@@ -41,6 +43,13 @@ func TestWhatIsSquashedIsTheSameFileSystem(t *testing.T) {
 		}
 		checkRecipe(t, recipe)
 	}
+}
+
+// spaciously lets the heap grow until the test ends, which makes buffers for hundreds of
+// small trees: beside so little that is kept, the collector would take most of its time.
+func spaciously(t *testing.T) {
+	before := debug.SetGCPercent(1000)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
 }
 
 func checkRecipe(t *testing.T, recipe []byte) {
