@@ -285,7 +285,7 @@ func TestListsReadABoundedNumberOfBytes(t *testing.T) {
 		t.Skip("reads megabytes, which takes minutes with the race detector")
 	}
 	r := newRig(t, pages.Options{})
-	const many, size = 30, 2 << 20
+	const many, size = 16, 2 << 20
 	for i := range many {
 		d := r.artifact("application/x-large", "f", nil, map[string]string{"n": strings.Repeat(fmt.Sprint(i%10), size+i)})
 		r.name(d, fmt.Sprintf("demo/large:v%d", i))
@@ -612,8 +612,8 @@ func FuzzPaths(f *testing.F) {
 // What is remembered of a manifest is small, however long what it says is.
 func TestWhatOthersWroteIsNotKeptInMemory(t *testing.T) {
 	r := newRig(t, pages.Options{})
-	const long = 1 << 20
-	for i := range 16 {
+	const many, long = 6, 1 << 20
+	for i := range many {
 		x := oci.Index{MediaType: oci.MediaTypeIndex, Manifests: []oci.Descriptor{{
 			MediaType: oci.MediaTypeManifest, Digest: oci.DigestBytes([]byte{byte(i)}), Size: 1,
 			ArtifactType: strings.Repeat("t", long), Annotations: map[string]string{"long": strings.Repeat("a", long)},
@@ -624,7 +624,7 @@ func TestWhatOthersWroteIsNotKeptInMemory(t *testing.T) {
 	before := heapInUse()
 	r.page("/r/library/app")
 	if kept := heapInUse() - before; kept > long {
-		t.Errorf("of 16 indexes %d bytes are kept", kept)
+		t.Errorf("of %d indexes %d bytes are kept", many, kept)
 	}
 	runtime.KeepAlive(r)
 }
