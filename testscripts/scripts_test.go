@@ -5,12 +5,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +48,11 @@ func TestMain(m *testing.M) {
 	}
 	if _, err := exec.LookPath("jq"); err == nil && withPeers() {
 		delete(programs, "jq")
+	}
+	if !withPeers() {
+		// Scripts wait for retries, and for what they have in the background: the processors
+		// have something to do all the same if there are more of them. -parallel counts.
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	}
 	testscript.Main(m, programs)
 }
