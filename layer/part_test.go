@@ -223,8 +223,11 @@ func TestPartsMakeTheImage(t *testing.T) {
 			checkParts(t, all...)
 		})
 	}
-	random := rand.New(rand.NewPCG(3, 4))
-	for range 400 {
+	random, recipes := rand.New(rand.NewPCG(3, 4)), 400
+	if testing.Short() {
+		recipes = 60
+	}
+	for range recipes {
 		recipe := make([]byte, 10+random.IntN(80))
 		for i := range recipe {
 			recipe[i] = byte(random.Uint32())
