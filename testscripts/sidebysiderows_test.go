@@ -28,6 +28,9 @@ type tool struct {
 	unpack func(t *testing.T, from, tag, to string) []string
 	script bool
 	can    func(b *beside, r row) bool // nil for everything
+	// way says that it is another way of a program that is there: of what it cannot nothing is
+	// said.
+	way bool
 }
 
 // runs is what is started.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -60,6 +61,25 @@ func unpackTools(dist string) []tool {
 			},
 		},
 		{
+			name: "kept", program: dist, leaves: "dist unpack --snapshots: a copy of layers that are kept unpacked, held to their sums, synced",
+			way: true, can: isSecond,
+			unpack: func(_ *testing.T, from, tag, to string) []string {
+				return []string{"unpack", "-q", "--snapshots", "--store", from, "bench/app:" + tag, to}
+			},
+		},
+		{
+			name: "shown", program: dist, leaves: "dist unpack --mount: the same, mounted",
+			way: true, can: func(b *beside, r row) bool { return isSecond(b, r) && mounts() },
+			unpack: func(t *testing.T, from, tag, to string) []string {
+				t.Cleanup(func() {
+					if out, err := exec.Command(dist, "unpack", "--store", from, "--umount", to, "--discard").CombinedOutput(); err != nil {
+						t.Errorf("umount: %v: %s", err, out)
+					}
+				})
+				return []string{"unpack", "-q", "--mount", "--store", from, "bench/app:" + tag, to}
+			},
+		},
+		{
 			name: "umoci", program: "umoci", leaves: "raw unpack, from a layout: every digest and diff_id held, not synced",
 			unpack: func(_ *testing.T, from, tag, to string) []string {
 				return []string{"raw", "unpack", "--image", from + ":" + tag, to}
@@ -85,13 +105,20 @@ func unpacked(t *testing.T, b *beside, r row, tl tool, to string) []string {
 	return tl.unpack(t, b.unpackedFrom(t, tl, r.image), r.image, to)
 }
 
-// unpackedAfter has another image unpacked by the same program before. None of them here
-// makes use of that: what containers share is made by those who run them.
+// isSecond says whether another image is unpacked before.
+func isSecond(_ *beside, r row) bool { return r.name == "unpack-second" }
+
+// unpackedAfter has another image unpacked by the same program before. Only dist makes use of
+// that, where it is to keep layers unpacked, which it did not do before.
 func unpackedAfter(before string) func(*testing.T, *beside, row, tool, string) []string {
 	return func(t *testing.T, b *beside, r row, tl tool, to string) []string {
 		first := to + "-before"
 		t.Cleanup(func() { _ = os.RemoveAll(first) })
-		b.do(t, tl, tl.unpack(t, b.unpackedFrom(t, tl, before), before, first))
+		from := b.unpackedFrom(t, tl, before)
+		if tl.way {
+			b.do(t, tl, []string{"gc", "--snapshots", "--store", from})
+		}
+		b.do(t, tl, tl.unpack(t, from, before, first))
 		return unpacked(t, b, r, tl, to)
 	}
 }
@@ -100,7 +127,7 @@ func unpackedAfter(before string) func(*testing.T, *beside, row, tool, string) [
 func (b *beside) unpackedFrom(t *testing.T, tl tool, tag string) string {
 	t.Helper()
 	switch tl.name {
-	case "dist":
+	case "dist", "kept", "shown":
 		return filepath.Join(b.dir, "maker")
 	case "crane":
 		return b.host
