@@ -49,7 +49,8 @@ func (l Locator) String() string {
 //
 // known is asked about words of lower case letters, digits and hyphens before a
 // colon. A reference whose repository is called as a transport, such as oci:v1, is
-// written with docker:// or with its host. Errors: ErrInvalid.
+// written with docker:// or with its host; so is one that is called as a transport which
+// other tools have and known does not know: that is refused. Errors: ErrInvalid.
 func ParseLocator(s string, known func(transport string) bool) (Locator, error) {
 	if rest, ok := strings.CutPrefix(s, TransportRegistry+"://"); ok {
 		return registryLocator(rest)
@@ -68,8 +69,23 @@ func ParseLocator(s string, known func(transport string) bool) (Locator, error) 
 			return Locator{}, fmt.Errorf("locator %q: %w: nothing follows the colon", s, content.ErrInvalid)
 		}
 		return Locator{Transport: name, Place: place}, nil
+	case foreignTransports[name] != "":
+		return Locator{}, content.WithHint(fmt.Errorf("locator %q: %w: %s: is a transport of other tools", s, content.ErrInvalid, name),
+			"%s; a program dist-transport-%s on PATH would add it", foreignTransports[name], name)
 	}
 	return registryLocator(s)
+}
+
+// foreignTransports are those of skopeo, podman and regctl that are not ours, with what does
+// here. Taken for repositories of Docker Hub, as their words read otherwise, they would
+// send an image that was for this machine to a registry.
+var foreignTransports = map[string]string{
+	"containers-storage": "`podman save --format oci-archive IMAGE | dist import -` brings it in",
+	"dir":                "oci:DIR:TAG is a folder",
+	"docker-daemon":      "`docker save IMAGE | dist import -` brings it in, docker-archive:FILE is what docker loads",
+	"ocidir":             "oci:DIR:TAG is such a folder",
+	"ostree":             "oci:DIR:TAG is a folder",
+	"sif":                "oci-archive:FILE is a file",
 }
 
 func registryLocator(s string) (Locator, error) {

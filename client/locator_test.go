@@ -18,6 +18,8 @@ func TestParseLocator(t *testing.T) {
 		"redis:7":                  "docker docker.io/library/redis:7",
 		"docker://quay.io/a/b:c":   "docker quay.io/a/b:c",
 		"docker://oci:v1":          "docker docker.io/library/oci:v1",
+		"docker://dir:v1":          "docker docker.io/library/dir:v1",
+		"dir":                      "docker docker.io/library/dir:latest",
 		"docker.io/library/oci:v1": "docker docker.io/library/oci:v1",
 		"localhost:5000/a":         "docker localhost:5000/a:latest",
 		"store:app:v1":             "store store:docker.io/library/app:v1",
@@ -34,6 +36,25 @@ func TestParseLocator(t *testing.T) {
 	for _, in := range []string{"", "oci:", "store:", "store:a@{x}", "a@{1}", "docker://", "https://x/y", "my-own", "a b"} {
 		if l, err := client.ParseLocator(in, layouts); in != "my-own" && !errors.Is(err, content.ErrInvalid) {
 			t.Errorf("%q is %+v, %v", in, l, err)
+		}
+	}
+}
+
+// A transport that other tools have is no repository of Docker Hub, unless it is said to be.
+func TestParseLocatorRefusesTransportsOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"dir:layout", "dir:/srv/images/redis", "docker-daemon:redis:7", "containers-storage:redis:7",
+		"ocidir:layout:7", "ocidir://layout:7", "ostree:redis@/ostree/repo", "sif:image.sif",
+	} {
+		name, _, _ := strings.Cut(in, ":")
+		l, err := client.ParseLocator(in, layouts)
+		if !errors.Is(err, content.ErrInvalid) || !strings.Contains(content.Hint(err), "dist-transport-"+name+" on PATH") {
+			t.Errorf("%q is %+v, %v, hint %q", in, l, err, content.Hint(err))
+		}
+		known := func(t string) bool { return t == name }
+		if l, err := client.ParseLocator(in, known); err != nil || l.Transport != name {
+			t.Errorf("%q with a program is %+v, %v", in, l, err)
 		}
 	}
 }

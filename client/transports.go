@@ -24,7 +24,7 @@ func (c *Client) Locate(s string) (Locator, error) {
 
 // withoutScheme adds to err, about s, that registries are named without one.
 func withoutScheme(s, want string, err error) error {
-	if err == nil || !strings.Contains(s, "://") {
+	if err == nil || content.Hint(err) != "" || !strings.Contains(s, "://") {
 		return err
 	}
 	return content.WithHint(err, "leave out the scheme: %s", want)
