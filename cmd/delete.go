@@ -58,9 +58,10 @@ func (c *deleteCmd) Run(s *session) error {
 	return printDeletion(s, gone)
 }
 
-// printDeletion is for programs alone: people are told on stderr.
+// printDeletion is for programs alone: people are told on stderr. A template is none of its
+// business: it may be there for all commands, in DIST_FORMAT, and nothing is listed here.
 func printDeletion(s *session, gone client.Deletion) error {
-	if !s.format().structured() {
+	if !s.format().json() {
 		return nil
 	}
 	return s.object(deletionJSON{gone.Objects, gone.Bytes, append([]string{}, gone.Names...)}, nil)

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
 	"strings"
 	"sync"
 	"text/template"
 	"time"
 
+	"dist.example/content"
 	"dist.example/oci"
 )
 
@@ -248,11 +250,25 @@ func parseTemplate(text string) (*template.Template, error) {
 			return oci.HumanSize(v), err
 		},
 	}
-	t, err := template.New("go-template").Option("missingkey=error").Funcs(functions).Parse(text)
+	t, err := template.New(templateName).Option("missingkey=error").Funcs(functions).Parse(text)
 	if err != nil {
-		return nil, usagef("%s: %v", templatePrefix, strings.TrimPrefix(err.Error(), "template: "))
+		return nil, usagef("the template of %s cannot be read: %s", templatePrefix, templateProblem(err))
 	}
 	return t, nil
+}
+
+// templateName is what text/template calls ours in its errors.
+const templateName = "go-template"
+
+var (
+	templatePlace = regexp.MustCompile(`^template: ` + templateName + `(:\d+)*: (executing "` + templateName + `" at )?`)
+	templateField = regexp.MustCompile(`^<.*>: map has no entry for key ("[^"]*")$`)
+)
+
+// templateProblem is err of text/template without its words for where a file is wrong.
+func templateProblem(err error) string {
+	what := templatePlace.ReplaceAllString(err.Error(), "")
+	return templateField.ReplaceAllString(what, "there is no field $1")
 }
 
 func (p *templatePrinter[T]) item(v T) error {
@@ -268,7 +284,10 @@ func (p *templatePrinter[T]) item(v T) error {
 	}
 	var line bytes.Buffer
 	if err := p.template.Execute(&line, fields); err != nil {
-		return usagef("%s: %v", templatePrefix, strings.TrimPrefix(err.Error(), "template: "))
+		// No mistake of usage: a verb that acts has acted by now, and xargs or a script
+		// that reads "usage" would take it that nothing was done.
+		return content.WithHint(fmt.Errorf("the template of %s does not fit: %s", templatePrefix, templateProblem(err)),
+			"what the command did stays done; --format json shows which fields there are")
 	}
 	line.WriteByte('\n')
 	_, err = p.w.Write(line.Bytes())

@@ -88,15 +88,17 @@ func TestAListCutShortIsNoDocument(t *testing.T) {
 	}
 }
 
-func TestTemplatesThatDoNotFitAreUsageErrors(t *testing.T) {
-	for _, text := range []string{"go-template={{.name", "go-template={{.nmae}}"} {
-		if _, err := printFruits(text, false, fruits(nil, fruit{"fig", 3})); classify(err).exit != exitUsage {
-			t.Errorf("%s: %v, want a usage error", text, err)
-		}
-	}
+// What cannot be read is refused before anything is done. What does not fit shows when all
+// has been done, and is no mistake of usage then.
+func TestTemplatesThatDoNotFit(t *testing.T) {
 	var f outputFormat
-	if err := f.UnmarshalText([]byte("go-template={{.name")); classify(err).exit != exitUsage {
-		t.Errorf("%v, want a usage error before anything is done", err)
+	err := f.UnmarshalText([]byte("go-template={{.name"))
+	if want := "the template of go-template= cannot be read: unclosed action"; classify(err).exit != exitUsage || err.Error() != want {
+		t.Errorf("%v, want %q before anything is done", err, want)
+	}
+	_, err = printFruits("go-template={{.nmae}}", false, fruits(nil, fruit{"fig", 3}))
+	if want := `the template of go-template= does not fit: there is no field "nmae"`; classify(err).exit != exitUnclassified || err.Error() != want {
+		t.Errorf("%v, want %q, of no class", err, want)
 	}
 }
 

@@ -83,7 +83,7 @@ func (c *undoCmd) Run(s *session) error {
 	}
 	j := newUndoneJSON(u)
 	s.tellUndone(j)
-	if !s.format().structured() { // people are told on stderr
+	if !s.format().json() { // people are told on stderr, and no template is asked for
 		return nil
 	}
 	return s.object(j, nil)
