@@ -17,7 +17,7 @@ import (
 type exportCmd struct {
 	Output       string   `short:"o" placeholder:"FILE|DIR|-" complete:"file" help:"Where to: a file, a folder (one that is there, or a name that ends with a slash), a device or named pipe, or - for stdout."`
 	All          bool     `short:"a" help:"Export all names, but for those that are there for a tag of cosign's alone."`
-	From         []string `placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat} A lock exports its digests under its names."`
+	From         []string `sep:"none" placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat} A lock exports its digests under its names."`
 	Platform     platform `placeholder:"OS/ARCH" help:"Of an index, export only the image for this platform, under the same name."`
 	Docker       bool     `xor:"form" help:"Write no more than what docker load takes, and refuse the rest: indexes of several images, artifacts, layers of zstd."`
 	OCI          bool     `name:"oci" xor:"form" help:"Write an OCI archive without the manifest.json of Docker's."`
@@ -25,7 +25,7 @@ type exportCmd struct {
 	OCIReferrers bool     `name:"oci-referrers" help:"List signatures and the like in index.json, where oras, regctl and cosign look for them; containerd 1.6, and programs that are not told which image is meant, then stumble."`
 	referrersFlag
 	NoProvenance bool     `help:"Say nothing of where the content comes from, and of which keys vouch for it."`
-	Split        fileSize `placeholder:"SIZE" help:"Write volumes FILE.001, FILE.002 and so on, each smaller than this: 4G, 700M. K, M, G and T are powers of 1024."`
+	Split        fileSize `placeholder:"SIZE" help:"Write volumes FILE.001, FILE.002 and so on, each smaller than this: 4G, 700M. K, M, G and T are powers of 1024, with or without B or iB."`
 	Compress     string   `enum:"gzip,zstd," default:"" placeholder:"HOW" help:"Compress the whole file: gzip or zstd. Layers are compressed already, as a rule, and fewer programs load it then."`
 	Sign         bool     `help:"Sign what the bundle holds, by the key that -k or DIST_KEY names, else by the key called default."`
 	Key          string   `short:"k" placeholder:"KEY" complete:"key" help:"Key to sign with: ${key}. It implies --sign."`

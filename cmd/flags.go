@@ -51,7 +51,7 @@ func (s *span) UnmarshalText(text []byte) error {
 // networkFlags are for verbs that talk to registries.
 type networkFlags struct {
 	AuthFile  string   `group:"network" type:"path" placeholder:"FILE" help:"Credentials to try before those of Docker and Podman (config.json, auth.json)."`
-	TokenHost []string `group:"network" placeholder:"HOST" complete:"host" help:"Token server of another domain that credentials may be sent to, when a registry names it. ${repeat}"`
+	TokenHost []string `group:"network" sep:"none" placeholder:"HOST" complete:"host" help:"Token server of another domain that credentials may be sent to, when a registry names it. ${repeat}"`
 	PlainHTTP bool     `group:"network" help:"Speak HTTP without TLS. Registries on this machine (localhost, 127.0.0.1) need no flag."`
 	Insecure  bool     `group:"network" help:"Accept any TLS certificate: whoever sits in between can answer. Content is still checked against its digest."`
 	Offline   toggle   `group:"network" env:"DIST_OFFLINE" help:"Do not use the network: refuse, before anything is sent (exit 12)."`

@@ -12,7 +12,7 @@ import (
 // importCmd is `dist import`.
 type importCmd struct {
 	policyFlag
-	Map           []string `placeholder:"OLD=NEW" complete:"none" help:"Give names that begin with OLD, up to a slash, a colon or their end, NEW in place of it; the longest counts. ${repeat}"`
+	Map           []string `sep:"none" placeholder:"OLD=NEW" complete:"none" help:"Give names that begin with OLD, up to a slash, a colon or their end, NEW in place of it; the longest counts. ${repeat}"`
 	Replace       bool     `help:"Move names that stand for something else. Without it that is exit 8, unless the policy vouches for what comes."`
 	Lock          string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 	Reference     bool     `help:"Keep large blobs in the archive's own blocks, where the file system can share them between files (btrfs, xfs and the like)."`

@@ -13,7 +13,7 @@ import (
 type lockCmd struct {
 	Output   string   `short:"o" type:"path" placeholder:"FILE" help:"Write the lock to this file; what it was before is replaced in one step."`
 	Check    bool     `help:"Say what of the locks that are given has moved at the registries since, and write nothing."`
-	From     []string `placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat}"`
+	From     []string `sep:"none" placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat}"`
 	Platform platform `placeholder:"OS/ARCH" help:"Write this platform behind names that no list says another of."`
 	Jobs     jobs     `short:"j" placeholder:"N" env:"DIST_JOBS" help:"Names asked about at once (8 by default)."`
 	quietFlag

@@ -34,7 +34,7 @@ type pullCmd struct {
 
 // listFlags are for verbs that work on many images.
 type listFlags struct {
-	From []string `placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat}"`
+	From []string `sep:"none" placeholder:"LIST" complete:"file" help:"Take also what this file lists, - for stdin. ${repeat}"`
 	Lock string   `type:"path" placeholder:"FILE" help:"Write the names with their digests to this file when all is done. It is a list again."`
 }
 
@@ -172,7 +172,7 @@ func (s *session) moved(sum client.Summary, err error, q quietFlag, names ...str
 	}
 	j := newMovedJSON(sum)
 	err = s.result(q, j.ids(), j, j.print)
-	if err == nil && !q.Quiet {
+	if !q.Quiet { // also where the result could not be printed: it moved
 		for _, n := range sum.Names {
 			if len(n.Vouchers) > 0 {
 				s.warn(printable(n.Name) + ": vouched for by key " + shortDigests(n.Vouchers, ", "))

@@ -14,7 +14,7 @@ import (
 
 // repairCmd is `dist repair`.
 type repairCmd struct {
-	From  []string `placeholder:"LOCATOR" complete:"locator|dir" help:"Where to ask first: a locator, or the folder of another store. ${repeat}"`
+	From  []string `sep:"none" placeholder:"LOCATOR" complete:"locator|dir" help:"Where to ask first: a locator, or the folder of another store. ${repeat}"`
 	Check bool     `help:"Read all content of the store first, as dist check does."`
 	planFlag
 	jobsFlag

@@ -21,7 +21,7 @@ type storeCmd struct {
 
 // storeInfoCmd is `dist store info`.
 type storeInfoCmd struct {
-	Registries []string `placeholder:"HOST[/REPOSITORY]" complete:"host" help:"Tell who is asked for a registry or one of its repositories, and by which file, in place of what the store holds. ${repeat} No store is needed."`
+	Registries []string `sep:"none" placeholder:"HOST[/REPOSITORY]" complete:"host" help:"Tell who is asked for a registry or one of its repositories, and by which file, in place of what the store holds. ${repeat} No store is needed."`
 }
 
 // Help is the longer text of `dist store info --help`.

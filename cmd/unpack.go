@@ -14,7 +14,7 @@ import (
 // unpackCmd is `dist unpack`.
 type unpackCmd struct {
 	quietFlag
-	ID        string   `arg:"" optional:"" name:"id" complete:"id" help:"Name or digest of the image, or the first 6 or more hex digits of its digest."`
+	ID        string   `arg:"" optional:"" name:"id" complete:"id" help:"Image to unpack: ${id}."`
 	Dir       string   `arg:"" optional:"" type:"path" complete:"dir" help:"Folder to make. It may be there if it is empty."`
 	Args      []string `arg:"" optional:"" complete:"none" help:"With --bundle, the command in place of the image's, after --."`
 	Platform  platform `placeholder:"OS/ARCH" env:"DIST_PLATFORM" help:"Platform to take from an index, for example linux/arm64. The default is this machine's, of Linux on a Mac."`

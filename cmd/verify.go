@@ -17,7 +17,7 @@ type verifyCmd struct {
 	policyFlag
 	quietFlag
 	networkFlags
-	Key            []string     `short:"k" placeholder:"KEY" complete:"key" help:"Key that has to vouch, in place of the policy: ${key}. Of several one is enough. ${repeat}"`
+	Key            []string     `short:"k" sep:"none" placeholder:"KEY" complete:"key" help:"Key that has to vouch, in place of the policy: ${key}. Of several one is enough. ${repeat}"`
 	SignedIdentity identityRule `placeholder:"RULE" help:"With --key, which name in a signature is good: matchRepoDigestOrExact (the default), matchExact, matchRepository, exactReference=NAME, exactRepository=NAME, remapIdentity=PREFIX=SIGNEDPREFIX, or unbound, which takes signatures for no name, as cosign's bundles are."`
 	Annotation     []string     `sep:"none" placeholder:"KEY=VALUE" complete:"none" help:"Ask for this to be signed with it. ${repeat}"`
 	Identity       string       `placeholder:"NAME" complete:"name" help:"Name that it is to be signed for, in place of the one that ID says."`
@@ -85,19 +85,18 @@ func (c *verifyCmd) Run(s *session) error {
 	}
 	start := time.Now()
 	v, verr := dist.Verify(s.ctx, c.ID, o)
-	if verr != nil && !errors.Is(verr, content.ErrUntrusted) {
-		return about(c.ID, verr)
-	}
+	judged := verr == nil || errors.Is(verr, content.ErrUntrusted)
 	if c.Quiet && verr == nil {
 		return line(v.Descriptor.Digest.String())(s.stdout)
 	}
-	if !c.Quiet {
+	if judged && !c.Quiet {
 		j := newVerifiedJSON(v)
 		if err := s.object(j, j.print); err != nil {
 			return err
 		}
 	}
-	if verr == nil && dist.Traffic().Requests > 0 {
+	// What was asked for is told whatever came of it; an error in JSON stands alone.
+	if dist.Traffic().Requests > 0 && (verr == nil || !s.format().json()) {
 		s.asked(dist, start, c.Quiet)
 	}
 	return about(c.ID, verr)
