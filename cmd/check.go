@@ -81,10 +81,12 @@ func (c *checkCmd) check(s *session, dist *client.Client) error {
 		return err
 	}
 	if report.Clean() {
-		s.progress.closing(checkAccount(o, report, time.Since(start)))
+		if !c.Quiet {
+			s.progress.closing(checkAccount(o, report, time.Since(start)))
+		}
 		return nil
 	}
-	if o.Sample > 0 {
+	if o.Sample > 0 && !c.Quiet {
 		s.progress.closing(fmt.Sprintf("--seed %d chooses the same content again", o.Seed))
 	}
 	return checkError(report)

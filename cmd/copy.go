@@ -19,7 +19,7 @@ type copyCmd struct {
 
 // Help is the longer text of `dist copy --help`.
 func (copyCmd) Help() string {
-	return `What comes in goes out at once: between registries nothing is written on this machine. Within one registry content is mounted and does not move at all. The tag comes last, and if it stands for the image already, two requests say so.
+	return `What comes in goes out at once: between registries nothing is written on this machine. Within one registry content is mounted and does not move at all. The tag comes last, and if it stands for the image already, two requests say so. A copy that was interrupted leaves out what the target registry or store has by then; one to a layout or an archive begins anew. "dist pull" goes on in the middle of a blob.
 
 An index is copied with all its images, since with less its digest would be another; --platform copies one image by itself.
 

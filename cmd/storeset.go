@@ -18,7 +18,7 @@ type storeSetCmd struct {
 
 // Help is the longer text of `dist store set --help`.
 func (storeSetCmd) Help() string {
-	return `quota: how many bytes the store may take: packs, files and what is on its way in; the catalog is not counted. K, M, G and T are powers of 1024. What would not fit is refused before its first byte (exit 9). So is, with a quota or without, what would not fit on the disk; a command that has written says when less than 1 GiB is left there. No quota by default.
+	return `quota: how many bytes the store may take: packs, files and what is on its way in; the catalog is not counted. K, M, G and T are powers of 1024, with or without B or iB. What would not fit is refused before its first byte (exit 9). So is, with a quota or without, what would not fit on the disk; a command that has written says when less than 1 GiB is left there. No quota by default.
 
 grace: how long a garbage collection leaves alone what came in or was written again, whether or not anything holds it, and files that nothing points to. 1h by default.
 
@@ -28,7 +28,7 @@ All settings of one call are set, or none. They are kept in the packs too, so th
 
 Examples:
 
-    $ dist store set quota=20GB
+    $ dist store set quota=20G
     $ dist store set grace=30m keep-history=7d
     $ dist store set quota=none`
 }

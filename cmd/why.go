@@ -25,7 +25,7 @@ func (whyCmd) Help() string {
 
 Layers that are kept unpacked ("dist unpack --snapshots") go with their layer: their chain id, which "dist query" lists (SELECT * FROM snapshots), asks for that.
 
-What nothing keeps goes at the next collection; that is no error. -q prints what the chains begin with, each once: "name" and a name, "lease" and an id, and so on; nothing where nothing keeps it. What is not here is exit 3.
+What nothing keeps goes at the next collection; that is no error. -q prints no ids here, but what the chains begin with, each once: "name" and a name, "lease" and an id, and so on; nothing where nothing keeps it. What is not here is exit 3.
 
 Examples:
 
