@@ -252,7 +252,7 @@ func parseTemplate(text string) (*template.Template, error) {
 	}
 	t, err := template.New(templateName).Option("missingkey=error").Funcs(functions).Parse(text)
 	if err != nil {
-		return nil, usagef("the template of %s cannot be read: %s", templatePrefix, templateProblem(err))
+		return nil, usagef("the template cannot be read: %s", templateProblem(err))
 	}
 	return t, nil
 }
@@ -286,7 +286,7 @@ func (p *templatePrinter[T]) item(v T) error {
 	if err := p.template.Execute(&line, fields); err != nil {
 		// No mistake of usage: a verb that acts has acted by now, and xargs or a script
 		// that reads "usage" would take it that nothing was done.
-		return content.WithHint(fmt.Errorf("the template of %s does not fit: %s", templatePrefix, templateProblem(err)),
+		return content.WithHint(fmt.Errorf("the template does not fit: %s", templateProblem(err)),
 			"what the command did stays done; --format json shows which fields there are")
 	}
 	line.WriteByte('\n')

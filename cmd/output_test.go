@@ -93,11 +93,11 @@ func TestAListCutShortIsNoDocument(t *testing.T) {
 func TestTemplatesThatDoNotFit(t *testing.T) {
 	var f outputFormat
 	err := f.UnmarshalText([]byte("go-template={{.name"))
-	if want := "the template of go-template= cannot be read: unclosed action"; classify(err).exit != exitUsage || err.Error() != want {
+	if want := "the template cannot be read: unclosed action"; classify(err).exit != exitUsage || err.Error() != want {
 		t.Errorf("%v, want %q before anything is done", err, want)
 	}
 	_, err = printFruits("go-template={{.nmae}}", false, fruits(nil, fruit{"fig", 3}))
-	if want := `the template of go-template= does not fit: there is no field "nmae"`; classify(err).exit != exitUnclassified || err.Error() != want {
+	if want := `the template does not fit: there is no field "nmae"`; classify(err).exit != exitUnclassified || err.Error() != want {
 		t.Errorf("%v, want %q, of no class", err, want)
 	}
 }
