@@ -163,6 +163,7 @@ func (t *typing) takeShort(letters string) {
 	for i, r := range letters {
 		f := t.findShort(r)
 		if f == nil {
+			t.oddWord("-"+string(r), nil)
 			return
 		}
 		if !f.IsBool() && !f.IsCounter() {

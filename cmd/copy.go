@@ -48,9 +48,12 @@ func (c *copyCmd) Run(s *session) error {
 	o := client.CopyOptions{Platform: c.Platform.Platform, IfDigest: c.IfDigest.want, NoReferrers: c.NoReferrers, Evict: c.Evict}
 	if c.Plan {
 		plan, err := dist.PlanCopy(s.ctx, c.Source, c.Target, o)
-		return s.planned(c.quietFlag, plan, err, c.Source)
+		return s.planned(c.quietFlag, plan, c.told(s, err), c.Source)
 	}
 	s.progress.start()
 	sum, err := dist.Copy(s.ctx, c.Source, c.Target, o)
-	return s.moved(sum, err, c.quietFlag, c.Source)
+	return s.moved(sum, c.told(s, err), c.quietFlag, c.Source)
 }
+
+// told is err with what the source may have been meant for.
+func (c *copyCmd) told(s *session, err error) error { return s.hereInstead(err, c.Source, c.Target) }

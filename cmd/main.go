@@ -99,7 +99,7 @@ func (p Program) run(ctx context.Context, args []string, stdin io.Reader, stdout
 	if readerGone(err) {
 		return exitPipe
 	}
-	return report(stderr, parsed.Selected().Path(), s.nearName(err), c.Format.json(), style)
+	return report(stderr, parsed.Selected().Path(), s.nearName(parsed.Selected().Path(), err), c.Format.json(), style)
 }
 
 // usage answers a call without a verb: the help, but on stderr and with a code
@@ -158,25 +158,10 @@ func newParser(globals *globalFlags, some []verb, stdout, stderr io.Writer) (par
 	for _, v := range some {
 		options = append(options, kong.DynamicCommand(v.name, v.help, v.group, v.cmd))
 	}
-	parser, err = kong.New(globals, options...)
+	if parser, err = kong.New(globals, options...); err == nil {
+		parser.Model.HelpFlag.Help = "Show this help."
+	}
 	return parser, func() bool { return ended }, err
-}
-
-// parseError turns kong's complaint about args into one of ours, with the verb it is
-// about, and what may have been meant.
-func parseError(args []string, err error) (verb string, _ error) {
-	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil {
-		if node := parse.Context.Selected(); node != nil {
-			verb = node.Path()
-		}
-	}
-	// kong has words of its own for that, by other rules.
-	what, _, _ := strings.Cut(err.Error(), ", did you mean ")
-	if verb == "" {
-		what += "; \"dist --help\" lists the verbs"
-	}
-	return verb, didYouMean(&usageError{what}, meantWords(args))
 }
 
 // asksForJSON finds out whether errors should be JSON when the arguments could

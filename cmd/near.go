@@ -12,6 +12,7 @@ import (
 
 	"dist.example/client"
 	"dist.example/content"
+	"dist.example/oci"
 )
 
 // What may have been meant is told in one way, whatever was wrong: as the hint.
@@ -97,40 +98,58 @@ func (t *typing) flagNames() (names []string) {
 	return names
 }
 
-// meantWords are the words that the first odd one among args may have been meant for.
-func meantWords(args []string) []string {
-	parser, _, err := newParser(new(globalFlags), spoken(args), io.Discard, io.Discard)
-	if err != nil {
-		return nil
+// withMeant adds to err what the first odd word among args may have been meant for, or what
+// does here what it does elsewhere.
+func withMeant(err error, args []string) error {
+	parser, _, perr := newParser(new(globalFlags), spoken(args), io.Discard, io.Discard)
+	if perr != nil {
+		return err
 	}
 	t := &typing{app: parser.Model.Node, node: parser.Model.Node}
 	for _, w := range args {
 		t.take(w)
 	}
 	if t.odd == nil {
-		return nil
+		return err
 	}
-	return client.Nearest(t.odd.word, t.odd.could)
+	if hint := t.brought(); hint != "" {
+		return content.WithHint(err, "%s", hint)
+	}
+	return didYouMean(err, client.Nearest(t.odd.word, t.odd.could))
 }
 
 // nearTime bounds the look for names that are near to one that is not there.
 const nearTime = 300 * time.Millisecond
 
 // nearName adds to an error about a name that the store lacks those that it may have been
-// meant for. The store is looked at at a glance.
-func (s *session) nearName(err error) error {
+// meant for, or how verb gets it. The store is looked at at a glance.
+func (s *session) nearName(verb string, err error) error {
 	var absent *client.AbsentName
 	if !errors.As(err, &absent) || content.Hint(err) != absent.List || s.ctx.Err() != nil {
 		return err
 	}
-	dir, serr := storeFolder(s.globals.Store, s.getenv)
-	if serr != nil {
-		return err
+	var near []string
+	s.glance(func(ctx context.Context, dist *client.Client) {
+		near, _ = dist.Near(ctx, absent.Name) // what cannot be found is no second error
+	})
+	if ref, perr := oci.ParseReference(absent.Name); perr == nil && len(near) == 0 && ref.Registry != oci.DockerHub && slices.Contains(reading, verb) {
+		return content.WithHint(err, "`dist pull %s` brings it here", absent.Name)
+	}
+	return didYouMean(err, near)
+}
+
+// reading are verbs that read an image which is here, and that a pull would bring.
+var reading = []string{"get", "path", "inspect", "ls", "cat", "cp", "unpack", "diff", "squash", "export", "tag"}
+
+// glance lets do look at the store, for a moment and without opening it in earnest.
+func (s *session) glance(do func(context.Context, *client.Client)) {
+	dir, err := storeFolder(s.globals.Store, s.getenv)
+	if err != nil {
+		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, nearTime)
 	defer cancel()
 	dist := client.New(client.Options{Store: dir, Glance: true})
 	defer dist.Close()
-	near, _ := dist.Near(ctx, absent.Name) // what cannot be found is no second error
-	return didYouMean(err, near)
+	do(ctx, dist)
 }

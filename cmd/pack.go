@@ -113,7 +113,7 @@ func (c *packCmd) Run(s *session) error {
 	})
 	s.progress.stop()
 	if err != nil {
-		return about(c.Name, err)
+		return about(c.Name, pathFirst(err, c.Name))
 	}
 	if err := c.show(s, packed); err != nil || c.Quiet {
 		return err

@@ -125,6 +125,9 @@ func (s *session) pull(c pullCall, o client.PullOptions) (err error) {
 	}
 	s.progress.start()
 	sum, err := dist.Pull(s.ctx, c.names, o)
+	if err != nil && len(c.names) == 1 {
+		err = otherTags(err, c.names[0], o.Registry)
+	}
 	if err = s.moved(sum, err, c.quietFlag, c.names...); err == nil && sum.Unpacked != nil && !c.Quiet {
 		if sum.Unpacked.MountCommand != "" && !sum.Unpacked.Mounted {
 			s.warn("it is not mounted yet: " + sum.Unpacked.MountCommand)

@@ -27,6 +27,7 @@ func (c *removeCmd) Run(s *session) error {
 		return err
 	}
 	_, err = dist.Remove(s.ctx, c.Name...)
+	err = notADigest(err, c.Name)
 	if len(c.Name) == 1 {
 		return about(c.Name[0], err)
 	}

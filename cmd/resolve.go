@@ -45,7 +45,7 @@ func (c *resolveCmd) Run(s *session) error {
 	for _, name := range c.Name {
 		one, err := dist.Resolve(s.ctx, name, client.ResolveOptions{Registry: c.Registry, Platform: c.Platform.Platform})
 		if err != nil {
-			return about(name, err)
+			return about(name, otherTags(err, name, c.Registry))
 		}
 		all = append(all, one)
 	}
