@@ -128,6 +128,11 @@ func variables(app *kong.Application) (entries []entry) {
 	for _, n := range app.Leaves(true) {
 		add(n.Flags)
 	}
+	for i, e := range entries {
+		if e.name == "DIST_PLATFORM" {
+			entries[i].about = "Stands for --platform of verbs that take one platform of an index in any case, not of those that take all of it without; and of pack."
+		}
+	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return append(entries, otherVariables()...)
 }
