@@ -15,6 +15,9 @@ const (
 	keepFor = 7 * 24 * time.Hour
 	// leaseTurn is how long a lease is used for what comes in.
 	leaseTurn = 24 * time.Hour
+	// shedWait is how long a lease that ends before its time is waited for, under which
+	// something is being written still: small parts of an image come beside its large ones.
+	shedWait = 5 * time.Second
 )
 
 // keeper has the leases for what is fetched: a new one each day, each released after
@@ -40,6 +43,7 @@ type taken struct {
 	at      time.Time
 	users   int
 	retired bool
+	gone    chan struct{} // closed once it is released
 }
 
 // LeaseNote is the note of the leases of a mirror.
@@ -69,7 +73,7 @@ func (k *keeper) turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.leases = append(k.leases, &taken{id: fresh.ID, at: k.now()})
+	k.leases = append(k.leases, &taken{id: fresh.ID, at: k.now(), gone: make(chan struct{})})
 	k.moved = map[string]bool{}
 	return nil
 }
@@ -94,6 +98,7 @@ func (k *keeper) leave(ctx context.Context, l *taken) {
 // release moves what is being pulled to the newest lease: under this one some of it may
 // have come just now. A lease that cannot be released expires.
 func (k *keeper) release(ctx context.Context, l *taken) {
+	defer close(l.gone)
 	ctx = context.WithoutCancel(ctx)
 	newest := k.leases[len(k.leases)-1].id
 	for _, d := range k.gathered(ctx) {
@@ -104,21 +109,39 @@ func (k *keeper) release(ctx context.Context, l *taken) {
 	_ = k.store.Release(ctx, l.id)
 }
 
-// shed ends the oldest lease before its time. The last one makes place for another; then
-// there is no more to shed.
+// shed ends the oldest lease before its time, and waits a little for who writes under it.
+// The last one makes place for another; then there is no more to shed.
 func (k *keeper) shed(ctx context.Context) (more bool, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	more = len(k.leases) > 1
-	if !more {
-		if err := k.turn(ctx); err != nil {
-			return false, err
-		}
+	oldest, more, err := k.end(ctx)
+	if err != nil || oldest == nil {
+		return false, err
 	}
-	if len(k.leases) > 1 {
-		k.retire(ctx)
+	timer := time.NewTimer(shedWait)
+	defer timer.Stop()
+	select {
+	case <-oldest.gone:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
 	}
 	return more, nil
+}
+
+// end retires the oldest lease; nil where there is none.
+func (k *keeper) end(ctx context.Context) (oldest *taken, more bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.leases) == 0 {
+		return nil, false, nil
+	}
+	if more = len(k.leases) > 1; !more {
+		if err := k.turn(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	oldest = k.leases[0]
+	k.retire(ctx)
+	return oldest, more, nil
 }
 
 // has says that the newest lease has the ingest with key, and whether it had it

@@ -75,13 +75,29 @@ func TestLeasesAreShedOldestFirst(t *testing.T) {
 	now = now.Add(25 * time.Hour)
 	middle, done := use()
 	done()
-	if more, err := k.shed(t.Context()); !more || err != nil {
-		t.Errorf("with two leases shed says %v, %v", more, err)
+	shed := make(chan error, 1)
+	go func() {
+		more, err := k.shed(t.Context())
+		if err == nil && !more {
+			err = errors.New("there is no more")
+		}
+		shed <- err
+	}()
+	for k.count() > 1 {
+		time.Sleep(time.Millisecond)
 	}
 	if err := store.Hold(t.Context(), old); err != nil {
 		t.Errorf("the lease of who writes is gone: %v", err)
 	}
+	select {
+	case err := <-shed:
+		t.Errorf("shed does not wait for who writes: %v", err)
+	default:
+	}
 	oldDone()
+	if err := <-shed; err != nil {
+		t.Errorf("with two leases shed says %v", err)
+	}
 	if err := store.Hold(t.Context(), old); !errors.Is(err, content.ErrNotFound) {
 		t.Errorf("when he is done the oldest lease is still there: %v", err)
 	}
@@ -132,4 +148,10 @@ func TestACacheForgetsWhatIsOldOrTooMuch(t *testing.T) {
 	if _, ok := c.get("c"); ok || c.size != 1 {
 		t.Errorf("all together have the size %d, the limit is 2", c.size)
 	}
+}
+
+func (k *keeper) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.leases)
 }
