@@ -142,6 +142,9 @@ func (s *Store) newSnapshot() (*NewSnapshot, error) {
 	rand.Read(b[:])
 	n := &NewSnapshot{s: s, dir: hex.EncodeToString(b[:])}
 	if err := os.Mkdir(n.Dir(), 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = nil // the name is another's
+		}
 		return nil, err
 	}
 	name := filepath.Join(n.Dir(), snapshotLock)
@@ -184,6 +187,10 @@ func (n *NewSnapshot) Commit(ctx context.Context, layer oci.Digest, row db.Snaps
 		}
 		if err != nil {
 			return err
+		}
+		// A collection that saw the folder before it was locked moves it under this lock.
+		if same, err := fsys.SameFile(n.lock, filepath.Join(n.Dir(), snapshotLock), n.s.fs); err != nil || !same {
+			return errors.Join(fmt.Errorf("snapshot of %s: %w: its folder was removed meanwhile", layer, content.ErrConflict), err)
 		}
 		row.Object = o.ID
 		if n.kept, err = tx.PutSnapshot(row); err != nil {
@@ -299,7 +306,10 @@ func (m *Maintenance) removeSnapshot(ctx context.Context, name string, idle bool
 			}
 		}
 		trash = m.s.path(trashDir, trashSnapshot+filepath.Base(name))
-		return m.s.fs.Rename(name, trash)
+		if err := m.s.fs.Rename(name, trash); !found || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil // somebody has removed it: the row goes alone
 	})
 	if err != nil || trash == "" {
 		return false, err

@@ -132,3 +132,34 @@ func TestIdleSnapshots(t *testing.T) {
 		t.Errorf("of no layer: %v", err)
 	}
 }
+
+// A row goes also where somebody has removed its folder, and none comes of a folder that is
+// gone.
+func TestSnapshotsWhoseFolderIsGone(t *testing.T) {
+	s := open(t, empty(t))
+	m, err := s.Maintain(t.Context())
+	must(t, err)
+	defer m.Close()
+	layer := mustStore(t, s, []byte("layer"))
+	endLeases(t, s)
+	row := db.Snapshot{Chain: layer.Digest, Index: layer.Digest}
+	n, err := s.NewSnapshot()
+	must(t, err)
+	must(t, os.RemoveAll(n.Dir()))
+	if _, err := n.Commit(t.Context(), layer.Digest, row); !errors.Is(err, content.ErrConflict) {
+		t.Errorf("of no folder: %v", err)
+	}
+	must(t, n.Close())
+	n, err = s.NewSnapshot()
+	must(t, err)
+	snap, err := n.Commit(t.Context(), layer.Digest, row)
+	must(t, err)
+	must(t, n.Close())
+	must(t, os.RemoveAll(snap.Path))
+	if gone, err := m.Remove(t.Context(), s.IdleSnapshot(snap.Snapshot)); !gone || err != nil {
+		t.Errorf("without its folder: %v, %v", gone, err)
+	}
+	if _, err := s.Snapshot(t.Context(), row.Chain, row.Owner); !errors.Is(err, content.ErrNotFound) {
+		t.Errorf("its row is there: %v", err)
+	}
+}
